@@ -1,0 +1,64 @@
+//! First-word-fall-through FIFO in distributed RAM.
+//!
+//! 2^A entries of N bits. `out_valid` and `in_ready` come from registers alone: `in_ready` falls when 2^A
+//! entries are held, a word written shows at the output one cycle later, one word a cycle both ways. When
+//! full it refuses; nothing is overwritten. For depths beyond some 64 words use [super::ram::BlockRam] based queues.
+
+use super::ram::LutRam;
+use nitor_rtl::prelude::*;
+
+#[derive(LogicBlock, Default)]
+pub struct Fifo<const N: usize, const A: usize> {
+    pub clock: Signal<In, Clock>,
+    pub reset: Signal<In, Bit>,
+    pub in_valid: Signal<In, Bit>,
+    pub in_ready: Signal<Out, Bit>,
+    pub in_data: Signal<In, Bits<N>>,
+    pub out_valid: Signal<Out, Bit>,
+    pub out_ready: Signal<In, Bit>,
+    pub out_data: Signal<Out, Bits<N>>,
+    /// Entries held, saturating at 255.
+    pub level: Signal<Out, Bits<8>>,
+    ram: LutRam<N, A>,
+    head: Reg<Bits<A>>,
+    tail: Reg<Bits<A>>,
+    count: Reg<Bits<16>>,
+    not_full: Reg<Bit>,
+    not_empty: Reg<Bit>,
+}
+
+impl<const N: usize, const A: usize> Logic for Fifo<N, A> {
+    /// First-word-fall-through FIFO; `in_ready` and `out_valid` are registers.
+    #[kernel]
+    fn update(&mut self) {
+        registers!(self, clock, reset; head, tail, count, not_full, not_empty);
+        clocked!(self, clock; ram);
+        // `not_full` is low out of reset and rises in the first cycle after it.
+        let push = self.in_valid.val() && self.not_full.q.val();
+        let pop = self.not_empty.q.val() && self.out_ready.val();
+        self.ram.we.next = push;
+        self.ram.waddr.next = self.tail.q.val();
+        self.ram.wdata.next = self.in_data.val();
+        self.ram.raddr.next = self.head.q.val();
+        let mut count = self.count.q.val();
+        if push {
+            self.tail.d.next = self.tail.q.val() + 1;
+            count = count + 1;
+        }
+        if pop {
+            self.head.d.next = self.head.q.val() + 1;
+            count = count - 1;
+        }
+        self.count.d.next = count;
+        self.not_full.d.next = count != lit::<16>(1 << A);
+        self.not_empty.d.next = count != 0;
+        self.in_ready.next = self.not_full.q.val();
+        self.out_valid.next = self.not_empty.q.val();
+        self.out_data.next = self.ram.rdata.val();
+        self.level.next = if self.count.q.val() > 255 {
+            lit::<8>(255)
+        } else {
+            bit_cast::<8, 16>(self.count.q.val())
+        };
+    }
+}

@@ -1,0 +1,6 @@
+//! Streams, FIFOs, arbiters and memories that every room of the card uses.
+
+pub mod fifo;
+pub mod iface;
+pub mod op_tracker;
+pub mod ram;
