@@ -1,0 +1,36 @@
+.DEFAULT_GOAL := help
+.PHONY: demo test lint fmt clean help setup
+
+demo: setup ## two hosts, a card each and a wire: see packets cross
+	@echo "demo: building (some minutes the first time), then running"
+	@cargo run --release -- demo
+	@echo
+	@echo "Try next:"
+	@echo "  cargo run --release -- demo --help    other captures, widths, a waveform"
+	@echo "  cargo run --release -- bench --help   what the card does in how many cycles"
+	@echo "  make test                             everything that is checked"
+
+test: setup ## all tests
+	@echo "test: building (some minutes the first time), then running"
+	@cargo test --workspace
+	@echo
+	@echo "Try next:"
+	@echo "  make demo                             see packets cross"
+	@echo "  cargo test -p nitor-block             one crate's tests"
+	@echo "  make lint                             what CI checks besides"
+
+lint: setup ## formatting and clippy, warnings are errors
+	@cargo fmt --all --check
+	@cargo clippy --workspace --all-targets -- -D warnings
+
+fmt: ## format the Rust
+	@cargo fmt --all
+
+clean: ## remove all that was built; tools in .tools stay
+	@cargo clean
+
+setup: ## install what is missing (tools/setup); the other targets do it by themselves
+	@bash tools/setup
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-14s %s\n", $$1, $$2 }'
