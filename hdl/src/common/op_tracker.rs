@@ -60,11 +60,7 @@ impl<const A: usize> Logic for OpTracker<A> {
             cat::<1, 8, 9>(Bits::<1>::from(self.issue_last.val()), issue_count),
         );
         let issue_we = walking || self.issue_valid.val();
-        let issue_waddr = if walking {
-            bit_cast::<A, 9>(self.walk.q.val())
-        } else {
-            issue_slot
-        };
+        let issue_waddr = if walking { bit_cast::<A, 9>(self.walk.q.val()) } else { issue_slot };
         let issue_wdata = if walking { lit::<10>(0) } else { issue_new };
         self.issued.we.next = issue_we;
         self.issued.waddr.next = issue_waddr;
@@ -78,22 +74,14 @@ impl<const A: usize> Logic for OpTracker<A> {
         self.ended.raddr.next = done_slot;
         let done_old = self.ended.rdata.val();
         let same_life = done_old.get_bit(9) == done_lap;
-        let done_count = if same_life {
-            done_old.get_bits::<8>(0) + 1
-        } else {
-            lit::<8>(1)
-        };
+        let done_count = if same_life { done_old.get_bits::<8>(0) + 1 } else { lit::<8>(1) };
         let done_bad = self.done_err.val() || (same_life && done_old.get_bit(8));
         let done_new = cat::<1, 9, 10>(
             Bits::<1>::from(done_lap),
             cat::<1, 8, 9>(Bits::<1>::from(done_bad), done_count),
         );
         let done_we = walking || self.done_valid.val();
-        let done_waddr = if walking {
-            bit_cast::<A, 9>(self.walk.q.val())
-        } else {
-            done_slot
-        };
+        let done_waddr = if walking { bit_cast::<A, 9>(self.walk.q.val()) } else { done_slot };
         let done_wdata = if walking { lit::<10>(0) } else { done_new };
         self.ended.we.next = done_we;
         self.ended.waddr.next = done_waddr;

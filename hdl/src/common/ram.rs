@@ -47,7 +47,7 @@ impl<const N: usize, const A: usize> Logic for LutRam<N, A> {
             &format!(
                 "(* ram_style = \"distributed\" *) reg [{n}:0] mem [0:{d}];\n\
                  always @(posedge clock) if (we) mem[waddr] <= wdata;\n\
-                 always @* rdata = mem[raddr];\n",
+                 assign rdata = mem[raddr];\n",
                 n = N - 1,
                 d = (1usize << A) - 1
             ),
@@ -158,7 +158,6 @@ pub struct BankedRam<const D: usize, const K: usize, const B: usize> {
     even: ByteRam<D, K, B>,
     odd: ByteRam<D, K, B>,
     read_odd: Reg<Bit>,
-    no_reset: Constant<Bit>,
 }
 
 impl<const D: usize, const K: usize, const B: usize> Logic for BankedRam<D, K, B> {
@@ -166,7 +165,7 @@ impl<const D: usize, const K: usize, const B: usize> Logic for BankedRam<D, K, B
     #[kernel]
     fn update(&mut self) {
         clocked!(self, clock; even, odd, read_odd);
-        self.read_odd.reset.next = self.no_reset.val();
+        self.read_odd.reset.next = false;
         let odd_first = self.row.val().get_bit(0);
         let half = bit_cast::<B, 16>(self.row.val() >> lit::<16>(1));
         let be_lo = if self.we.val() { self.be_lo.val() } else { lit::<K>(0) };
@@ -181,11 +180,8 @@ impl<const D: usize, const K: usize, const B: usize> Logic for BankedRam<D, K, B
         self.even.raddr.next = read_half;
         self.odd.raddr.next = read_half;
         self.read_odd.d.next = self.read_row.val().get_bit(0);
-        self.read_data.next = if self.read_odd.q.val() {
-            self.odd.rdata.val()
-        } else {
-            self.even.rdata.val()
-        };
+        self.read_data.next =
+            if self.read_odd.q.val() { self.odd.rdata.val() } else { self.even.rdata.val() };
     }
 }
 
@@ -203,7 +199,6 @@ pub struct RowPairRam<const D: usize, const B: usize> {
     even: BlockRam<D, B>,
     odd: BlockRam<D, B>,
     read_odd: Reg<Bit>,
-    no_reset: Constant<Bit>,
 }
 
 impl<const D: usize, const B: usize> Logic for RowPairRam<D, B> {
@@ -211,7 +206,7 @@ impl<const D: usize, const B: usize> Logic for RowPairRam<D, B> {
     #[kernel]
     fn update(&mut self) {
         clocked!(self, clock; even, odd, read_odd);
-        self.read_odd.reset.next = self.no_reset.val();
+        self.read_odd.reset.next = false;
         let half = bit_cast::<B, 16>(self.row.val() >> lit::<16>(1));
         self.even.we.next = self.we.val() && !self.row.val().get_bit(0);
         self.odd.we.next = self.we.val() && self.row.val().get_bit(0);
@@ -224,15 +219,9 @@ impl<const D: usize, const B: usize> Logic for RowPairRam<D, B> {
         self.even.raddr.next = if odd_first { read_half + 1 } else { read_half };
         self.odd.raddr.next = read_half;
         self.read_odd.d.next = odd_first;
-        self.read_lo.next = if self.read_odd.q.val() {
-            self.odd.rdata.val()
-        } else {
-            self.even.rdata.val()
-        };
-        self.read_hi.next = if self.read_odd.q.val() {
-            self.even.rdata.val()
-        } else {
-            self.odd.rdata.val()
-        };
+        self.read_lo.next =
+            if self.read_odd.q.val() { self.odd.rdata.val() } else { self.even.rdata.val() };
+        self.read_hi.next =
+            if self.read_odd.q.val() { self.even.rdata.val() } else { self.odd.rdata.val() };
     }
 }

@@ -1,0 +1,406 @@
+//! Expressions.
+
+use crate::scope::{Local, Lower};
+use proc_macro2::TokenStream;
+use quote::{format_ident, quote};
+use syn::{
+    spanned::Spanned, BinOp, Expr, ExprCall, ExprMethodCall, GenericArgument, Lit, PathArguments,
+    Result, UnOp,
+};
+
+const BUILTINS: [&str; 5] = ["lit", "bit_cast", "cat", "from", "default"];
+
+fn last_name(path: &syn::Path) -> String {
+    path.segments.last().map(|s| s.ident.to_string()).unwrap_or_default()
+}
+
+fn is_shouting(name: &str) -> bool {
+    !name.chars().any(|c| c.is_ascii_lowercase())
+}
+
+fn turbofish(path: &syn::Path) -> Vec<&GenericArgument> {
+    match path.segments.last().map(|s| &s.arguments) {
+        Some(PathArguments::AngleBracketed(a)) => a.args.iter().collect(),
+        _ => vec![],
+    }
+}
+
+impl Lower {
+    /// Whether an expression is a plain Rust value when the block is emitted.
+    pub fn is_constant(&self, e: &Expr) -> bool {
+        match e {
+            Expr::Lit(_) => true,
+            Expr::Path(p) => match p.path.get_ident() {
+                Some(ident) => match self.find(ident) {
+                    Some(Local::Wire(_)) => false,
+                    Some(Local::Constant) => true,
+                    None => ident.to_string().starts_with(|c: char| c.is_ascii_uppercase()),
+                },
+                None => is_shouting(&last_name(&p.path)),
+            },
+            Expr::Binary(b) => self.is_constant(&b.left) && self.is_constant(&b.right),
+            Expr::Unary(u) => self.is_constant(&u.expr),
+            Expr::Paren(p) => self.is_constant(&p.expr),
+            Expr::Group(g) => self.is_constant(&g.expr),
+            Expr::Cast(c) => self.is_constant(&c.expr),
+            Expr::Block(b) => match b.block.stmts.as_slice() {
+                [syn::Stmt::Expr(e, None)] => self.is_constant(e),
+                _ => false,
+            },
+            Expr::If(i) => {
+                let then = match i.then_branch.stmts.as_slice() {
+                    [syn::Stmt::Expr(e, None)] => self.is_constant(e),
+                    _ => false,
+                };
+                then && self.is_constant(&i.cond)
+                    && i.else_branch.as_ref().is_some_and(|(_, e)| self.is_constant(e))
+            }
+            Expr::Range(r) => {
+                r.start.as_ref().is_some_and(|e| self.is_constant(e))
+                    && r.end.as_ref().is_some_and(|e| self.is_constant(e))
+            }
+            Expr::Field(f) => {
+                matches!(&*f.base, Expr::Path(p) if p.path.is_ident("self"))
+                    && matches!(&f.member, syn::Member::Named(n) if n.to_string().starts_with('_'))
+            }
+            Expr::Index(i) => self.is_constant(&i.expr) && self.is_constant(&i.index),
+            Expr::Array(a) => a.elems.iter().all(|e| self.is_constant(e)),
+            Expr::Call(c) => match &*c.func {
+                Expr::Path(p) => {
+                    !BUILTINS.contains(&last_name(&p.path).as_str())
+                        && c.args.iter().all(|a| self.is_constant(a))
+                        && !c.args.is_empty()
+                }
+                _ => false,
+            },
+            Expr::MethodCall(m) => {
+                self.is_constant(&m.receiver)
+                    && m.args.iter().all(|a| self.is_constant(a))
+                    && !["into", "to_bits"].contains(&m.method.to_string().as_str())
+            }
+            _ => false,
+        }
+    }
+
+    /// The flattened name of `self.a.b[i].c`, as an expression of type String.
+    pub fn path_name(&mut self, e: &Expr) -> Result<TokenStream> {
+        match e {
+            Expr::Field(f) => {
+                let syn::Member::Named(name) = &f.member else {
+                    return Err(syn::Error::new(f.span(), "tuple fields are no signals"));
+                };
+                let name = name.to_string();
+                if matches!(&*f.base, Expr::Path(p) if p.path.is_ident("self")) {
+                    return Ok(quote! { #name.to_string() });
+                }
+                let base = self.path_name(&f.base)?;
+                Ok(quote! { format!("{}${}", #base, #name) })
+            }
+            Expr::Index(i) => {
+                if !self.is_constant(&i.index) {
+                    return Err(syn::Error::new(
+                        i.index.span(),
+                        "arrays of blocks are indexed by constants",
+                    ));
+                }
+                let base = self.path_name(&i.expr)?;
+                let index = &i.index;
+                Ok(quote! { format!("{}${}", #base, #index) })
+            }
+            Expr::Paren(p) => self.path_name(&p.expr),
+            _ => Err(syn::Error::new(e.span(), "not a signal of this block")),
+        }
+    }
+
+    /// Lowers to Rust of type `Expr`.
+    pub fn expr(&mut self, e: &Expr) -> Result<TokenStream> {
+        if self.is_constant(e) {
+            if let Expr::Lit(l) = e {
+                if let Lit::Bool(b) = &l.lit {
+                    return Ok(quote! { ::nitor_rtl::build::bit(#b) });
+                }
+            }
+            return Ok(quote! { ::nitor_rtl::build::number((#e) as u128) });
+        }
+        match e {
+            Expr::Path(p) => self.path(p),
+            Expr::Paren(p) => self.expr(&p.expr),
+            Expr::Group(g) => self.expr(&g.expr),
+            Expr::Block(b) => self.block_value(&b.block),
+            Expr::If(i) => self.if_value(i),
+            Expr::Match(m) => self.match_value(m),
+            Expr::Binary(b) => {
+                let op = binary(&b.op)
+                    .ok_or_else(|| syn::Error::new(b.op.span(), "unsupported operator"))?;
+                let (l, r) = (self.expr(&b.left)?, self.expr(&b.right)?);
+                Ok(
+                    quote! { { let __l = #l; let __r = #r; ::nitor_rtl::build::binary(__l, #op, __r) } },
+                )
+            }
+            Expr::Unary(u) => {
+                let op = match u.op {
+                    UnOp::Not(_) => quote! { Not },
+                    _ => return Err(syn::Error::new(u.span(), "unsupported operator")),
+                };
+                let a = self.expr(&u.expr)?;
+                Ok(
+                    quote! { { let __a = #a; ::nitor_rtl::build::unary(::nitor_rtl::build::Unary::#op, __a) } },
+                )
+            }
+            Expr::MethodCall(m) => self.method(m),
+            Expr::Call(c) => self.call(c),
+            _ => Err(syn::Error::new(e.span(), "this expression does not lower to hardware")),
+        }
+    }
+
+    fn path(&mut self, p: &syn::ExprPath) -> Result<TokenStream> {
+        if let Some(ident) = p.path.get_ident() {
+            return match self.find(ident) {
+                Some(Local::Wire(wire)) => Ok(quote! { #wire.clone() }),
+                _ => Err(syn::Error::new(p.span(), "unknown name")),
+            };
+        }
+        // A state of an enumeration.
+        let segments: Vec<_> = p.path.segments.iter().map(|s| s.ident.to_string()).collect();
+        let name = segments[segments.len() - 2..].join("::");
+        let path = &p.path;
+        Ok(quote! { __k.state(#path, #name) })
+    }
+
+    fn if_value(&mut self, i: &syn::ExprIf) -> Result<TokenStream> {
+        let Some((_, otherwise)) = &i.else_branch else {
+            return Err(syn::Error::new(i.span(), "an `if` as a value needs an `else`"));
+        };
+        if self.is_constant(&i.cond) {
+            let (c, t, f) = (&i.cond, self.block_value(&i.then_branch)?, self.expr(otherwise)?);
+            return Ok(quote! { if #c { #t } else { #f } });
+        }
+        let condition = self.expr(&i.cond)?;
+        let then = self.block_value(&i.then_branch)?;
+        let otherwise = self.expr(otherwise)?;
+        let vars = self.assigned_anywhere(i);
+        if let Some(v) = vars {
+            return Err(syn::Error::new(
+                v,
+                "assign variables in statements, not inside an `if` used as a value",
+            ));
+        }
+        Ok(quote! { {
+            let __c = #condition;
+            let __c = __k.name("cond", __c);
+            __k.begin();
+            let __t = #then;
+            __k.begin();
+            let __f = #otherwise;
+            __k.end_if(__c.clone());
+            __k.mux("mux", __c, __t, __f)
+        } })
+    }
+
+    fn assigned_anywhere(&self, i: &syn::ExprIf) -> Option<proc_macro2::Span> {
+        struct Find(Option<proc_macro2::Span>);
+        impl<'s> syn::visit::Visit<'s> for Find {
+            fn visit_expr_assign(&mut self, a: &'s syn::ExprAssign) {
+                if matches!(&*a.left, Expr::Path(_)) {
+                    self.0 = Some(a.span());
+                }
+            }
+        }
+        let mut find = Find(None);
+        syn::visit::Visit::visit_expr_if(&mut find, i);
+        find.0
+    }
+
+    fn match_value(&mut self, m: &syn::ExprMatch) -> Result<TokenStream> {
+        let test = self.expr(&m.expr)?;
+        let mut arms = TokenStream::new();
+        for arm in &m.arms {
+            let patterns = self.patterns(arm)?;
+            let body = self.expr(&arm.body)?;
+            arms.extend(quote! {
+                __k.begin();
+                let __v = #body;
+                let __p: Vec<::nitor_rtl::build::Expr> = #patterns;
+                __cases.push((__p.clone(), __v));
+                __k.end_arm(__p);
+            });
+        }
+        Ok(quote! { {
+            let __m = #test;
+            let __m = __k.name("case", __m);
+            let mut __cases = vec![];
+            __k.begin_match();
+            #arms
+            __k.end_match(__m.clone());
+            __k.select("select", __m, __cases)
+        } })
+    }
+
+    fn method(&mut self, m: &ExprMethodCall) -> Result<TokenStream> {
+        let name = m.method.to_string();
+        let generic = || match &m.turbofish {
+            Some(t) if t.args.len() == 1 => {
+                let a = &t.args[0];
+                Ok(quote! { #a })
+            }
+            _ => Err(syn::Error::new(m.span(), format!("give the width: `{name}::<N>(..)`"))),
+        };
+        if name == "val" {
+            let path = self.path_name(&m.receiver)?;
+            return Ok(quote! { ::nitor_rtl::build::Expr::Signal(#path) });
+        }
+        let receiver = self.expr(&m.receiver)?;
+        let mut args = vec![];
+        for a in &m.args {
+            args.push(self.expr(a)?);
+        }
+        let wants = |n: usize| {
+            if m.args.len() == n {
+                Ok(())
+            } else {
+                Err(syn::Error::new(m.span(), format!("`{name}` takes {n} arguments")))
+            }
+        };
+        match name.as_str() {
+            "into" | "to_bits" | "index" | "clone" => {
+                wants(0)?;
+                Ok(receiver)
+            }
+            "any" | "all" | "xor" => {
+                wants(0)?;
+                let op = match name.as_str() {
+                    "any" => quote! { Any },
+                    "all" => quote! { All },
+                    _ => quote! { Xor },
+                };
+                Ok(
+                    quote! { { let __a = #receiver; ::nitor_rtl::build::unary(::nitor_rtl::build::Unary::#op, __a) } },
+                )
+            }
+            "get_bit" => {
+                wants(1)?;
+                let i = &args[0];
+                Ok(quote! { { let __a = #receiver; let __i = #i; __k.index(__a, __i) } })
+            }
+            "get_bits" => {
+                wants(1)?;
+                let (w, i) = (generic()?, &args[0]);
+                Ok(quote! { { let __a = #receiver; let __i = #i; __k.slice(__a, #w, __i) } })
+            }
+            "replace_bit" => {
+                wants(2)?;
+                let (i, v) = (&args[0], &args[1]);
+                Ok(
+                    quote! { { let __a = #receiver; let __i = #i; let __v = #v; __k.replace(__a, 1, __i, __v) } },
+                )
+            }
+            "set_slice" => {
+                wants(2)?;
+                let (w, i, v) = (generic()?, &args[0], &args[1]);
+                Ok(
+                    quote! { { let __a = #receiver; let __i = #i; let __v = #v; __k.replace(__a, #w, __i, __v) } },
+                )
+            }
+            _ => Err(syn::Error::new(
+                m.method.span(),
+                format!("`{name}` does not lower to hardware"),
+            )),
+        }
+    }
+
+    fn call(&mut self, c: &ExprCall) -> Result<TokenStream> {
+        let Expr::Path(p) = &*c.func else {
+            return Err(syn::Error::new(c.span(), "unsupported call"));
+        };
+        let name = last_name(&p.path);
+        let generics = turbofish(&p.path);
+        let qualifier =
+            (p.path.segments.len() > 1).then(|| p.path.segments[p.path.segments.len() - 2].clone());
+        let of_bits = qualifier.as_ref().is_some_and(|q| q.ident == "Bits");
+        match name.as_str() {
+            "lit" if c.args.len() == 1 => {
+                let Some(w) = generics.first() else {
+                    return Err(syn::Error::new(c.span(), "give the width: `lit::<N>(..)`"));
+                };
+                if !self.is_constant(&c.args[0]) {
+                    return Err(syn::Error::new(c.args[0].span(), "`lit` takes a constant"));
+                }
+                let value = &c.args[0];
+                Ok(quote! { ::nitor_rtl::build::sized(#value, #w) })
+            }
+            "bit_cast" if c.args.len() == 1 => {
+                let Some(w) = generics.first() else {
+                    return Err(syn::Error::new(
+                        c.span(),
+                        "give the width: `bit_cast::<M, _>(..)`",
+                    ));
+                };
+                let a = self.expr(&c.args[0])?;
+                Ok(quote! { { let __a = #a; ::nitor_rtl::build::cast(__a, #w) } })
+            }
+            "cat" if c.args.len() == 2 => {
+                if generics.len() != 3 {
+                    return Err(syn::Error::new(
+                        c.span(),
+                        "give the widths: `cat::<A, B, C>(hi, lo)`",
+                    ));
+                }
+                let (a, b, w) = (generics[0], generics[1], generics[2]);
+                let (hi, lo) = (self.expr(&c.args[0])?, self.expr(&c.args[1])?);
+                Ok(
+                    quote! { { let __h = #hi; let __l = #lo; ::nitor_rtl::build::concat(__h, #a, __l, #b, #w) } },
+                )
+            }
+            "from" if of_bits && c.args.len() == 1 => {
+                let a = self.expr(&c.args[0])?;
+                let width = qualifier.and_then(|q| match q.arguments {
+                    PathArguments::AngleBracketed(a) => a.args.first().cloned(),
+                    _ => None,
+                });
+                match width {
+                    Some(w) => Ok(quote! { { let __a = #a; ::nitor_rtl::build::from(__a, #w) } }),
+                    None => Ok(a),
+                }
+            }
+            "lit" | "bit_cast" | "cat" => {
+                Err(syn::Error::new(c.span(), "wrong number of arguments"))
+            }
+            _ => {
+                let mut path = p.path.clone();
+                if let Some(seg) = path.segments.last_mut() {
+                    seg.ident = format_ident!("{}__hdl", seg.ident);
+                }
+                let mut values = vec![];
+                let mut names = vec![];
+                for (i, a) in c.args.iter().enumerate() {
+                    values.push(self.expr(a)?);
+                    names.push(format_ident!("__a{}", i));
+                }
+                Ok(quote! { { #(let #names = #values;)* #path(__k.me(), #(#names),*) } })
+            }
+        }
+    }
+}
+
+fn binary(op: &BinOp) -> Option<TokenStream> {
+    let name = match op {
+        BinOp::Add(_) => "Add",
+        BinOp::Sub(_) => "Sub",
+        BinOp::And(_) => "LogicalAnd",
+        BinOp::Or(_) => "LogicalOr",
+        BinOp::BitXor(_) => "BitXor",
+        BinOp::BitAnd(_) => "BitAnd",
+        BinOp::BitOr(_) => "BitOr",
+        BinOp::Shl(_) => "Shl",
+        BinOp::Shr(_) => "Shr",
+        BinOp::Eq(_) => "Eq",
+        BinOp::Lt(_) => "Lt",
+        BinOp::Le(_) => "Le",
+        BinOp::Ne(_) => "Ne",
+        BinOp::Ge(_) => "Ge",
+        BinOp::Gt(_) => "Gt",
+        _ => return None,
+    };
+    let ident = format_ident!("{}", name);
+    Some(quote! { ::nitor_rtl::build::Op::#ident })
+}

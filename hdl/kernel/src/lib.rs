@@ -1,0 +1,102 @@
+//! `#[kernel]`: lowers a Rust kernel to rust-hdl-core's syntax tree.
+//!
+//! On `fn update(&mut self)` it keeps the function for RustHDL's simulator and adds `connect` (what the block drives) and
+//! `hdl`, ordinary Rust that builds the tree when the block is emitted: so `for` loops unroll by running, and const
+//! generics, constants and `self._cfg` fields are plain values. On any other function it adds a hidden companion that
+//! inlines the function's body at each call.
+
+mod expr;
+mod scope;
+mod stmt;
+
+use proc_macro2::TokenStream;
+use quote::{format_ident, quote};
+use scope::Lower;
+use syn::{
+    parse_macro_input, spanned::Spanned, Attribute, Expr, FnArg, ItemFn, Lit, Meta, Pat, Result,
+};
+
+#[proc_macro_attribute]
+pub fn kernel(
+    _: proc_macro::TokenStream,
+    item: proc_macro::TokenStream,
+) -> proc_macro::TokenStream {
+    let item = parse_macro_input!(item as ItemFn);
+    let lowered = if item.sig.receiver().is_some() { update(&item) } else { helper(&item) };
+    lowered.unwrap_or_else(|e| e.to_compile_error()).into()
+}
+
+fn update(item: &ItemFn) -> Result<TokenStream> {
+    if item.sig.ident != "update" || item.sig.inputs.len() != 1 {
+        return Err(syn::Error::new(
+            item.sig.span(),
+            "a kernel with self is `fn update(&mut self)`",
+        ));
+    }
+    let doc = doc_of(&item.attrs);
+    let mut lower = Lower::default();
+    let body = lower.block_statements(&item.block)?;
+    let connects = stmt::connects(&item.block);
+    let attrs = &item.attrs;
+    let block = &item.block;
+    Ok(quote! {
+        #(#attrs)*
+        #[allow(clippy::assign_op_pattern, clippy::useless_conversion, clippy::identity_op)]
+        fn update(&mut self) #block
+        fn connect(&mut self) { #connects }
+        #[allow(unused_mut, unused_variables, unused_parens, clippy::all)]
+        fn hdl(&self) -> ::nitor_rtl::prelude::Verilog {
+            let mut __k = ::nitor_rtl::build::Kernel::new(::std::any::type_name::<Self>(), #doc);
+            #body
+            __k.finish()
+        }
+    })
+}
+
+fn helper(item: &ItemFn) -> Result<TokenStream> {
+    let mut lower = Lower::default();
+    let mut params = vec![];
+    let mut binds = vec![];
+    for arg in &item.sig.inputs {
+        let FnArg::Typed(arg) = arg else {
+            return Err(syn::Error::new(arg.span(), "kernel functions take plain arguments"));
+        };
+        let Pat::Ident(name) = &*arg.pat else {
+            return Err(syn::Error::new(arg.pat.span(), "kernel functions take plain arguments"));
+        };
+        let param = format_ident!("__arg_{}", name.ident);
+        let wire = lower.bind(&name.ident);
+        let text = name.ident.to_string();
+        binds.push(quote! { let #wire = __k.bind(#text, #param); });
+        params.push(quote! { #param: ::nitor_rtl::build::Expr });
+    }
+    let value = lower.block_value(&item.block)?;
+    let companion = format_ident!("{}__hdl", item.sig.ident);
+    let vis = &item.vis;
+    let generics = &item.sig.generics;
+    let bounds = &item.sig.generics.where_clause;
+    Ok(quote! {
+        #[allow(clippy::assign_op_pattern, clippy::useless_conversion, clippy::identity_op)]
+        #item
+        #[doc(hidden)]
+        #[allow(non_snake_case, unused_mut, unused_variables, unused_parens, clippy::all)]
+        #vis fn #companion #generics (__k: &mut ::nitor_rtl::build::Kernel, #(#params),*) -> ::nitor_rtl::build::Expr #bounds {
+            #(#binds)*
+            #value
+        }
+    })
+}
+
+fn doc_of(attrs: &[Attribute]) -> String {
+    let lines = attrs.iter().filter_map(|a| match &a.meta {
+        Meta::NameValue(nv) if nv.path.is_ident("doc") => match &nv.value {
+            Expr::Lit(l) => match &l.lit {
+                Lit::Str(s) => Some(s.value().trim().to_string()),
+                _ => None,
+            },
+            _ => None,
+        },
+        _ => None,
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}

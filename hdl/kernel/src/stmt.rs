@@ -1,0 +1,444 @@
+//! Statements.
+
+use crate::scope::{Local, Lower};
+use proc_macro2::TokenStream;
+use quote::{format_ident, quote, quote_spanned};
+use syn::{spanned::Spanned, Block, Expr, ExprIf, ExprMatch, Pat, Result, Stmt};
+
+impl Lower {
+    /// A block whose value, if any, is not used.
+    pub fn block_statements(&mut self, block: &Block) -> Result<TokenStream> {
+        self.enter();
+        let mut out = TokenStream::new();
+        for stmt in &block.stmts {
+            out.extend(self.statement(stmt)?);
+        }
+        self.leave();
+        Ok(quote! { { #out } })
+    }
+
+    /// A block as a value: its statements, then its last expression.
+    pub fn block_value(&mut self, block: &Block) -> Result<TokenStream> {
+        let Some((Stmt::Expr(last, None), rest)) = block.stmts.split_last() else {
+            return Err(syn::Error::new(block.span(), "this block must end in a value"));
+        };
+        self.enter();
+        let mut out = TokenStream::new();
+        for stmt in rest {
+            out.extend(self.statement(stmt)?);
+        }
+        let value = self.expr(last)?;
+        self.leave();
+        Ok(quote! { { #out #value } })
+    }
+
+    fn statement(&mut self, stmt: &Stmt) -> Result<TokenStream> {
+        match stmt {
+            Stmt::Local(local) => self.local(local),
+            Stmt::Expr(e, _) => self.expr_statement(e),
+            Stmt::Macro(m) => self.macro_statement(&m.mac),
+            Stmt::Item(i) => match i {
+                syn::Item::Const(c) => {
+                    self.constant(&c.ident);
+                    Ok(quote! { #c })
+                }
+                syn::Item::Use(u) => Ok(quote! { #u }),
+                _ => Err(syn::Error::new(
+                    i.span(),
+                    "only `const` and `use` items belong in a kernel",
+                )),
+            },
+        }
+    }
+
+    fn local(&mut self, local: &syn::Local) -> Result<TokenStream> {
+        let mut pat = &local.pat;
+        if let Pat::Type(t) = pat {
+            pat = &t.pat;
+        }
+        let Pat::Ident(name) = pat else {
+            return Err(syn::Error::new(pat.span(), "a kernel's `let` binds one name"));
+        };
+        let Some(init) = &local.init else {
+            return Err(syn::Error::new(local.span(), "a kernel's `let` needs a value"));
+        };
+        if self.is_constant(&init.expr) && name.mutability.is_none() {
+            let value = &init.expr;
+            let ident = &name.ident;
+            let ty = match &local.pat {
+                Pat::Type(t) => {
+                    let t = &t.ty;
+                    quote! { : #t }
+                }
+                _ => quote! {},
+            };
+            self.constant(ident);
+            return Ok(quote! { let #ident #ty = #value; });
+        }
+        let value = self.expr(&init.expr)?;
+        let text = name.ident.to_string();
+        let wire = self.bind(&name.ident);
+        let mutable = name.mutability.is_some().then(|| quote! { mut });
+        Ok(quote! { let __v = #value; let #mutable #wire = __k.bind(#text, __v); })
+    }
+
+    fn expr_statement(&mut self, e: &Expr) -> Result<TokenStream> {
+        match e {
+            Expr::Assign(a) => self.assignment(a),
+            Expr::If(i) => self.if_statement(i),
+            Expr::Match(m) => self.match_statement(m),
+            Expr::ForLoop(f) => {
+                let Pat::Ident(index) = &*f.pat else {
+                    return Err(syn::Error::new(f.pat.span(), "a loop index is one name"));
+                };
+                if !matches!(&*f.expr, Expr::Range(_)) || !self.is_constant(&f.expr) {
+                    return Err(syn::Error::new(f.expr.span(), "loops run over constant ranges"));
+                }
+                self.enter();
+                let ident = &index.ident;
+                self.constant(ident);
+                let range = &f.expr;
+                let body = self.block_statements(&f.body)?;
+                self.leave();
+                Ok(quote! { for #ident in #range { #body } })
+            }
+            Expr::Block(b) => self.block_statements(&b.block),
+            Expr::Macro(m) => self.macro_statement(&m.mac),
+            Expr::Call(c) => self.link_statement(c),
+            _ => Err(syn::Error::new(e.span(), "this does not lower to hardware")),
+        }
+    }
+
+    fn if_statement(&mut self, i: &ExprIf) -> Result<TokenStream> {
+        let condition = self.expr(&i.cond)?;
+        let then = self.block_statements(&i.then_branch)?;
+        let otherwise = match &i.else_branch {
+            Some((_, e)) => match &**e {
+                Expr::Block(b) => self.block_statements(&b.block)?,
+                Expr::If(i) => self.if_statement(i)?,
+                e => return Err(syn::Error::new(e.span(), "unsupported else")),
+            },
+            None => quote! {},
+        };
+        if self.is_constant(&i.cond) {
+            let c = &i.cond;
+            return Ok(quote! { if #c { #then } else { #otherwise } });
+        }
+        let vars = self.assigned(&Expr::If(i.clone()));
+        let (before, after): (Vec<_>, Vec<_>) =
+            vars.iter().map(|v| (format_ident!("__b{}", v), format_ident!("__a{}", v))).unzip();
+        Ok(quote! {
+            let __c = #condition;
+            let __c = __k.name("cond", __c);
+            #(let #before = #vars.clone();)*
+            __k.begin();
+            #then
+            #(let #after = ::std::mem::replace(&mut #vars, #before);)*
+            __k.begin();
+            #otherwise
+            __k.end_if(__c.clone());
+            #(#vars = __k.mux(stringify!(#vars), __c.clone(), #after, #vars.clone());)*
+        })
+    }
+
+    fn match_statement(&mut self, m: &ExprMatch) -> Result<TokenStream> {
+        let test = self.expr(&m.expr)?;
+        let vars = self.assigned(&Expr::Match(m.clone()));
+        let before: Vec<_> = vars.iter().map(|v| format_ident!("__b{}", v)).collect();
+        let after: Vec<_> = vars.iter().map(|v| format_ident!("__a{}", v)).collect();
+        let merge: Vec<_> = vars.iter().map(|v| format_ident!("__m{}", v)).collect();
+        let mut arms = TokenStream::new();
+        for arm in &m.arms {
+            let patterns = self.patterns(arm)?;
+            let body = match &*arm.body {
+                Expr::Block(b) => self.block_statements(&b.block)?,
+                Expr::Tuple(t) if t.elems.is_empty() => quote! {},
+                e => self.expr_statement(e)?,
+            };
+            arms.extend(quote! {
+                __k.begin();
+                { #body }
+                #(let #after = ::std::mem::replace(&mut #vars, #before.clone());)*
+                let __p: Vec<::nitor_rtl::build::Expr> = #patterns;
+                #(#merge.push((__p.clone(), #after));)*
+                __k.end_arm(__p);
+            });
+        }
+        Ok(quote! {
+            let __m = #test;
+            let __m = __k.name("case", __m);
+            #(let #before = #vars.clone();)*
+            #(let mut #merge = vec![];)*
+            __k.begin_match();
+            #arms
+            __k.end_match(__m.clone());
+            #(#vars = __k.select(stringify!(#vars), __m.clone(), #merge);)*
+        })
+    }
+
+    /// The patterns of an arm; an empty list is `_`.
+    pub fn patterns(&mut self, arm: &syn::Arm) -> Result<TokenStream> {
+        if let Some((_, guard)) = &arm.guard {
+            return Err(syn::Error::new(
+                guard.span(),
+                "match guards do not lower to hardware; use `if`",
+            ));
+        }
+        let mut list = vec![];
+        self.pattern(&arm.pat, &mut list)?;
+        Ok(quote! { vec![#(#list),*] })
+    }
+
+    fn pattern(&mut self, pat: &Pat, list: &mut Vec<TokenStream>) -> Result<()> {
+        match pat {
+            Pat::Wild(_) => {}
+            Pat::Or(or) => {
+                for case in &or.cases {
+                    self.pattern(case, list)?;
+                }
+            }
+            Pat::Lit(l) => list.push(quote! { ::nitor_rtl::build::number(#l as u128) }),
+            Pat::Path(p) => list.push(self.expr(&Expr::Path(p.clone()))?),
+            Pat::Ident(i) if i.subpat.is_none() => {
+                let ident = &i.ident;
+                list.push(quote! { ::nitor_rtl::build::number(#ident as u128) })
+            }
+            Pat::Paren(p) => self.pattern(&p.pat, list)?,
+            _ => {
+                return Err(syn::Error::new(
+                    pat.span(),
+                    "patterns are states, integers, constants, `|` and `_`",
+                ))
+            }
+        }
+        Ok(())
+    }
+
+    fn macro_statement(&mut self, mac: &syn::Macro) -> Result<TokenStream> {
+        let name = mac.path.segments.last().map(|s| s.ident.to_string()).unwrap_or_default();
+        let args: WireArgs = match name.as_str() {
+            "registers" | "clocked" => mac.parse_body()?,
+            _ => return Err(syn::Error::new(mac.span(), "this macro does not lower to hardware")),
+        };
+        let clock = args.clock.to_string();
+        let mut out = TokenStream::new();
+        for item in &args.items {
+            let text = item.name.to_string();
+            let field = &item.name;
+            let names = if item.array {
+                quote! { (0..self.#field.len()).map(|i| format!("{}${}", #text, i)).collect::<Vec<_>>() }
+            } else {
+                quote! { vec![#text.to_string()] }
+            };
+            let reset = args.reset.as_ref().map(|r| {
+                let r = r.to_string();
+                quote! { __k.wire(format!("{__n}$reset"), #r.to_string()); }
+            });
+            let hold = (name == "registers")
+                .then(|| quote! { __k.wire(format!("{__n}$d"), format!("{__n}$q")); });
+            out.extend(quote! {
+                for __n in #names {
+                    __k.wire(format!("{__n}$clock"), #clock.to_string());
+                    #reset
+                    #hold
+                }
+            });
+        }
+        Ok(out)
+    }
+
+    fn link_statement(&mut self, c: &syn::ExprCall) -> Result<TokenStream> {
+        let Expr::Path(p) = &*c.func else {
+            return Err(syn::Error::new(c.span(), "unsupported call"));
+        };
+        let last = p.path.segments.last().map(|s| s.ident.to_string()).unwrap_or_default();
+        if (last != "join" && last != "link") || c.args.len() != 2 {
+            return Err(syn::Error::new(
+                c.span(),
+                "only `join` and `link` are calls without a value",
+            ));
+        }
+        let mut path = p.path.clone();
+        if let Some(seg) = path.segments.last_mut() {
+            seg.ident = quote::format_ident!("{}_hdl", last);
+        }
+        let mut ends = vec![];
+        for arg in &c.args {
+            let Expr::Reference(r) = arg else {
+                return Err(syn::Error::new(arg.span(), "give `&mut self.x`"));
+            };
+            ends.push(self.path_name(&r.expr)?);
+        }
+        let (a, b) = (&ends[0], &ends[1]);
+        Ok(quote! { { let __a = #a; let __b = #b; __k.link(#path("", &__a, &__b)); } })
+    }
+
+    fn assignment(&mut self, a: &syn::ExprAssign) -> Result<TokenStream> {
+        let value = self.expr(&a.right)?;
+        if let Some((ident, wire)) = self.variable(&a.left) {
+            let text = ident.to_string();
+            return Ok(quote! { let __v = #value; #wire = __k.bind(#text, __v); });
+        }
+        if let Expr::Field(f) = &*a.left {
+            if matches!(&f.member, syn::Member::Named(n) if n == "next") {
+                let name = self.path_name(&f.base)?;
+                return Ok(quote! { let __v = #value; __k.assign(#name, __v); });
+            }
+        }
+        Err(syn::Error::new(a.left.span(), "assign to `self.signal.next` or to a `let mut`"))
+    }
+
+    fn variable(&self, e: &Expr) -> Option<(syn::Ident, syn::Ident)> {
+        let Expr::Path(p) = e else { return None };
+        let ident = p.path.get_ident()?;
+        match self.find(ident) {
+            Some(Local::Wire(wire)) => Some((ident.clone(), wire.clone())),
+            _ => None,
+        }
+    }
+
+    /// Variables of outer scopes assigned in a piece of syntax: each needs a multiplexer where branches meet.
+    fn assigned(&self, e: &Expr) -> Vec<syn::Ident> {
+        struct Find<'a>(&'a Lower, Vec<syn::Ident>);
+        impl<'s> syn::visit::Visit<'s> for Find<'_> {
+            fn visit_expr_assign(&mut self, a: &'s syn::ExprAssign) {
+                if let Some((_, wire)) = self.0.variable(&a.left) {
+                    if !self.1.contains(&wire) {
+                        self.1.push(wire);
+                    }
+                }
+                syn::visit::visit_expr_assign(self, a);
+            }
+        }
+        let mut find = Find(self, vec![]);
+        syn::visit::Visit::visit_expr(&mut find, e);
+        find.1
+    }
+}
+struct WireArgs {
+    clock: syn::Ident,
+    reset: Option<syn::Ident>,
+    items: Vec<WireItem>,
+}
+
+struct WireItem {
+    name: syn::Ident,
+    array: bool,
+}
+
+impl syn::parse::Parse for WireArgs {
+    fn parse(input: syn::parse::ParseStream) -> Result<Self> {
+        input.parse::<syn::Token![self]>()?;
+        input.parse::<syn::Token![,]>()?;
+        let clock = input.parse()?;
+        let reset = if input.peek(syn::Token![,]) {
+            input.parse::<syn::Token![,]>()?;
+            Some(input.parse()?)
+        } else {
+            None
+        };
+        input.parse::<syn::Token![;]>()?;
+        let mut items = vec![];
+        while !input.is_empty() {
+            let name = input.parse()?;
+            let array = input.peek(syn::token::Bracket);
+            if array {
+                let inner;
+                syn::bracketed!(inner in input);
+                inner.parse::<syn::Token![..]>()?;
+            }
+            items.push(WireItem { name, array });
+            if !input.is_empty() {
+                input.parse::<syn::Token![,]>()?;
+            }
+        }
+        Ok(Self { clock, reset, items })
+    }
+}
+
+/// `connect`: the kernel's control flow reduced to loops and what each statement drives.
+pub fn connects(block: &Block) -> TokenStream {
+    let mut out = TokenStream::new();
+    for stmt in &block.stmts {
+        match stmt {
+            Stmt::Expr(e, _) => out.extend(connects_expr(e)),
+            Stmt::Macro(m) => out.extend(connects_macro(&m.mac)),
+            Stmt::Item(i @ (syn::Item::Const(_) | syn::Item::Use(_))) => out.extend(quote! { #i }),
+            Stmt::Local(l) => {
+                // Constants may be used in array indices below.
+                if let (Pat::Ident(n), Some(init)) = (&l.pat, &l.init) {
+                    if n.mutability.is_none() && Lower::default().is_constant(&init.expr) {
+                        out.extend(quote! { #[allow(unused_variables)] #l });
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    out
+}
+
+fn connects_expr(e: &Expr) -> TokenStream {
+    match e {
+        Expr::Assign(a) => match &*a.left {
+            Expr::Field(f) if matches!(&f.member, syn::Member::Named(n) if n == "next") => {
+                let base = &f.base;
+                quote_spanned! { base.span() => logic::logic_connect_fn(&mut #base); }
+            }
+            _ => quote! {},
+        },
+        Expr::If(i) => {
+            let mut out = connects(&i.then_branch);
+            if let Some((_, e)) = &i.else_branch {
+                out.extend(connects_expr(e));
+            }
+            quote! { { #out } }
+        }
+        Expr::Match(m) => m.arms.iter().map(|a| connects_expr(&a.body)).collect(),
+        Expr::Block(b) => {
+            let inner = connects(&b.block);
+            quote! { { #inner } }
+        }
+        Expr::ForLoop(f) => {
+            let (pat, range, body) = (&f.pat, &f.expr, connects(&f.body));
+            quote! { #[allow(unused_variables)] for #pat in #range { #body } }
+        }
+        Expr::Macro(m) => connects_macro(&m.mac),
+        Expr::Call(c) if c.args.len() == 2 => {
+            let last = match &*c.func {
+                Expr::Path(p) => {
+                    p.path.segments.last().map(|s| s.ident.to_string()).unwrap_or_default()
+                }
+                _ => String::new(),
+            };
+            let (a, b) = (&c.args[0], &c.args[1]);
+            match last.as_str() {
+                "join" => quote! { logic::logic_connect_join_fn(#a, #b); },
+                "link" => quote! { logic::logic_connect_link_fn(#a, #b); },
+                _ => quote! {},
+            }
+        }
+        _ => quote! {},
+    }
+}
+
+fn connects_macro(mac: &syn::Macro) -> TokenStream {
+    let Ok(args) = mac.parse_body::<WireArgs>() else {
+        return quote! {};
+    };
+    let registers = mac.path.is_ident("registers");
+    let mut out = TokenStream::new();
+    for item in &args.items {
+        let field = &item.name;
+        let reset =
+            args.reset.as_ref().map(|_| quote! { logic::logic_connect_fn(&mut __b.reset); });
+        let d = registers.then(|| quote! { logic::logic_connect_fn(&mut __b.d); });
+        let body = quote! { logic::logic_connect_fn(&mut __b.clock); #reset #d };
+        out.extend(if item.array {
+            quote! { for __b in self.#field.iter_mut() { #body } }
+        } else {
+            quote! { { let __b = &mut self.#field; #body } }
+        });
+    }
+    out
+}

@@ -1,0 +1,101 @@
+//! Registers, literals and slices as RustHDL's simulator runs them.
+
+use crate::build::{DOC_MARK, TYPE_MARK};
+use num_bigint::BigUint;
+use rust_hdl_core::prelude::*;
+
+/// Marks a register's initial value for the emitter, which inlines registers in their parent.
+pub(crate) const REG_MARK: &str = "//nitor:reg ";
+
+/// Flip-flops with a synchronous reset.
+#[derive(LogicBlock, Default)]
+pub struct Reg<T: Synth> {
+    pub clock: Signal<In, Clock>,
+    pub reset: Signal<In, Bit>,
+    pub d: Signal<In, T>,
+    pub q: Signal<Out, T>,
+    _init: T,
+}
+
+impl<T: Synth> Reg<T> {
+    /// A register that resets to `init`.
+    pub fn new(init: T) -> Self {
+        Self { _init: init, ..Self::default() }
+    }
+}
+
+impl<T: Synth> Logic for Reg<T> {
+    fn update(&mut self) {
+        if self.clock.pos_edge() {
+            self.q.next = if self.reset.val() { self._init } else { self.d.val() };
+        }
+    }
+
+    fn connect(&mut self) {
+        self.q.connect();
+    }
+
+    fn hdl(&self) -> Verilog {
+        Verilog::Custom(format!("{REG_MARK}{:x}", self._init.verilog()))
+    }
+}
+
+/// Verilog text of a leaf primitive. Ports are declared by the emitter, outputs as `reg`.
+pub fn leaf<T>(doc: &str, body: &str) -> Verilog {
+    let name = std::any::type_name::<T>();
+    let doc: String = doc.lines().map(|l| format!("//{DOC_MARK}{l}\n")).collect();
+    Verilog::Custom(format!("//{TYPE_MARK}{name}\n{doc}{body}"))
+}
+
+/// What [lit] takes.
+pub trait LiteralValue {
+    fn value(self) -> u128;
+}
+
+macro_rules! literal_value {
+    ($($t:ty),*) => {$(
+        impl LiteralValue for $t {
+            fn value(self) -> u128 {
+                u128::try_from(self).unwrap_or_else(|_| panic!("{self} is negative"))
+            }
+        }
+    )*};
+}
+literal_value!(i32, u8, u16, u32, u64, u128, usize);
+
+impl LiteralValue for bool {
+    fn value(self) -> u128 {
+        u128::from(self)
+    }
+}
+
+/// An `N`-bit literal.
+pub fn lit<const N: usize>(value: impl LiteralValue) -> Bits<N> {
+    let value = value.value();
+    assert!(N >= 128 || value >> N == 0, "{value:#x} does not fit in {N} bits");
+    BigUint::from(value).into()
+}
+
+/// `hi` above `lo`; C = A + B.
+pub fn cat<const A: usize, const B: usize, const C: usize>(hi: Bits<A>, lo: Bits<B>) -> Bits<C> {
+    assert_eq!(A + B, C);
+    let mut bits = bit_cast::<C, B>(lo);
+    bits.set_bits::<A>(B, hi);
+    bits
+}
+
+pub trait BitsExt {
+    /// This value with M bits from `index` on replaced.
+    fn set_slice<const M: usize>(self, index: usize, value: Bits<M>) -> Self;
+}
+
+impl<const N: usize> BitsExt for Bits<N> {
+    fn set_slice<const M: usize>(mut self, index: usize, value: Bits<M>) -> Self {
+        for i in 0..M {
+            if index + i < N {
+                self = self.replace_bit(index + i, value.get_bit(i));
+            }
+        }
+        self
+    }
+}

@@ -1,0 +1,3 @@
+//! The card's RTL, in folders that follow the packet's way.
+
+pub mod common;
