@@ -6,6 +6,7 @@
 //! inlines the function's body at each call.
 
 mod expr;
+mod rust;
 mod scope;
 mod stmt;
 
@@ -38,7 +39,7 @@ fn update(item: &ItemFn) -> Result<TokenStream> {
     let body = lower.block_statements(&item.block)?;
     let connects = stmt::connects(&item.block);
     let attrs = &item.attrs;
-    let block = &item.block;
+    let block = rust::simulated(&item.block);
     Ok(quote! {
         #(#attrs)*
         #[allow(clippy::assign_op_pattern, clippy::useless_conversion, clippy::identity_op)]
@@ -72,6 +73,7 @@ fn helper(item: &ItemFn) -> Result<TokenStream> {
     }
     let value = lower.block_value(&item.block)?;
     let companion = format_ident!("{}__hdl", item.sig.ident);
+    let item = &ItemFn { block: Box::new(rust::simulated(&item.block)), ..item.clone() };
     let vis = &item.vis;
     let generics = &item.sig.generics;
     let bounds = &item.sig.generics.where_clause;

@@ -8,7 +8,7 @@ mod names;
 mod types;
 
 pub use emit::{emit, with_stack, Design, Direction, EmitError, Module, Port};
-pub use types::{cat, leaf, lit, BitsExt, LiteralValue, Reg};
+pub use types::{cat, leaf, lit, match_key, BitsExt, LiteralValue, Reg};
 
 /// What a file of RTL needs.
 pub mod prelude {

@@ -444,12 +444,10 @@ impl<'a> Kernel<'a> {
         for stmt in statements {
             match stmt {
                 Stmt::Assignment(Expr::Signal(n), e) if wanted.contains(n) => {
-                    {
-                        let width = self.w.scope.width_of(n)?;
-                        let text = self.w.scope.assigned(e, width)?;
-                        let name = self.w.scope.names.of(n);
-                        let _ = writeln!(out, "{pad}{name} = {text};");
-                    }
+                    let width = self.w.scope.width_of(n)?;
+                    let text = self.w.scope.assigned(e, width)?;
+                    let name = self.w.scope.names.of(n);
+                    let _ = writeln!(out, "{pad}{name} = {text};");
                 }
                 Stmt::If(c) if assigns(stmt, wanted) => {
                     let test = self.w.scope.condition(&c.test)?;

@@ -76,6 +76,12 @@ pub fn lit<const N: usize>(value: impl LiteralValue) -> Bits<N> {
     BigUint::from(value).into()
 }
 
+/// What a `match` on numbers compares.
+pub fn match_key<const N: usize>(value: Bits<N>) -> u128 {
+    assert!(N <= 128, "a match on {N} bits");
+    bit_cast::<128, N>(value).to_u128()
+}
+
 /// `hi` above `lo`; C = A + B.
 pub fn cat<const A: usize, const B: usize, const C: usize>(hi: Bits<A>, lo: Bits<B>) -> Bits<C> {
     assert_eq!(A + B, C);
