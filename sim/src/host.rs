@@ -1,0 +1,198 @@
+//! One machine of the world: a card, the root complex it is plugged into, its firmware.
+
+use std::io;
+
+use crate::card::{flags, Card, RecordKind, ShimConfig, Stop, VerilatedCard};
+use crate::firmware::{Controller, Firmware};
+use crate::root::{RootComplex, RootConfig};
+
+/// Random stalls of the card's streams: probabilities of a cycle without progress.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Pressure {
+    /// TLPs to the card have gaps.
+    pub rx_gap: f64,
+    /// TLPs from the card are held up.
+    pub tx_stall: f64,
+    /// Frames from the wire have gaps.
+    pub mac_rx_gap: f64,
+    /// Frames to the wire are held up.
+    pub mac_tx_stall: f64,
+}
+
+impl Pressure {
+    /// All four alike.
+    pub fn all(probability: f64) -> Self {
+        Pressure {
+            rx_gap: probability,
+            tx_stall: probability,
+            mac_rx_gap: probability,
+            mac_tx_stall: probability,
+        }
+    }
+}
+
+/// Flow-control credits the root complex grants. None is as many as PCIe can express.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Credits {
+    pub posted_headers: Option<u8>,
+    /// In 16-byte units. Fewer than the largest payload needs would block the card for ever.
+    pub posted_data: Option<u16>,
+    pub non_posted_headers: Option<u8>,
+    /// Cycles until the credits of a TLP are granted again: at least and at most.
+    pub delay: (u32, u32),
+}
+
+impl Default for Credits {
+    /// What a server's root port grants, more or less.
+    fn default() -> Self {
+        Credits {
+            posted_headers: Some(64),
+            posted_data: Some(1024),
+            non_posted_headers: Some(64),
+            delay: (8, 24),
+        }
+    }
+}
+
+/// How a host is made.
+pub struct HostConfig {
+    /// Bits of the card's data paths: 128 or 512.
+    pub width: u32,
+    pub root: RootConfig,
+    pub pressure: Pressure,
+    pub credits: Credits,
+    /// Cycles by which the MAC may run ahead of the wire.
+    pub mac_slack: u64,
+    /// What runs on the card's management bus.
+    pub firmware: Option<Firmware>,
+    /// Cycles that firmware takes between two accesses to the bus.
+    pub firmware_gap: u64,
+    /// Whether waves may be asked for later.
+    pub waves: bool,
+}
+
+impl HostConfig {
+    /// A host with a card of `width` and everything else as usual.
+    pub fn new(width: u32) -> Self {
+        HostConfig {
+            width,
+            root: RootConfig::default(),
+            pressure: Pressure::default(),
+            credits: Credits::default(),
+            mac_slack: 64,
+            firmware: None,
+            firmware_gap: 8,
+            waves: false,
+        }
+    }
+
+    /// The same with `firmware`.
+    pub fn with_firmware(self, firmware: Firmware) -> Self {
+        HostConfig { firmware: Some(firmware), ..self }
+    }
+
+    pub(crate) fn shim(&self, seed: u64) -> ShimConfig {
+        let chance = |probability: f64| {
+            assert!(
+                (0.0..1.0).contains(&probability),
+                "a stall's probability is 0 or more, below 1"
+            );
+            (probability * 65536.0) as u32
+        };
+        let Credits { posted_headers, posted_data, non_posted_headers, delay } = self.credits;
+        let largest = self.root.max_payload / 16;
+        assert!(
+            posted_data.is_none_or(|credits| u32::from(credits) >= largest)
+                && posted_headers != Some(0)
+                && non_posted_headers != Some(0),
+            "too few credits for a TLP of the largest payload"
+        );
+        ShimConfig {
+            seed,
+            rx_gap: chance(self.pressure.rx_gap),
+            tx_stall: chance(self.pressure.tx_stall),
+            mac_rx_gap: chance(self.pressure.mac_rx_gap),
+            mac_tx_stall: chance(self.pressure.mac_tx_stall),
+            mac_slack: self.mac_slack,
+            posted_headers: posted_headers.map_or(0, u32::from),
+            posted_data: posted_data.map_or(0, u32::from),
+            non_posted_headers: non_posted_headers.map_or(0, u32::from),
+            credit_delay_min: delay.0,
+            credit_delay_max: delay.1,
+            waves: self.waves,
+        }
+    }
+}
+
+/// Frames that left cards, with the bytes of all of them in one place.
+#[derive(Debug, Default)]
+pub(crate) struct Departures {
+    pub frames: Vec<Departure>,
+    pub bytes: Vec<u8>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Departure {
+    pub host: usize,
+    /// Cycle of the last bit.
+    pub left: u64,
+    pub error: bool,
+    pub start: usize,
+    pub len: usize,
+}
+
+/// See the module.
+pub struct Host {
+    pub root: RootComplex,
+    pub(crate) card: Box<dyn Card>,
+    controller: Option<Controller>,
+}
+
+impl Host {
+    pub(crate) fn new(config: HostConfig, seed: u64) -> io::Result<Self> {
+        let card = Box::new(VerilatedCard::new(config.width, &config.shim(seed)));
+        Self::with_card(card, config, seed)
+    }
+
+    pub(crate) fn with_card(
+        mut card: Box<dyn Card>,
+        config: HostConfig,
+        seed: u64,
+    ) -> io::Result<Self> {
+        let controller = match config.firmware {
+            Some(firmware) => Some(Controller::new(firmware, config.firmware_gap, card.as_mut())?),
+            None => None,
+        };
+        Ok(Host { root: RootComplex::new(config.root, seed), card, controller })
+    }
+
+    /// Runs until cycle `until`; frames that left are added to `departures`.
+    pub(crate) fn run(&mut self, number: usize, until: u64, departures: &mut Departures) {
+        self.root.flush(self.card.as_mut());
+        match &mut self.controller {
+            Some(controller) => controller.run(self.card.as_mut(), until),
+            None => {
+                self.card.run(until, Stop::default());
+            }
+        }
+        let (records, arena) = self.card.records();
+        for record in records {
+            let payload = &arena[record.offset as usize..][..record.len as usize];
+            self.root.on_record(record, payload);
+            if record.kind == RecordKind::FrameOut {
+                let start = departures.bytes.len();
+                departures.bytes.extend_from_slice(payload);
+                departures.frames.push(Departure {
+                    host: number,
+                    left: record.cookie,
+                    error: record.flags & flags::FRAME_ERROR != 0,
+                    start,
+                    len: payload.len(),
+                });
+            }
+        }
+        self.card.clear_records();
+        self.root.expire(until);
+        self.root.flush(self.card.as_mut());
+    }
+}

@@ -1,0 +1,42 @@
+//! Cosimulation of Nitor cards, cycle by cycle and the same for the same seed.
+//!
+//! A [`World`] has hosts. Each is a Verilated card ([`card`]), the root complex it is plugged into
+//! ([`root`]) with its memory behind an IOMMU, and firmware on the card's management bus
+//! ([`firmware`]). [`wire`]s join the cards' MACs. A driver works through [`HostFunction`], one
+//! handle a host; its calls let time pass.
+
+pub mod capture;
+pub mod card;
+pub mod checker;
+pub mod completer;
+pub mod enumerate;
+pub mod faults;
+pub mod firmware;
+pub mod function;
+pub mod host;
+pub mod interrupts;
+pub mod iommu;
+pub mod memory;
+mod outbox;
+pub mod requester;
+pub mod root;
+pub mod stats;
+pub mod tlp;
+pub mod wire;
+pub mod world;
+
+pub use function::HostFunction;
+pub use host::HostConfig;
+pub use world::World;
+
+/// The clock: 250 MHz.
+pub const CYCLE_NS: u64 = 4;
+
+/// Nothing outside a card reacts to it in fewer cycles than this. Being known, it lets each card
+/// run by itself for as long, at no loss of precision.
+pub const REACTION: u64 = 32;
+
+/// Requester and completer id of the root complex: bus 0, device 0, function 0.
+pub const ROOT_ID: u16 = 0x0000;
+/// Id of the card: bus 1, device 0, function 0.
+pub const CARD_ID: u16 = 0x0100;

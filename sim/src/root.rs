@@ -1,0 +1,329 @@
+//! The root complex of one host: everything on the far side of the card's link.
+
+use std::ops::Range;
+
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+
+use crate::card::{Card, Record, RecordKind};
+use crate::checker::{Checker, Limits, Rule};
+use crate::completer::{Completer, CompleterConfig};
+use crate::faults::FaultPlan;
+use crate::interrupts::{Interrupts, WINDOW};
+use crate::iommu::Iommu;
+use crate::outbox::{Outbox, Purpose};
+use crate::requester::{Outcome, Request, RequestError, RequestId, Requester};
+use crate::stats::{Event, LinkStats, Special, Stamp};
+use crate::tlp::{ByteEnables, Header, Kind};
+use crate::{CARD_ID, ROOT_ID};
+
+/// Byte offset of the command register in configuration space.
+const COMMAND: u16 = 0x04;
+const BUS_MASTER: u8 = 1 << 2;
+/// Byte offset of device control in the PCI Express capability.
+const DEVICE_CONTROL: u16 = 8;
+const FUNCTION_LEVEL_RESET: u32 = 1 << 15;
+
+/// How a root complex behaves.
+#[derive(Clone, Debug)]
+pub struct RootConfig {
+    pub completer: CompleterConfig,
+    /// Bytes, 128..=512. Programmed into the card when it is enumerated.
+    pub max_payload: u32,
+    /// Bytes, 128..=4096.
+    pub max_read_request: u32,
+    /// Cycles the card may take to answer a request.
+    pub request_timeout: u64,
+    /// Cycles after a function-level reset in which the card may still end what it began.
+    pub flr_grace: u64,
+    /// Register writes to these offsets of BAR 0 are counted as doorbells.
+    pub doorbells: Range<u64>,
+}
+
+impl Default for RootConfig {
+    fn default() -> Self {
+        RootConfig {
+            completer: CompleterConfig::default(),
+            max_payload: 256,
+            max_read_request: 512,
+            request_timeout: 12_500,
+            flr_grace: 25_000,
+            doorbells: 0x1000..0x1800,
+        }
+    }
+}
+
+/// Where a BAR of the card is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bar {
+    pub base: u64,
+    pub size: u64,
+}
+
+/// What the root complex knows of its card.
+#[derive(Clone, Debug, Default)]
+pub struct Function {
+    pub bars: [Option<Bar>; 6],
+    /// Offset of the PCI Express capability, which has the limits of requests.
+    pub express: Option<u16>,
+    /// Offset of the MSI-X capability.
+    pub msix: Option<u16>,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct RootComplex {
+    pub config: RootConfig,
+    pub iommu: Iommu,
+    pub checker: Checker,
+    pub faults: FaultPlan,
+    pub function: Function,
+    pub interrupts: Interrupts,
+    pub stats: LinkStats,
+    completer: Completer,
+    requester: Requester,
+    outbox: Outbox,
+    stamps: Option<Vec<Stamp>>,
+    word: Vec<u8>,
+}
+
+impl RootComplex {
+    pub fn new(config: RootConfig, seed: u64) -> Self {
+        assert!(
+            matches!(config.max_payload, 128 | 256 | 512),
+            "the largest payload is 128, 256 or 512 bytes"
+        );
+        assert!(
+            config.max_read_request.is_power_of_two()
+                && (128..=4096).contains(&config.max_read_request),
+            "the largest read is a power of two from 128 to 4096 bytes"
+        );
+        let rng = ChaCha8Rng::seed_from_u64(seed);
+        RootComplex {
+            iommu: Iommu::default(),
+            checker: Checker::new(Limits {
+                max_payload: config.max_payload,
+                max_read_request: config.max_read_request,
+                requester: CARD_ID,
+                captured: false,
+                bus_master_off: Some(0),
+            }),
+            faults: FaultPlan::default(),
+            function: Function::default(),
+            interrupts: Interrupts::default(),
+            stats: LinkStats::default(),
+            completer: Completer::new(config.completer.clone(), config.max_payload, rng),
+            requester: Requester::new(config.request_timeout),
+            outbox: Outbox::default(),
+            stamps: None,
+            word: Vec::new(),
+            config,
+        }
+    }
+
+    /// Sends a request to the card at cycle `now`, to be looked for with [`Self::take_outcome`].
+    pub fn submit(&mut self, now: u64, request: &Request) -> Result<RequestId, RequestError> {
+        self.requester.submit(now, CARD_ID, request, &mut self.outbox)
+    }
+
+    /// Takes the outcome of a request if it is over.
+    pub fn take_outcome(&mut self, id: RequestId) -> Option<Outcome> {
+        self.requester.take(id)
+    }
+
+    /// When the next request of the host times out.
+    pub fn next_deadline(&self) -> Option<u64> {
+        self.requester.next_deadline()
+    }
+
+    /// Ends the requests whose time is over.
+    pub fn expire(&mut self, now: u64) {
+        self.requester.expire(now, &mut self.checker);
+    }
+
+    /// Posts a write of `bytes` to `address` of the card, in one TLP, at cycle `now`.
+    pub fn post_write(&mut self, now: u64, address: u64, bytes: &[u8]) {
+        let (be, dwords) = ByteEnables::contiguous(address, bytes.len() as u32);
+        let skip = (address & 3) as usize;
+        self.word.clear();
+        self.word.resize(dwords as usize * 4, 0);
+        self.word[skip..skip + bytes.len()].copy_from_slice(bytes);
+        let header = Header::mem_write(ROOT_ID, 0, address, dwords, be);
+        self.outbox.push(now, header, &self.word, Purpose::None);
+    }
+
+    /// Sends any TLP at all: what a hostile or broken root complex would.
+    pub fn post_raw(&mut self, now: u64, header: Header, payload: &[u8]) {
+        self.outbox.push(now, header, payload, Purpose::None);
+    }
+
+    /// Gives the card what waits for it.
+    pub fn flush(&mut self, card: &mut dyn Card) {
+        self.outbox.flush(card);
+    }
+
+    /// Reads of the card that it does not have the whole answer to.
+    pub fn reads_outstanding(&self) -> usize {
+        self.completer.outstanding()
+    }
+
+    /// Keeps, or stops keeping, time stamps.
+    pub fn keep_stamps(&mut self, keep: bool) {
+        self.stamps = keep.then(Vec::new);
+    }
+
+    /// Takes the stamps kept so far, in order of time for each direction.
+    pub fn take_stamps(&mut self) -> Vec<Stamp> {
+        self.stamps.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
+    /// Notes an event if stamps are kept.
+    pub fn stamp(&mut self, cycle: u64, event: Event) {
+        if let Some(stamps) = &mut self.stamps {
+            stamps.push(Stamp { cycle, event });
+        }
+    }
+
+    /// Acts on what went over the card's pins.
+    pub fn on_record(&mut self, record: &Record, payload: &[u8]) {
+        let cycle = record.last;
+        let len = record.len;
+        match record.kind {
+            RecordKind::TlpOut => self.from_card(record, payload),
+            RecordKind::TlpIn => self.to_card(record, payload),
+            RecordKind::FrameOut => {
+                self.stats.frames_out += 1;
+                self.stats.frame_bytes_out += u64::from(len);
+                self.stamp(cycle, Event::FrameOut { len, left: record.cookie });
+            }
+            RecordKind::FrameIn => {
+                self.stats.frames_in += 1;
+                self.stats.frame_bytes_in += u64::from(len);
+                self.stamp(cycle, Event::FrameIn { len });
+            }
+            _ => unreachable!("the shim makes no other records"),
+        }
+    }
+
+    fn from_card(&mut self, record: &Record, payload: &[u8]) {
+        let cycle = record.last;
+        let header = Header(record.header);
+        self.checker.check(cycle, header, payload.len(), record.flags);
+        let interrupt = header.kind() == Kind::MemWrite && WINDOW.contains(&header.address());
+        self.stats.upstream.add(header, interrupt.then_some(Special::Interrupt));
+        if payload.len() != header.payload_len() {
+            return;
+        }
+        match header.kind() {
+            Kind::MemWrite if interrupt => match self.interrupts.written(cycle, header, payload) {
+                Ok(vector) => self.stamp(cycle, Event::Interrupt { vector }),
+                Err(detail) => {
+                    self.checker.report(cycle, Rule::Interrupt, header, detail);
+                }
+            },
+            Kind::MemWrite => self.write(cycle, header, payload),
+            Kind::MemRead => {
+                let RootComplex { completer, iommu, faults, checker, outbox, .. } = self;
+                if !completer.read(cycle, header, iommu, faults, checker, outbox) {
+                    self.stats.iommu_read_faults += 1;
+                }
+                let len = header.dwords() * 4;
+                self.stamp(cycle, Event::Read { iova: header.address(), len });
+            }
+            Kind::Completion | Kind::CompletionData => {
+                let done = self.requester.completion(cycle, header, payload, &mut self.checker);
+                match done {
+                    Some((request, value)) if request.kind() == Kind::ConfigWrite => {
+                        self.config_written(cycle, request, value);
+                    }
+                    _ => {}
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// A write of the card to host memory. Poisoned data are dropped.
+    fn write(&mut self, cycle: u64, header: Header, payload: &[u8]) {
+        if header.poisoned() {
+            return;
+        }
+        let be = header.byte_enables();
+        let dwords = header.dwords();
+        let (skip, len) = be.span(dwords);
+        let iova = header.address() + u64::from(skip);
+        let bytes = &payload[skip as usize..(skip + len) as usize];
+        let requester = header.requester();
+        let contiguous = (skip..skip + len).all(|index| be.enabled(index, dwords));
+        let written = if contiguous {
+            self.iommu.write(requester, iova, bytes)
+        } else {
+            (skip..skip + len).filter(|&index| be.enabled(index, dwords)).try_for_each(|index| {
+                let at = header.address() + u64::from(index);
+                self.iommu.write(requester, at, &payload[index as usize..][..1])
+            })
+        };
+        if let Err(denied) = written {
+            self.stats.iommu_write_faults += 1;
+            let detail = format!("write of {:#x}", denied.iova);
+            self.checker.report(cycle, Rule::Unmapped, header, detail);
+        }
+        self.stamp(cycle, Event::Written { iova, len });
+    }
+
+    /// The card has accepted a TLP of ours.
+    fn to_card(&mut self, record: &Record, payload: &[u8]) {
+        let header = Header(record.header);
+        let cycle = record.last;
+        let mut special = None;
+        if header.kind() == Kind::MemWrite {
+            let address = header.address();
+            let offset = self.function.bars[0].map(|bar| address.wrapping_sub(bar.base));
+            if offset.is_some_and(|offset| self.config.doorbells.contains(&offset)) {
+                special = Some(Special::Doorbell);
+            }
+            if let Some(value) = payload.first_chunk() {
+                let value = u32::from_le_bytes(*value);
+                self.stamp(cycle, Event::RegisterWritten { address, value });
+            }
+        }
+        self.stats.downstream.add(header, special);
+        self.checker.limits.captured |= header.kind() == Kind::ConfigWrite;
+        match Purpose::from_cookie(record.cookie) {
+            Purpose::None => {}
+            Purpose::LastCompletion { tag } => self.completer.delivered(tag),
+            // From here on the card may act as a master, before we know that it took the write.
+            Purpose::Request(_)
+                if header.kind() == Kind::ConfigWrite
+                    && header.config_offset() == COMMAND
+                    && header.byte_enables().first & 1 != 0
+                    && payload[0] & BUS_MASTER != 0 =>
+            {
+                self.checker.limits.bus_master_off = None;
+            }
+            Purpose::Request(_) => {}
+        }
+    }
+
+    /// The card has answered a configuration write with success.
+    fn config_written(&mut self, cycle: u64, header: Header, value: u32) {
+        let limits = &mut self.checker.limits;
+        let enables = header.byte_enables().first;
+        let offset = header.config_offset();
+        if offset == COMMAND && enables & 1 != 0 && value as u8 & BUS_MASTER == 0 {
+            limits.bus_master_off.get_or_insert(cycle);
+        }
+        if self.function.express.is_some_and(|express| offset == express + DEVICE_CONTROL) {
+            if enables & 1 != 0 {
+                limits.max_payload = 128 << (value >> 5 & 7);
+            }
+            if enables & 2 != 0 {
+                limits.max_read_request = 128 << (value >> 12 & 7);
+                if value & FUNCTION_LEVEL_RESET != 0 {
+                    limits.bus_master_off.get_or_insert(cycle + self.config.flr_grace);
+                    limits.captured = false;
+                }
+            }
+        }
+    }
+}

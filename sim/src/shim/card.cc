@@ -1,0 +1,299 @@
+#include "card.h"
+
+#include <algorithm>
+#include <stdexcept>
+#include <utility>
+
+#include "nitor-sim/src/card.rs.h"
+
+namespace nitor {
+
+namespace {
+
+// A record's `flags`.
+constexpr std::uint8_t kCreditOverrun = 2;
+constexpr std::uint8_t kFrameError = 8;
+
+// How far ahead of their use unlimited credits are kept: the largest lead PCIe allows.
+constexpr std::uint32_t kHeaderLead = 127;
+constexpr std::uint32_t kDataLead = 2047;
+
+constexpr std::uint32_t kHasData = 1u << 30;
+
+std::uint32_t dwords(const Header& header) {
+  const std::uint32_t length = header[0] & 0x3ff;
+  return length == 0 ? 1024 : length;
+}
+
+enum class Class { kPosted, kNonPosted, kCompletion };
+
+Class class_of(const Header& header) {
+  const std::uint32_t fmt = header[0] >> 29, type = header[0] >> 24 & 0x1f;
+  if ((type == 0 && (fmt == 2 || fmt == 3)) || (type & 0x18) == 0x10) return Class::kPosted;
+  if (type == 0x0a || type == 0x0b) return Class::kCompletion;
+  return Class::kNonPosted;
+}
+
+// For std::push_heap, which keeps the largest in front.
+template <class T>
+bool later(const T& a, const T& b) {
+  return b->before(*a);
+}
+
+}  // namespace
+
+std::uint64_t Card::Dice::next() {
+  // SplitMix64.
+  std::uint64_t z = state_ += 0x9e3779b97f4a7c15;
+  z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9;
+  z = (z ^ z >> 27) * 0x94d049bb133111eb;
+  return z ^ z >> 31;
+}
+
+Card::Card(const ShimConfig& config)
+    : rx_gap_(config.rx_gap),
+      tx_stall_(config.tx_stall),
+      mac_rx_gap_(config.mac_rx_gap),
+      mac_tx_stall_(config.mac_tx_stall),
+      mac_slack_(config.mac_slack),
+      credit_delay_min_(config.credit_delay_min),
+      credit_delay_max_(config.credit_delay_max),
+      finite_posted_headers_(config.posted_headers != 0),
+      finite_posted_data_(config.posted_data != 0),
+      finite_non_posted_headers_(config.non_posted_headers != 0) {
+  Dice seeds;
+  seeds.seed(config.seed);
+  for (Dice* dice : {&rx_dice_, &tx_dice_, &mac_rx_dice_, &mac_tx_dice_, &credit_dice_}) {
+    dice->seed(seeds.next());
+  }
+  const auto initial = [](std::uint32_t configured, std::uint32_t lead) {
+    return configured == 0 ? lead : std::min(configured, lead);
+  };
+  granted_.posted_headers = initial(config.posted_headers, kHeaderLead);
+  granted_.posted_data = initial(config.posted_data, kDataLead);
+  granted_.non_posted_headers = initial(config.non_posted_headers, kHeaderLead);
+}
+
+Card::PacketPtr Card::fresh_packet(rust::Slice<const std::uint8_t> data) {
+  PacketPtr packet;
+  if (spare_.empty()) {
+    packet = std::make_unique<Packet>();
+  } else {
+    packet = std::move(spare_.back());
+    spare_.pop_back();
+  }
+  packet->data.assign(data.begin(), data.end());
+  packet->order = order_++;
+  packet->error = false;
+  return packet;
+}
+
+void Card::recycle(PacketPtr packet) { spare_.push_back(std::move(packet)); }
+
+void Card::push_tlp(std::uint64_t at, const Header& header,
+                    rust::Slice<const std::uint8_t> payload, std::uint64_t cookie) {
+  PacketPtr packet = fresh_packet(payload);
+  packet->at = at;
+  packet->header = header;
+  packet->cookie = cookie;
+  const auto append = [](std::deque<PacketPtr>& queue, PacketPtr packet) {
+    if (!queue.empty()) packet->at = std::max(packet->at, queue.back()->at);
+    queue.push_back(std::move(packet));
+  };
+  switch (class_of(header)) {
+    case Class::kPosted:
+      append(posted_, std::move(packet));
+      break;
+    case Class::kNonPosted:
+      append(non_posted_, std::move(packet));
+      break;
+    case Class::kCompletion:
+      completions_.push_back(std::move(packet));
+      std::push_heap(completions_.begin(), completions_.end(), later<PacketPtr>);
+      break;
+  }
+}
+
+void Card::push_frame(std::uint64_t at, rust::Slice<const std::uint8_t> frame, bool error,
+                      std::uint64_t cookie) {
+  PacketPtr packet = fresh_packet(frame);
+  packet->at = frames_.empty() ? at : std::max(at, frames_.back()->at);
+  packet->error = error;
+  packet->cookie = cookie;
+  frames_.push_back(std::move(packet));
+}
+
+// The next TLP that may go now. Nothing passes a posted request that was there first; posted
+// requests and completions pass non-posted ones that wait for credits.
+Card::PacketPtr Card::next_tlp() {
+  const auto due = [this](const PacketPtr& packet) { return packet->at <= cycle_; };
+  const Packet* first_posted = posted_.empty() ? nullptr : posted_.front().get();
+  const auto behind_posted = [&](const PacketPtr& packet) {
+    return first_posted != nullptr && first_posted->before(*packet);
+  };
+  const Packet* best = nullptr;
+  const auto offer = [&](const PacketPtr& packet) {
+    if (due(packet) && (best == nullptr || packet->before(*best))) best = packet.get();
+  };
+  if (first_posted != nullptr) offer(posted_.front());
+  if (!completions_.empty() && !behind_posted(completions_.front())) offer(completions_.front());
+  if (!non_posted_.empty() && !behind_posted(non_posted_.front()) &&
+      static_cast<std::uint8_t>(np_limit_ - np_sent_ - 1) < 128) {
+    offer(non_posted_.front());
+  }
+  if (best == nullptr) return nullptr;
+
+  PacketPtr packet;
+  if (best == first_posted) {
+    packet = std::move(posted_.front());
+    posted_.pop_front();
+  } else if (!completions_.empty() && best == completions_.front().get()) {
+    std::pop_heap(completions_.begin(), completions_.end(), later<PacketPtr>);
+    packet = std::move(completions_.back());
+    completions_.pop_back();
+  } else {
+    packet = std::move(non_posted_.front());
+    non_posted_.pop_front();
+    ++np_sent_;
+  }
+  return packet;
+}
+
+void Card::presented(Presenting& slot, bool frame) {
+  const Packet& packet = *slot.packet;
+  Record record{};
+  record.kind = frame ? RecordKind::FrameIn : RecordKind::TlpIn;
+  record.first = slot.first;
+  record.last = cycle_;
+  record.cookie = packet.cookie;
+  record.header = packet.header;
+  record.offset = static_cast<std::uint32_t>(arena_.size());
+  record.len = static_cast<std::uint32_t>(packet.data.size());
+  records_.push_back(record);
+  arena_.insert(arena_.end(), packet.data.begin(), packet.data.end());
+  recycle(std::move(slot.packet));
+  slot.valid = false;
+}
+
+void Card::begin_take(Taking& slot, const Header& header, std::uint8_t flags) {
+  slot.active = true;
+  slot.first = cycle_;
+  slot.header = header;
+  slot.flags = flags;
+  slot.data.clear();
+}
+
+void Card::end_take(Taking& slot, bool frame, bool error) {
+  Record record{};
+  record.kind = frame ? RecordKind::FrameOut : RecordKind::TlpOut;
+  record.first = slot.first;
+  record.last = cycle_;
+  record.header = slot.header;
+  record.offset = static_cast<std::uint32_t>(arena_.size());
+  record.len = static_cast<std::uint32_t>(slot.data.size());
+  if (frame) {
+    // The frame is on the wire until the MAC is free again.
+    record.cookie = mac_frame_sent(slot.data.size());
+    if (error) slot.flags |= kFrameError;
+  } else {
+    count_credits(slot.header, slot.flags);
+  }
+  record.flags = slot.flags;
+  records_.push_back(record);
+  arena_.insert(arena_.end(), slot.data.begin(), slot.data.end());
+  slot.active = false;
+}
+
+// Counts the credits a TLP from the card took, flags it if it had none, and frees them later.
+void Card::count_credits(const Header& header, std::uint8_t& flags) {
+  Credits taken;
+  switch (class_of(header)) {
+    case Class::kPosted:
+      taken.posted_headers = 1;
+      if (header[0] & kHasData) taken.posted_data = (dwords(header) + 3) / 4;
+      break;
+    case Class::kNonPosted:
+      taken.non_posted_headers = 1;
+      break;
+    case Class::kCompletion:
+      return;  // The root complex has room for every completion it asked for.
+  }
+  used_.posted_headers += taken.posted_headers;
+  used_.posted_data += taken.posted_data;
+  used_.non_posted_headers += taken.non_posted_headers;
+  const auto overrun = [](std::uint32_t used, std::uint32_t granted) {
+    return static_cast<std::int32_t>(used - granted) > 0;
+  };
+  if (overrun(used_.posted_headers, granted_.posted_headers) ||
+      overrun(used_.posted_data, granted_.posted_data) ||
+      overrun(used_.non_posted_headers, granted_.non_posted_headers)) {
+    flags |= kCreditOverrun;
+  }
+  std::uint64_t at = cycle_ + credit_delay_min_;
+  if (credit_delay_max_ > credit_delay_min_) {
+    at += credit_dice_.next() % (credit_delay_max_ - credit_delay_min_ + 1);
+  }
+  if (!returns_.empty()) at = std::max(at, returns_.back().at);
+  returns_.push_back({at, taken});
+}
+
+void Card::return_credits() {
+  while (!returns_.empty() && returns_.front().at <= cycle_) {
+    const Credits& credits = returns_.front().credits;
+    granted_.posted_headers += credits.posted_headers;
+    granted_.posted_data += credits.posted_data;
+    granted_.non_posted_headers += credits.non_posted_headers;
+    returns_.pop_front();
+  }
+  if (!finite_posted_headers_) granted_.posted_headers = used_.posted_headers + kHeaderLead;
+  if (!finite_posted_data_) granted_.posted_data = used_.posted_data + kDataLead;
+  if (!finite_non_posted_headers_) {
+    granted_.non_posted_headers = used_.non_posted_headers + kHeaderLead;
+  }
+}
+
+// Takes note of a frame whose last beat went out now; the cycle its last bit leaves the MAC.
+std::uint64_t Card::mac_frame_sent(std::size_t bytes) {
+  if (mac_byte_q16_ == 0) return cycle_;
+  // Short frames are padded; preamble and start (8), FCS (4) and gap (12) take the wire, too.
+  const std::uint64_t on_wire = std::max<std::uint64_t>(bytes, 60) + 24;
+  mac_free_q16_ = std::max(mac_free_q16_, cycle_ << 16) + on_wire * mac_byte_q16_;
+  return mac_free_q16_ >> 16;
+}
+
+rust::Slice<const Record> Card::records() const { return {records_.data(), records_.size()}; }
+
+void Card::clear_records() {
+  records_.clear();
+  arena_.clear();
+}
+
+void Card::start_mgmt(std::uint64_t at, bool write, std::uint16_t address, std::uint32_t value,
+                      std::uint8_t enables) {
+  if (mgmt_.busy) throw std::logic_error("management bus access while another is under way");
+  mgmt_.busy = true;
+  mgmt_.at = at;
+  mgmt_.write = write;
+  mgmt_.address = address;
+  mgmt_.value = value;
+  mgmt_.enables = enables;
+}
+
+MgmtReply Card::take_mgmt() {
+  const MgmtReply reply{mgmt_.done, mgmt_.done_at, mgmt_.result};
+  mgmt_.done = false;
+  return reply;
+}
+
+std::unique_ptr<Card> new_card(std::uint32_t width, const ShimConfig& config) {
+  switch (width) {
+    case 128:
+      return new_card128(config);
+    case 512:
+      return new_card512(config);
+    default:
+      throw std::invalid_argument("a card is 128 or 512 bits wide");
+  }
+}
+
+}  // namespace nitor

@@ -1,0 +1,270 @@
+// Drives the pins of one Verilated model. Included once for each width, with `M` the class that
+// Verilator made; everything that does not touch pins is in card.cc.
+#pragma once
+
+#include <algorithm>
+#include <cstring>
+#include <string>
+
+#include "card.h"
+#include "nitor-sim/src/card.rs.h"
+#include "verilated.h"
+#if VM_TRACE
+#include "verilated_fst_c.h"
+#endif
+
+namespace nitor {
+
+template <class M, std::size_t kBytes>
+class PinnedCard final : public Card {
+ public:
+  explicit PinnedCard(const ShimConfig& config) : Card(config) {
+    context_.randReset(0);
+#if VM_TRACE
+    context_.traceEverOn(config.waves);
+#endif
+    model_ = std::make_unique<M>(&context_, "card");
+    model_->reset = 1;
+    model_->link_up = link_up_;
+    drive_credits();
+    for (int i = 0; i < kResetCycles; ++i) {
+      model_->clock = 0;
+      model_->eval();
+      model_->clock = 1;
+      model_->eval();
+    }
+  }
+
+  ~PinnedCard() override {
+    close_waves();
+    model_->final();
+  }
+
+  std::uint64_t run(std::uint64_t until, bool stop_on_mgmt, bool stop_on_irq) override {
+    while (cycle_ < until && !(stop_on_irq && irq_) && !(stop_on_mgmt && mgmt_.done)) step();
+    return cycle_;
+  }
+
+  bool open_waves(const std::string& path) override {
+#if VM_TRACE
+    waves_ = std::make_unique<VerilatedFstC>();
+    model_->trace(waves_.get(), 99);
+    waves_->open(path.c_str());
+    return waves_->isOpen();
+#else
+    (void)path;
+    return false;
+#endif
+  }
+
+  void close_waves() override {
+#if VM_TRACE
+    if (waves_) waves_->close();
+    waves_.reset();
+#endif
+  }
+
+ private:
+  static constexpr int kResetCycles = 16;
+  static constexpr std::uint64_t kHalfPeriodNs = 2;
+  // A record's `flags`.
+  static constexpr std::uint8_t kBadFraming = 1, kUnstable = 4;
+
+  // One cycle: inputs settle while the clock is low, handshakes are what the pins say just
+  // before the edge, then the edge.
+  void step() {
+    M& m = *model_;
+    if (!returns_.empty() || !all_credits_finite_) drive_credits();
+    drive_rx();
+    drive_mac_rx();
+    drive_mgmt();
+    m.tx_ready = !tx_dice_.hit(tx_stall_);
+    m.mac_tx_ready = (mac_tx_.active || mac_may_start()) && !mac_tx_dice_.hit(mac_tx_stall_);
+    m.link_up = link_up_;
+    m.reset = reset_;
+    m.clock = 0;
+    m.eval();
+    dump(0);
+    np_limit_ = m.rx_np_limit;
+    // What the card offers is taken before what it is given: it cannot have reacted yet.
+    take_tx();
+    take_mac_tx();
+    take_mgmt_reply();
+    accepted_rx();
+    accepted_mac_rx();
+    m.clock = 1;
+    m.eval();
+    dump(1);
+    irq_ = m.mgmt_irq;
+    ++cycle_;
+  }
+
+  void drive_credits() {
+    return_credits();
+    M& m = *model_;
+    m.fc_ph = granted_.posted_headers & 0xff;
+    m.fc_pd = granted_.posted_data & 0xfff;
+    m.fc_nph = granted_.non_posted_headers & 0xff;
+  }
+
+  // Puts the next beat of `slot` in `data`; its length.
+  std::size_t load_beat(const Presenting& slot, EData* data) {
+    const auto& bytes = slot.packet->data;
+    const std::size_t n = std::min(kBytes, bytes.size() - slot.sent);
+    if (n != 0) std::memcpy(data, bytes.data() + slot.sent, n);
+    return n;
+  }
+
+  void drive_rx() {
+    if (rx_.valid) return;
+    M& m = *model_;
+    if (!rx_.packet) {
+      rx_.packet = next_tlp();
+      rx_.sent = 0;
+    }
+    if (!rx_.packet || rx_dice_.hit(rx_gap_)) {
+      m.rx_valid = 0;
+      return;
+    }
+    if (rx_.sent == 0) rx_.first = cycle_;
+    rx_.valid = true;
+    m.rx_valid = 1;
+    m.rx_sop = rx_.sent == 0;
+    std::memcpy(m.rx_hdr.data(), rx_.packet->header.data(), sizeof(Header));
+    rx_beat_ = load_beat(rx_, m.rx_data.data());
+    m.rx_eop = rx_.sent + rx_beat_ == rx_.packet->data.size();
+  }
+
+  void accepted_rx() {
+    if (!rx_.valid || !model_->rx_ready) return;
+    rx_.sent += rx_beat_;
+    rx_.valid = false;
+    if (rx_.sent == rx_.packet->data.size()) presented(rx_, false);
+  }
+
+  void drive_mac_rx() {
+    if (mac_rx_.valid) return;
+    M& m = *model_;
+    if (!mac_rx_.packet && !frames_.empty() && frames_.front()->at <= cycle_) {
+      mac_rx_.packet = std::move(frames_.front());
+      frames_.pop_front();
+      mac_rx_.sent = 0;
+    }
+    if (!mac_rx_.packet || mac_rx_dice_.hit(mac_rx_gap_)) {
+      m.mac_rx_valid = 0;
+      return;
+    }
+    if (mac_rx_.sent == 0) mac_rx_.first = cycle_;
+    mac_rx_.valid = true;
+    mac_rx_beat_ = load_beat(mac_rx_, m.mac_rx_data.data());
+    m.mac_rx_valid = 1;
+    m.mac_rx_bytes = static_cast<CData>(mac_rx_beat_);
+    m.mac_rx_last = mac_rx_.sent + mac_rx_beat_ == mac_rx_.packet->data.size();
+    m.mac_rx_err = m.mac_rx_last && mac_rx_.packet->error;
+  }
+
+  void accepted_mac_rx() {
+    if (!mac_rx_.valid || !model_->mac_rx_ready) return;
+    mac_rx_.sent += mac_rx_beat_;
+    mac_rx_.valid = false;
+    if (mac_rx_.sent == mac_rx_.packet->data.size()) presented(mac_rx_, true);
+  }
+
+  void take_tx() {
+    M& m = *model_;
+    // What was offered and not taken must still be there, unchanged.
+    if (tx_held_ && (!m.tx_valid || m.tx_sop != held_.sop || m.tx_eop != held_.eop ||
+                     (m.tx_sop && std::memcmp(m.tx_hdr.data(), held_.header.data(), 16) != 0))) {
+      tx_fault_ |= kUnstable;
+    }
+    tx_held_ = false;
+    if (!m.tx_valid) return;
+    if (!m.tx_ready) {
+      tx_held_ = true;
+      held_.sop = m.tx_sop;
+      held_.eop = m.tx_eop;
+      std::memcpy(held_.header.data(), m.tx_hdr.data(), sizeof(Header));
+      return;
+    }
+    if (m.tx_sop == tx_.active) tx_fault_ |= kBadFraming;
+    if (m.tx_sop) {
+      Header header;
+      std::memcpy(header.data(), m.tx_hdr.data(), sizeof(Header));
+      begin_take(tx_, header, 0);
+      const std::uint32_t length = header[0] & 0x3ff;
+      tx_owed_ = (header[0] >> 30 & 1) == 0 ? 0 : (length == 0 ? 1024 : length) * 4;
+    }
+    const std::size_t n = std::min(kBytes, tx_owed_);
+    const auto* bytes = reinterpret_cast<const std::uint8_t*>(m.tx_data.data());
+    tx_.data.insert(tx_.data.end(), bytes, bytes + n);
+    tx_owed_ -= n;
+    if (m.tx_eop != (tx_owed_ == 0)) tx_fault_ |= kBadFraming;
+    if (m.tx_eop) {
+      tx_.flags |= tx_fault_;
+      tx_fault_ = 0;
+      end_take(tx_, false, false);
+    }
+  }
+
+  void take_mac_tx() {
+    M& m = *model_;
+    if (mac_tx_held_ && !m.mac_tx_valid) mac_tx_fault_ |= kUnstable;
+    mac_tx_held_ = m.mac_tx_valid && !m.mac_tx_ready;
+    if (!m.mac_tx_valid || !m.mac_tx_ready) return;
+    if (!mac_tx_.active) begin_take(mac_tx_, Header{}, 0);
+    const std::size_t n = m.mac_tx_last ? m.mac_tx_bytes : kBytes;
+    if (n == 0 || n > kBytes) mac_tx_fault_ |= kBadFraming;
+    const auto* bytes = reinterpret_cast<const std::uint8_t*>(m.mac_tx_data.data());
+    mac_tx_.data.insert(mac_tx_.data.end(), bytes, bytes + std::min(n, kBytes));
+    if (m.mac_tx_last) {
+      mac_tx_.flags |= mac_tx_fault_;
+      mac_tx_fault_ = 0;
+      end_take(mac_tx_, true, m.mac_tx_err);
+    }
+  }
+
+  void drive_mgmt() {
+    if (mgmt_.valid) return;
+    M& m = *model_;
+    mgmt_.valid = mgmt_.busy && mgmt_.at <= cycle_;
+    m.mgmt_valid = mgmt_.valid;
+    if (!mgmt_.valid) return;
+    m.mgmt_write = mgmt_.write;
+    m.mgmt_addr = mgmt_.address;
+    m.mgmt_wdata = mgmt_.value;
+    m.mgmt_be = mgmt_.enables;
+  }
+
+  void take_mgmt_reply() {
+    if (!mgmt_.valid || !model_->mgmt_ready) return;
+    mgmt_.result = model_->mgmt_rdata;
+    mgmt_.done_at = cycle_;
+    mgmt_.done = true;
+    mgmt_.busy = mgmt_.valid = false;
+  }
+
+  void dump(std::uint64_t half) {
+#if VM_TRACE
+    if (waves_) waves_->dump((cycle_ * 2 + half) * kHalfPeriodNs);
+#else
+    (void)half;
+#endif
+  }
+
+  VerilatedContext context_;
+  std::unique_ptr<M> model_;
+#if VM_TRACE
+  std::unique_ptr<VerilatedFstC> waves_;
+#endif
+  const bool all_credits_finite_ =
+      finite_posted_headers_ && finite_posted_data_ && finite_non_posted_headers_;
+  std::size_t rx_beat_ = 0, mac_rx_beat_ = 0, tx_owed_ = 0;
+  bool tx_held_ = false, mac_tx_held_ = false;
+  std::uint8_t tx_fault_ = 0, mac_tx_fault_ = 0;
+  struct {
+    Header header{};
+    bool sop = false, eop = false;
+  } held_;
+};
+
+}  // namespace nitor

@@ -1,0 +1,299 @@
+//! The world: hosts, the wires between their cards, and the one clock they all share.
+//!
+//! Time goes in windows of at most [`REACTION`] cycles. Within a window each card runs by itself;
+//! whatever it does is acted upon [`REACTION`] cycles later at the earliest, by the root complex,
+//! by software and by the card at the far end of a wire. So a window's length changes nothing.
+
+use std::io::{self, Write};
+use std::path::Path;
+
+use crate::capture::Capture;
+use crate::card::Card;
+use crate::checker::Violation;
+use crate::host::{Departure, Departures, Host, HostConfig};
+use crate::requester::{Request, RequestError};
+use crate::wire::{Fate, Wire, WireConfig};
+use crate::REACTION;
+
+/// Waves to be written of one card.
+struct Waves {
+    host: usize,
+    path: std::path::PathBuf,
+    cycles: std::ops::Range<u64>,
+    open: bool,
+}
+
+/// See the module.
+pub struct World {
+    seed: u64,
+    now: u64,
+    window: u64,
+    pub(crate) hosts: Vec<Host>,
+    wires: Vec<Wire>,
+    departures: Departures,
+    capture: Option<Capture>,
+    /// Frames for the capture that others may still have to come before.
+    uncaptured: Vec<(u64, u32, Vec<u8>)>,
+    waves: Vec<Waves>,
+}
+
+impl World {
+    /// A world without hosts. Everything random in it comes from `seed`.
+    pub fn new(seed: u64) -> Self {
+        World {
+            seed,
+            now: 0,
+            window: REACTION,
+            hosts: Vec::new(),
+            wires: Vec::new(),
+            departures: Departures::default(),
+            capture: None,
+            uncaptured: Vec::new(),
+            waves: Vec::new(),
+        }
+    }
+
+    pub fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    /// Sets the length of a window, 1 to [`REACTION`] cycles. It changes speed, never results.
+    pub fn set_window(&mut self, cycles: u64) {
+        assert!((1..=REACTION).contains(&cycles), "a window is 1 to {REACTION} cycles");
+        self.window = cycles;
+    }
+
+    /// A seed for the part of the world with these numbers.
+    fn derive(&self, kind: u64, number: usize) -> u64 {
+        let mut z = self.seed ^ (kind << 32 | number as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ z >> 31
+    }
+
+    /// Adds a host with a card, whose link is down until it is connected; returns its number.
+    /// Hosts are added before time begins to pass.
+    pub fn add_host(&mut self, config: HostConfig) -> io::Result<usize> {
+        assert_eq!(self.now, 0, "hosts are there from the beginning");
+        let seed = self.derive(1, self.hosts.len());
+        self.hosts.push(Host::new(config, seed)?);
+        Ok(self.hosts.len() - 1)
+    }
+
+    /// The same with a card of the caller's own; `config`'s card settings are not used.
+    pub fn add_host_with(&mut self, card: Box<dyn Card>, config: HostConfig) -> io::Result<usize> {
+        assert_eq!(self.now, 0, "hosts are there from the beginning");
+        let seed = self.derive(1, self.hosts.len());
+        self.hosts.push(Host::with_card(card, config, seed)?);
+        Ok(self.hosts.len() - 1)
+    }
+
+    /// Puts a wire between the cards of hosts `a` and `b`, which may be the same; returns its
+    /// number. A card has one wire.
+    pub fn connect(&mut self, a: usize, b: usize, config: WireConfig) -> usize {
+        for host in [a, b] {
+            assert!(self.wire_of(host).is_none(), "the card of host {host} has a wire");
+            let card = &mut self.hosts[host].card;
+            card.set_mac_rate(config.byte_time_q16());
+            card.set_link(true);
+        }
+        let seed = self.derive(2, self.wires.len());
+        self.wires.push(Wire::new([a, b], config, seed));
+        self.wires.len() - 1
+    }
+
+    /// The number of the wire at `host`'s card.
+    pub fn wire_of(&self, host: usize) -> Option<usize> {
+        self.wires.iter().position(|wire| wire.ends.contains(&host))
+    }
+
+    /// Plugs a wire in or pulls it. Frames on their way still arrive.
+    pub fn set_link(&mut self, wire: usize, up: bool) {
+        self.wires[wire].set_up(up);
+        for host in self.wires[wire].ends {
+            self.hosts[host].card.set_link(up);
+        }
+    }
+
+    pub fn wire(&self, wire: usize) -> &Wire {
+        &self.wires[wire]
+    }
+
+    pub fn host(&self, host: usize) -> &Host {
+        &self.hosts[host]
+    }
+
+    pub fn host_mut(&mut self, host: usize) -> &mut Host {
+        &mut self.hosts[host]
+    }
+
+    pub fn hosts(&self) -> usize {
+        self.hosts.len()
+    }
+
+    /// The cycle that runs next.
+    pub fn now(&self) -> u64 {
+        self.now
+    }
+
+    /// Lets `cycles` pass.
+    pub fn step(&mut self, cycles: u64) {
+        self.run_until(self.now + cycles);
+    }
+
+    /// Lets time pass until cycle `end`, if that is still to come.
+    pub fn run_until(&mut self, end: u64) {
+        while self.now < end {
+            let mut until = end.min(self.now + self.window);
+            until = self.tend_waves(until);
+            for (number, host) in self.hosts.iter_mut().enumerate() {
+                host.run(number, until, &mut self.departures);
+            }
+            self.now = until;
+            self.carry_frames();
+        }
+    }
+
+    fn carry_frames(&mut self) {
+        let Departures { frames, bytes } = &mut self.departures;
+        for Departure { host, left, error, start, len } in frames.drain(..) {
+            let frame = &bytes[start..start + len];
+            let number = self.wires.iter().position(|wire| wire.ends.contains(&host));
+            let Some(number) = number else { continue };
+            let wire = &mut self.wires[number];
+            if self.capture.is_some() && wire.is_up() {
+                let direction = u32::from(wire.ends[0] != host);
+                self.uncaptured.push((left, number as u32 * 2 + direction, frame.to_vec()));
+            }
+            if let Fate::Arrives { to, at, damaged } = wire.carry(host, left) {
+                self.hosts[to].card.push_frame(at, frame, error || damaged, 0);
+            }
+        }
+        bytes.clear();
+        self.write_captured(self.now);
+    }
+
+    /// Writes the captured frames from before cycle `end`, in order of time.
+    fn write_captured(&mut self, end: u64) {
+        let Some(capture) = &mut self.capture else { return };
+        if self.uncaptured.is_empty() {
+            return;
+        }
+        self.uncaptured.sort_by_key(|&(left, interface, _)| (left, interface));
+        let ready = self.uncaptured.partition_point(|&(left, ..)| left < end);
+        for (left, interface, frame) in self.uncaptured.drain(..ready) {
+            capture.frame(interface, left, &frame);
+        }
+    }
+
+    /// Writes what all wires carry from now on to `out` as pcapng. Call it when all wires are
+    /// there. The interfaces are named `card0-to-card1` and so on.
+    pub fn start_capture(&mut self, out: Box<dyn Write>) -> io::Result<()> {
+        let name =
+            |[a, b]: [usize; 2]| [format!("card{a}-to-card{b}"), format!("card{b}-to-card{a}")];
+        let names: Vec<String> = self.wires.iter().flat_map(|wire| name(wire.ends)).collect();
+        self.capture = Some(Capture::new(out, &names)?);
+        Ok(())
+    }
+
+    /// Ends the capture; the first error there was in writing it.
+    pub fn finish_capture(&mut self) -> io::Result<()> {
+        self.write_captured(u64::MAX);
+        self.capture.take().map_or(Ok(()), Capture::finish)
+    }
+
+    /// Writes waves of the card of `host` to `path`, as FST, in these cycles. The host must have
+    /// been made with `waves`.
+    pub fn add_waves(&mut self, host: usize, path: &Path, cycles: std::ops::Range<u64>) {
+        self.waves.push(Waves { host, path: path.into(), cycles, open: false });
+    }
+
+    /// Opens and closes waves that begin or end now; cuts the window at the next that will.
+    fn tend_waves(&mut self, mut until: u64) -> u64 {
+        let now = self.now;
+        for waves in &mut self.waves {
+            let card = &mut self.hosts[waves.host].card;
+            if !waves.open && waves.cycles.contains(&now) {
+                waves.open = card.start_waves(&waves.path);
+            }
+            for edge in [waves.cycles.start, waves.cycles.end] {
+                if edge > now {
+                    until = until.min(edge);
+                }
+            }
+            if waves.open && !waves.cycles.contains(&now) {
+                card.stop_waves();
+                waves.open = false;
+            }
+        }
+        self.waves.retain(|waves| now < waves.cycles.end);
+        until
+    }
+
+    /// Sends a request from host `host` to its card and lets time pass until software has the
+    /// answer.
+    pub fn request(&mut self, host: usize, request: &Request) -> Result<Vec<u8>, RequestError> {
+        let id = self.hosts[host].root.submit(self.now, request)?;
+        loop {
+            if let Some(outcome) = self.hosts[host].root.take_outcome(id) {
+                self.run_until(outcome.cycle + REACTION);
+                return outcome.result;
+            }
+            self.step(self.window);
+        }
+    }
+
+    /// Posts a write of `bytes` to `address` of the card of `host`.
+    pub fn post_write(&mut self, host: usize, address: u64, bytes: &[u8]) {
+        let now = self.now;
+        self.hosts[host].root.post_write(now, address, bytes);
+    }
+
+    /// Lets time pass until the host has an interrupt, at most `cycles`; whether it has.
+    pub fn wait_interrupt(&mut self, host: usize, cycles: u64) -> bool {
+        let deadline = self.now.saturating_add(cycles);
+        loop {
+            if let Some(interrupt) = self.hosts[host].root.interrupts.first() {
+                self.run_until(deadline.min(interrupt.cycle + REACTION));
+                return true;
+            }
+            if self.now >= deadline {
+                return false;
+            }
+            self.run_until(deadline.min(self.now + self.window));
+        }
+    }
+
+    /// What the cards did wrong so far, with the number of the host.
+    pub fn violations(&self) -> impl Iterator<Item = (usize, &Violation)> {
+        self.hosts.iter().enumerate().flat_map(|(number, host)| {
+            host.root.checker.violations().iter().map(move |violation| (number, violation))
+        })
+    }
+
+    /// Panics with a list if any card did anything wrong.
+    pub fn assert_clean(&self) {
+        let list: Vec<_> = self
+            .violations()
+            .map(|(host, violation)| format!("host {host}, {violation:?}"))
+            .collect();
+        assert!(
+            list.is_empty(),
+            "seed {}: {} violations:\n{}",
+            self.seed,
+            list.len(),
+            list.join("\n")
+        );
+    }
+}
+
+impl Drop for World {
+    /// A capture or waves cut short by a failing test are still readable.
+    fn drop(&mut self) {
+        // Nobody is left to hear of an error; who wants to know calls `finish_capture`.
+        let _ = self.finish_capture();
+        for host in &mut self.hosts {
+            host.card.stop_waves();
+        }
+    }
+}
