@@ -1,0 +1,89 @@
+//! Readless register reads: MMIO_REG_READ asks, one 8-byte write to host memory answers.
+//!
+//! Up to 16 requests wait; a request beyond them is dropped and `stat_dropped` pulses (drivers have one outstanding).
+//! Each is answered by {req_id, offset, value} as one aligned write of 8 bytes to MMIO_RESP as it is at that moment; if that is 0 the
+//! request is dropped silently. The value is read when the answer is made. 5 cycles from `req_valid` to `write.valid`,
+//! one request every 4 cycles.
+//!
+//! Stays out of the device reset: connect `reset` to hard and function-level reset only, and let what
+//! it writes through while others are flushed.
+
+use crate::common::fifo::Fifo;
+use crate::common::iface::*;
+use nitor_rtl::prelude::*;
+
+#[derive(Copy, Clone, PartialEq, Debug, LogicState)]
+pub enum ReadlessState {
+    Idle,
+    Look,
+    Make,
+    Write,
+}
+
+#[derive(LogicBlock, Default)]
+pub struct Readless {
+    pub clock: Signal<In, Clock>,
+    pub reset: Signal<In, Bit>,
+    pub req_valid: Signal<In, Bit>,
+    /// 31:16 register offset, 15:0 request id.
+    pub req: Signal<In, Bits<32>>,
+    pub mmio_resp: Signal<In, Bits<64>>,
+    pub peek_addr: Signal<Out, Bits<16>>,
+    /// One cycle after `peek_addr`.
+    pub peek_data: Signal<In, Bits<32>>,
+    pub write: WriteReqSrc,
+    pub stat_dropped: Signal<Out, Bit>,
+    queue: Fifo<32, 4>,
+    state: Reg<ReadlessState>,
+    addr: Reg<Bits<64>>,
+    answer: Reg<Bits<64>>,
+    dropped: Reg<Bit>,
+}
+
+impl Logic for Readless {
+    /// Answers readless register reads by writes to host memory.
+    #[kernel]
+    fn update(&mut self) {
+        registers!(self, clock, reset; state, addr, answer, dropped);
+        clocked!(self, clock, reset; queue);
+
+        self.queue.in_valid.next = self.req_valid.val();
+        self.queue.in_data.next = self.req.val();
+        self.dropped.d.next = self.req_valid.val() && !self.queue.in_ready.val();
+        self.stat_dropped.next = self.dropped.q.val();
+
+        let req = self.queue.out_data.val();
+        self.peek_addr.next = req.get_bits::<16>(16);
+        self.queue.out_ready.next = self.state.q.val() == ReadlessState::Make;
+
+        match self.state.q.val() {
+            ReadlessState::Idle => {
+                if self.queue.out_valid.val() {
+                    self.state.d.next = ReadlessState::Look;
+                }
+            }
+            // The register file answers in the next cycle.
+            ReadlessState::Look => {
+                self.state.d.next = ReadlessState::Make;
+            }
+            ReadlessState::Make => {
+                self.answer.d.next = cat::<32, 32, 64>(self.peek_data.val(), req);
+                self.addr.d.next = self.mmio_resp.val() & !lit::<64>(7);
+                self.state.d.next = if self.mmio_resp.val().any() {
+                    ReadlessState::Write
+                } else {
+                    ReadlessState::Idle
+                };
+            }
+            ReadlessState::Write => {
+                if self.write.ready.val() {
+                    self.state.d.next = ReadlessState::Idle;
+                }
+            }
+        }
+        self.write.valid.next = self.state.q.val() == ReadlessState::Write;
+        self.write.addr.next = self.addr.q.val();
+        self.write.len.next = lit::<7>(8);
+        self.write.data.next = bit_cast::<512, 64>(self.answer.q.val());
+    }
+}

@@ -1,0 +1,4 @@
+//! Interrupts: the MSI-X table and the moderation of each vector.
+
+pub mod moderation;
+pub mod msix;
