@@ -1,0 +1,354 @@
+//! Covers each frame with receive buffers, in the order of the frames, all or nothing.
+//!
+//! Takes a frame's [info](super::words::info) and [flow](super::words::flow) together, looks its queue up in
+//! `rx/prefetch`, and takes descriptors in ring order until their lengths (0 is 64 KiB) cover the frame; then sends a
+//! [segment](super::words::seg) for each to `rx/write`. Every buffer but the last is filled; none is empty.
+//! Owns `head` of every queue, the count of descriptors taken, and sends each change on `head_*`.
+//!
+//! Dropped and counted: no such queue or no valid table entry (`stat_drop_no_queue`); a queue broken by a DMA error
+//! (`stat_drop_dma_error`); not enough buffers posted, or more than [MAX_DESCS] needed (`stat_drop_no_descriptor`). A drop
+//! takes no descriptor, and frees its rows by a segment marked so. If enough may be posted but is still being fetched the
+//! frame waits, `WAIT` cycles at most: those behind it can't pass. A queue that let a frame wait in vain gets no
+//! second wait until a frame found buffers there, so a fetch lost in the host does not slow the others down.
+//!
+//! A frame in one buffer takes 3 cycles, in n buffers 4n + 1, a drop 2. `marker_*`, the end of a queue, is taken
+//! between frames; it resets the queue's `head` and goes on to `rx/write`. When `seg_ready` is low all waits.
+//! After `reset` a walk of 2^Q cycles clears the heads; no frame is taken before.
+
+use super::words::{flow, info, seg, MAX_DESCS};
+use crate::common::ram::LutRam;
+use nitor_rtl::prelude::*;
+
+#[derive(Copy, Clone, PartialEq, Debug, LogicState)]
+pub enum Step {
+    Walk,
+    Look,
+    Read,
+    Check,
+    Drop,
+    Marker,
+}
+
+#[derive(Copy, Clone, PartialEq, Debug, LogicState)]
+pub enum Reason {
+    NoQueue,
+    Broken,
+    NoDescriptor,
+}
+
+/// Longest wait for descriptors on their way: several times the read latency of a slow host.
+pub const WAIT: u64 = 4095;
+
+#[derive(LogicBlock, Default)]
+pub struct RxAssign<const L: usize, const Q: usize> {
+    pub clock: Signal<In, Clock>,
+    pub reset: Signal<In, Bit>,
+    pub info_valid: Signal<In, Bit>,
+    pub info_ready: Signal<Out, Bit>,
+    pub info_data: Signal<In, Bits<{ info::W }>>,
+    pub flow_valid: Signal<In, Bit>,
+    pub flow_ready: Signal<Out, Bit>,
+    pub flow_data: Signal<In, Bits<{ flow::W }>>,
+    // To rx/prefetch, see there.
+    pub look_queue: Signal<Out, Bits<8>>,
+    pub look_exists: Signal<In, Bit>,
+    pub look_broken: Signal<In, Bit>,
+    pub look_present: Signal<In, Bits<16>>,
+    pub look_pending: Signal<In, Bit>,
+    pub look_cq: Signal<In, Bits<8>>,
+    pub desc_queue: Signal<Out, Bits<8>>,
+    pub desc_index: Signal<Out, Bits<16>>,
+    pub desc_data: Signal<In, Bits<128>>,
+    pub head_valid: Signal<Out, Bit>,
+    pub head_hint: Signal<Out, Bit>,
+    pub head_queue: Signal<Out, Bits<8>>,
+    pub head_value: Signal<Out, Bits<16>>,
+    pub marker_valid: Signal<In, Bit>,
+    pub marker_ready: Signal<Out, Bit>,
+    pub marker_queue: Signal<In, Bits<8>>,
+    pub marker_cq: Signal<In, Bits<8>>,
+    pub seg_valid: Signal<Out, Bit>,
+    pub seg_ready: Signal<In, Bit>,
+    pub seg_data: Signal<Out, Bits<{ seg::W }>>,
+    pub stat_frame: Signal<Out, Bit>,
+    pub stat_bytes: Signal<Out, Bits<16>>,
+    pub stat_drop_no_descriptor: Signal<Out, Bit>,
+    pub stat_drop_no_queue: Signal<Out, Bit>,
+    pub stat_drop_dma_error: Signal<Out, Bit>,
+    /// {waited in vain, head}
+    heads: LutRam<17, Q>,
+    walk: Reg<Bits<9>>,
+    step: Reg<Step>,
+    reason: Reg<Reason>,
+    // The frame.
+    f_valid: Reg<Bit>,
+    f_info: Reg<Bits<{ info::W }>>,
+    f_flow: Reg<Bits<{ flow::W }>>,
+    // What the lookup said.
+    head: Reg<Bits<16>>,
+    avail: Reg<Bits<16>>,
+    pending: Reg<Bit>,
+    cq: Reg<Bits<8>>,
+    free_row: Reg<Bits<16>>,
+    no_wait: Reg<Bit>,
+    // The walk over descriptors: index of the one at hand, bytes not yet covered, first pass or sending.
+    index: Reg<Bits<5>>,
+    rest: Reg<Bits<16>>,
+    send: Reg<Bit>,
+    desc: Reg<Bits<128>>,
+    waiting: Reg<Bit>,
+    timer: Reg<Bits<12>>,
+    o_valid: Reg<Bit>,
+    o_data: Reg<Bits<{ seg::W }>>,
+    h_valid: Reg<Bit>,
+    h_hint: Reg<Bit>,
+    h_queue: Reg<Bits<8>>,
+    h_value: Reg<Bits<16>>,
+    s_frame: Reg<Bit>,
+    s_bytes: Reg<Bits<16>>,
+    s_no_descriptor: Reg<Bit>,
+    s_no_queue: Reg<Bit>,
+    s_broken: Reg<Bit>,
+}
+
+impl<const L: usize, const Q: usize> Logic for RxAssign<L, Q> {
+    /// Covers frames with receive buffers.
+    #[kernel]
+    fn update(&mut self) {
+        registers!(self, clock, reset; walk, step, reason, f_valid, f_info, f_flow, head, avail, pending, cq, free_row,
+            no_wait, index, rest, send, desc, waiting, timer, o_valid, o_data, h_valid, h_hint, h_queue, h_value, s_frame,
+            s_bytes, s_no_descriptor, s_no_queue, s_broken);
+        clocked!(self, clock; heads);
+
+        let row = self.f_info.q.val().get_bits::<16>(info::ROW);
+        let len = self.f_info.q.val().get_bits::<16>(info::LEN);
+        let queue = self.f_flow.q.val().get_bits::<8>(flow::QUEUE);
+        let at = bit_cast::<Q, 8>(queue);
+        let o_free = !self.o_valid.q.val() || self.seg_ready.val();
+        if self.seg_ready.val() {
+            self.o_valid.d.next = false;
+        }
+
+        // The descriptor at hand.
+        let field = self.desc.q.val().get_bits::<16>(0);
+        let buffer = if field == 0 { lit::<17>(65536) } else { bit_cast::<17, 16>(field) };
+        let rest = bit_cast::<17, 16>(self.rest.q.val());
+        let covers = buffer >= rest;
+        let piece = if covers { self.rest.q.val() } else { field };
+        let index = self.index.q.val();
+        let next = index + 1;
+        let at_last = bit_cast::<16, 5>(next) == self.avail.q.val();
+        let send = self.send.q.val() || (covers && index == 0);
+        let timeout = self.timer.q.val() == lit::<12>(WAIT);
+        let give_up = !self.pending.q.val() || self.no_wait.q.val() || timeout;
+
+        self.look_queue.next = queue;
+        self.desc_queue.next = queue;
+        self.heads.raddr.next = at;
+        let held = self.heads.rdata.val();
+        let held_head = held.get_bits::<16>(0);
+        let look_avail = self.look_present.val() - held_head;
+        let mut desc_index = held_head;
+
+        let mut heads_we = false;
+        let mut heads_waddr = at;
+        let mut heads_wdata = lit::<17>(0);
+        let mut release = false;
+        let mut drop_now = false;
+        let mut reason = Reason::NoDescriptor;
+        let mut marker_taken = false;
+        self.h_valid.d.next = false;
+        self.h_hint.d.next = false;
+        self.h_queue.d.next = queue;
+        self.h_value.d.next = lit::<16>(0);
+        self.s_frame.d.next = false;
+        self.s_bytes.d.next = len;
+        self.s_no_descriptor.d.next = false;
+        self.s_no_queue.d.next = false;
+        self.s_broken.d.next = false;
+        if self.waiting.q.val() && !timeout {
+            self.timer.d.next = self.timer.q.val() + 1;
+        }
+
+        let mut word = lit::<{ seg::W }>(0)
+            .set_slice::<16>(seg::FREE, self.free_row.q.val())
+            .set_slice::<8>(seg::CQ, self.cq.q.val());
+        match self.step.q.val() {
+            Step::Walk => {
+                heads_we = true;
+                heads_waddr = bit_cast::<Q, 9>(self.walk.q.val());
+                self.walk.d.next = self.walk.q.val() + 1;
+                if self.walk.q.val() == lit::<9>((1 << Q) - 1) {
+                    self.step.d.next = Step::Look;
+                }
+            }
+            Step::Look => {
+                self.head.d.next = held_head;
+                self.no_wait.d.next = held.get_bit(16);
+                self.avail.d.next = look_avail;
+                self.pending.d.next = self.look_pending.val();
+                self.cq.d.next = self.look_cq.val();
+                self.free_row.d.next =
+                    row + bit_cast::<16, 17>((bit_cast::<17, 16>(len) + lit::<17>((1 << L) - 1)) >> lit::<17>(L));
+                self.index.d.next = lit::<5>(0);
+                self.rest.d.next = len;
+                self.send.d.next = false;
+                if self.marker_valid.val() {
+                    self.step.d.next = Step::Marker;
+                } else if self.f_valid.q.val() {
+                    if !self.f_flow.q.val().get_bit(flow::VALID) || !self.look_exists.val() {
+                        reason = Reason::NoQueue;
+                        drop_now = true;
+                    } else if self.look_broken.val() {
+                        reason = Reason::Broken;
+                        drop_now = true;
+                    } else if look_avail != 0 {
+                        self.step.d.next = Step::Read;
+                    } else if !self.look_pending.val() || held.get_bit(16) || timeout {
+                        drop_now = true;
+                    } else {
+                        self.waiting.d.next = true;
+                    }
+                }
+            }
+            Step::Read => {
+                self.desc.d.next = self.desc_data.val();
+                self.step.d.next = Step::Check;
+            }
+            Step::Check => {
+                // The read of the descriptor after this one, or of the first again.
+                desc_index = if covers {
+                    self.head.q.val()
+                } else {
+                    self.head.q.val() + bit_cast::<16, 5>(next)
+                };
+                if !send {
+                    if covers {
+                        self.send.d.next = true;
+                        self.index.d.next = lit::<5>(0);
+                        self.rest.d.next = len;
+                        self.step.d.next = Step::Read;
+                    } else if next == lit::<5>(MAX_DESCS) {
+                        drop_now = true;
+                    } else if !at_last {
+                        self.index.d.next = next;
+                        self.rest.d.next = self.rest.q.val() - piece;
+                        self.step.d.next = Step::Read;
+                    } else if give_up {
+                        drop_now = true;
+                    } else {
+                        self.waiting.d.next = true;
+                        self.step.d.next = Step::Look;
+                    }
+                } else if o_free {
+                    self.o_valid.d.next = true;
+                    self.index.d.next = next;
+                    self.rest.d.next = self.rest.q.val() - piece;
+                    self.step.d.next = Step::Read;
+                    if covers {
+                        heads_we = true;
+                        heads_wdata = bit_cast::<17, 16>(self.head.q.val() + bit_cast::<16, 5>(next));
+                        self.h_valid.d.next = true;
+                        self.h_value.d.next = self.head.q.val() + bit_cast::<16, 5>(next);
+                        let low = bit_cast::<6, 3>(self.head.q.val().get_bits::<3>(0)) + bit_cast::<6, 5>(next);
+                        self.h_hint.d.next = low >= 8;
+                        self.s_frame.d.next = true;
+                        release = true;
+                    }
+                }
+                let f = self.f_flow.q.val();
+                let d = self.desc.q.val();
+                let source = bit_cast::<24, 16>(len - self.rest.q.val()) + (bit_cast::<24, 16>(row) << lit::<24>(L));
+                word = word
+                    .set_slice::<48>(seg::ADDR, d.get_bits::<48>(64))
+                    .set_slice::<16>(seg::LEN, piece)
+                    .set_slice::<24>(seg::SRC, source)
+                    .set_slice::<16>(seg::REQ_ID, d.get_bits::<16>(32))
+                    .set_slice::<32>(seg::HASH, f.get_bits::<32>(flow::HASH))
+                    .set_slice::<4>(seg::L3, f.get_bits::<4>(flow::L3))
+                    .set_slice::<5>(seg::L4, f.get_bits::<5>(flow::L4))
+                    .replace_bit(seg::FRAG, f.get_bit(flow::FRAG))
+                    .set_slice::<8>(seg::QUEUE, queue)
+                    .replace_bit(seg::FIRST, index == 0)
+                    .replace_bit(seg::LAST, covers);
+            }
+            Step::Drop => {
+                word = word.replace_bit(seg::DROP, true);
+                if o_free {
+                    self.o_valid.d.next = true;
+                    release = true;
+                    match self.reason.q.val() {
+                        Reason::NoQueue => {
+                            self.s_no_queue.d.next = true;
+                        }
+                        Reason::Broken => {
+                            self.s_broken.d.next = true;
+                        }
+                        Reason::NoDescriptor => {
+                            self.s_no_descriptor.d.next = true;
+                            // Waited in vain: not again.
+                            if timeout {
+                                heads_we = true;
+                                heads_wdata = bit_cast::<17, 16>(self.head.q.val()).replace_bit(16, true);
+                            }
+                        }
+                    }
+                }
+            }
+            Step::Marker => {
+                word = word
+                    .replace_bit(seg::MARKER, true)
+                    .set_slice::<8>(seg::CQ, self.marker_cq.val());
+                if o_free {
+                    self.o_valid.d.next = true;
+                    marker_taken = true;
+                    heads_we = true;
+                    heads_waddr = bit_cast::<Q, 8>(self.marker_queue.val());
+                    self.h_valid.d.next = true;
+                    self.h_queue.d.next = self.marker_queue.val();
+                    self.step.d.next = Step::Look;
+                }
+            }
+        }
+        if drop_now {
+            self.step.d.next = Step::Drop;
+            self.reason.d.next = reason;
+        }
+        if o_free {
+            self.o_data.d.next = word;
+        }
+        self.desc_index.next = desc_index;
+        self.heads.we.next = heads_we;
+        self.heads.waddr.next = heads_waddr;
+        self.heads.wdata.next = heads_wdata;
+        self.marker_ready.next = marker_taken;
+
+        // The next frame, as soon as both its halves are there.
+        let take = release || !self.f_valid.q.val();
+        let both = self.info_valid.val() && self.flow_valid.val();
+        if release {
+            self.step.d.next = Step::Look;
+            self.waiting.d.next = false;
+            self.timer.d.next = lit::<12>(0);
+        }
+        if take {
+            self.f_valid.d.next = both && self.step.q.val() != Step::Walk;
+            self.f_info.d.next = self.info_data.val();
+            self.f_flow.d.next = self.flow_data.val();
+        }
+        self.info_ready.next = take && self.flow_valid.val() && self.step.q.val() != Step::Walk;
+        self.flow_ready.next = take && self.info_valid.val() && self.step.q.val() != Step::Walk;
+
+        self.head_valid.next = self.h_valid.q.val();
+        self.head_hint.next = self.h_hint.q.val();
+        self.head_queue.next = self.h_queue.q.val();
+        self.head_value.next = self.h_value.q.val();
+        self.seg_valid.next = self.o_valid.q.val();
+        self.seg_data.next = self.o_data.q.val();
+        self.stat_frame.next = self.s_frame.q.val();
+        self.stat_bytes.next = self.s_bytes.q.val();
+        self.stat_drop_no_descriptor.next = self.s_no_descriptor.q.val();
+        self.stat_drop_no_queue.next = self.s_no_queue.q.val();
+        self.stat_drop_dma_error.next = self.s_broken.q.val();
+    }
+}

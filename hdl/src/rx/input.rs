@@ -1,0 +1,135 @@
+//! Takes frames from the MAC into the RX buffer, whole or not at all.
+//!
+//! A MAC can't wait: `mac.ready` is constantly 1, and every frame is stored or counted. The buffer is a ring of
+//! 2^(B+1) rows; `free_row` says from where on rows are in use, all row numbers run freely over 16 bits. A frame's rows
+//! belong to it only once its last beat has been accepted; a frame that turns out bad, or for which room ends, gives back at
+//! once what it wrote and the rest of it is ignored.
+//!
+//! Dropped and counted as bad: `err`, longer than `max_frame`, shorter than an Ethernet header (14 bytes; shorter than
+//! 60 is accepted, since nothing behind needs the padding and the sender may be a wire without minimum size), a `bytes`
+//! outside 1..=K. Dropped and counted as without room: no row free, or 128 frames waiting for `rx/assign`.
+//!
+//! The stored beats are repeated on `tap_*` for `rx/parse`; `tap_end` is the last beat of a frame, also of one given up,
+//! and `tap_keep` says which.
+//!
+//! One beat a cycle. A frame shows at `info_*` two cycles after its last beat. `reset` in the middle of a frame
+//! loses the rest of that frame: what frames a beat belongs to is followed through it, and only `wire_reset` clears that.
+
+use super::words::info;
+use crate::common::fifo::Fifo;
+use crate::common::iface::MacSnk;
+use nitor_rtl::prelude::*;
+
+#[derive(LogicBlock, Default)]
+pub struct RxInput<const D: usize, const K: usize, const B: usize> {
+    pub clock: Signal<In, Clock>,
+    pub reset: Signal<In, Bit>,
+    pub wire_reset: Signal<In, Bit>,
+    pub mac: MacSnk<D>,
+    pub max_frame: Signal<In, Bits<16>>,
+    /// Rows before this one are free again.
+    pub free_row: Signal<In, Bits<16>>,
+    pub row_we: Signal<Out, Bit>,
+    pub row: Signal<Out, Bits<16>>,
+    pub row_data: Signal<Out, Bits<D>>,
+    pub tap_valid: Signal<Out, Bit>,
+    pub tap_end: Signal<Out, Bit>,
+    pub tap_keep: Signal<Out, Bit>,
+    /// Bytes in this beat.
+    pub tap_bytes: Signal<Out, Bits<7>>,
+    pub info_valid: Signal<Out, Bit>,
+    pub info_ready: Signal<In, Bit>,
+    pub info_data: Signal<Out, Bits<{ info::W }>>,
+    pub stat_drop_no_room: Signal<Out, Bit>,
+    pub stat_drop_bad: Signal<Out, Bit>,
+    // The beat as the MAC gave it.
+    in_valid: Reg<Bit>,
+    in_first: Reg<Bit>,
+    in_last: Reg<Bit>,
+    in_err: Reg<Bit>,
+    in_bytes: Reg<Bits<7>>,
+    in_data: Reg<Bits<D>>,
+    /// The MAC is inside a frame.
+    mid: Reg<Bit>,
+    /// A frame is being stored.
+    active: Reg<Bit>,
+    /// First row of the frame at hand.
+    start: Reg<Bits<16>>,
+    next_row: Reg<Bits<16>>,
+    len: Reg<Bits<16>>,
+    free: Reg<Bits<16>>,
+    drop_no_room: Reg<Bit>,
+    drop_bad: Reg<Bit>,
+    info: Fifo<{ info::W }, 7>,
+}
+
+impl<const D: usize, const K: usize, const B: usize> Logic for RxInput<D, K, B> {
+    /// Stores frames from the MAC in the RX buffer, each whole or not at all.
+    #[kernel]
+    fn update(&mut self) {
+        registers!(self, clock, reset; in_valid, in_first, in_last, in_err, in_bytes, in_data, active,
+            start, next_row, len, free, drop_no_room, drop_bad);
+        registers!(self, clock, wire_reset; mid);
+        clocked!(self, clock, reset; info);
+
+        self.mac.ready.next = true;
+        self.in_valid.d.next = self.mac.valid.val();
+        self.in_first.d.next = !self.mid.q.val();
+        self.in_last.d.next = self.mac.last.val();
+        self.in_err.d.next = self.mac.err.val();
+        self.in_bytes.d.next = self.mac.bytes.val();
+        self.in_data.d.next = self.mac.data.val();
+        if self.mac.valid.val() {
+            self.mid.d.next = !self.mac.last.val();
+        }
+        self.free.d.next = self.free_row.val();
+
+        let last = self.in_last.q.val();
+        let fresh = self.in_valid.q.val() && (self.in_first.q.val() || self.active.q.val());
+        let bytes = if last { self.in_bytes.q.val() } else { lit::<7>(K) };
+        let total = bit_cast::<17, 16>(self.len.q.val()) + bit_cast::<17, 7>(bytes);
+        let broken = self.in_err.q.val() || bytes == 0 || bytes > lit::<7>(K) || total < 14;
+        let bad = fresh && (total > bit_cast::<17, 16>(self.max_frame.val()) || (last && broken));
+        let full = self.next_row.q.val() - self.free.q.val() == lit::<16>(2 << B);
+        let no_room = fresh && !bad && (full || (last && !self.info.in_ready.val()));
+        let lost = bad || no_room;
+        let keep = fresh && last && !lost;
+        let after = self.next_row.q.val() + 1;
+
+        if fresh {
+            if lost {
+                self.next_row.d.next = self.start.q.val();
+                self.len.d.next = lit::<16>(0);
+                self.active.d.next = false;
+            } else {
+                self.next_row.d.next = after;
+                self.active.d.next = !last;
+                self.len.d.next = if last { lit::<16>(0) } else { bit_cast::<16, 17>(total) };
+            }
+        }
+        if keep {
+            self.start.d.next = after;
+        }
+        self.drop_bad.d.next = bad;
+        self.drop_no_room.d.next = no_room;
+        self.stat_drop_bad.next = self.drop_bad.q.val();
+        self.stat_drop_no_room.next = self.drop_no_room.q.val();
+
+        // A bad beat may be written: its row is not in use and will be written again.
+        self.row_we.next = fresh && !full;
+        self.row.next = self.next_row.q.val();
+        self.row_data.next = self.in_data.q.val();
+        self.tap_valid.next = fresh;
+        self.tap_end.next = last || lost;
+        self.tap_keep.next = keep;
+        self.tap_bytes.next = bytes;
+
+        self.info.in_valid.next = keep;
+        self.info.in_data.next = lit::<{ info::W }>(0)
+            .set_slice::<16>(info::ROW, self.start.q.val())
+            .set_slice::<16>(info::LEN, bit_cast::<16, 17>(total));
+        self.info_valid.next = self.info.out_valid.val();
+        self.info.out_ready.next = self.info_ready.val();
+        self.info_data.next = self.info.out_data.val();
+    }
+}

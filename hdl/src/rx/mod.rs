@@ -1,0 +1,171 @@
+//! From the wire to the host: frames come in from the MAC, are steered to a queue, and written to its buffers.
+//!
+//! | block | does | a 60-byte frame, 512 bits |
+//! |---|---|---|
+//! | [input] | stores whole frames in the RX buffer | 1 cycle |
+//! | [parse] | finds VLAN, IP, L4, the hash tuple | 1 cycle, 7 deep |
+//! | [steer], [hash] | RSS: hash, table, queue | 1 cycle, 4 deep |
+//! | [prefetch] | queue contexts, descriptors fetched ahead | up to 16 descriptors a 3-cycle turn |
+//! | [assign] | covers the frame with buffers | 3 cycles |
+//! | [write] | posted writes and completion entries | 2 cycles a TLP, 1 a beat |
+//!
+//! Nothing stops the MAC: a frame without room is dropped whole, and every frame is counted once, as delivered or in one of
+//! the drop counters. `reset` clears everything but the RSS registers, for which there is `config_reset`; the rest of
+//! a frame that `reset` cuts is ignored. All stat outputs are pulses of one cycle.
+
+pub mod assign;
+pub mod hash;
+pub mod input;
+pub mod parse;
+pub mod prefetch;
+pub mod steer;
+pub mod words;
+pub mod write;
+
+use crate::common::fifo::Fifo;
+use crate::common::iface::*;
+use assign::RxAssign;
+use input::RxInput;
+use nitor_rtl::prelude::*;
+use parse::RxParse;
+use prefetch::RxPrefetch;
+use steer::RxSteer;
+use words::flow;
+use write::RxWrite;
+
+/// 2^Q queues, 2^R descriptors prefetched each, 2^(B+1) rows of RX buffer, M = Q + R + 3 - L.
+#[derive(LogicBlock, Default)]
+pub struct RxPath<
+    const D: usize,
+    const K: usize,
+    const L: usize,
+    const Q: usize,
+    const R: usize,
+    const B: usize,
+    const M: usize,
+> {
+    pub clock: Signal<In, Clock>,
+    pub reset: Signal<In, Bit>,
+    pub config_reset: Signal<In, Bit>,
+    pub mac: MacSnk<D>,
+    pub doorbell: DoorbellSnk,
+    pub ctx: CtxCmdSnk,
+    pub fetch: ReadReqSrc,
+    pub bus: ReadBusSnk<D, K>,
+    pub tx: TlpSrc<D>,
+    pub done: RxDoneSrc,
+    /// The marker of a destroyed queue has come through `host/cq`.
+    pub marker_ack: Signal<In, Bit>,
+    pub regs: RegBusSnk,
+    pub mps: Signal<In, Bits<3>>,
+    pub requester: Signal<In, Bits<16>>,
+    pub max_frame: Signal<In, Bits<16>>,
+    pub stat_frame: Signal<Out, Bit>,
+    /// Bytes of the frame counted.
+    pub stat_bytes: Signal<Out, Bits<16>>,
+    pub stat_drop_no_descriptor: Signal<Out, Bit>,
+    pub stat_drop_no_room: Signal<Out, Bit>,
+    pub stat_drop_bad: Signal<Out, Bit>,
+    pub stat_drop_no_queue: Signal<Out, Bit>,
+    pub stat_drop_dma_error: Signal<Out, Bit>,
+    pub stat_fetch_error: Signal<Out, Bit>,
+    pub stat_doorbell: Signal<Out, Bit>,
+    pub stat_doorbell_illegal: Signal<Out, Bit>,
+    input: RxInput<D, K, B>,
+    parse: RxParse<D, K>,
+    steer: RxSteer,
+    flows: Fifo<{ flow::W }, 7>,
+    prefetch: RxPrefetch<D, K, L, Q, R, M>,
+    assign: RxAssign<L, Q>,
+    write: RxWrite<D, K, L, B>,
+}
+
+impl<
+        const D: usize,
+        const K: usize,
+        const L: usize,
+        const Q: usize,
+        const R: usize,
+        const B: usize,
+        const M: usize,
+    > Logic for RxPath<D, K, L, Q, R, B, M>
+{
+    /// The receive path, from the MAC to posted writes and completion entries.
+    #[kernel]
+    fn update(&mut self) {
+        clocked!(self, clock, reset; input, parse, steer, flows, prefetch, assign, write);
+        MacSnk::<D>::link(&mut self.mac, &mut self.input.mac);
+        DoorbellSnk::link(&mut self.doorbell, &mut self.prefetch.doorbell);
+        CtxCmdSnk::link(&mut self.ctx, &mut self.prefetch.ctx);
+        ReadReqSrc::link(&mut self.fetch, &mut self.prefetch.fetch);
+        ReadBusSnk::<D, K>::link(&mut self.bus, &mut self.prefetch.bus);
+        TlpSrc::<D>::link(&mut self.tx, &mut self.write.tx);
+        RxDoneSrc::link(&mut self.done, &mut self.write.done);
+        RegBusSnk::link(&mut self.regs, &mut self.steer.regs);
+
+        self.input.wire_reset.next = self.config_reset.val();
+        self.input.max_frame.next = self.max_frame.val();
+        self.input.free_row.next = self.write.free_row.val();
+        self.write.row_we.next = self.input.row_we.val();
+        self.write.row.next = self.input.row.val();
+        self.write.row_data.next = self.input.row_data.val();
+        self.write.mps.next = self.mps.val();
+        self.write.requester.next = self.requester.val();
+
+        self.parse.tap_valid.next = self.input.tap_valid.val();
+        self.parse.tap_end.next = self.input.tap_end.val();
+        self.parse.tap_keep.next = self.input.tap_keep.val();
+        self.parse.tap_bytes.next = self.input.tap_bytes.val();
+        self.parse.tap_data.next = self.input.row_data.val();
+        self.steer.config_reset.next = self.config_reset.val();
+        self.steer.in_valid.next = self.parse.valid.val();
+        self.steer.in_l3.next = self.parse.l3.val();
+        self.steer.in_l4.next = self.parse.l4.val();
+        self.steer.in_frag.next = self.parse.frag.val();
+        self.steer.in_tuple.next = self.parse.tuple.val();
+
+        // As deep as the queue of stored frames in `input`, and taken together with it: never full.
+        self.flows.in_valid.next = self.steer.flow_valid.val();
+        self.flows.in_data.next = self.steer.flow.val();
+        self.assign.info_valid.next = self.input.info_valid.val();
+        self.assign.info_data.next = self.input.info_data.val();
+        self.input.info_ready.next = self.assign.info_ready.val();
+        self.assign.flow_valid.next = self.flows.out_valid.val();
+        self.assign.flow_data.next = self.flows.out_data.val();
+        self.flows.out_ready.next = self.assign.flow_ready.val();
+
+        self.prefetch.look_queue.next = self.assign.look_queue.val();
+        self.assign.look_exists.next = self.prefetch.look_exists.val();
+        self.assign.look_broken.next = self.prefetch.look_broken.val();
+        self.assign.look_present.next = self.prefetch.look_present.val();
+        self.assign.look_pending.next = self.prefetch.look_pending.val();
+        self.assign.look_cq.next = self.prefetch.look_cq.val();
+        self.prefetch.desc_queue.next = self.assign.desc_queue.val();
+        self.prefetch.desc_index.next = self.assign.desc_index.val();
+        self.assign.desc_data.next = self.prefetch.desc_data.val();
+        self.prefetch.head_valid.next = self.assign.head_valid.val();
+        self.prefetch.head_hint.next = self.assign.head_hint.val();
+        self.prefetch.head_queue.next = self.assign.head_queue.val();
+        self.prefetch.head_value.next = self.assign.head_value.val();
+        self.assign.marker_valid.next = self.prefetch.marker_valid.val();
+        self.prefetch.marker_ready.next = self.assign.marker_ready.val();
+        self.assign.marker_queue.next = self.prefetch.marker_queue.val();
+        self.assign.marker_cq.next = self.prefetch.marker_cq.val();
+        self.prefetch.marker_ack.next = self.marker_ack.val();
+
+        self.write.seg_valid.next = self.assign.seg_valid.val();
+        self.write.seg_data.next = self.assign.seg_data.val();
+        self.assign.seg_ready.next = self.write.seg_ready.val();
+
+        self.stat_frame.next = self.assign.stat_frame.val();
+        self.stat_bytes.next = self.assign.stat_bytes.val();
+        self.stat_drop_no_descriptor.next = self.assign.stat_drop_no_descriptor.val();
+        self.stat_drop_no_room.next = self.input.stat_drop_no_room.val();
+        self.stat_drop_bad.next = self.input.stat_drop_bad.val();
+        self.stat_drop_no_queue.next = self.assign.stat_drop_no_queue.val();
+        self.stat_drop_dma_error.next = self.assign.stat_drop_dma_error.val();
+        self.stat_fetch_error.next = self.prefetch.stat_fetch_error.val();
+        self.stat_doorbell.next = self.prefetch.stat_doorbell.val();
+        self.stat_doorbell_illegal.next = self.prefetch.stat_doorbell_illegal.val();
+    }
+}

@@ -1,0 +1,516 @@
+//! Receive submission queues: their contexts, and descriptors fetched ahead of the frames.
+//!
+//! Owns the context of every receive queue, in RAM: base, depth, completion queue; `tail` (what the doorbell says), `fetched`
+//! (descriptors asked for), `present` (arrived, in ring order) and a copy of `head` (assigned to frames; `rx/assign`
+//! owns it and sends each change on `head_*`). All are free-running 16-bit counts. Up to 2^R descriptors a queue are held
+//! in a cache: descriptor n of queue q is at byte {q, n mod 2^R, 0000}. R >= 5, so that a frame of
+//! [MAX_DESCS](super::words::MAX_DESCS) buffers can be covered while fewer than the 8 free places are refilled. M is
+//! log2 of the rows in each of the cache's two banks: Q + R + 3 - log2 K.
+//!
+//! **Turns.** One state machine takes, in turn, a context command, a doorbell, or a queue to look at: the last one served
+//! if it wants more, one that `rx/assign` took 8 descriptors from (a hint, may be lost), else the next one round robin, so that
+//! no queue depends on a hint. A turn takes 3 cycles. If 8 places are free it asks for what the doorbell allows, at
+//! most 16 descriptors and never across a multiple of 16 nor the ring's end, as one read request with one of 32 fetch slots.
+//!
+//! **Arrivals.** Fetches end in any order. A slot whose read is complete is retired when it is the next of its queue: found
+//! at once by the `done` event in the common case, else by a poll of one slot a cycle. A fetch stuck in the host holds
+//! up its own queue alone.
+//!
+//! **Refused.** A doorbell for an absent queue, or one that goes backwards or beyond the ring, is counted
+//! (`stat_doorbell_illegal`) and ignored. A fetch with a DMA error marks its queue broken (`stat_fetch_error`): it is
+//! not fetched from any more and `rx/assign` drops its frames until it is created again.
+//!
+//! **Create** takes one turn; the queue must not exist. **Destroy** takes the queue away from doorbells, fetches and frames,
+//! waits until its fetches have ended, sends a marker down the pipeline (`marker_*`) and is done with `marker_ack`.
+//! Destroying an absent queue does nothing.
+//!
+//! After `reset` a walk of 2^Q cycles clears the contexts; nothing is taken before, and no lookup finds a queue.
+
+use crate::common::fifo::Fifo;
+use crate::common::iface::*;
+use crate::common::op_tracker::OpTracker;
+use crate::common::ram::{BankedRam, LutRam};
+use nitor_rtl::prelude::*;
+
+#[derive(Copy, Clone, PartialEq, Debug, LogicState)]
+pub enum Turn {
+    Walk,
+    Pick,
+    Read,
+    Act,
+}
+
+#[derive(Copy, Clone, PartialEq, Debug, LogicState)]
+pub enum Kind {
+    Bell,
+    Fetch,
+    Context,
+}
+
+#[derive(Copy, Clone, PartialEq, Debug, LogicState)]
+pub enum Ending {
+    Idle,
+    Drain,
+    Marker,
+    Answer,
+    Done,
+}
+
+/// Context fields that only commands change.
+mod cfg {
+    pub const W: usize = 61;
+    pub const BASE: usize = 0;
+    pub const LOG: usize = 48;
+    pub const CQ: usize = 52;
+    pub const VALID: usize = 60;
+}
+
+/// A fetch under way.
+mod rec {
+    pub const W: usize = 29;
+    pub const QUEUE: usize = 0;
+    pub const START: usize = 8;
+    pub const COUNT: usize = 24;
+}
+
+#[derive(LogicBlock, Default)]
+pub struct RxPrefetch<const D: usize, const K: usize, const L: usize, const Q: usize, const R: usize, const M: usize> {
+    pub clock: Signal<In, Clock>,
+    pub reset: Signal<In, Bit>,
+    pub doorbell: DoorbellSnk,
+    pub ctx: CtxCmdSnk,
+    pub fetch: ReadReqSrc,
+    pub bus: ReadBusSnk<D, K>,
+    /// A queue's state, in the same cycle.
+    pub look_queue: Signal<In, Bits<8>>,
+    pub look_exists: Signal<Out, Bit>,
+    pub look_broken: Signal<Out, Bit>,
+    pub look_present: Signal<Out, Bits<16>>,
+    /// The doorbell has posted more than is present.
+    pub look_pending: Signal<Out, Bit>,
+    pub look_cq: Signal<Out, Bits<8>>,
+    /// A descriptor of the cache, in the next cycle.
+    pub desc_queue: Signal<In, Bits<8>>,
+    pub desc_index: Signal<In, Bits<16>>,
+    pub desc_data: Signal<Out, Bits<128>>,
+    /// `head` of a queue is now this; `head_hint` if it is worth a look.
+    pub head_valid: Signal<In, Bit>,
+    pub head_hint: Signal<In, Bit>,
+    pub head_queue: Signal<In, Bits<8>>,
+    pub head_value: Signal<In, Bits<16>>,
+    /// The end of a queue, on its way through assign, write and cq.
+    pub marker_valid: Signal<Out, Bit>,
+    pub marker_ready: Signal<In, Bit>,
+    pub marker_queue: Signal<Out, Bits<8>>,
+    pub marker_cq: Signal<Out, Bits<8>>,
+    pub marker_ack: Signal<In, Bit>,
+    pub stat_doorbell: Signal<Out, Bit>,
+    pub stat_doorbell_illegal: Signal<Out, Bit>,
+    pub stat_fetch_error: Signal<Out, Bit>,
+    // Contexts, a copy for each reader.
+    cfg: LutRam<{ cfg::W }, Q>,
+    /// {valid, cq}
+    cfg_look: LutRam<9, Q>,
+    tail: LutRam<16, Q>,
+    tail_look: LutRam<16, Q>,
+    fetched: LutRam<16, Q>,
+    head: LutRam<16, Q>,
+    /// {broken, present}
+    present: LutRam<17, Q>,
+    present_retire: LutRam<17, Q>,
+    present_look: LutRam<17, Q>,
+    cache: BankedRam<D, K, M>,
+    desc_shift: Reg<Bits<10>>,
+    walk: Reg<Bits<9>>,
+    // The doorbell waiting.
+    bell_full: Reg<Bit>,
+    bell_queue: Reg<Bits<8>>,
+    bell_tail: Reg<Bits<16>>,
+    after_bell: Reg<Bit>,
+    // The turn.
+    turn: Reg<Turn>,
+    kind: Reg<Kind>,
+    queue: Reg<Bits<8>>,
+    again: Reg<Bit>,
+    scan: Reg<Bits<8>>,
+    hints: Fifo<8, 3>,
+    t_cfg: Reg<Bits<{ cfg::W }>>,
+    t_tail: Reg<Bits<16>>,
+    t_fetched: Reg<Bits<16>>,
+    t_avail: Reg<Bits<16>>,
+    t_used: Reg<Bits<16>>,
+    t_ahead: Reg<Bits<16>>,
+    t_limit: Reg<Bits<5>>,
+    t_broken: Reg<Bit>,
+    t_drained: Reg<Bit>,
+    // The end of a queue.
+    ending: Reg<Ending>,
+    end_cq: Reg<Bits<8>>,
+    // The read request.
+    f_valid: Reg<Bit>,
+    f_addr: Reg<Bits<64>>,
+    f_len: Reg<Bits<16>>,
+    f_dst: Reg<Bits<20>>,
+    f_op: Reg<Bits<9>>,
+    // Fetch slots.
+    slot: Reg<Bits<5>>,
+    busy: Reg<Bits<32>>,
+    lap: Reg<Bits<32>>,
+    recs: LutRam<{ rec::W }, 5>,
+    tracker: OpTracker<5>,
+    dones: Fifo<5, 3>,
+    poll: Reg<Bits<5>>,
+    r1_slot: Reg<Bits<5>>,
+    r2_slot: Reg<Bits<5>>,
+    r2_rec: Reg<Bits<{ rec::W }>>,
+    bell_stat: Reg<Bit>,
+    illegal_stat: Reg<Bit>,
+    error_stat: Reg<Bit>,
+}
+
+/// Byte address of a descriptor in the cache.
+#[kernel]
+fn place<const R: usize>(queue: Bits<8>, index: Bits<16>) -> Bits<20> {
+    (bit_cast::<20, 8>(queue) << lit::<20>(R + 4)) | (bit_cast::<20, R>(bit_cast::<R, 16>(index)) << lit::<20>(4))
+}
+
+impl<const D: usize, const K: usize, const L: usize, const Q: usize, const R: usize, const M: usize> Logic
+    for RxPrefetch<D, K, L, Q, R, M>
+{
+    /// Receive queue contexts and their prefetched descriptors.
+    #[kernel]
+    fn update(&mut self) {
+        registers!(self, clock, reset; desc_shift, walk, bell_full, bell_queue, bell_tail, after_bell, turn, kind, queue,
+            again, scan, t_cfg, t_tail, t_fetched, t_avail, t_used, t_ahead, t_limit, t_broken, t_drained, ending, end_cq,
+            f_valid, f_addr, f_len, f_dst, f_op, slot, busy, lap, poll, r1_slot, r2_slot, r2_rec, bell_stat,
+            illegal_stat, error_stat);
+        clocked!(self, clock, reset; hints, tracker, dones);
+        clocked!(self, clock; cfg, cfg_look, tail, tail_look, fetched, head, present, present_retire, present_look,
+            cache, recs);
+
+        let walking = self.walk.q.val() != lit::<9>(1 << Q);
+        let queue = self.queue.q.val();
+        let at = bit_cast::<Q, 8>(queue);
+        let in_range = (bit_cast::<9, 8>(queue) >> lit::<9>(Q)) == 0;
+
+        // ---- Arrivals: a slot a cycle, the one that just ended or the next polled.
+        let done = self.bus.done_valid.val() && self.bus.done_client.val() == client::RX_DESC;
+        let issue = self.bus.issue_valid.val() && self.bus.issue_client.val() == client::RX_DESC;
+        self.tracker.issue_valid.next = issue;
+        self.tracker.issue_op.next = self.bus.issue_op.val();
+        self.tracker.issue_last.next = self.bus.issue_last.val();
+        self.tracker.done_valid.next = done;
+        self.tracker.done_op.next = self.bus.done_op.val();
+        self.tracker.done_err.next = self.bus.done_err.val();
+        self.dones.in_valid.next = done;
+        self.dones.in_data.next = bit_cast::<5, 9>(self.bus.done_op.val());
+        self.dones.out_ready.next = true;
+        if self.dones.out_valid.val() {
+            self.r1_slot.d.next = self.dones.out_data.val();
+        } else {
+            self.r1_slot.d.next = self.poll.q.val();
+            self.poll.d.next = self.poll.q.val() + 1;
+        }
+        self.recs.raddr.next = self.r1_slot.q.val();
+        self.r2_slot.d.next = self.r1_slot.q.val();
+        self.r2_rec.d.next = self.recs.rdata.val();
+        let r_slot = self.r2_slot.q.val();
+        let r_queue = bit_cast::<Q, 8>(self.r2_rec.q.val().get_bits::<8>(rec::QUEUE));
+        let r_start = self.r2_rec.q.val().get_bits::<16>(rec::START);
+        let r_count = self.r2_rec.q.val().get_bits::<5>(rec::COUNT);
+        let r_bit = lit::<32>(1) << bit_cast::<32, 5>(r_slot);
+        let r_busy = (self.busy.q.val() & r_bit).any();
+        let r_lap = (self.lap.q.val() & r_bit).any();
+        self.tracker.query.next = cat::<1, 8, 9>(r_lap.into(), bit_cast::<8, 5>(r_slot));
+        self.present_retire.raddr.next = r_queue;
+        let r_old = self.present_retire.rdata.val();
+        // A stale look at a slot that has just been retired fails here: its queue is past `r_start`.
+        let retire = r_busy && self.tracker.complete.val() && r_start == r_old.get_bits::<16>(0);
+        let r_broken = r_old.get_bit(16) || self.tracker.err.val();
+        self.error_stat.d.next = retire && self.tracker.err.val();
+        let mut busy = self.busy.q.val();
+        if retire {
+            busy = busy & !r_bit;
+        }
+
+        // ---- Turns.
+        if !self.bell_full.q.val() && self.doorbell.valid.val() && !walking {
+            self.bell_full.d.next = true;
+            self.bell_queue.d.next = self.doorbell.queue.val();
+            self.bell_tail.d.next = self.doorbell.tail.val();
+        }
+        self.doorbell.ready.next = !self.bell_full.q.val() && !walking;
+        if self.fetch.ready.val() {
+            self.f_valid.d.next = false;
+        }
+        self.hints.in_valid.next = self.head_valid.val() && self.head_hint.val();
+        self.hints.in_data.next = self.head_queue.val();
+        let mut hint_taken = false;
+
+        let slot = self.slot.q.val();
+        let slot_bit = lit::<32>(1) << bit_cast::<32, 5>(slot);
+        let slot_free = !(self.busy.q.val() & slot_bit).any();
+        if !slot_free {
+            self.slot.d.next = slot + 1;
+        }
+
+        let c = self.t_cfg.q.val();
+        let exists = c.get_bit(cfg::VALID) && in_range;
+        let log = c.get_bits::<4>(cfg::LOG);
+        let depth = lit::<17>(1) << bit_cast::<17, 4>(log);
+        let ring_mask = bit_cast::<16, 17>(depth - 1);
+        // A doorbell may advance to a full ring, counted from what frames have taken.
+        let bell_used = bit_cast::<17, 16>(self.bell_tail.q.val() - self.t_tail.q.val())
+            + bit_cast::<17, 16>(self.t_used.q.val());
+        let bell_legal = exists && bell_used <= depth;
+        let free = lit::<16>(1 << R) - self.t_ahead.q.val();
+        let limit = bit_cast::<16, 5>(self.t_limit.q.val());
+        let mut count = limit;
+        if self.t_avail.q.val() < count {
+            count = self.t_avail.q.val();
+        }
+        if free < count {
+            count = free;
+        }
+        let go = exists && !self.t_broken.q.val() && self.t_avail.q.val() != 0 && free >= 8 && slot_free;
+        let command = self.ctx.valid.val() && self.ending.q.val() == Ending::Idle;
+
+        let mut tail_we = walking;
+        let mut tail_wdata = lit::<16>(0);
+        let mut fetched_we = walking;
+        let mut fetched_wdata = lit::<16>(0);
+        let mut cfg_we = walking;
+        let mut cfg_wdata = lit::<{ cfg::W }>(0);
+        let mut rec_we = false;
+        let mut clear = walking;
+        self.bell_stat.d.next = false;
+        self.illegal_stat.d.next = false;
+        match self.turn.q.val() {
+            Turn::Walk => {
+                if walking {
+                    self.walk.d.next = self.walk.q.val() + 1;
+                } else if self.tracker.ready.val() {
+                    self.turn.d.next = Turn::Pick;
+                }
+            }
+            Turn::Pick => {
+                self.turn.d.next = Turn::Read;
+                // A doorbell waits for one other turn at most.
+                if command {
+                    self.kind.d.next = Kind::Context;
+                    self.queue.d.next = self.ctx.idx.val();
+                } else if self.bell_full.q.val() && !(self.after_bell.q.val() && !self.f_valid.q.val()) {
+                    self.kind.d.next = Kind::Bell;
+                    self.queue.d.next = self.bell_queue.q.val();
+                    self.after_bell.d.next = true;
+                } else if self.f_valid.q.val() {
+                    self.turn.d.next = Turn::Pick;
+                } else {
+                    self.kind.d.next = Kind::Fetch;
+                    self.after_bell.d.next = false;
+                    if self.again.q.val() {
+                        self.again.d.next = false;
+                    } else if self.hints.out_valid.val() {
+                        self.queue.d.next = self.hints.out_data.val();
+                        hint_taken = true;
+                    } else {
+                        self.queue.d.next = self.scan.q.val();
+                        self.scan.d.next = if self.scan.q.val() == lit::<8>((1 << Q) - 1) {
+                            lit::<8>(0)
+                        } else {
+                            self.scan.q.val() + 1
+                        };
+                    }
+                }
+            }
+            Turn::Read => {
+                self.turn.d.next = Turn::Act;
+            }
+            Turn::Act => {
+                self.turn.d.next = Turn::Pick;
+                match self.kind.q.val() {
+                    Kind::Bell => {
+                        self.bell_full.d.next = false;
+                        self.bell_stat.d.next = true;
+                        self.illegal_stat.d.next = !bell_legal;
+                        tail_we = bell_legal;
+                        tail_wdata = self.bell_tail.q.val();
+                        self.again.d.next = bell_legal;
+                    }
+                    Kind::Fetch => {
+                        if go {
+                            fetched_we = true;
+                            fetched_wdata = self.t_fetched.q.val() + count;
+                            rec_we = true;
+                            busy = busy | slot_bit;
+                            self.lap.d.next = self.lap.q.val() ^ slot_bit;
+                            self.slot.d.next = slot + 1;
+                            self.f_valid.d.next = true;
+                            self.again.d.next = true;
+                        }
+                        if self.t_drained.q.val() && self.ending.q.val() == Ending::Drain && queue == self.ctx.idx.val() {
+                            self.ending.d.next = Ending::Marker;
+                        }
+                    }
+                    Kind::Context => {
+                        if !self.ctx.destroy.val() {
+                            // The copies of `present` have one write port, which an arrival may be using.
+                            if retire {
+                                self.turn.d.next = Turn::Act;
+                            } else {
+                                cfg_we = in_range;
+                                cfg_wdata = lit::<{ cfg::W }>(0)
+                                    .set_slice::<48>(cfg::BASE, bit_cast::<48, 64>(self.ctx.base.val()))
+                                    .set_slice::<4>(cfg::LOG, self.ctx.log_depth.val())
+                                    .set_slice::<8>(cfg::CQ, self.ctx.cq.val())
+                                    .replace_bit(cfg::VALID, true);
+                                tail_we = in_range;
+                                fetched_we = in_range;
+                                clear = in_range;
+                                self.ending.d.next = Ending::Done;
+                            }
+                        } else if exists {
+                            cfg_we = true;
+                            cfg_wdata = c.replace_bit(cfg::VALID, false);
+                            self.end_cq.d.next = c.get_bits::<8>(cfg::CQ);
+                            self.ending.d.next = Ending::Drain;
+                        } else {
+                            self.ending.d.next = Ending::Done;
+                        }
+                    }
+                }
+            }
+        }
+        self.hints.out_ready.next = hint_taken;
+        self.busy.d.next = busy;
+        if self.turn.q.val() == Turn::Act {
+            let index = self.t_fetched.q.val();
+            if !self.f_valid.q.val() {
+                self.f_addr.d.next = bit_cast::<64, 48>(c.get_bits::<48>(cfg::BASE))
+                    + (bit_cast::<64, 16>(index & ring_mask) << lit::<64>(4));
+                self.f_len.d.next = count << lit::<16>(4);
+                self.f_dst.d.next = place::<R>(queue, index);
+                self.f_op.d.next = cat::<1, 8, 9>(
+                    (!(self.lap.q.val() & slot_bit).any()).into(),
+                    bit_cast::<8, 5>(slot),
+                );
+            }
+        }
+        self.fetch.valid.next = self.f_valid.q.val();
+        self.fetch.addr.next = self.f_addr.q.val();
+        self.fetch.len.next = self.f_len.q.val();
+        self.fetch.dst.next = self.f_dst.q.val();
+        self.fetch.op.next = self.f_op.q.val();
+        self.fetch.last.next = true;
+        self.recs.we.next = rec_we;
+        self.recs.waddr.next = slot;
+        self.recs.wdata.next = lit::<{ rec::W }>(0)
+            .set_slice::<8>(rec::QUEUE, queue)
+            .set_slice::<16>(rec::START, self.t_fetched.q.val())
+            .set_slice::<5>(rec::COUNT, bit_cast::<5, 16>(count));
+        self.stat_doorbell.next = self.bell_stat.q.val();
+        self.stat_doorbell_illegal.next = self.illegal_stat.q.val();
+        self.stat_fetch_error.next = self.error_stat.q.val();
+
+        // ---- The end of a queue.
+        if self.ending.q.val() == Ending::Marker && self.marker_ready.val() {
+            self.ending.d.next = Ending::Answer;
+        }
+        if self.ending.q.val() == Ending::Answer && self.marker_ack.val() {
+            self.ending.d.next = Ending::Done;
+        }
+        if self.ending.q.val() == Ending::Done {
+            self.ending.d.next = Ending::Idle;
+        }
+        self.ctx.ready.next = self.ending.q.val() == Ending::Done;
+        self.marker_valid.next = self.ending.q.val() == Ending::Marker;
+        self.marker_queue.next = self.ctx.idx.val();
+        self.marker_cq.next = self.end_cq.q.val();
+
+        // ---- Contexts.
+        let waddr = if walking { bit_cast::<Q, 9>(self.walk.q.val()) } else { at };
+        self.cfg.we.next = cfg_we;
+        self.cfg.waddr.next = waddr;
+        self.cfg.wdata.next = cfg_wdata;
+        self.cfg.raddr.next = at;
+        self.cfg_look.we.next = cfg_we;
+        self.cfg_look.waddr.next = waddr;
+        self.cfg_look.wdata.next = cfg_wdata.get_bits::<9>(cfg::CQ);
+        self.tail.we.next = tail_we;
+        self.tail.waddr.next = waddr;
+        self.tail.wdata.next = tail_wdata;
+        self.tail.raddr.next = at;
+        self.tail_look.we.next = tail_we;
+        self.tail_look.waddr.next = waddr;
+        self.tail_look.wdata.next = tail_wdata;
+        self.fetched.we.next = fetched_we;
+        self.fetched.waddr.next = waddr;
+        self.fetched.wdata.next = fetched_wdata;
+        self.fetched.raddr.next = at;
+        self.head.we.next = walking || self.head_valid.val();
+        self.head.waddr.next = if walking { waddr } else { bit_cast::<Q, 8>(self.head_queue.val()) };
+        self.head.wdata.next = if walking { lit::<16>(0) } else { self.head_value.val() };
+        self.head.raddr.next = at;
+        let present_we = clear || retire;
+        let present_waddr = if clear { waddr } else { r_queue };
+        let present_wdata = if clear {
+            lit::<17>(0)
+        } else {
+            cat::<1, 16, 17>(r_broken.into(), r_start + bit_cast::<16, 5>(r_count))
+        };
+        self.present.we.next = present_we;
+        self.present.waddr.next = present_waddr;
+        self.present.wdata.next = present_wdata;
+        self.present.raddr.next = at;
+        self.present_retire.we.next = present_we;
+        self.present_retire.waddr.next = present_waddr;
+        self.present_retire.wdata.next = present_wdata;
+        self.present_look.we.next = present_we;
+        self.present_look.waddr.next = present_waddr;
+        self.present_look.wdata.next = present_wdata;
+
+        // What a turn reads, for its last cycle.
+        let now_cfg = self.cfg.rdata.val();
+        let now_log = now_cfg.get_bits::<4>(cfg::LOG);
+        let now_fetched = self.fetched.rdata.val();
+        let batch = if now_log < 4 {
+            lit::<5>(1) << bit_cast::<5, 4>(now_log)
+        } else {
+            lit::<5>(16)
+        };
+        self.t_cfg.d.next = now_cfg;
+        self.t_tail.d.next = self.tail.rdata.val();
+        self.t_fetched.d.next = now_fetched;
+        self.t_avail.d.next = self.tail.rdata.val() - now_fetched;
+        self.t_used.d.next = self.tail.rdata.val() - self.head.rdata.val();
+        self.t_ahead.d.next = now_fetched - self.head.rdata.val();
+        self.t_limit.d.next = batch - (bit_cast::<5, 16>(now_fetched) & (batch - 1));
+        self.t_broken.d.next = self.present.rdata.val().get_bit(16);
+        self.t_drained.d.next = now_fetched == self.present.rdata.val().get_bits::<16>(0);
+
+        // ---- Lookups.
+        let look_at = bit_cast::<Q, 8>(self.look_queue.val());
+        self.cfg_look.raddr.next = look_at;
+        self.tail_look.raddr.next = look_at;
+        self.present_look.raddr.next = look_at;
+        let look = self.present_look.rdata.val();
+        self.look_exists.next = self.cfg_look.rdata.val().get_bit(8)
+            && (bit_cast::<9, 8>(self.look_queue.val()) >> lit::<9>(Q)) == 0
+            && !walking;
+        self.look_cq.next = self.cfg_look.rdata.val().get_bits::<8>(0);
+        self.look_broken.next = look.get_bit(16);
+        self.look_present.next = look.get_bits::<16>(0);
+        self.look_pending.next = self.tail_look.rdata.val() != look.get_bits::<16>(0);
+
+        // ---- The cache.
+        self.cache.we.next = self.bus.data_valid.val() && self.bus.data_client.val() == client::RX_DESC;
+        self.cache.row.next = self.bus.data_row.val();
+        self.cache.data.next = self.bus.data.val();
+        self.cache.be_lo.next = self.bus.be_lo.val();
+        self.cache.be_hi.next = self.bus.be_hi.val();
+        let wanted = place::<R>(self.desc_queue.val(), self.desc_index.val());
+        self.cache.read_row.next = bit_cast::<16, 20>(wanted >> lit::<20>(L));
+        self.desc_shift.d.next = bit_cast::<10, 20>(wanted & lit::<20>(K - 1)) << lit::<10>(3);
+        self.desc_data.next = bit_cast::<128, D>(self.cache.read_data.val() >> self.desc_shift.q.val());
+    }
+}

@@ -1,0 +1,49 @@
+//! Layouts of the words queued between the receive blocks: bit offset of each field in its word.
+
+/// A stored frame, from `rx/input` to `rx/assign`.
+pub mod info {
+    pub const W: usize = 32;
+    /// First row in the RX buffer, free running.
+    pub const ROW: usize = 0;
+    /// Bytes, no FCS.
+    pub const LEN: usize = 16;
+}
+
+/// A frame's flow, from `rx/steer` to `rx/assign`, in the order of the frames.
+pub mod flow {
+    pub const W: usize = 51;
+    pub const HASH: usize = 0;
+    pub const QUEUE: usize = 32;
+    /// The table entry is valid.
+    pub const VALID: usize = 40;
+    pub const L3: usize = 41;
+    pub const L4: usize = 45;
+    pub const FRAG: usize = 50;
+}
+
+/// A piece of a frame and the buffer it goes to, from `rx/assign` to `rx/write`.
+pub mod seg {
+    pub const W: usize = 182;
+    pub const ADDR: usize = 0;
+    pub const LEN: usize = 48;
+    /// Byte in the RX buffer: row << L + byte in the row.
+    pub const SRC: usize = 64;
+    /// First row behind the frame: with the last segment everything before it is free.
+    pub const FREE: usize = 88;
+    pub const REQ_ID: usize = 104;
+    pub const HASH: usize = 120;
+    pub const CQ: usize = 152;
+    pub const L3: usize = 160;
+    pub const L4: usize = 164;
+    pub const FRAG: usize = 169;
+    pub const FIRST: usize = 170;
+    pub const LAST: usize = 171;
+    /// A dropped frame: writes nothing, frees its rows.
+    pub const DROP: usize = 172;
+    /// End of a queue: writes and frees nothing, is answered by `host/cq`.
+    pub const MARKER: usize = 173;
+    pub const QUEUE: usize = 174;
+}
+
+/// Buffers a frame may take; what firmware advertises as `max_per_packet_rx_descs`.
+pub const MAX_DESCS: u64 = 16;

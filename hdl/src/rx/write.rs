@@ -1,0 +1,340 @@
+//! Writes segments of frames from the RX buffer to the host, and reports each when its last beat is on its way.
+//!
+//! Holds the RX buffer: 2^(B+1) rows in two banks, so that any K bytes are read in one cycle. `row_*` is `rx/input`'s side of it;
+//! `free_row` moves on when the last row of a frame has been read.
+//!
+//! A [segment](super::words::seg) is cut at multiples of the max payload size (`mps` as in Device Control: 128 << mps,
+//! 4096 from 5 on), and so at 4 KB. The payload starts at the dword of its first byte: a beat carries the buffer's bytes
+//! from (source - address bits 1:0) on; bytes that are not enabled are zero. 3-dword header below 4 GiB, else 4-dword.
+//!
+//! A cut takes 2 cycles and runs ahead of the beats; beats are one a cycle, across TLPs, segments and frames. A segment's
+//! first beat is at `tx` 9 cycles after it was taken. When `tx` refuses, up to 16 beats wait in the output queue, then
+//! reading stops; nothing is lost. `done` gives a segment's completion entry once `tx` has accepted its last beat, a marker's
+//! once all before it are given; when `done` refuses, 16 of them wait, then cutting stops.
+
+use super::words::seg;
+use crate::common::fifo::Fifo;
+use crate::common::iface::{RxDoneSrc, TlpSrc};
+use crate::common::ram::RowPairRam;
+use nitor_rtl::prelude::*;
+
+/// A TLP to come.
+mod cut {
+    pub const W: usize = 104;
+    pub const ADDR: usize = 0;
+    /// Bytes, at most 4096.
+    pub const LEN: usize = 48;
+    pub const SRC: usize = 61;
+    pub const FREE: usize = 85;
+    /// Last TLP of its segment.
+    pub const SEG_END: usize = 101;
+    /// Last TLP of its frame: rows before FREE are read.
+    pub const FRAME_END: usize = 102;
+    /// No TLP, only rows to free.
+    pub const DROP: usize = 103;
+}
+
+/// What goes with a beat to the output queue: header, then these.
+mod side {
+    pub const W: usize = 131;
+    pub const SOP: usize = 128;
+    pub const EOP: usize = 129;
+    pub const SEG_END: usize = 130;
+}
+
+#[derive(LogicBlock, Default)]
+pub struct RxWrite<const D: usize, const K: usize, const L: usize, const B: usize> {
+    pub clock: Signal<In, Clock>,
+    pub reset: Signal<In, Bit>,
+    pub row_we: Signal<In, Bit>,
+    pub row: Signal<In, Bits<16>>,
+    pub row_data: Signal<In, Bits<D>>,
+    pub free_row: Signal<Out, Bits<16>>,
+    pub mps: Signal<In, Bits<3>>,
+    pub requester: Signal<In, Bits<16>>,
+    pub seg_valid: Signal<In, Bit>,
+    pub seg_ready: Signal<Out, Bit>,
+    pub seg_data: Signal<In, Bits<{ seg::W }>>,
+    pub tx: TlpSrc<D>,
+    pub done: RxDoneSrc,
+    segs: Fifo<{ seg::W }, 4>,
+    buffer: RowPairRam<D, B>,
+    // Cutting: the segment, what is left of it, and the length of its next TLP.
+    c_valid: Reg<Bit>,
+    c_seg: Reg<Bits<{ seg::W }>>,
+    c_addr: Reg<Bits<48>>,
+    c_rest: Reg<Bits<16>>,
+    c_src: Reg<Bits<24>>,
+    c_sized: Reg<Bit>,
+    c_len: Reg<Bits<13>>,
+    cuts: Fifo<{ cut::W }, 2>,
+    /// {marker, cq, entry}
+    dones: Fifo<137, 4>,
+    // Reading: the TLP at hand.
+    b_valid: Reg<Bit>,
+    b_drop: Reg<Bit>,
+    b_first: Reg<Bit>,
+    b_left: Reg<Bits<10>>,
+    b_from: Reg<Bits<24>>,
+    /// First byte that counts in the first beat, bytes that count in the last.
+    b_skip: Reg<Bits<2>>,
+    b_tail: Reg<Bits<7>>,
+    b_hdr: Reg<Bits<128>>,
+    b_seg_end: Reg<Bit>,
+    b_frame_end: Reg<Bit>,
+    b_free: Reg<Bits<16>>,
+    freed: Reg<Bits<16>>,
+    // A beat on its way: rows read, coarsely rotated.
+    r_valid: [Reg<Bit>; 2],
+    r_shift: [Reg<Bits<6>>; 2],
+    r_skip: [Reg<Bits<2>>; 2],
+    r_tail: [Reg<Bits<7>>; 2],
+    r_side: [Reg<Bits<{ side::W }>>; 2],
+    r_data: Reg<Bits<D>>,
+    beats: Fifo<D, 4>,
+    sides: Fifo<{ side::W }, 4>,
+    /// Beats on their way or in the output queue.
+    held: Reg<Bits<5>>,
+    /// Segments whose last beat is accepted and whose entry is not yet given.
+    ended: Reg<Bits<5>>,
+}
+
+/// Header of a memory write of `len` bytes at `addr`.
+#[kernel]
+fn write_header(requester: Bits<16>, addr: Bits<48>, len: Bits<13>) -> Bits<128> {
+    let skip = addr.get_bits::<2>(0);
+    let end = bit_cast::<14, 13>(len) + bit_cast::<14, 2>(skip);
+    let dwords = (end + 3) >> lit::<14>(2);
+    let first_be = lit::<4>(15) << bit_cast::<4, 2>(skip);
+    let last_be = lit::<4>(15) >> (bit_cast::<4, 2>(lit::<2>(0) - end.get_bits::<2>(0)));
+    let one = dwords == 1;
+    let be = if one {
+        bit_cast::<8, 4>(first_be & last_be)
+    } else {
+        cat::<4, 4, 8>(last_be, first_be)
+    };
+    let long = addr.get_bits::<16>(32) != 0;
+    let dw0 = bit_cast::<32, 10>(bit_cast::<10, 14>(dwords))
+        .set_slice::<8>(24, if long { lit::<8>(0x60) } else { lit::<8>(0x40) });
+    let dw1 = bit_cast::<32, 8>(be).set_slice::<16>(16, requester);
+    let low = addr.get_bits::<32>(0) & lit::<32>(0xffff_fffc_u64);
+    let head = lit::<128>(0).set_slice::<32>(0, dw0).set_slice::<32>(32, dw1);
+    if long {
+        head.set_slice::<16>(64, addr.get_bits::<16>(32)).set_slice::<32>(96, low)
+    } else {
+        head.set_slice::<32>(64, low)
+    }
+}
+
+/// Completion entry of a segment, phase 0. L3 is reported as not verified, L4 as not checked.
+#[kernel]
+fn entry(s: Bits<{ seg::W }>) -> Bits<128> {
+    let status = lit::<32>(1 << 30 | 1 << 13)
+        .set_slice::<4>(0, s.get_bits::<4>(seg::L3))
+        .set_slice::<5>(8, s.get_bits::<5>(seg::L4))
+        .replace_bit(15, s.get_bit(seg::FRAG))
+        .replace_bit(26, s.get_bit(seg::FIRST))
+        .replace_bit(27, s.get_bit(seg::LAST));
+    lit::<128>(0)
+        .set_slice::<32>(0, status)
+        .set_slice::<16>(32, s.get_bits::<16>(seg::LEN))
+        .set_slice::<16>(48, s.get_bits::<16>(seg::REQ_ID))
+        .set_slice::<32>(64, s.get_bits::<32>(seg::HASH))
+        .set_slice::<8>(96, s.get_bits::<8>(seg::QUEUE))
+}
+
+impl<const D: usize, const K: usize, const L: usize, const B: usize> Logic for RxWrite<D, K, L, B> {
+    /// Writes received frames to the host's buffers.
+    #[kernel]
+    fn update(&mut self) {
+        registers!(self, clock, reset; c_valid, c_seg, c_addr, c_rest, c_src, c_sized, c_len, b_valid, b_drop, b_first,
+            b_left, b_from, b_skip, b_tail, b_hdr, b_seg_end, b_frame_end, b_free, freed, r_valid[..], r_shift[..],
+            r_skip[..], r_tail[..], r_side[..], r_data, held, ended);
+        clocked!(self, clock, reset; segs, cuts, dones, beats, sides);
+        clocked!(self, clock; buffer);
+        self.buffer.we.next = self.row_we.val();
+        self.buffer.row.next = self.row.val();
+        self.buffer.data.next = self.row_data.val();
+
+        // ---- Cut segments into TLPs.
+        self.segs.in_valid.next = self.seg_valid.val();
+        self.seg_ready.next = self.segs.in_ready.val();
+        self.segs.in_data.next = self.seg_data.val();
+        let s = self.c_seg.q.val();
+        let drop = s.get_bit(seg::DROP);
+        let marker = s.get_bit(seg::MARKER);
+        let mps = self.mps.val();
+        let payload = lit::<13>(128) << bit_cast::<13, 3>(if mps > 5 { lit::<3>(5) } else { mps });
+        let c_addr = self.c_addr.q.val();
+        let c_rest = self.c_rest.q.val();
+        let to_cut = payload - (bit_cast::<13, 48>(c_addr) & (payload - 1));
+        let c_len = self.c_len.q.val();
+        let seg_end = bit_cast::<16, 13>(c_len) == c_rest;
+        let plain = !drop && !marker;
+        // An entry is queued with the last TLP, so both queues must have room.
+        let can_cut = marker || self.cuts.in_ready.val();
+        let can_end = drop || !(seg_end || marker) || self.dones.in_ready.val();
+        let step = self.c_valid.q.val() && (self.c_sized.q.val() || !plain) && can_cut && can_end;
+        let over = step && (seg_end || !plain);
+        if self.c_valid.q.val() && !self.c_sized.q.val() {
+            self.c_sized.d.next = true;
+            self.c_len.d.next = if bit_cast::<16, 13>(to_cut) < c_rest {
+                to_cut
+            } else {
+                bit_cast::<13, 16>(c_rest)
+            };
+        }
+        if step {
+            self.c_sized.d.next = false;
+            self.c_addr.d.next = c_addr + bit_cast::<48, 13>(c_len);
+            self.c_src.d.next = self.c_src.q.val() + bit_cast::<24, 13>(c_len);
+            self.c_rest.d.next = c_rest - bit_cast::<16, 13>(c_len);
+        }
+        let load = over || !self.c_valid.q.val();
+        self.segs.out_ready.next = load;
+        if load {
+            let fresh = self.segs.out_data.val();
+            self.c_valid.d.next = self.segs.out_valid.val();
+            self.c_seg.d.next = fresh;
+            self.c_addr.d.next = fresh.get_bits::<48>(seg::ADDR);
+            self.c_rest.d.next = fresh.get_bits::<16>(seg::LEN);
+            self.c_src.d.next = fresh.get_bits::<24>(seg::SRC);
+        }
+        self.cuts.in_valid.next = step && !marker;
+        self.cuts.in_data.next = lit::<{ cut::W }>(0)
+            .set_slice::<48>(cut::ADDR, c_addr)
+            .set_slice::<13>(cut::LEN, c_len)
+            .set_slice::<24>(cut::SRC, self.c_src.q.val())
+            .set_slice::<16>(cut::FREE, s.get_bits::<16>(seg::FREE))
+            .replace_bit(cut::SEG_END, seg_end)
+            .replace_bit(cut::FRAME_END, drop || (seg_end && s.get_bit(seg::LAST)))
+            .replace_bit(cut::DROP, drop);
+        self.dones.in_valid.next = step && !drop && (seg_end || marker);
+        self.dones.in_data.next = bit_cast::<137, 128>(entry(s))
+            .set_slice::<8>(128, s.get_bits::<8>(seg::CQ))
+            .replace_bit(136, marker);
+
+        // ---- Read a beat a cycle.
+        let last_beat = self.b_left.q.val() == 1;
+        let issue = self.b_valid.q.val() && !self.b_drop.q.val() && self.held.q.val() != 16;
+        let finish = self.b_valid.q.val() && (self.b_drop.q.val() || (issue && last_beat));
+        if issue {
+            self.b_first.d.next = false;
+            self.b_left.d.next = self.b_left.q.val() - 1;
+            self.b_from.d.next = self.b_from.q.val() + lit::<24>(K);
+        }
+        if finish && self.b_frame_end.q.val() {
+            self.freed.d.next = self.b_free.q.val();
+        }
+        self.free_row.next = self.freed.q.val();
+        let next = finish || !self.b_valid.q.val();
+        self.cuts.out_ready.next = next;
+        if next {
+            let c = self.cuts.out_data.val();
+            let addr = c.get_bits::<48>(cut::ADDR);
+            let len = c.get_bits::<13>(cut::LEN);
+            let skip = addr.get_bits::<2>(0);
+            let end = bit_cast::<14, 13>(len) + bit_cast::<14, 2>(skip);
+            let tail = end & lit::<14>(K - 1);
+            self.b_valid.d.next = self.cuts.out_valid.val();
+            self.b_drop.d.next = c.get_bit(cut::DROP);
+            self.b_first.d.next = true;
+            self.b_left.d.next = bit_cast::<10, 14>((end + lit::<14>(K - 1)) >> lit::<14>(L));
+            self.b_from.d.next = c.get_bits::<24>(cut::SRC) - bit_cast::<24, 2>(skip);
+            self.b_skip.d.next = skip;
+            self.b_tail.d.next = if tail == 0 { lit::<7>(K) } else { bit_cast::<7, 14>(tail) };
+            self.b_hdr.d.next = write_header(self.requester.val(), addr, len);
+            self.b_seg_end.d.next = c.get_bit(cut::SEG_END);
+            self.b_frame_end.d.next = c.get_bit(cut::FRAME_END);
+            self.b_free.d.next = c.get_bits::<16>(cut::FREE);
+        }
+        self.buffer.read_row.next = bit_cast::<16, 24>(self.b_from.q.val() >> lit::<24>(L));
+        self.r_valid[0].d.next = issue;
+        self.r_shift[0].d.next = bit_cast::<6, 24>(self.b_from.q.val() & lit::<24>(K - 1));
+        self.r_skip[0].d.next = if self.b_first.q.val() { self.b_skip.q.val() } else { lit::<2>(0) };
+        self.r_tail[0].d.next = if last_beat { self.b_tail.q.val() } else { lit::<7>(K) };
+        self.r_side[0].d.next = bit_cast::<{ side::W }, 128>(self.b_hdr.q.val())
+            .replace_bit(side::SOP, self.b_first.q.val())
+            .replace_bit(side::EOP, last_beat)
+            .replace_bit(side::SEG_END, last_beat && self.b_seg_end.q.val());
+        self.r_valid[1].d.next = self.r_valid[0].q.val();
+        self.r_shift[1].d.next = self.r_shift[0].q.val();
+        self.r_skip[1].d.next = self.r_skip[0].q.val();
+        self.r_tail[1].d.next = self.r_tail[0].q.val();
+        self.r_side[1].d.next = self.r_side[0].q.val();
+
+        // ---- Rotate: lanes from `shift` on are of the first row, the others of the next; then `shift` lanes down,
+        // first by multiples of 4.
+        let shift0 = self.r_shift[0].q.val();
+        let lo = self.buffer.read_lo.val();
+        let mut coarse = self.buffer.read_hi.val();
+        let first_row = !lit::<K>(0) << shift0;
+        for i in 0..K {
+            if first_row.get_bit(i) {
+                coarse = coarse.set_slice::<8>(8 * i, lo.get_bits::<8>(8 * i));
+            }
+        }
+        for b in 2..L {
+            if shift0.get_bit(b) {
+                coarse = (coarse >> lit::<16>(8 << b)) | (coarse << lit::<16>(D - (8 << b)));
+            }
+        }
+        self.r_data.d.next = coarse;
+        let mut fine = self.r_data.q.val();
+        for b in 0..2 {
+            if self.r_shift[1].q.val().get_bit(b) {
+                fine = (fine >> lit::<16>(8 << b)) | (fine << lit::<16>(D - (8 << b)));
+            }
+        }
+        let counts = (!lit::<K>(0) << self.r_skip[1].q.val()) & !(!lit::<K>(0) << self.r_tail[1].q.val());
+        for i in 0..K {
+            if !counts.get_bit(i) {
+                fine = fine.set_slice::<8>(8 * i, lit::<8>(0));
+            }
+        }
+
+        // ---- Send.
+        self.beats.in_valid.next = self.r_valid[1].q.val();
+        self.beats.in_data.next = fine;
+        self.sides.in_valid.next = self.r_valid[1].q.val();
+        self.sides.in_data.next = self.r_side[1].q.val();
+        let o = self.sides.out_data.val();
+        self.tx.valid.next = self.sides.out_valid.val();
+        self.tx.sop.next = o.get_bit(side::SOP);
+        self.tx.eop.next = o.get_bit(side::EOP);
+        self.tx.hdr.next = o.get_bits::<128>(0);
+        self.tx.data.next = self.beats.out_data.val();
+        self.beats.out_ready.next = self.tx.ready.val();
+        self.sides.out_ready.next = self.tx.ready.val();
+        let sent = self.sides.out_valid.val() && self.tx.ready.val();
+        let mut held = self.held.q.val();
+        if issue {
+            held = held + 1;
+        }
+        if sent {
+            held = held - 1;
+        }
+        self.held.d.next = held;
+
+        // ---- Report.
+        let is_marker = self.dones.out_data.val().get_bit(136);
+        let give = self.dones.out_valid.val() && (is_marker || self.ended.q.val() != 0);
+        self.done.valid.next = give;
+        self.done.marker.next = is_marker;
+        self.done.cq.next = self.dones.out_data.val().get_bits::<8>(128);
+        self.done.entry.next = if is_marker {
+            lit::<128>(0)
+        } else {
+            self.dones.out_data.val().get_bits::<128>(0)
+        };
+        self.dones.out_ready.next = self.done.ready.val() && give;
+        let mut ended = self.ended.q.val();
+        if sent && o.get_bit(side::SEG_END) {
+            ended = ended + 1;
+        }
+        if give && !is_marker && self.done.ready.val() {
+            ended = ended - 1;
+        }
+        self.ended.d.next = ended;
+    }
+}

@@ -1,0 +1,18 @@
+//! The receive path as Verilog: no tool has anything to say about it.
+
+mod rx_support;
+
+use nitor_block::lint;
+use rx_support::{emitted, Path128, Path512};
+
+#[test]
+fn lint_128() {
+    let (verilog, top, _) = emitted::<Path128>("rx_path_128");
+    lint(verilog, &top).unwrap_or_else(|words| panic!("{words}"));
+}
+
+#[test]
+fn lint_512() {
+    let (verilog, top, _) = emitted::<Path512>("rx_path_512");
+    lint(verilog, &top).unwrap_or_else(|words| panic!("{words}"));
+}

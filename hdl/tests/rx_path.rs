@@ -1,0 +1,506 @@
+//! The whole receive path; what is checked in every cycle is in `rx_support/bench.rs`.
+
+mod rx_support;
+
+use nitor_block::Model;
+use proptest::prelude::*;
+use rx_support::bench::{Bench, Setup};
+use rx_support::{frames, Rng, PATH128, PATH512};
+
+fn model(k: usize) -> &'static Model {
+    match k {
+        16 => &PATH128,
+        _ => &PATH512,
+    }
+}
+
+/// What the model of this width has.
+fn queues(k: usize) -> usize {
+    match k {
+        16 => 4,
+        _ => 16,
+    }
+}
+
+/// Frames of all kinds: packets, broken ones, minimum size, jumbo.
+fn any_frame(rng: &mut Rng, longest: u64) -> Vec<u8> {
+    let payload = match rng.below(8) {
+        0 => rng.below(longest - 200),
+        1 | 2 => rng.below(1400),
+        _ => rng.below(120),
+    };
+    match rng.below(5) {
+        0 => frames::broken(rng),
+        _ => frames::packet(rng, payload as usize).0,
+    }
+}
+
+#[test]
+fn one_frame() {
+    for k in [16, 64] {
+        let mut bench = Bench::new(model(k), Setup::fast(k, 100));
+        bench.create(0, 4);
+        bench.spread(&[0]);
+        bench.post(0, 2048);
+        bench.ring(0);
+        bench.settle();
+        let frame = frames::packet(&mut Rng(5), 50).0;
+        bench.send(&frame);
+        bench.finish();
+        assert_eq!(bench.delivered(0), 1);
+        assert_eq!(bench.bytes, frame.len() as u64);
+        assert_eq!(bench.count("stat_doorbell"), 1);
+    }
+}
+
+#[derive(Clone, Debug)]
+struct Case {
+    setup: Setup,
+    /// log2 of each queue's depth.
+    logs: Vec<u32>,
+    sizes: (u64, u64),
+    target: usize,
+    frames: u64,
+}
+
+fn cases(k: usize) -> impl Strategy<Value = Case> {
+    let setup = (
+        any::<u64>(),
+        0..6u64,
+        prop_oneof![Just((1, 1)), Just((100, 120)), Just((250, 700)), Just((20, 1500))],
+        prop_oneof![Just(64u64), Just(128), Just(512)],
+        prop_oneof![Just(0u64), 0..95u64],
+        (prop_oneof![Just(0u64), 0..90u64], prop_oneof![Just(0u64), 0..90u64], prop_oneof![Just(0u64), 0..90u64]),
+    );
+    let setup = setup.prop_map(move |(seed, mps, latency, max_read, mac_gap, (tx_stall, done_stall, fetch_stall))| {
+        Setup {
+            seed,
+            k,
+            mps,
+            latency,
+            max_read,
+            mac_gap,
+            tx_stall,
+            done_stall,
+            fetch_stall,
+            max_frame: 9216,
+        }
+    });
+    let sizes = prop_oneof![
+        Just((1u64, 80u64)),
+        Just((64, 64)),
+        Just((1664, 3712)),
+        Just((2048, 2048)),
+        Just((600, 65536)),
+    ];
+    (setup, prop::collection::vec(0..9u32, 1..5), sizes, 1..200usize, 1..150u64).prop_map(
+        |(setup, logs, sizes, target, frames)| Case { setup, logs, sizes, target, frames },
+    )
+}
+
+/// Random everything; whatever can't be stored or covered is counted, the rest arrives.
+fn traffic(case: Case) {
+    let k = case.setup.k;
+    let mut rng = Rng(case.setup.seed ^ 1);
+    let mut bench = Bench::new(model(k), case.setup.clone());
+    let all: Vec<usize> = (0..case.logs.len()).map(|i| i * 5 % queues(k)).collect();
+    for (&queue, &log) in all.iter().zip(&case.logs) {
+        bench.create(queue, log);
+        let depth = 1usize << log;
+        let target = case.target.min(depth);
+        let batch = rng.range(1, target as u64) as usize;
+        bench.refill(queue, target, batch, case.sizes);
+    }
+    bench.spread(&all);
+    for _ in 0..case.frames {
+        let frame = any_frame(&mut rng, 9000);
+        let err = rng.below(30) == 0;
+        bench.send_as(&frame, err);
+        if rng.below(10) == 0 {
+            let pause = rng.below(2000);
+            bench.run(pause);
+        }
+    }
+    bench.finish();
+    assert_eq!(bench.count("stat_doorbell_illegal"), 0);
+    assert_eq!(bench.count("stat_fetch_error"), 0);
+    for &queue in &all {
+        bench.destroy(queue);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 40, max_shrink_iters: 30, ..ProptestConfig::default() })]
+
+    #[test]
+    fn traffic_128(case in cases(16)) {
+        traffic(case);
+    }
+
+    #[test]
+    fn traffic_512(case in cases(64)) {
+        traffic(case);
+    }
+}
+
+/// With buffers enough and a wire not faster than the host nothing is lost.
+#[test]
+fn nothing_is_lost() {
+    for k in [16, 64] {
+        let mut rng = Rng(77);
+        let mut bench = Bench::new(model(k), Setup { mac_gap: 85, ..Setup::fast(k, 300) });
+        let all: Vec<usize> = (0..queues(k)).collect();
+        for &queue in &all {
+            bench.create(queue, 8);
+            bench.refill(queue, 255, 16, (1664, 3712));
+        }
+        bench.spread(&all);
+        bench.settle();
+        for _ in 0..1000 {
+            let frame = any_frame(&mut rng, 9000);
+            bench.send(&frame);
+        }
+        bench.finish();
+        assert_eq!(bench.count("stat_frame"), 1000);
+        assert!(all.iter().all(|&queue| bench.delivered(queue) > 0));
+    }
+}
+
+/// Case 46: no buffer, a drop that is counted; with buffers again, frames again.
+#[test]
+fn case_46_out_of_descriptors_and_back() {
+    for k in [16, 64] {
+        let mut rng = Rng(3);
+        let mut bench = Bench::new(model(k), Setup::fast(k, 250));
+        bench.create(1, 3);
+        bench.spread(&[1]);
+        for round in 0..5 {
+            for _ in 0..7 {
+                bench.post(1, 128);
+            }
+            bench.ring(1);
+            bench.settle();
+            for _ in 0..20 {
+                bench.send(&frames::packet(&mut rng, 100).0[..120].to_vec());
+            }
+            bench.finish();
+            assert_eq!(bench.delivered(1), 7 * (round + 1));
+            assert_eq!(bench.count("stat_drop_no_descriptor"), 13 * (round + 1));
+        }
+        // Not enough of them is none of them.
+        for _ in 0..3 {
+            bench.post(1, 500);
+        }
+        bench.ring(1);
+        bench.settle();
+        bench.send(&rng.bytes(1501));
+        bench.send(&rng.bytes(1500));
+        bench.finish();
+        assert_eq!(bench.delivered(1), 36);
+    }
+}
+
+/// Case 49: a frame that needs more buffers than the limit is dropped, one that needs as many is not.
+#[test]
+fn case_49_no_more_buffers_than_the_limit() {
+    for k in [16, 64] {
+        let mut rng = Rng(4);
+        let mut bench = Bench::new(model(k), Setup::fast(k, 250));
+        bench.create(0, 6);
+        bench.spread(&[0]);
+        for _ in 0..40 {
+            bench.post(0, 70);
+        }
+        bench.ring(0);
+        bench.settle();
+        bench.send(&rng.bytes(16 * 70 + 1));
+        bench.send(&rng.bytes(16 * 70));
+        bench.finish();
+        assert_eq!((bench.delivered(0), bench.posted(0)), (1, 24));
+        assert_eq!(bench.count("stat_drop_no_descriptor"), 1);
+    }
+}
+
+/// Frames without a queue, or without a valid table entry.
+#[test]
+fn no_queue() {
+    for k in [16, 64] {
+        let mut rng = Rng(9);
+        let mut bench = Bench::new(model(k), Setup::fast(k, 50));
+        let frame = frames::packet(&mut rng, 80).0;
+        bench.send(&frame); // no entry is valid out of reset
+        bench.finish();
+        bench.spread(&[2]);
+        bench.send(&frame); // no such queue
+        bench.spread(&[200]);
+        bench.send(&frame); // beyond what there can be
+        bench.finish();
+        assert_eq!(bench.count("stat_drop_no_queue"), 3);
+    }
+}
+
+/// Doorbells that no driver rings, each followed by proof that the queue still works.
+#[test]
+fn illegal_doorbells() {
+    for k in [16, 64] {
+        let mut bench = Bench::new(model(k), Setup::fast(k, 50));
+        bench.create(3, 3);
+        bench.spread(&[3]);
+        bench.raw_bell(2, 1); // absent
+        bench.raw_bell(255, 1); // beyond what there can be
+        bench.settle();
+        let mut illegal = 2;
+        assert_eq!(bench.count("stat_doorbell_illegal"), illegal);
+        for round in 0..4u16 {
+            for _ in 0..4 {
+                bench.post(3, 256);
+            }
+            bench.ring(3);
+            let tail = bench.tail(3);
+            for wrong in [tail.wrapping_add(5), tail.wrapping_sub(1), tail ^ 0x8000, tail.wrapping_sub(round + 2)] {
+                bench.raw_bell(3, wrong);
+                illegal += 1;
+            }
+            bench.ring(3); // again the same: legal
+            bench.settle();
+            assert_eq!(bench.count("stat_doorbell_illegal"), illegal);
+            for _ in 0..4 {
+                bench.send(&frames::packet(&mut Rng(1), 100).0);
+            }
+            bench.finish();
+            assert_eq!(bench.delivered(3), 4 * (u64::from(round) + 1));
+        }
+    }
+}
+
+/// Case 37: the free-running tail wraps at 65536, at every depth.
+#[test]
+fn case_37_tail_wraps() {
+    for log in [0, 2, 9] {
+        let mut rng = Rng(12);
+        let mut bench = Bench::new(model(64), Setup::fast(64, 10));
+        bench.create(0, log);
+        bench.spread(&[0]);
+        let (depth, sent) = (1 << log, if log == 0 { 300 } else { 66_000 });
+        bench.refill(0, depth, (depth / 2).max(1), (64, 64));
+        for _ in 0..sent / 10 {
+            for _ in 0..10 {
+                bench.send(&rng.bytes(60));
+            }
+            bench.run_until("there is room", |b| b.wire_len() < 20);
+        }
+        bench.finish();
+        assert_eq!(bench.count("stat_doorbell_illegal"), 0);
+    }
+}
+
+/// A failed fetch breaks its queue and no other; created again it works.
+#[test]
+fn dma_error_breaks_one_queue() {
+    for k in [16, 64] {
+        let mut rng = Rng(21);
+        let mut bench = Bench::new(model(k), Setup { mac_gap: 70, max_read: 64, ..Setup::fast(k, 200) });
+        for queue in [0, 1] {
+            bench.create(queue, 6);
+            bench.refill(queue, 60, 10, (2048, 2048));
+        }
+        bench.spread(&[0, 1]);
+        bench.poison = Some(1);
+        for _ in 0..400 {
+            bench.send(&frames::packet(&mut rng, 60).0);
+        }
+        bench.finish();
+        assert!(bench.count("stat_fetch_error") > 0);
+        assert_eq!(bench.delivered(1), 0);
+        assert_eq!(bench.delivered(0) + bench.count("stat_drop_dma_error"), 400);
+        assert!(bench.delivered(0) > 100);
+        bench.poison = None;
+        bench.destroy(1);
+        bench.create(1, 5);
+        bench.refill(1, 30, 10, (2048, 2048));
+        bench.settle();
+        let before = bench.count("stat_frame");
+        for _ in 0..100 {
+            bench.send(&frames::packet(&mut rng, 60).0);
+        }
+        bench.finish();
+        assert_eq!(bench.count("stat_frame"), before + 100);
+        assert!(bench.delivered(1) > 0);
+    }
+}
+
+/// A fetch that never ends costs its queue's frames and one wait, and the other queues nothing more.
+#[test]
+fn lost_fetch_stalls_one_queue() {
+    for k in [16, 64] {
+        let mut rng = Rng(22);
+        let mut bench = Bench::new(model(k), Setup { mac_gap: 90, ..Setup::fast(k, 200) });
+        for queue in [0, 1] {
+            bench.create(queue, 7);
+        }
+        bench.spread(&[0, 1]);
+        bench.lose = Some(1);
+        for queue in [0, 1] {
+            bench.refill(queue, 127, 10, (2048, 2048));
+        }
+        bench.settle();
+        bench.send(&frames::packet(&mut rng, 60).0);
+        bench.send(&frames::packet(&mut rng, 60).0);
+        bench.send(&frames::packet(&mut rng, 60).0);
+        bench.finish();
+        let start = bench.block.cycles();
+        for _ in 0..1000 {
+            bench.send(&frames::packet(&mut rng, 60).0);
+        }
+        bench.finish();
+        assert_eq!(bench.delivered(0) + bench.count("stat_drop_no_descriptor"), 1003);
+        assert_eq!(bench.count("stat_drop_no_room"), 0);
+        assert!(bench.delivered(0) > 300);
+        assert!(bench.block.cycles() - start < 40_000);
+    }
+}
+
+/// A queue destroyed and created again under traffic for it and for another.
+#[test]
+fn destroy_under_traffic() {
+    for k in [16, 64] {
+        let mut rng = Rng(31);
+        let mut bench = Bench::new(model(k), Setup { mac_gap: 60, tx_stall: 20, ..Setup::fast(k, 300) });
+        bench.create(0, 7);
+        bench.refill(0, 120, 8, (256, 2048));
+        bench.spread(&[0, 1]);
+        for round in 0..12 {
+            bench.create(1, 3 + round % 5);
+            bench.refill(1, 8, 4, (256, 2048));
+            for _ in 0..60 {
+                bench.send(&frames::packet(&mut rng, 60).0);
+            }
+            let pause = rng.below(3000);
+            bench.run(pause);
+            bench.destroy(1);
+        }
+        bench.finish();
+        assert!(bench.delivered(0) > 200);
+        let done = bench.count("stat_frame") + bench.count("stat_drop_no_queue") + bench.count("stat_drop_no_descriptor");
+        assert_eq!(done + bench.count("stat_drop_no_room"), 720);
+    }
+}
+
+/// Reset in the middle of frames, fetches and writes; the table and the key stay.
+#[test]
+fn reset_under_traffic() {
+    for k in [16, 64] {
+        let mut rng = Rng(41);
+        let mut bench = Bench::new(model(k), Setup { tx_stall: 30, mac_gap: 30, ..Setup::fast(k, 200) });
+        bench.spread(&[0, 1]);
+        for _ in 0..10 {
+            for queue in [0, 1] {
+                bench.create(queue, 6);
+                bench.refill(queue, 60, 10, (300, 2048));
+            }
+            for _ in 0..50 {
+                bench.send(&any_frame(&mut rng, 4000));
+            }
+            let pause = 500 + rng.below(3000);
+            bench.run(pause);
+            bench.core_reset();
+            // What is left on the wire finds no queue, the rest of a frame is none.
+            bench.run_until("the wire is empty", |b| b.wire_len() == 0);
+            bench.settle();
+            let settled = bench.settled();
+            bench.sent = settled;
+        }
+        for queue in [0, 1] {
+            bench.create(queue, 6);
+            bench.refill(queue, 60, 10, (2048, 2048));
+        }
+        bench.settle();
+        let before = bench.count("stat_frame");
+        for _ in 0..20 {
+            bench.send(&frames::packet(&mut rng, 60).0);
+        }
+        bench.finish();
+        assert_eq!(bench.count("stat_frame"), before + 20);
+        assert_eq!(bench.read(0x400), bench.table[0]);
+    }
+}
+
+/// Case 45: one ring of mixed sizes, 9 KB frames.
+#[test]
+fn case_45_mixed_buffers() {
+    let mut rng = Rng(45);
+    let mut bench = Bench::new(model(64), Setup { mac_gap: 70, ..Setup::fast(64, 300) });
+    bench.create(0, 8);
+    bench.refill(0, 255, 16, (1664, 3712));
+    bench.spread(&[0]);
+    bench.settle();
+    for _ in 0..200 {
+        bench.send(&rng.bytes(9000));
+    }
+    bench.finish();
+    assert_eq!(bench.delivered(0), 200);
+}
+
+/// Cycles between the middle deliveries, a frame; the wire is never idle.
+fn cycles_a_frame(latency: u64, queue_count: usize, frames: u64) -> f64 {
+    let mut rng = Rng(60);
+    let mut bench = Bench::new(model(64), Setup::fast(64, latency));
+    let all: Vec<usize> = (0..queue_count).collect();
+    for &queue in &all {
+        bench.create(queue, 9);
+        bench.refill(queue, 511, 16, (2048, 2048));
+    }
+    bench.spread(&all);
+    bench.settle();
+    for _ in 0..frames {
+        let mut frame = frames::packet(&mut rng, 10).0;
+        frame.resize(60, 0);
+        bench.send(&frame);
+        // Fast enough to keep it busy, not so fast that all is dropped.
+        bench.run(2);
+    }
+    bench.finish();
+    let d = &bench.deliveries;
+    let (a, b) = (d.len() / 3, d.len() * 9 / 10);
+    let tlps = bench.tlps as f64 / d.len() as f64;
+    let rate = (d[b] - d[a]) as f64 / (b - a) as f64;
+    println!("60 bytes, {queue_count} queues, latency {latency}: {rate:.2} cycles a frame, {tlps:.2} writes, \
+        {:.3} fetches, {} of {frames} delivered", bench.fetches as f64 / d.len() as f64, d.len());
+    rate
+}
+
+#[test]
+fn small_frames_are_fast() {
+    for latency in [250, 500] {
+        for queues in [1, 4, 16] {
+            let rate = cycles_a_frame(latency, queues, 6000);
+            assert!(rate <= 5.0, "{rate} cycles a frame at {latency} cycles over {queues} queues");
+        }
+    }
+}
+
+#[test]
+fn large_frames_are_fast() {
+    for (mps, size, align) in [(1, 2048, 0), (2, 2048, 0), (1, 9216, 2), (2, 4096, 64 + 2), (2, 3712, 64)] {
+        let mut rng = Rng(90);
+        let mut bench = Bench::new(model(64), Setup { mps, ..Setup::fast(64, 500) });
+        bench.create(0, 9);
+        bench.spread(&[0]);
+        for i in 0..511u64 {
+            bench.post_at(0, 0x40_0000_0000 + i * 16384 + align, size);
+        }
+        bench.ring(0);
+        bench.settle();
+        let frames = 80;
+        for _ in 0..frames {
+            bench.send(&rng.bytes(9000));
+        }
+        bench.finish();
+        let d = &bench.deliveries;
+        let (a, b) = (d.len() / 5, d.len() - 1);
+        let rate = (9000 * (b - a)) as f64 / (d[b] - d[a]) as f64;
+        println!("9000 bytes, {size}-byte buffers at +{align}, payload {}: {rate:.1} bytes a cycle, {} of {frames}",
+            128 << mps, d.len());
+        assert!(rate >= 55.0, "{rate} bytes a cycle");
+    }
+}

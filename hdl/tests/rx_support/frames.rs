@@ -1,0 +1,228 @@
+//! Frames of all kinds, what is true of them, and a second opinion on any bytes at all.
+
+use super::Rng;
+use etherparse::*;
+
+/// What the card should find in a frame.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Flow {
+    pub l3: u64,
+    pub l4: u64,
+    pub frag: bool,
+    /// Padded with zeros to 36 bytes.
+    pub tuple: Vec<u8>,
+}
+
+impl Flow {
+    fn new(l3: u64, l4: u64, frag: bool, addresses: &[u8], ports: &[u8]) -> Flow {
+        let mut tuple = [addresses, ports].concat();
+        tuple.resize(36, 0);
+        Flow { l3, l4, frag, tuple }
+    }
+
+    pub fn unknown() -> Flow {
+        Flow::new(0, 0, false, &[], &[])
+    }
+
+    /// The tuple without its ports.
+    pub fn without_ports(&self) -> Vec<u8> {
+        let mut tuple = self.tuple.clone();
+        tuple[if self.l3 == 11 { 32 } else { 8 }..].fill(0);
+        tuple
+    }
+}
+
+/// The Toeplitz hash, bit by bit, as Microsoft defines it.
+pub fn toeplitz(key: &[u8; 40], input: &[u8]) -> u32 {
+    let key_bit = |i: usize| u32::from(key[i / 8] >> (7 - i % 8) & 1);
+    let mut hash = 0;
+    for (i, byte) in input.iter().enumerate() {
+        for b in 0..8 {
+            if byte >> (7 - b) & 1 == 1 {
+                let window = (0..32).fold(0, |w, j| w << 1 | key_bit(8 * i + b + j));
+                hash ^= window;
+            }
+        }
+    }
+    hash
+}
+
+fn be16(bytes: &[u8], at: usize) -> usize {
+    usize::from(u16::from_be_bytes([bytes[at], bytes[at + 1]]))
+}
+
+/// The rules of `rx/parse`, for any bytes.
+pub fn classify(frame: &[u8]) -> Flow {
+    let frame = &frame[..frame.len().min(128)];
+    // A read behind the end is of no consequence: the length checks below refuse it.
+    let mut padded = frame.to_vec();
+    padded.resize(160, 0);
+    let mut at = 12;
+    let mut tags = 0;
+    while tags < 2 && [0x8100, 0x88a8, 0x9100].contains(&be16(&padded, at)) {
+        at += 4;
+        tags += 1;
+    }
+    let l3_at = at + 2;
+    let have = frame.len().saturating_sub(l3_at).min(106);
+    let ip = &padded[l3_at..];
+    match (be16(&padded, at), ip[0] >> 4) {
+        (0x0800, 4) => {
+            let header = usize::from(ip[0] & 15) * 4;
+            let have = have.min(be16(ip, 2));
+            if header < 20 || header > have {
+                return Flow::unknown();
+            }
+            let frag = be16(ip, 6) & 0x3fff != 0;
+            let l4 = if frag || have < header + 8 { 0 } else { l4_of(ip[9]) };
+            let ports = if l4 != 0 { &ip[header..header + 4] } else { &[] };
+            Flow::new(8, l4, frag, &ip[12..20], ports)
+        }
+        (0x86dd, 6) if have >= 40 => {
+            let have = have.min(40 + be16(ip, 4));
+            let (mut next, mut at, mut frag) = (ip[6], 40, false);
+            for _ in 0..3 {
+                if frag || ![0, 43, 44, 60].contains(&next) {
+                    break;
+                }
+                let len = if next == 44 { 8 } else { 8 * (usize::from(ip[at + 1]) + 1) };
+                if len > 64 || at + len > have {
+                    return Flow::new(11, 0, false, &ip[8..40], &[]);
+                }
+                frag = next == 44 && be16(ip, at + 2) & 0xfff9 != 0;
+                next = ip[at];
+                at += len;
+            }
+            let l4 = if frag || have < at + 8 { 0 } else { l4_of(next) };
+            let ports = if l4 != 0 { &ip[at..at + 4] } else { &[] };
+            Flow::new(11, l4, frag, &ip[8..40], ports)
+        }
+        _ => Flow::unknown(),
+    }
+}
+
+fn l4_of(proto: u8) -> u64 {
+    match proto {
+        6 => 12,
+        17 => 13,
+        _ => 0,
+    }
+}
+
+/// A well-formed packet with a payload of `payload` bytes, and what is true of it by construction.
+pub fn packet(rng: &mut Rng, payload: usize) -> (Vec<u8>, Flow) {
+    let mac = |rng: &mut Rng| -> [u8; 6] { rng.bytes(6).try_into().unwrap() };
+    let builder = PacketBuilder::ethernet2(mac(rng), mac(rng));
+    let tags = rng.below(4);
+    let vlan = |rng: &mut Rng| VlanId::try_new(rng.below(4096) as u16).unwrap();
+    let (headers, frag, addresses) = ip(rng);
+    let step = match tags {
+        2 => builder.single_vlan(vlan(rng)).ip(headers),
+        3 => builder.double_vlan(vlan(rng), vlan(rng)).ip(headers),
+        _ => builder.ip(headers),
+    };
+    let body = rng.bytes(payload);
+    let (source, destination) = (rng.next() as u16, rng.next() as u16);
+    let mut frame = Vec::new();
+    let l4 = match rng.below(5) {
+        0 | 1 => {
+            step.udp(source, destination).write(&mut frame, &body).unwrap();
+            13
+        }
+        2 | 3 => {
+            let mut tcp = TcpHeader::new(source, destination, rng.next() as u32, 1000);
+            if rng.below(2) == 0 {
+                tcp.set_options(&[TcpOptionElement::MaximumSegmentSize(1460)]).unwrap();
+            }
+            step.tcp_header(tcp).write(&mut frame, &body).unwrap();
+            12
+        }
+        _ => {
+            // GRE, say: neither TCP nor UDP.
+            step.write(&mut frame, IpNumber::GRE, &body).unwrap();
+            0
+        }
+    };
+    let l4 = if frag { 0 } else { l4 };
+    let ports = [source.to_be_bytes(), destination.to_be_bytes()].concat();
+    let ports = if l4 == 0 { &[][..] } else { &ports };
+    let l3 = if addresses.len() == 8 { 8 } else { 11 };
+    // Linux pads; the MAC hands up the padding.
+    if rng.below(4) != 0 {
+        frame.resize(frame.len().max(60), 0);
+    }
+    (frame, Flow::new(l3, l4, frag, &addresses, ports))
+}
+
+fn ip(rng: &mut Rng) -> (IpHeaders, bool, Vec<u8>) {
+    if rng.below(2) == 0 {
+        let (source, destination) = (rng.bytes(4), rng.bytes(4));
+        let mut header = Ipv4Header {
+            time_to_live: 64,
+            source: source.clone().try_into().unwrap(),
+            destination: destination.clone().try_into().unwrap(),
+            dont_fragment: rng.below(2) == 0,
+            ..Default::default()
+        };
+        if rng.below(3) == 0 {
+            let words = 1 + rng.below(10) as usize;
+            header.options = Ipv4Options::try_from(&rng.bytes(4 * words)[..]).unwrap();
+        }
+        let mut frag = false;
+        if rng.below(5) == 0 {
+            header.more_fragments = rng.below(2) == 0;
+            header.fragment_offset = IpFragOffset::try_new(rng.below(3) as u16 * 185).unwrap();
+            frag = header.more_fragments || header.fragment_offset.value() != 0;
+        }
+        let addresses = [source, destination].concat();
+        return (IpHeaders::Ipv4(header, Default::default()), frag, addresses);
+    }
+    let (source, destination) = (rng.bytes(16), rng.bytes(16));
+    let header = Ipv6Header {
+        hop_limit: 64,
+        source: source.clone().try_into().unwrap(),
+        destination: destination.clone().try_into().unwrap(),
+        ..Default::default()
+    };
+    let mut extensions = Ipv6Extensions::default();
+    let raw = |rng: &mut Rng| {
+        let len = 6 + 8 * rng.below(2) as usize;
+        Ipv6RawExtHeader::new_raw(IpNumber::UDP, &rng.bytes(len)).unwrap()
+    };
+    if rng.below(4) == 0 {
+        extensions.hop_by_hop_options = Some(raw(rng));
+    }
+    if rng.below(4) == 0 {
+        extensions.destination_options = Some(raw(rng));
+    }
+    let mut frag = false;
+    if rng.below(4) == 0 {
+        let offset = IpFragOffset::try_new(rng.below(2) as u16 * 181).unwrap();
+        let more = rng.below(2) == 0;
+        frag = more || offset.value() != 0;
+        let id = rng.next() as u32;
+        extensions.fragment = Some(Ipv6FragmentHeader::new(IpNumber::UDP, offset, more, id));
+    }
+    let addresses = [source, destination].concat();
+    (IpHeaders::Ipv6(header, extensions), frag, addresses)
+}
+
+/// Bytes that begin like a packet, or not even that.
+pub fn broken(rng: &mut Rng) -> Vec<u8> {
+    let payload = rng.below(100) as usize;
+    let (mut frame, _) = packet(rng, payload);
+    match rng.below(3) {
+        0 => frame.truncate(14 + rng.below(frame.len() as u64 - 13) as usize),
+        1 => {
+            for _ in 0..1 + rng.below(6) {
+                let at = 12 + rng.below(frame.len() as u64 - 12) as usize;
+                frame[at] = rng.next() as u8;
+            }
+        }
+        _ => {
+            let len = 14 + rng.below(200) as usize;
+            frame = rng.bytes(len);
+        }
+    }
+    frame
+}

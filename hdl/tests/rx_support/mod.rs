@@ -1,0 +1,65 @@
+//! What the tests of the receive path share.
+#![allow(dead_code)] // each test binary uses its own part of it
+
+pub mod bench;
+pub mod frames;
+
+use nitor_block::{Model, Port};
+use nitor_hdl::rx::RxPath;
+use nitor_rtl::{emit, with_stack, Direction};
+use rust_hdl_core::prelude::Block;
+use std::sync::LazyLock;
+
+/// Verilog and ports of a block, as `T` names it.
+pub fn emitted<T: Block + Default + 'static>(name: &'static str) -> (String, String, Vec<Port>) {
+    let design = with_stack(move || {
+        let mut block = T::default();
+        block.connect_all();
+        emit(&block, name).unwrap_or_else(|error| panic!("{error}"))
+    });
+    let ports = design.ports().iter().map(|port| match port.direction {
+        Direction::In => Port::input(&port.name, port.width),
+        Direction::Out => Port::output(&port.name, port.width),
+    });
+    (design.to_string(), design.top().to_owned(), ports.collect())
+}
+
+pub fn model<T: Block + Default + 'static>(name: &'static str) -> Model {
+    let (verilog, top, ports) = emitted::<T>(name);
+    Model::build(verilog, &top, &ports).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// 4 queues of up to 32 prefetched descriptors, 16 KiB.
+pub type Path128 = RxPath<128, 16, 4, 2, 5, 9, 6>;
+/// 16 queues of up to 128 prefetched descriptors, 32 KiB.
+pub type Path512 = RxPath<512, 64, 6, 4, 7, 8, 8>;
+
+pub static PATH128: LazyLock<Model> = LazyLock::new(|| model::<Path128>("rx_path_128"));
+pub static PATH512: LazyLock<Model> = LazyLock::new(|| model::<Path512>("rx_path_512"));
+
+/// SplitMix64: a test's randomness from one seed.
+#[derive(Clone, Debug)]
+pub struct Rng(pub u64);
+
+impl Rng {
+    pub fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let x = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        x ^ (x >> 31)
+    }
+
+    /// 0..limit
+    pub fn below(&mut self, limit: u64) -> u64 {
+        self.next() % limit
+    }
+
+    /// low..=high
+    pub fn range(&mut self, low: u64, high: u64) -> u64 {
+        low + self.below(high - low + 1)
+    }
+
+    pub fn bytes(&mut self, len: usize) -> Vec<u8> {
+        (0..len).map(|_| self.next() as u8).collect()
+    }
+}
