@@ -315,11 +315,11 @@ impl Scope {
         let Some(n) = self.width(a)? else {
             return Err("a select from a number".to_string());
         };
-        let (name, local) = match a {
-            Expr::Signal(internal) => (self.names.of(internal), false),
+        let name = match a {
+            Expr::Signal(internal) => self.names.of(internal),
             _ => {
                 let text = self.assigned(a, n)?;
-                (self.hoist(n, text), true)
+                self.hoist(n, text)
             }
         };
         let at = match i {
@@ -347,22 +347,28 @@ impl Scope {
                 }
                 return Ok(range(&name, w, at));
             }
-            let part = range(&name, n - at, at);
+            let part = if n == 1 { name } else { range(&name, n - at, at) };
             return Ok(format!("{{{}'d0, {part}}}", at + w - n));
         }
         let Some(wi) = self.width(i)? else {
             return Err("an index without a width".to_string());
         };
         let index = self.render(i)?;
-        self.read.insert(name.clone());
+        self.read_partly.insert(name.clone());
         let reach = if wi >= 20 { usize::MAX } else { (1 << wi) - 1 + w };
         if reach <= n {
+            // As many bits as the lint wants of an index into n bits.
+            let wanted = (usize::BITS - (n - 1).leading_zeros()) as usize;
+            let index = match wanted.checked_sub(wi) {
+                Some(pad) if pad > 0 => format!("{{{pad}'d0, {index}}}"),
+                _ => index,
+            };
             return Ok(match w {
                 1 => format!("{name}[{index}]"),
                 _ => format!("{name}[{index} +: {w}]"),
             });
         }
-        let _ = local;
+        self.read.insert(name.clone());
         let shifted = self.hoist(n, format!("{name} >> {index}"));
         self.read_partly.insert(shifted.clone());
         Ok(if w < n {

@@ -153,6 +153,9 @@ const CXX_FLAGS: &[&str] = &[
 const VERILATOR_FLAGS: &[&str] = &[
     "--cc",
     "-O3",
+    // 5.048 folds `(a << b) << c` into `a << (b + c)` with the sum cut to the width of `b`.
+    "-fno-dfg-peephole-replace-shiftl-shiftl",
+    "-fno-dfg-peephole-replace-shiftr-shiftr",
     "--assert",
     "--no-timing",
     "--prefix",
