@@ -8,6 +8,7 @@ use std::ffi::{c_int, c_void, CStr, CString};
 use std::fs::File;
 use std::path::Path;
 use std::ptr;
+use std::slice;
 use std::sync::Arc;
 
 /// A port of a block, found once by [`Block::port`] and then used without looking up its name.
@@ -43,8 +44,11 @@ impl<T: AsPort + ?Sized> AsPort for &T {
     }
 }
 
-/// A clock cycle in a trace, in Verilator's picoseconds: 250 MHz, the card's nominal clock.
+/// A clock cycle in a trace, in the wrapper's picoseconds: 250 MHz, the card's nominal clock.
 const PERIOD: u64 = 4000;
+
+// Wide ports are copied as they are in memory.
+const _: () = assert!(cfg!(target_endian = "little"));
 
 /// A block under test.
 ///
@@ -60,6 +64,7 @@ pub struct Block {
     clock: Option<PortId>,
     seed: u64,
     cycles: u64,
+    now: u64,
     evaluated: bool,
     tracing: bool,
 }
@@ -88,6 +93,7 @@ impl Block {
             clock,
             seed,
             cycles: 0,
+            now: 0,
             evaluated: false,
             tracing: false,
         }
@@ -108,6 +114,12 @@ impl Block {
 
     pub fn ports(&self) -> &[Port] {
         self.model.ports()
+    }
+
+    /// A port's width in bits.
+    pub fn width(&self, port: impl AsPort) -> usize {
+        let id = port.id(self);
+        self.ports()[id.0].width
     }
 
     pub fn model(&self) -> &Model {
@@ -139,7 +151,7 @@ impl Block {
     /// The value of a port of up to 64 bits.
     pub fn get(&self, port: impl AsPort) -> u64 {
         let id = port.id(self);
-        let width = self.ports()[id.0].width;
+        let width = self.width(id);
         assert!(width <= 64, "`{}` has {width} bits: use get_bits", self.name(id));
         let at = self.storage[id.0];
         // SAFETY: as in `set`.
@@ -158,42 +170,36 @@ impl Block {
         let id = port.id(self);
         let width = self.input(id);
         assert_eq!(bits.len(), width, "bits for `{}`, which has {width}", self.name(id));
-        if width <= 64 {
-            self.set(id, bits.load_le());
-            return;
-        }
-        let words = self.storage[id.0].cast::<u32>();
-        for (i, chunk) in bits.chunks(32).enumerate() {
-            // SAFETY: a wide port has a 32-bit word for each 32 bits begun.
-            unsafe { words.add(i).write(chunk.load_le()) }
+        for (to, bits) in self.bytes_mut(id).iter_mut().zip(bits.chunks(8)) {
+            *to = bits.load_le();
         }
     }
 
     /// The value of a port of any width, bit 0 first.
     pub fn get_bits(&self, port: impl AsPort) -> BitVec {
         let id = port.id(self);
-        let width = self.ports()[id.0].width;
-        let mut bits = bitvec![0; width];
-        if width <= 64 {
-            bits.store_le(self.get(id));
-            return bits;
-        }
-        let words = self.storage[id.0].cast::<u32>();
-        for (i, chunk) in bits.chunks_mut(32).enumerate() {
-            // SAFETY: as in `set_bits`.
-            chunk.store_le(unsafe { words.add(i).read() });
-        }
+        let words = self.bytes(id).chunks(size_of::<usize>()).map(|bytes| {
+            let mut word = [0; size_of::<usize>()];
+            word[..bytes.len()].copy_from_slice(bytes);
+            usize::from_le_bytes(word)
+        });
+        let mut bits = BitVec::from_vec(words.collect());
+        bits.truncate(self.width(id));
         bits
     }
 
     /// Sets an input whose width is a multiple of 8, byte 0 in bits 7:0.
     pub fn set_bytes(&mut self, port: impl AsPort, bytes: &[u8]) {
-        self.set_bits(port, bytes.view_bits::<Lsb0>());
+        let id = port.id(self);
+        let width = self.input(id);
+        assert_eq!(bytes.len() * 8, width, "bits for `{}`, which has {width}", self.name(id));
+        self.bytes_mut(id).copy_from_slice(bytes);
     }
 
     /// The value of a port, byte 0 from bits 7:0.
     pub fn get_bytes(&self, port: impl AsPort) -> Vec<u8> {
-        self.get_bits(port).chunks(8).map(|byte| byte.load_le()).collect()
+        let id = port.id(self);
+        self.bytes(id).to_vec()
     }
 
     /// Lets the inputs take effect.
@@ -201,22 +207,27 @@ impl Block {
         self.evaluated = true;
         // SAFETY: the handle is alive; the text lives as long as it.
         let failure = unsafe {
-            let failure = (self.code.eval)(self.handle);
+            let failure = (self.code.eval)(self.handle, self.now);
             (!failure.is_null()).then(|| CStr::from_ptr(failure).to_string_lossy())
         };
         if let Some(failure) = failure {
             panic!("`{}` in cycle {}: {failure}", self.model.top(), self.cycles);
         }
+        // With a clock, time passes and is traced by half cycles.
+        if self.clock.is_none() {
+            self.dump();
+            self.now += PERIOD;
+        }
     }
 
     /// The first half of a cycle: `clock` falls, and outputs settle for the inputs as they are.
     pub fn clock_low(&mut self) {
-        self.half(0, self.cycles * PERIOD);
+        self.half(0);
     }
 
     /// The second half: `clock` rises, and the block takes its inputs.
     pub fn clock_high(&mut self) {
-        self.half(1, self.cycles * PERIOD + PERIOD / 2);
+        self.half(1);
         self.cycles += 1;
     }
 
@@ -273,17 +284,33 @@ impl Block {
         Ok(())
     }
 
-    fn half(&mut self, level: u64, time: u64) {
+    fn half(&mut self, level: u64) {
         let Some(clock) = self.clock else {
             panic!("`{}` has no port `clock`: use eval", self.model.top());
         };
         self.set(clock, level);
         self.eval();
+        self.dump();
+        self.now += PERIOD / 2;
+    }
+
+    fn dump(&self) {
         if self.tracing {
             let dump = self.code.trace.expect("a traced block's code can trace").dump;
             // SAFETY: the handle is alive and its trace open.
-            unsafe { dump(self.handle, time) }
+            unsafe { dump(self.handle, self.now) }
         }
+    }
+
+    /// The storage of a port, without the padding.
+    fn bytes(&self, id: PortId) -> &[u8] {
+        // SAFETY: storage is at least as many bits as the port, and only `self` changes it.
+        unsafe { slice::from_raw_parts(self.storage[id.0].cast(), self.width(id).div_ceil(8)) }
+    }
+
+    fn bytes_mut(&mut self, id: PortId) -> &mut [u8] {
+        // SAFETY: as above.
+        unsafe { slice::from_raw_parts_mut(self.storage[id.0].cast(), self.width(id).div_ceil(8)) }
     }
 
     fn name(&self, id: PortId) -> &str {

@@ -119,7 +119,7 @@ pub(crate) struct Code {
     pub delete: unsafe extern "C" fn(Handle),
     pub ports: unsafe extern "C" fn(Handle, *mut *mut c_void),
     /// Null, or what went wrong: a text that lives as long as the instance.
-    pub eval: unsafe extern "C" fn(Handle) -> *const c_char,
+    pub eval: unsafe extern "C" fn(Handle, time: u64) -> *const c_char,
     pub trace: Option<Tracing>,
     /// Keeps the functions above in memory.
     _library: Library,
@@ -320,7 +320,8 @@ fn cpp_files(folder: &Path) -> Result<Vec<String>, Error> {
 /// called, their C++ names are known, and Verilator tells us of a port that is missing or has
 /// another width.
 fn wrapper(top: &str, ports: &[Port]) -> String {
-    let mut text = String::from("/* verilator tracing_off */\nmodule nitor_block(");
+    let mut text =
+        String::from("`timescale 1ns/1ps\n/* verilator tracing_off */\nmodule nitor_block(");
     for (i, port) in ports.iter().enumerate() {
         let direction = match port.direction {
             Direction::In => "input",

@@ -75,8 +75,11 @@ EXPORT void block_ports(Instance* block, void** ports) {
 #undef PORT
 }
 
-EXPORT const char* block_eval(Instance* block) {
-    return block->guarded([&] { block->model->eval(); });
+EXPORT const char* block_eval(Instance* block, uint64_t time) {
+    return block->guarded([&] {
+        block->context.time(time);
+        block->model->eval();
+    });
 }
 
 #if VM_TRACE

@@ -210,6 +210,13 @@ impl Random {
         x ^ (x >> 31)
     }
 
+    fn bits(&mut self, width: usize) -> BitVec<u64> {
+        let words = (0..width.div_ceil(64)).map(|_| self.next());
+        let mut bits = BitVec::from_vec(words.collect());
+        bits.truncate(width);
+        bits
+    }
+
     fn below(&mut self, limit: u64) -> u64 {
         self.next() % limit
     }
@@ -283,9 +290,7 @@ impl<T: Payload> End for Source<T> {
             Some(beat) if self.offering => beat.drive(block, &self.ports.payload),
             _ => {
                 for &port in &self.ports.payload {
-                    let width = block.get_bits(port).len();
-                    let noise: BitVec =
-                        (0..width).map(|_| self.stalls.random.next() & 1 == 1).collect();
+                    let noise = self.stalls.random.bits(block.width(port));
                     block.set_bits(port, &noise);
                 }
             }
