@@ -22,16 +22,46 @@ const VECTORS: usize = 24;
 macro_rules! with_width {
     ($width:expr, $N:ident, $body:expr) => {
         match $width {
-            1 => { const $N: usize = 1; $body }
-            4 => { const $N: usize = 4; $body }
-            8 => { const $N: usize = 8; $body }
-            13 => { const $N: usize = 13; $body }
-            16 => { const $N: usize = 16; $body }
-            31 => { const $N: usize = 31; $body }
-            32 => { const $N: usize = 32; $body }
-            33 => { const $N: usize = 33; $body }
-            64 => { const $N: usize = 64; $body }
-            128 => { const $N: usize = 128; $body }
+            1 => {
+                const $N: usize = 1;
+                $body
+            }
+            4 => {
+                const $N: usize = 4;
+                $body
+            }
+            8 => {
+                const $N: usize = 8;
+                $body
+            }
+            13 => {
+                const $N: usize = 13;
+                $body
+            }
+            16 => {
+                const $N: usize = 16;
+                $body
+            }
+            31 => {
+                const $N: usize = 31;
+                $body
+            }
+            32 => {
+                const $N: usize = 32;
+                $body
+            }
+            33 => {
+                const $N: usize = 33;
+                $body
+            }
+            64 => {
+                const $N: usize = 64;
+                $body
+            }
+            128 => {
+                const $N: usize = 128;
+                $body
+            }
             other => panic!("no test of width {other}"),
         }
     };
@@ -301,7 +331,11 @@ fn verilog(name: &str) -> String {
 }
 
 /// Each vector's outputs as Icarus sees them, or None where there is no Icarus.
-fn icarus(design: &Design, vectors: &[Inputs], batch: usize) -> Option<Vec<BTreeMap<String, u128>>> {
+fn icarus(
+    design: &Design,
+    vectors: &[Inputs],
+    batch: usize,
+) -> Option<Vec<BTreeMap<String, u128>>> {
     if Command::new("iverilog").arg("-V").output().is_err() {
         assert!(std::env::var_os("NITOR_REQUIRE_TOOLS").is_none(), "iverilog is not installed");
         eprintln!("SKIPPED: iverilog is not installed, only Verilator was asked");
@@ -330,7 +364,8 @@ fn icarus(design: &Design, vectors: &[Inputs], batch: usize) -> Option<Vec<BTree
     std::fs::create_dir_all(&folder).unwrap();
     let (source, binary) = (folder.join("bench.v"), folder.join("bench"));
     std::fs::write(&source, format!("{design}\n{bench}")).unwrap();
-    let compile = Command::new("iverilog").args(["-g2005", "-o"]).args([&binary, &source]).output().unwrap();
+    let compile =
+        Command::new("iverilog").args(["-g2005", "-o"]).args([&binary, &source]).output().unwrap();
     assert!(compile.status.success(), "{}", String::from_utf8_lossy(&compile.stderr));
     let run = Command::new(&binary).output().unwrap();
     std::fs::remove_dir_all(&folder).unwrap();
@@ -338,7 +373,8 @@ fn icarus(design: &Design, vectors: &[Inputs], batch: usize) -> Option<Vec<BTree
     for line in String::from_utf8(run.stdout).unwrap().lines() {
         match line.split_once(' ') {
             Some((name, hex)) => {
-                let value = u128::from_str_radix(hex, 16).unwrap_or_else(|_| panic!("{name} is {hex} in Icarus"));
+                let value = u128::from_str_radix(hex, 16)
+                    .unwrap_or_else(|_| panic!("{name} is {hex} in Icarus"));
                 all.last_mut().unwrap().insert(name.to_string(), value);
             }
             None => all.push(BTreeMap::new()),
@@ -386,7 +422,11 @@ fn random_expressions_mean_the_same_everywhere() {
                 let got: u128 = block.get_bits(verilog(name).as_str()).load_le();
                 assert_eq!(got, expected, "Verilator, batch {batch}, {name} = {e:?} on {inputs:?}");
                 if let Some(second) = &second {
-                    assert_eq!(second[v][&verilog(name)], expected, "Icarus, batch {batch}, {name} = {e:?} on {inputs:?}");
+                    assert_eq!(
+                        second[v][&verilog(name)],
+                        expected,
+                        "Icarus, batch {batch}, {name} = {e:?} on {inputs:?}"
+                    );
                 }
             }
         }

@@ -1,0 +1,372 @@
+//! Small kernels, one construct or one of RustHDL's traps each: RustHDL's own simulator against Verilator on random inputs.
+
+use nitor_block::{lint, Model, Port};
+use nitor_rtl::prelude::*;
+use nitor_rtl::{emit, with_stack, Direction};
+use rand::{rngs::StdRng, Rng, SeedableRng};
+
+fn settle(block: &mut impl Block) {
+    for _ in 0..100 {
+        block.update_all();
+        if !block.has_changed() {
+            return;
+        }
+    }
+    panic!("the simulator does not settle");
+}
+
+trait Value: Synth {
+    fn of(bits: u64) -> Self;
+    fn bits(self) -> u64;
+}
+
+impl<const N: usize> Value for Bits<N> {
+    fn of(bits: u64) -> Self {
+        bit_cast::<N, 64>(lit::<64>(bits))
+    }
+    fn bits(self) -> u64 {
+        bit_cast::<64, N>(self).to_u64()
+    }
+}
+
+impl Value for Bit {
+    fn of(bits: u64) -> Self {
+        bits & 1 == 1
+    }
+    fn bits(self) -> u64 {
+        u64::from(self)
+    }
+}
+
+/// Both simulators step by step on the same inputs.
+macro_rules! agree {
+    ($block:ty, clocked, [$($i:ident),*], [$($o:ident),*]) => {
+        agree!(@run $block, [$($i),*], [$($o),*], |uut: &mut $block, high: bool| {
+            uut.clock.next = Clock { clk: high };
+        })
+    };
+    ($block:ty, [$($i:ident),*], [$($o:ident),*]) => {
+        agree!(@run $block, [$($i),*], [$($o),*], |_: &mut $block, _: bool| {})
+    };
+    (@run $block:ty, [$($i:ident),*], [$($o:ident),*], $clock:expr) => {{
+        let design = with_stack(|| emit(&<$block>::default(), "uut")).unwrap();
+        let text = design.to_string();
+        lint(text.clone(), "uut").unwrap();
+        let ports: Vec<Port> = design.ports().iter().map(|p| match p.direction {
+            Direction::In => Port::input(&p.name, p.width),
+            Direction::Out => Port::output(&p.name, p.width),
+        }).collect();
+        let mut other = Model::build(text.clone(), "uut", &ports).unwrap().block(7);
+        let mut rng = StdRng::seed_from_u64(7);
+        let mut uut = <$block>::default();
+        uut.connect_all();
+        let has_reset = other.find_port("reset").is_some();
+        for step in 0..400 {
+            $({
+                let value = match rng.gen_range(0..4) {
+                    0 => 0,
+                    1 => u64::MAX,
+                    _ => rng.gen(),
+                };
+                let value = if stringify!($i) == "reset" { u64::from(step < 2) } else { value };
+                uut.$i.next = Value::of(value);
+                other.set(stringify!($i), Value::bits(uut.$i.next));
+            })*
+            let _ = has_reset;
+            ($clock)(&mut uut, false);
+            settle(&mut uut);
+            other.eval();
+            if step > 1 {
+                $(assert_eq!(
+                    other.get(stringify!($o)), Value::bits(uut.$o.val()),
+                    "step {step}, {}\n{text}", stringify!($o)
+                );)*
+            }
+            ($clock)(&mut uut, true);
+            settle(&mut uut);
+            if other.find_port("clock").is_some() {
+                other.tick();
+            }
+        }
+        text
+    }};
+}
+
+#[derive(LogicBlock, Default)]
+struct Precedence {
+    a: Signal<In, Bits<8>>,
+    b: Signal<In, Bits<8>>,
+    c: Signal<In, Bits<16>>,
+    f: Signal<In, Bit>,
+    x0: Signal<Out, Bit>,
+    x1: Signal<Out, Bit>,
+    x2: Signal<Out, Bits<16>>,
+    x3: Signal<Out, Bits<16>>,
+    x4: Signal<Out, Bit>,
+    x5: Signal<Out, Bit>,
+    x6: Signal<Out, Bits<8>>,
+    x7: Signal<Out, Bits<8>>,
+    x8: Signal<Out, Bits<16>>,
+    x9: Signal<Out, Bits<4>>,
+}
+
+impl Logic for Precedence {
+    /// The expressions that RustHDL's own writer gets wrong.
+    #[kernel]
+    fn update(&mut self) {
+        let a = self.a.val();
+        let b = self.b.val();
+        self.x0.next = a & 15 == b;
+        self.x1.next = a ^ b != 200;
+        self.x2.next = bit_cast::<16, 8>(a + b);
+        self.x3.next = bit_cast::<16, 8>(!(a - b));
+        self.x4.next = (a + 1) == 0;
+        self.x5.next = (!a) == 255;
+        self.x6.next = (a + 200) >> 1;
+        self.x7.next = bit_cast::<8, 1>((!self.f.val()).into());
+        self.x8.next = bit_cast::<16, 8>(a << 3) + self.c.val();
+        self.x9.next = (a + b).get_bits::<4>(4);
+    }
+}
+
+#[test]
+fn precedence_and_width() {
+    agree!(Precedence, [a, b, c, f], [x0, x1, x2, x3, x4, x5, x6, x7, x8, x9]);
+}
+
+#[derive(Copy, Clone, PartialEq, Debug, LogicState)]
+enum Phase {
+    Idle,
+    Run,
+    Wait,
+}
+
+#[derive(LogicBlock)]
+struct Machine {
+    clock: Signal<In, Clock>,
+    reset: Signal<In, Bit>,
+    go: Signal<In, Bit>,
+    step: Signal<In, Bits<4>>,
+    busy: Signal<Out, Bit>,
+    count: Signal<Out, Bits<8>>,
+    code: Signal<Out, Bits<4>>,
+    phase: Reg<Phase>,
+    total: Reg<Bits<8>>,
+    taps: [Reg<Bits<4>>; 3],
+}
+
+impl Default for Machine {
+    fn default() -> Self {
+        Self {
+            total: Reg::new(lit(0x5a)),
+            clock: Default::default(),
+            reset: Default::default(),
+            go: Default::default(),
+            step: Default::default(),
+            busy: Default::default(),
+            count: Default::default(),
+            code: Default::default(),
+            phase: Default::default(),
+            taps: Default::default(),
+        }
+    }
+}
+
+/// Adds with saturation.
+#[kernel]
+fn saturating<const N: usize>(a: Bits<N>, b: Bits<N>) -> Bits<N> {
+    let sum = a + b;
+    if sum < a {
+        !lit::<N>(0)
+    } else {
+        sum
+    }
+}
+
+impl Logic for Machine {
+    /// States, registers with a reset value, register arrays, a helper, matches on numbers.
+    #[kernel]
+    fn update(&mut self) {
+        registers!(self, clock, reset; phase, total, taps[..]);
+        const LIMIT: u64 = 9;
+        let mut code = lit::<4>(0);
+        match self.phase.q.val() {
+            Phase::Idle => {
+                if self.go.val() {
+                    self.phase.d.next = Phase::Run;
+                }
+            }
+            Phase::Run => {
+                let wide = bit_cast::<8, 4>(self.step.val());
+                self.total.d.next = saturating::<8>(self.total.q.val(), wide);
+                code = match self.step.val() {
+                    0 | 1 => lit::<4>(1),
+                    LIMIT => lit::<4>(2),
+                    _ => self.step.val() + 1,
+                };
+                if self.total.q.val() > 250 {
+                    self.phase.d.next = Phase::Wait;
+                    code = lit::<4>(15);
+                }
+            }
+            Phase::Wait => {
+                self.total.d.next = self.total.q.val() - 3;
+                if self.total.q.val() < 20 {
+                    self.phase.d.next = Phase::Idle;
+                }
+            }
+        }
+        self.taps[0].d.next = code;
+        for i in 1..3 {
+            self.taps[i].d.next = self.taps[i - 1].q.val();
+        }
+        self.busy.next = self.phase.q.val() != Phase::Idle;
+        self.count.next = self.total.q.val();
+        self.code.next = self.taps[2].q.val();
+    }
+}
+
+#[test]
+fn states_registers_and_helpers() {
+    let text = agree!(Machine, clocked, [reset, go, step], [busy, count, code]);
+    assert!(text.contains("// States, registers with a reset value"), "{text}");
+    assert!(text.contains("total_q <= 8'h5a;"), "{text}");
+}
+
+#[derive(LogicBlock, Default)]
+struct Slices {
+    a: Signal<In, Bits<37>>,
+    i: Signal<In, Bits<6>>,
+    v: Signal<In, Bits<5>>,
+    flag: Signal<In, Bit>,
+    x0: Signal<Out, Bits<5>>,
+    x1: Signal<Out, Bits<5>>,
+    x2: Signal<Out, Bit>,
+    x3: Signal<Out, Bits<37>>,
+    x4: Signal<Out, Bits<37>>,
+    x5: Signal<Out, Bits<42>>,
+    x6: Signal<Out, Bits<8>>,
+    x7: Signal<Out, Bits<6>>,
+}
+
+impl Logic for Slices {
+    /// Slices by constants and by signals, replacement, concatenation, priority.
+    #[kernel]
+    fn update(&mut self) {
+        let a = self.a.val();
+        let i = self.i.val() & 31;
+        self.x0.next = a.get_bits::<5>(7);
+        self.x1.next = a.get_bits::<5>(i.index());
+        self.x2.next = a.get_bit(i.index());
+        self.x3.next = a.set_slice::<5>(30, self.v.val());
+        self.x4.next = a.replace_bit(3, self.flag.val());
+        self.x5.next = cat::<5, 37, 42>(self.v.val(), a);
+        let mut ones = lit::<8>(0);
+        for k in 0..=4 {
+            if self.v.val().get_bit(k) {
+                ones = ones + 1;
+            }
+        }
+        self.x6.next = ones;
+        let mut found = false;
+        let mut first = lit::<6>(63);
+        for k in 0..37 {
+            if a.get_bit(k) && !found {
+                found = true;
+                first = lit::<6>(k);
+            }
+        }
+        self.x7.next = first;
+    }
+}
+
+#[test]
+fn slices_and_loops() {
+    agree!(Slices, [a, i, v, flag], [x0, x1, x2, x3, x4, x5, x6, x7]);
+}
+
+#[derive(LogicBlock, Default)]
+struct Child {
+    clock: Signal<In, Clock>,
+    reset: Signal<In, Bit>,
+    step: Signal<In, Bits<8>>,
+    sum: Signal<Out, Bits<8>>,
+    acc: Reg<Bits<8>>,
+}
+
+impl Logic for Child {
+    /// Adds up.
+    #[kernel]
+    fn update(&mut self) {
+        registers!(self, clock, reset; acc);
+        self.acc.d.next = self.acc.q.val() + self.step.val();
+        self.sum.next = self.acc.q.val();
+    }
+}
+
+#[derive(LogicBlock, Default)]
+struct Parent {
+    clock: Signal<In, Clock>,
+    reset: Signal<In, Bit>,
+    step: Signal<In, Bits<8>>,
+    sum: Signal<Out, Bits<8>>,
+    lanes: [Child; 4],
+}
+
+impl Logic for Parent {
+    /// Blocks in an array, each fed by the one before.
+    #[kernel]
+    fn update(&mut self) {
+        clocked!(self, clock, reset; lanes[..]);
+        self.lanes[0].step.next = self.step.val();
+        for i in 1..4 {
+            self.lanes[i].step.next = self.lanes[i - 1].sum.val();
+        }
+        self.sum.next = self.lanes[3].sum.val();
+    }
+}
+
+#[test]
+fn a_block_is_emitted_once() {
+    let text = agree!(Parent, clocked, [reset, step], [sum]);
+    assert_eq!(text.matches("module child").count(), 1, "{text}");
+    assert_eq!(text.matches("    child lanes_").count(), 4, "{text}");
+}
+
+#[derive(LogicBlock, Default)]
+struct Latch {
+    f: Signal<In, Bit>,
+    x: Signal<Out, Bit>,
+}
+
+impl Logic for Latch {
+    /// Forgets the other branch.
+    #[kernel]
+    fn update(&mut self) {
+        if self.f.val() {
+            self.x.next = true;
+        }
+    }
+}
+
+#[derive(LogicBlock, Default)]
+struct Floating {
+    x: Signal<Out, Bit>,
+    child: Child,
+}
+
+impl Logic for Floating {
+    /// Leaves the child's inputs open.
+    #[kernel]
+    fn update(&mut self) {
+        self.x.next = self.child.sum.val().any();
+    }
+}
+
+#[test]
+fn mistakes_are_refused_by_name() {
+    let error = emit(&Latch::default(), "latch").unwrap_err().to_string();
+    assert!(error.contains("latch: `x` is not assigned on every path"), "{error}");
+    let error = emit(&Floating::default(), "floating").unwrap_err().to_string();
+    assert!(error.contains("floating: `child.clock` is not driven"), "{error}");
+}
