@@ -23,7 +23,7 @@ struct Instance {
     VerilatedContext context;
     std::unique_ptr<Vblock> model;
 #if VM_TRACE
-    VerilatedFstC trace;
+    std::unique_ptr<VerilatedFstC> trace;  // made late: it takes over the model's time unit
 #endif
     std::string failure;
 
@@ -62,7 +62,7 @@ EXPORT void block_delete(Instance* block) {
     block->guarded([&] {
         if (block->failure.empty()) block->model->final();
 #if VM_TRACE
-        block->trace.close();
+        block->trace.reset();
 #endif
     });
     Verilated::threadContextp(nullptr);
@@ -85,12 +85,13 @@ EXPORT const char* block_eval(Instance* block, uint64_t time) {
 #if VM_TRACE
 EXPORT const char* block_trace(Instance* block, const char* path) {
     return block->guarded([&] {
-        block->model->trace(&block->trace, 99);
-        block->trace.open(path);
+        block->trace = std::make_unique<VerilatedFstC>();
+        block->model->trace(block->trace.get(), 99);
+        block->trace->open(path);
     });
 }
 
 EXPORT void block_dump(Instance* block, uint64_t time) {
-    block->trace.dump(time);
+    block->trace->dump(time);
 }
 #endif
