@@ -23,7 +23,6 @@ fn build() -> Result<()> {
         println!("cargo::rerun-if-changed={file}");
     }
     let out = PathBuf::from(env::var("OUT_DIR")?);
-    let waves = env::var_os("CARGO_FEATURE_WAVES").is_some();
     let verilator = Verilator::find()?;
 
     let mut sources = Vec::new();
@@ -31,14 +30,14 @@ fn build() -> Result<()> {
     for width in WIDTHS {
         let verilog = verilog(width, &out)?;
         let folder = out.join(format!("vnic{width}"));
-        sources.extend(verilator.verilate(&verilog, &format!("Vnic{width}"), &folder, waves)?);
+        sources.extend(verilator.verilate(&verilog, &format!("Vnic{width}"), &folder)?);
         includes.push(folder);
     }
-    sources.extend(verilator.runtime(waves));
+    sources.extend(verilator.runtime());
     includes.extend(verilator.includes());
 
     let mut shim = cxx_build::bridge("src/card.rs");
-    configure(&mut shim, &includes, waves);
+    configure(&mut shim, &includes);
     shim.warnings(true).extra_warnings(true);
     for file in ["card.cc", "card128.cc", "card512.cc"] {
         shim.file(Path::new("src/shim").join(file));
@@ -47,14 +46,14 @@ fn build() -> Result<()> {
 
     // After the shim, which needs it: linkers look for symbols from left to right.
     let mut models = cc::Build::new();
-    configure(&mut models, &includes, waves);
+    configure(&mut models, &includes);
     models.warnings(false).files(sources);
     models.compile("nitor-sim-models");
     Ok(())
 }
 
 /// Flags that the models and all that includes their headers must agree on.
-fn configure(build: &mut cc::Build, includes: &[PathBuf], waves: bool) {
+fn configure(build: &mut cc::Build, includes: &[PathBuf]) {
     build
         .cpp(true)
         .std("c++17")
@@ -64,18 +63,16 @@ fn configure(build: &mut cc::Build, includes: &[PathBuf], waves: bool) {
         .define("VM_COVERAGE", "0")
         .define("VM_SC", "0")
         .define("VM_TIMING", "0")
-        .define("VM_TRACE", if waves { "1" } else { "0" })
-        .define("VM_TRACE_FST", if waves { "1" } else { "0" })
+        .define("VM_TRACE", "1")
+        .define("VM_TRACE_FST", "1")
         .define("VM_TRACE_VCD", "0")
         .define("VM_TRACE_SAIF", "0");
     // As system headers: their warnings are not ours.
     for folder in includes {
         build.flag("-isystem").flag(folder);
     }
-    if waves {
-        for library in ["DEP_LZ4_INCLUDE", "DEP_Z_INCLUDE"] {
-            build.includes(env::var_os(library));
-        }
+    for library in ["DEP_LZ4_INCLUDE", "DEP_Z_INCLUDE"] {
+        build.includes(env::var_os(library));
     }
 }
 

@@ -73,8 +73,6 @@ mod bridge {
         /// Cycles until a TLP's credits are granted again.
         credit_delay_min: u32,
         credit_delay_max: u32,
-        /// Be ready to write waves.
-        waves: bool,
     }
 
     unsafe extern "C++" {

@@ -15,6 +15,8 @@ pub enum SetupError {
     Config { offset: u16, error: RequestError },
     #[error("no card answers")]
     Absent,
+    #[error("the card has no PCI Express capability")]
+    NoExpress,
     #[error("the card has no MSI-X capability")]
     NoMsix,
     #[error("the card has {has} interrupt vectors, not {wanted}")]
@@ -27,6 +29,7 @@ const CAPABILITY_MSIX: u8 = 0x11;
 const BASE_64: u64 = 0x60_0000_0000;
 const BASE_32: u64 = 0xc000_0000;
 const MEMORY_ENABLE: u32 = 1 << 1;
+const FUNCTION_LEVEL_RESET: u32 = 1 << 15;
 
 impl World {
     /// Reads a dword of the configuration space of `host`'s card.
@@ -126,6 +129,16 @@ impl World {
         let extended_tags = able >> 5 & 1;
         let control = code(payload) << 5 | extended_tags << 8 | code(read) << 12;
         self.set(host, express + 8, control)
+    }
+
+    /// Resets the card of `host` by a function-level reset and enumerates it again.
+    pub fn function_level_reset(&mut self, host: usize) -> Result<(), SetupError> {
+        let express = self.hosts[host].root.function.express.ok_or(SetupError::NoExpress)?;
+        let control = self.get(host, express + 8)?;
+        self.set(host, express + 8, control & 0xffff | FUNCTION_LEVEL_RESET)?;
+        self.step(self.hosts[host].root.config.flr_grace);
+        self.hosts[host].root.interrupts.enable(0);
+        self.enumerate(host)
     }
 
     /// Sets up the first `count` vectors of the card of `host`, unmasked, and enables MSI-X.

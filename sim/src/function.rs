@@ -119,6 +119,12 @@ impl HostFunction {
         self.world.borrow_mut().enable_msix(self.host, count)
     }
 
+    /// Resets the card by a function-level reset and enumerates it again. Bus mastering and
+    /// interrupts are off afterwards.
+    pub fn reset(&self) -> Result<(), SetupError> {
+        self.world.borrow_mut().function_level_reset(self.host)
+    }
+
     /// Takes the vectors that were raised since the last call, oldest first.
     pub fn take_interrupts(&self, mut vector: impl FnMut(u16)) {
         let mut world = self.world.borrow_mut();

@@ -67,8 +67,6 @@ pub struct HostConfig {
     pub firmware: Option<Firmware>,
     /// Cycles that firmware takes between two accesses to the bus.
     pub firmware_gap: u64,
-    /// Whether waves may be asked for later.
-    pub waves: bool,
 }
 
 impl HostConfig {
@@ -82,7 +80,6 @@ impl HostConfig {
             mac_slack: 64,
             firmware: None,
             firmware_gap: 8,
-            waves: false,
         }
     }
 
@@ -119,7 +116,6 @@ impl HostConfig {
             non_posted_headers: non_posted_headers.map_or(0, u32::from),
             credit_delay_min: delay.0,
             credit_delay_max: delay.1,
-            waves: self.waves,
         }
     }
 }

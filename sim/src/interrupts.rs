@@ -32,7 +32,7 @@ impl Interrupts {
     /// Accepts vectors below `count` from now on.
     pub fn enable(&mut self, count: u16) {
         self.enabled = count;
-        self.counts.resize(usize::from(count), 0);
+        self.counts.resize(self.counts.len().max(count.into()), 0);
     }
 
     /// The oldest interrupt nobody has taken.

@@ -18,6 +18,7 @@ pub mod interrupts;
 pub mod iommu;
 pub mod memory;
 mod outbox;
+mod quiet;
 pub mod requester;
 pub mod root;
 pub mod stats;
@@ -28,6 +29,9 @@ pub mod world;
 pub use function::HostFunction;
 pub use host::HostConfig;
 pub use world::World;
+
+// Verilator's FST writer, which only C++ calls, is linked against these.
+use {libz_sys as _, lz4_sys as _};
 
 /// The clock: 250 MHz.
 pub const CYCLE_NS: u64 = 4;

@@ -61,6 +61,14 @@ pub struct Outcome {
     pub result: Result<Vec<u8>, RequestError>,
 }
 
+/// A request that ended with success.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ended {
+    pub header: Header,
+    /// The first dword that it read or wrote.
+    pub word: u32,
+}
+
 #[derive(Debug)]
 struct Pending {
     id: RequestId,
@@ -191,15 +199,14 @@ impl Requester {
         }
     }
 
-    /// Takes a completion from the card. If it ended a request with success: that request's
-    /// header, and the first dword it wrote.
+    /// Takes a completion from the card. The request that it ended with success, if it did.
     pub fn completion(
         &mut self,
         cycle: u64,
         header: Header,
         payload: &[u8],
         checker: &mut Checker,
-    ) -> Option<(Header, u32)> {
+    ) -> Option<Ended> {
         self.expire(cycle, checker);
         let fields = header.completion_fields();
         let slot = self.slots.get_mut(usize::from(fields.tag));
@@ -231,7 +238,10 @@ impl Requester {
                 }
             },
         };
-        let ended = result.is_ok().then_some((pending.header, pending.value));
+        let ended = result.as_ref().ok().map(|data| {
+            let read = data.first_chunk().map(|word| u32::from_le_bytes(*word));
+            Ended { header: pending.header, word: read.unwrap_or(pending.value) }
+        });
         self.outcomes.insert(pending.id, Outcome { cycle, result });
         self.slots[usize::from(fields.tag)] = Slot::Free;
         ended

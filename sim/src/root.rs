@@ -12,7 +12,8 @@ use crate::faults::FaultPlan;
 use crate::interrupts::{Interrupts, WINDOW};
 use crate::iommu::Iommu;
 use crate::outbox::{Outbox, Purpose};
-use crate::requester::{Outcome, Request, RequestError, RequestId, Requester};
+use crate::quiet::QuietWatch;
+use crate::requester::{Ended, Outcome, Request, RequestError, RequestId, Requester};
 use crate::stats::{Event, LinkStats, Special, Stamp};
 use crate::tlp::{ByteEnables, Header, Kind};
 use crate::{CARD_ID, ROOT_ID};
@@ -84,6 +85,7 @@ pub struct RootComplex {
     requester: Requester,
     outbox: Outbox,
     stamps: Option<Vec<Stamp>>,
+    quiet: QuietWatch,
     word: Vec<u8>,
 }
 
@@ -116,6 +118,7 @@ impl RootComplex {
             requester: Requester::new(config.request_timeout),
             outbox: Outbox::default(),
             stamps: None,
+            quiet: QuietWatch::default(),
             word: Vec::new(),
             config,
         }
@@ -189,8 +192,8 @@ impl RootComplex {
         let cycle = record.last;
         let len = record.len;
         match record.kind {
-            RecordKind::TlpOut => self.from_card(record, payload),
-            RecordKind::TlpIn => self.to_card(record, payload),
+            RecordKind::TlpOut => self.upstream(record, payload),
+            RecordKind::TlpIn => self.downstream(record, payload),
             RecordKind::FrameOut => {
                 self.stats.frames_out += 1;
                 self.stats.frame_bytes_out += u64::from(len);
@@ -205,10 +208,19 @@ impl RootComplex {
         }
     }
 
-    fn from_card(&mut self, record: &Record, payload: &[u8]) {
+    /// The card has sent a TLP.
+    fn upstream(&mut self, record: &Record, payload: &[u8]) {
         let cycle = record.last;
         let header = Header(record.header);
         self.checker.check(cycle, header, payload.len(), record.flags);
+        let response = header.kind() == Kind::MemWrite
+            && self.quiet.is_response(header.address(), payload.len());
+        if self.quiet.is_quiet()
+            && !response
+            && matches!(header.kind(), Kind::MemRead | Kind::MemWrite)
+        {
+            self.checker.report(cycle, Rule::NotAllowed, header, "DMA after a reset ended");
+        }
         let interrupt = header.kind() == Kind::MemWrite && WINDOW.contains(&header.address());
         self.stats.upstream.add(header, interrupt.then_some(Special::Interrupt));
         if payload.len() != header.payload_len() {
@@ -221,7 +233,12 @@ impl RootComplex {
                     self.checker.report(cycle, Rule::Interrupt, header, detail);
                 }
             },
-            Kind::MemWrite => self.write(cycle, header, payload),
+            Kind::MemWrite => {
+                self.write(cycle, header, payload);
+                if response {
+                    self.quiet.response_written(payload);
+                }
+            }
             Kind::MemRead => {
                 let RootComplex { completer, iommu, faults, checker, outbox, .. } = self;
                 if !completer.read(cycle, header, iommu, faults, checker, outbox) {
@@ -231,10 +248,15 @@ impl RootComplex {
                 self.stamp(cycle, Event::Read { iova: header.address(), len });
             }
             Kind::Completion | Kind::CompletionData => {
-                let done = self.requester.completion(cycle, header, payload, &mut self.checker);
-                match done {
-                    Some((request, value)) if request.kind() == Kind::ConfigWrite => {
-                        self.config_written(cycle, request, value);
+                let ended = self.requester.completion(cycle, header, payload, &mut self.checker);
+                match ended {
+                    Some(Ended { header, word }) if header.kind() == Kind::ConfigWrite => {
+                        self.config_written(cycle, header, word);
+                    }
+                    Some(Ended { header, word }) if header.kind() == Kind::MemRead => {
+                        if let Some(offset) = self.register(header) {
+                            self.quiet.register_read(offset, word);
+                        }
                     }
                     _ => {}
                 }
@@ -271,20 +293,21 @@ impl RootComplex {
         self.stamp(cycle, Event::Written { iova, len });
     }
 
-    /// The card has accepted a TLP of ours.
-    fn to_card(&mut self, record: &Record, payload: &[u8]) {
+    /// The card has accepted a TLP.
+    fn downstream(&mut self, record: &Record, payload: &[u8]) {
         let header = Header(record.header);
         let cycle = record.last;
         let mut special = None;
         if header.kind() == Kind::MemWrite {
-            let address = header.address();
-            let offset = self.function.bars[0].map(|bar| address.wrapping_sub(bar.base));
-            if offset.is_some_and(|offset| self.config.doorbells.contains(&offset)) {
-                special = Some(Special::Doorbell);
+            let word = payload.first_chunk().map(|word| u32::from_le_bytes(*word));
+            if let (Some(offset), Some(value)) = (self.register(header), word) {
+                self.quiet.register_written(offset, value);
+                if self.config.doorbells.contains(&offset) {
+                    special = Some(Special::Doorbell);
+                }
             }
-            if let Some(value) = payload.first_chunk() {
-                let value = u32::from_le_bytes(*value);
-                self.stamp(cycle, Event::RegisterWritten { address, value });
+            if let Some(value) = word {
+                self.stamp(cycle, Event::RegisterWritten { address: header.address(), value });
             }
         }
         self.stats.downstream.add(header, special);
@@ -297,12 +320,18 @@ impl RootComplex {
                 if header.kind() == Kind::ConfigWrite
                     && header.config_offset() == COMMAND
                     && header.byte_enables().first & 1 != 0
-                    && payload[0] & BUS_MASTER != 0 =>
+                    && payload.first().is_some_and(|byte| byte & BUS_MASTER != 0) =>
             {
                 self.checker.limits.bus_master_off = None;
             }
             Purpose::Request(_) => {}
         }
+    }
+
+    /// The offset in BAR 0 that a memory request is for.
+    fn register(&self, header: Header) -> Option<u64> {
+        let bar = self.function.bars[0]?;
+        header.address().checked_sub(bar.base).filter(|&offset| offset < bar.size)
     }
 
     /// The card has answered a configuration write with success.

@@ -115,6 +115,11 @@ impl World {
         }
     }
 
+    /// Lets `frame` arrive at the card of `host` as if from its wire, `delay` cycles from now.
+    pub fn inject(&mut self, host: usize, delay: u64, frame: &[u8]) {
+        self.hosts[host].card.push_frame(self.now + delay, frame, false, 0);
+    }
+
     pub fn wire(&self, wire: usize) -> &Wire {
         &self.wires[wire]
     }
@@ -202,8 +207,7 @@ impl World {
         self.capture.take().map_or(Ok(()), Capture::finish)
     }
 
-    /// Writes waves of the card of `host` to `path`, as FST, in these cycles. The host must have
-    /// been made with `waves`.
+    /// Writes waves of the card of `host` to `path`, as FST, in these cycles.
     pub fn add_waves(&mut self, host: usize, path: &Path, cycles: std::ops::Range<u64>) {
         self.waves.push(Waves { host, path: path.into(), cycles, open: false });
     }

@@ -9,9 +9,7 @@
 #include "card.h"
 #include "nitor-sim/src/card.rs.h"
 #include "verilated.h"
-#if VM_TRACE
 #include "verilated_fst_c.h"
-#endif
 
 namespace nitor {
 
@@ -20,9 +18,7 @@ class PinnedCard final : public Card {
  public:
   explicit PinnedCard(const ShimConfig& config) : Card(config) {
     context_.randReset(0);
-#if VM_TRACE
-    context_.traceEverOn(config.waves);
-#endif
+    context_.traceEverOn(true);
     model_ = std::make_unique<M>(&context_, "card");
     model_->reset = 1;
     model_->link_up = link_up_;
@@ -46,27 +42,20 @@ class PinnedCard final : public Card {
   }
 
   bool open_waves(const std::string& path) override {
-#if VM_TRACE
     waves_ = std::make_unique<VerilatedFstC>();
     model_->trace(waves_.get(), 99);
     waves_->open(path.c_str());
     return waves_->isOpen();
-#else
-    (void)path;
-    return false;
-#endif
   }
 
   void close_waves() override {
-#if VM_TRACE
     if (waves_) waves_->close();
     waves_.reset();
-#endif
   }
 
  private:
   static constexpr int kResetCycles = 16;
-  static constexpr std::uint64_t kHalfPeriodNs = 2;
+  static constexpr std::uint64_t kHalfPeriodPs = 2000;  // Verilator counts picoseconds.
   // A record's `flags`.
   static constexpr std::uint8_t kBadFraming = 1, kUnstable = 4;
 
@@ -244,18 +233,12 @@ class PinnedCard final : public Card {
   }
 
   void dump(std::uint64_t half) {
-#if VM_TRACE
-    if (waves_) waves_->dump((cycle_ * 2 + half) * kHalfPeriodNs);
-#else
-    (void)half;
-#endif
+    if (waves_) waves_->dump((cycle_ * 2 + half) * kHalfPeriodPs);
   }
 
   VerilatedContext context_;
   std::unique_ptr<M> model_;
-#if VM_TRACE
   std::unique_ptr<VerilatedFstC> waves_;
-#endif
   const bool all_credits_finite_ =
       finite_posted_headers_ && finite_posted_data_ && finite_non_posted_headers_;
   std::size_t rx_beat_ = 0, mac_rx_beat_ = 0, tx_owed_ = 0;

@@ -1,0 +1,5 @@
+//! Root complex, wires and captures, with cards in software.
+
+mod card;
+mod root;
+mod wire;
