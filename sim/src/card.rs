@@ -100,7 +100,6 @@ mod bridge {
         fn take_mgmt(self: Pin<&mut Shim>) -> MgmtReply;
         fn irq(self: &Shim) -> bool;
         fn set_link(self: Pin<&mut Shim>, up: bool);
-        fn set_reset(self: Pin<&mut Shim>, reset: bool);
         fn set_mac_rate(self: Pin<&mut Shim>, byte_time_q16: u64);
         fn start_waves(self: Pin<&mut Shim>, path: &str) -> bool;
         fn close_waves(self: Pin<&mut Shim>);
@@ -163,8 +162,6 @@ pub trait Card {
     fn set_link(&mut self, up: bool);
     /// Sets the cycles that a byte takes on the wire, in 1/65536; 0 is no limit.
     fn set_mac_rate(&mut self, byte_time_q16: u64);
-    /// Holds the card in reset while `reset`.
-    fn set_reset(&mut self, reset: bool);
     /// Starts writing waves to `path`; false if that is not possible.
     fn start_waves(&mut self, path: &Path) -> bool;
     fn stop_waves(&mut self);
@@ -241,10 +238,6 @@ impl Card for VerilatedCard {
 
     fn set_mac_rate(&mut self, byte_time_q16: u64) {
         self.shim.pin_mut().set_mac_rate(byte_time_q16);
-    }
-
-    fn set_reset(&mut self, reset: bool) {
-        self.shim.pin_mut().set_reset(reset);
     }
 
     fn start_waves(&mut self, path: &Path) -> bool {

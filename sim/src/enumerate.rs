@@ -28,6 +28,8 @@ const CAPABILITY_MSIX: u8 = 0x11;
 /// Where 64-bit and 32-bit BARs go.
 const BASE_64: u64 = 0x60_0000_0000;
 const BASE_32: u64 = 0xc000_0000;
+/// How often a card may ask for a configuration request to be tried again.
+const RETRIES: u32 = 10_000;
 const MEMORY_ENABLE: u32 = 1 << 1;
 const FUNCTION_LEVEL_RESET: u32 = 1 << 15;
 
@@ -54,15 +56,18 @@ impl World {
     pub fn enumerate(&mut self, host: usize) -> Result<(), SetupError> {
         // A write first: from it the card learns the number that its completions must carry.
         self.set(host, 0x04, 0)?;
-        let id = loop {
-            match self.config_read(host, 0) {
-                Err(RequestError::Retry) => continue,
-                Err(error) => return Err(SetupError::Config { offset: 0, error }),
-                Ok(id) => break id,
+        // A card that is not ready yet may say so, for a while.
+        let mut id = Err(RequestError::Retry);
+        for _ in 0..RETRIES {
+            id = self.config_read(host, 0);
+            if id != Err(RequestError::Retry) {
+                break;
             }
-        };
-        if id == u32::MAX {
-            return Err(SetupError::Absent);
+        }
+        match id {
+            Ok(u32::MAX) => return Err(SetupError::Absent),
+            Ok(_) => {}
+            Err(error) => return Err(SetupError::Config { offset: 0, error }),
         }
         let mut function = Function { bars: self.place_bars(host)?, ..Function::default() };
         let mut next = self.get(host, 0x34)? as u8 & !3;

@@ -87,12 +87,17 @@ struct Pending {
 enum Slot {
     Free,
     Busy(Pending),
-    /// Timed out: a late completion must not meet a new request.
-    Lost,
+    /// Timed out: a late completion must not meet a new request before this cycle.
+    Lost {
+        until: u64,
+    },
 }
 
 /// As many as a root complex has without extended tags.
 const TAGS: usize = 32;
+
+/// How many timeouts a tag that timed out is not used for.
+const LOST: u64 = 4;
 
 /// See the module.
 #[derive(Debug)]
@@ -133,7 +138,11 @@ impl Requester {
     ) -> Result<RequestId, RequestError> {
         let tag = (0..TAGS)
             .map(|step| (self.next_tag + step) % TAGS)
-            .find(|&tag| matches!(self.slots[tag], Slot::Free))
+            .find(|&tag| match self.slots[tag] {
+                Slot::Free => true,
+                Slot::Busy(_) => false,
+                Slot::Lost { until } => until <= at,
+            })
             .ok_or(RequestError::NoTag)?;
         self.next_tag = tag + 1;
         let id = RequestId(self.next_id);
@@ -190,7 +199,8 @@ impl Requester {
             if !matches!(slot, Slot::Busy(pending) if pending.deadline <= cycle) {
                 continue;
             }
-            if let Slot::Busy(pending) = std::mem::replace(slot, Slot::Lost) {
+            let until = cycle + LOST * self.timeout;
+            if let Slot::Busy(pending) = std::mem::replace(slot, Slot::Lost { until }) {
                 let Pending { id, header, deadline, .. } = pending;
                 checker.report(deadline, Rule::Timeout, header, "no completion in time");
                 let outcome = Outcome { cycle: deadline, result: Err(RequestError::Timeout) };
@@ -212,7 +222,7 @@ impl Requester {
         let slot = self.slots.get_mut(usize::from(fields.tag));
         let pending = match slot {
             Some(Slot::Busy(pending)) if fields.requester == ROOT_ID => pending,
-            Some(Slot::Lost) if fields.requester == ROOT_ID => {
+            Some(Slot::Lost { .. }) if fields.requester == ROOT_ID => {
                 self.late += 1;
                 return None;
             }

@@ -153,6 +153,9 @@ impl RootComplex {
         self.word[skip..skip + bytes.len()].copy_from_slice(bytes);
         let header = Header::mem_write(ROOT_ID, 0, address, dwords, be);
         self.outbox.push(now, header, &self.word, Purpose::None);
+        if let Ok(value) = bytes.try_into() {
+            self.stamp(now, Event::RegisterPosted { address, value: u32::from_le_bytes(value) });
+        }
     }
 
     /// Sends any TLP at all: what a hostile or broken root complex would.

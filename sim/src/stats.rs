@@ -86,13 +86,12 @@ pub struct LinkStats {
 /// What a [`Stamp`] marks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// The host posted a register write (a doorbell, say).
+    /// The host posted a register write (a doorbell, say) to this address of the card's BARs.
     RegisterPosted {
-        bar: u8,
-        offset: u64,
+        address: u64,
         value: u32,
     },
-    /// The card accepted a memory write at this address of its own BARs.
+    /// The card accepted it.
     RegisterWritten {
         address: u64,
         value: u32,

@@ -45,7 +45,6 @@ class Card {
   bool irq() const { return irq_; }
   void set_link(bool up) { link_up_ = up; }
   void set_mac_rate(std::uint64_t byte_time_q16) { mac_byte_q16_ = byte_time_q16; }
-  void set_reset(bool reset) { reset_ = reset; }
 
   // Opens `path` and dumps every cycle until close_waves. Only if configured with `waves`.
   bool start_waves(rust::Str path) { return open_waves(std::string(path)); }
@@ -115,7 +114,6 @@ class Card {
   std::uint64_t cycle_ = 0;
   std::uint64_t order_ = 0;
   bool link_up_ = false;
-  bool reset_ = false;
   bool irq_ = false;
   Dice rx_dice_, tx_dice_, mac_rx_dice_, mac_tx_dice_, credit_dice_;
 

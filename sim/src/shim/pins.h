@@ -29,6 +29,7 @@ class PinnedCard final : public Card {
       model_->clock = 1;
       model_->eval();
     }
+    model_->reset = 0;
   }
 
   ~PinnedCard() override {
@@ -70,7 +71,6 @@ class PinnedCard final : public Card {
     m.tx_ready = !tx_dice_.hit(tx_stall_);
     m.mac_tx_ready = (mac_tx_.active || mac_may_start()) && !mac_tx_dice_.hit(mac_tx_stall_);
     m.link_up = link_up_;
-    m.reset = reset_;
     m.clock = 0;
     m.eval();
     dump(0);

@@ -255,8 +255,6 @@ impl Card for SoftCard {
 
     fn set_mac_rate(&mut self, _: u64) {}
 
-    fn set_reset(&mut self, _: bool) {}
-
     fn start_waves(&mut self, _: &Path) -> bool {
         false
     }
