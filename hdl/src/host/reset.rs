@@ -112,6 +112,7 @@ impl Logic for ResetControl {
             self.flushing.d.next = true;
             self.count.d.next = lit::<4>(0);
             // From `Core` straight on: nothing is under way, and the pulse starts anew.
+            self.running.d.next = self.running.q.val();
             self.state.d.next =
                 if self.running.q.val() { ResetState::Settle } else { ResetState::Core };
         }
