@@ -15,7 +15,7 @@
 //! between frames; it resets the queue's `head` and goes on to `rx/write`. When `seg_ready` is low all waits.
 //! After `reset` a walk of 2^Q cycles clears the heads; no frame is taken before.
 
-use super::words::{flow, info, seg, MAX_DESCS};
+use super::words::{flow, info, seg, FLOW_BITS, INFO_BITS, MAX_DESCS, SEG_BITS};
 use crate::common::ram::LutRam;
 use nitor_rtl::prelude::*;
 
@@ -45,10 +45,10 @@ pub struct RxAssign<const L: usize, const Q: usize> {
     pub reset: Signal<In, Bit>,
     pub info_valid: Signal<In, Bit>,
     pub info_ready: Signal<Out, Bit>,
-    pub info_data: Signal<In, Bits<{ info::W }>>,
+    pub info_data: Signal<In, Bits<INFO_BITS>>,
     pub flow_valid: Signal<In, Bit>,
     pub flow_ready: Signal<Out, Bit>,
-    pub flow_data: Signal<In, Bits<{ flow::W }>>,
+    pub flow_data: Signal<In, Bits<FLOW_BITS>>,
     // To rx/prefetch, see there.
     pub look_queue: Signal<Out, Bits<8>>,
     pub look_exists: Signal<In, Bit>,
@@ -69,7 +69,7 @@ pub struct RxAssign<const L: usize, const Q: usize> {
     pub marker_cq: Signal<In, Bits<8>>,
     pub seg_valid: Signal<Out, Bit>,
     pub seg_ready: Signal<In, Bit>,
-    pub seg_data: Signal<Out, Bits<{ seg::W }>>,
+    pub seg_data: Signal<Out, Bits<SEG_BITS>>,
     pub stat_frame: Signal<Out, Bit>,
     pub stat_bytes: Signal<Out, Bits<16>>,
     pub stat_drop_no_descriptor: Signal<Out, Bit>,
@@ -82,8 +82,8 @@ pub struct RxAssign<const L: usize, const Q: usize> {
     reason: Reg<Reason>,
     // The frame.
     f_valid: Reg<Bit>,
-    f_info: Reg<Bits<{ info::W }>>,
-    f_flow: Reg<Bits<{ flow::W }>>,
+    f_info: Reg<Bits<INFO_BITS>>,
+    f_flow: Reg<Bits<FLOW_BITS>>,
     // What the lookup said.
     head: Reg<Bits<16>>,
     avail: Reg<Bits<16>>,
@@ -99,7 +99,7 @@ pub struct RxAssign<const L: usize, const Q: usize> {
     waiting: Reg<Bit>,
     timer: Reg<Bits<12>>,
     o_valid: Reg<Bit>,
-    o_data: Reg<Bits<{ seg::W }>>,
+    o_data: Reg<Bits<SEG_BITS>>,
     h_valid: Reg<Bit>,
     h_hint: Reg<Bit>,
     h_queue: Reg<Bits<8>>,
@@ -170,7 +170,7 @@ impl<const L: usize, const Q: usize> Logic for RxAssign<L, Q> {
             self.timer.d.next = self.timer.q.val() + 1;
         }
 
-        let mut word = lit::<{ seg::W }>(0)
+        let mut word = lit::<SEG_BITS>(0)
             .set_slice::<16>(seg::FREE, self.free_row.q.val())
             .set_slice::<8>(seg::CQ, self.cq.q.val());
         match self.step.q.val() {
@@ -188,8 +188,10 @@ impl<const L: usize, const Q: usize> Logic for RxAssign<L, Q> {
                 self.avail.d.next = look_avail;
                 self.pending.d.next = self.look_pending.val();
                 self.cq.d.next = self.look_cq.val();
-                self.free_row.d.next =
-                    row + bit_cast::<16, 17>((bit_cast::<17, 16>(len) + lit::<17>((1 << L) - 1)) >> lit::<17>(L));
+                self.free_row.d.next = row
+                    + bit_cast::<16, 17>(
+                        (bit_cast::<17, 16>(len) + lit::<17>((1 << L) - 1)) >> lit::<17>(L),
+                    );
                 self.index.d.next = lit::<5>(0);
                 self.rest.d.next = len;
                 self.send.d.next = false;
@@ -245,20 +247,22 @@ impl<const L: usize, const Q: usize> Logic for RxAssign<L, Q> {
                     self.index.d.next = next;
                     self.rest.d.next = self.rest.q.val() - piece;
                     self.step.d.next = Step::Read;
+                    // With each segment: the host may refill as soon as that is complete.
+                    let head = self.head.q.val() + bit_cast::<16, 5>(next);
+                    self.h_valid.d.next = true;
+                    self.h_value.d.next = head;
+                    self.h_hint.d.next = head.get_bits::<3>(0) == 0;
                     if covers {
                         heads_we = true;
-                        heads_wdata = bit_cast::<17, 16>(self.head.q.val() + bit_cast::<16, 5>(next));
-                        self.h_valid.d.next = true;
-                        self.h_value.d.next = self.head.q.val() + bit_cast::<16, 5>(next);
-                        let low = bit_cast::<6, 3>(self.head.q.val().get_bits::<3>(0)) + bit_cast::<6, 5>(next);
-                        self.h_hint.d.next = low >= 8;
+                        heads_wdata = bit_cast::<17, 16>(head);
                         self.s_frame.d.next = true;
                         release = true;
                     }
                 }
                 let f = self.f_flow.q.val();
                 let d = self.desc.q.val();
-                let source = bit_cast::<24, 16>(len - self.rest.q.val()) + (bit_cast::<24, 16>(row) << lit::<24>(L));
+                let source = bit_cast::<24, 16>(len - self.rest.q.val())
+                    + (bit_cast::<24, 16>(row) << lit::<24>(L));
                 word = word
                     .set_slice::<48>(seg::ADDR, d.get_bits::<48>(64))
                     .set_slice::<16>(seg::LEN, piece)
@@ -289,7 +293,8 @@ impl<const L: usize, const Q: usize> Logic for RxAssign<L, Q> {
                             // Waited in vain: not again.
                             if timeout {
                                 heads_we = true;
-                                heads_wdata = bit_cast::<17, 16>(self.head.q.val()).replace_bit(16, true);
+                                heads_wdata =
+                                    bit_cast::<17, 16>(self.head.q.val()).replace_bit(16, true);
                             }
                         }
                     }

@@ -1,6 +1,6 @@
 //! The Toeplitz hash of a 36-byte input under a 40-byte key.
 //!
-//! Byte i of `key` and `input` is in bits 8i+7:8i; the key in standard order, byte 0 with the most significant bits of
+//! Byte i of `key` and `data` is in bits 8i+7:8i; the key in standard order, byte 0 with the most significant bits of
 //! the first window. A shorter input is padded with zeros behind, which add nothing to the hash.
 //!
 //! An input a cycle; the hash is out two cycles later: 32 input bits a group first, then the nine groups.
@@ -14,7 +14,7 @@ pub struct Toeplitz {
     pub clock: Signal<In, Clock>,
     pub reset: Signal<In, Bit>,
     pub key: Signal<In, Bits<320>>,
-    pub input: Signal<In, Bits<288>>,
+    pub data: Signal<In, Bits<288>>,
     pub hash: Signal<Out, Bits<32>>,
     group: [Reg<Bits<32>>; GROUPS],
     sum: Reg<Bits<32>>,
@@ -33,7 +33,7 @@ impl Logic for Toeplitz {
             let mut acc = lit::<32>(0);
             for b in 0..32 {
                 // Bit b of the group in the order of the wire: most significant first in each byte.
-                if self.input.val().get_bit(32 * g + 8 * (b / 8) + 7 - b % 8) {
+                if self.data.val().get_bit(32 * g + 8 * (b / 8) + 7 - b % 8) {
                     acc = acc ^ key.get_bits::<32>(320 - 32 - 32 * g - b);
                 }
             }

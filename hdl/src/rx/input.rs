@@ -15,7 +15,7 @@
 //! One beat a cycle. A frame shows at `info_*` two cycles after its last beat. `reset` in the middle of a frame
 //! loses the rest of that frame: what frames a beat belongs to is followed through it, and only `wire_reset` clears that.
 
-use super::words::info;
+use super::words::{info, INFO_BITS};
 use crate::common::fifo::Fifo;
 use crate::common::iface::MacSnk;
 use nitor_rtl::prelude::*;
@@ -39,7 +39,7 @@ pub struct RxInput<const D: usize, const K: usize, const B: usize> {
     pub tap_bytes: Signal<Out, Bits<7>>,
     pub info_valid: Signal<Out, Bit>,
     pub info_ready: Signal<In, Bit>,
-    pub info_data: Signal<Out, Bits<{ info::W }>>,
+    pub info_data: Signal<Out, Bits<INFO_BITS>>,
     pub stat_drop_no_room: Signal<Out, Bit>,
     pub stat_drop_bad: Signal<Out, Bit>,
     // The beat as the MAC gave it.
@@ -60,7 +60,7 @@ pub struct RxInput<const D: usize, const K: usize, const B: usize> {
     free: Reg<Bits<16>>,
     drop_no_room: Reg<Bit>,
     drop_bad: Reg<Bit>,
-    info: Fifo<{ info::W }, 7>,
+    info: Fifo<INFO_BITS, 7>,
 }
 
 impl<const D: usize, const K: usize, const B: usize> Logic for RxInput<D, K, B> {
@@ -125,7 +125,7 @@ impl<const D: usize, const K: usize, const B: usize> Logic for RxInput<D, K, B> 
         self.tap_bytes.next = bytes;
 
         self.info.in_valid.next = keep;
-        self.info.in_data.next = lit::<{ info::W }>(0)
+        self.info.in_data.next = lit::<INFO_BITS>(0)
             .set_slice::<16>(info::ROW, self.start.q.val())
             .set_slice::<16>(info::LEN, bit_cast::<16, 17>(total));
         self.info_valid.next = self.info.out_valid.val();

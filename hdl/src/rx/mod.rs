@@ -30,7 +30,7 @@ use nitor_rtl::prelude::*;
 use parse::RxParse;
 use prefetch::RxPrefetch;
 use steer::RxSteer;
-use words::flow;
+use words::FLOW_BITS;
 use write::RxWrite;
 
 /// 2^Q queues, 2^R descriptors prefetched each, 2^(B+1) rows of RX buffer, M = Q + R + 3 - L.
@@ -74,7 +74,7 @@ pub struct RxPath<
     input: RxInput<D, K, B>,
     parse: RxParse<D, K>,
     steer: RxSteer,
-    flows: Fifo<{ flow::W }, 7>,
+    flows: Fifo<FLOW_BITS, 7>,
     prefetch: RxPrefetch<D, K, L, Q, R, M>,
     assign: RxAssign<L, Q>,
     write: RxWrite<D, K, L, B>,

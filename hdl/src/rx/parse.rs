@@ -42,7 +42,7 @@ pub struct RxParse<const D: usize, const K: usize> {
     w_valid: Reg<Bit>,
     // L2 done: what begins at the L3 header.
     l3_valid: Reg<Bit>,
-    l3_data: Reg<Bits<{ L3_BITS }>>,
+    l3_data: Reg<Bits<L3_BITS>>,
     l3_have: Reg<Bits<8>>,
     l3_is4: Reg<Bit>,
     l3_is6: Reg<Bit>,
@@ -58,7 +58,7 @@ pub struct RxParse<const D: usize, const K: usize> {
     /// Bytes of the tail that belong to the packet.
     s_have: [Reg<Bits<8>>; STEPS + 1],
     s_addrs: [Reg<Bits<256>>; STEPS + 1],
-    s_tail: [Reg<Bits<{ TAIL_BITS }>>; STEPS + 1],
+    s_tail: [Reg<Bits<TAIL_BITS>>; STEPS + 1],
     o_valid: Reg<Bit>,
     o_l3: Reg<Bits<4>>,
     o_l4: Reg<Bits<5>>,
@@ -175,11 +175,8 @@ impl<const D: usize, const K: usize> Logic for RxParse<D, K> {
             self.s_proto[0].d.next = h.get_bits::<8>(8 * 9);
             self.s_at[0].d.next = bit_cast::<8, 4>(ihl) - 5;
             self.s_have[0].d.next = packet4 - 20;
-            self.s_addrs[0].d.next = if v4 {
-                bit_cast::<256, 64>(h.get_bits::<64>(8 * 12))
-            } else {
-                lit::<256>(0)
-            };
+            self.s_addrs[0].d.next =
+                if v4 { bit_cast::<256, 64>(h.get_bits::<64>(8 * 12)) } else { lit::<256>(0) };
             self.s_tail[0].d.next = h.get_bits::<TAIL_BITS>(8 * 20);
         }
 
@@ -205,7 +202,8 @@ impl<const D: usize, const K: usize> Logic for RxParse<D, K> {
             self.s_have[i + 1].d.next = self.s_have[i].q.val();
             self.s_addrs[i + 1].d.next = self.s_addrs[i].q.val();
             self.s_tail[i + 1].d.next = tail;
-            self.s_frag[i + 1].d.next = self.s_frag[i].q.val() || (walk && whole && fragment && real);
+            self.s_frag[i + 1].d.next =
+                self.s_frag[i].q.val() || (walk && whole && fragment && real);
             self.s_lost[i + 1].d.next = self.s_lost[i].q.val() || (walk && !whole);
             self.s_proto[i + 1].d.next = if walk { ext.get_bits::<8>(0) } else { proto };
             self.s_at[i + 1].d.next = if walk { next } else { at };
@@ -215,7 +213,8 @@ impl<const D: usize, const K: usize> Logic for RxParse<D, K> {
         let l4_at = self.s_at[STEPS].q.val();
         let l4_proto = self.s_proto[STEPS].q.val();
         let reach = (l4_at << lit::<8>(2)) + 8;
-        let first = (self.s_tail[STEPS].q.val() >> (bit_cast::<10, 8>(l4_at) << lit::<10>(5))).get_bits::<32>(0);
+        let first = (self.s_tail[STEPS].q.val() >> (bit_cast::<10, 8>(l4_at) << lit::<10>(5)))
+            .get_bits::<32>(0);
         let known = !self.s_lost[STEPS].q.val()
             && !self.s_frag[STEPS].q.val()
             && (l4_proto == 6 || l4_proto == 17)

@@ -56,25 +56,32 @@ pub enum Ending {
     Done,
 }
 
+const CFG_BITS: usize = 61;
 /// Context fields that only commands change.
 mod cfg {
-    pub const W: usize = 61;
     pub const BASE: usize = 0;
     pub const LOG: usize = 48;
     pub const CQ: usize = 52;
     pub const VALID: usize = 60;
 }
 
+const REC_BITS: usize = 29;
 /// A fetch under way.
 mod rec {
-    pub const W: usize = 29;
     pub const QUEUE: usize = 0;
     pub const START: usize = 8;
     pub const COUNT: usize = 24;
 }
 
 #[derive(LogicBlock, Default)]
-pub struct RxPrefetch<const D: usize, const K: usize, const L: usize, const Q: usize, const R: usize, const M: usize> {
+pub struct RxPrefetch<
+    const D: usize,
+    const K: usize,
+    const L: usize,
+    const Q: usize,
+    const R: usize,
+    const M: usize,
+> {
     pub clock: Signal<In, Clock>,
     pub reset: Signal<In, Bit>,
     pub doorbell: DoorbellSnk,
@@ -108,7 +115,7 @@ pub struct RxPrefetch<const D: usize, const K: usize, const L: usize, const Q: u
     pub stat_doorbell_illegal: Signal<Out, Bit>,
     pub stat_fetch_error: Signal<Out, Bit>,
     // Contexts, a copy for each reader.
-    cfg: LutRam<{ cfg::W }, Q>,
+    cfg: LutRam<CFG_BITS, Q>,
     /// {valid, cq}
     cfg_look: LutRam<9, Q>,
     tail: LutRam<16, Q>,
@@ -134,7 +141,7 @@ pub struct RxPrefetch<const D: usize, const K: usize, const L: usize, const Q: u
     again: Reg<Bit>,
     scan: Reg<Bits<8>>,
     hints: Fifo<8, 3>,
-    t_cfg: Reg<Bits<{ cfg::W }>>,
+    t_cfg: Reg<Bits<CFG_BITS>>,
     t_tail: Reg<Bits<16>>,
     t_fetched: Reg<Bits<16>>,
     t_avail: Reg<Bits<16>>,
@@ -156,13 +163,13 @@ pub struct RxPrefetch<const D: usize, const K: usize, const L: usize, const Q: u
     slot: Reg<Bits<5>>,
     busy: Reg<Bits<32>>,
     lap: Reg<Bits<32>>,
-    recs: LutRam<{ rec::W }, 5>,
+    recs: LutRam<REC_BITS, 5>,
     tracker: OpTracker<5>,
     dones: Fifo<5, 3>,
     poll: Reg<Bits<5>>,
     r1_slot: Reg<Bits<5>>,
     r2_slot: Reg<Bits<5>>,
-    r2_rec: Reg<Bits<{ rec::W }>>,
+    r2_rec: Reg<Bits<REC_BITS>>,
     bell_stat: Reg<Bit>,
     illegal_stat: Reg<Bit>,
     error_stat: Reg<Bit>,
@@ -171,11 +178,18 @@ pub struct RxPrefetch<const D: usize, const K: usize, const L: usize, const Q: u
 /// Byte address of a descriptor in the cache.
 #[kernel]
 fn place<const R: usize>(queue: Bits<8>, index: Bits<16>) -> Bits<20> {
-    (bit_cast::<20, 8>(queue) << lit::<20>(R + 4)) | (bit_cast::<20, R>(bit_cast::<R, 16>(index)) << lit::<20>(4))
+    (bit_cast::<20, 8>(queue) << lit::<20>(R + 4))
+        | (bit_cast::<20, R>(bit_cast::<R, 16>(index)) << lit::<20>(4))
 }
 
-impl<const D: usize, const K: usize, const L: usize, const Q: usize, const R: usize, const M: usize> Logic
-    for RxPrefetch<D, K, L, Q, R, M>
+impl<
+        const D: usize,
+        const K: usize,
+        const L: usize,
+        const Q: usize,
+        const R: usize,
+        const M: usize,
+    > Logic for RxPrefetch<D, K, L, Q, R, M>
 {
     /// Receive queue contexts and their prefetched descriptors.
     #[kernel]
@@ -272,7 +286,8 @@ impl<const D: usize, const K: usize, const L: usize, const Q: usize, const R: us
         if free < count {
             count = free;
         }
-        let go = exists && !self.t_broken.q.val() && self.t_avail.q.val() != 0 && free >= 8 && slot_free;
+        let go =
+            exists && !self.t_broken.q.val() && self.t_avail.q.val() != 0 && free >= 8 && slot_free;
         let command = self.ctx.valid.val() && self.ending.q.val() == Ending::Idle;
 
         let mut tail_we = walking;
@@ -280,7 +295,7 @@ impl<const D: usize, const K: usize, const L: usize, const Q: usize, const R: us
         let mut fetched_we = walking;
         let mut fetched_wdata = lit::<16>(0);
         let mut cfg_we = walking;
-        let mut cfg_wdata = lit::<{ cfg::W }>(0);
+        let mut cfg_wdata = lit::<CFG_BITS>(0);
         let mut rec_we = false;
         let mut clear = walking;
         self.bell_stat.d.next = false;
@@ -299,7 +314,9 @@ impl<const D: usize, const K: usize, const L: usize, const Q: usize, const R: us
                 if command {
                     self.kind.d.next = Kind::Context;
                     self.queue.d.next = self.ctx.idx.val();
-                } else if self.bell_full.q.val() && !(self.after_bell.q.val() && !self.f_valid.q.val()) {
+                } else if self.bell_full.q.val()
+                    && (!self.after_bell.q.val() || self.f_valid.q.val())
+                {
                     self.kind.d.next = Kind::Bell;
                     self.queue.d.next = self.bell_queue.q.val();
                     self.after_bell.d.next = true;
@@ -348,7 +365,10 @@ impl<const D: usize, const K: usize, const L: usize, const Q: usize, const R: us
                             self.f_valid.d.next = true;
                             self.again.d.next = true;
                         }
-                        if self.t_drained.q.val() && self.ending.q.val() == Ending::Drain && queue == self.ctx.idx.val() {
+                        if self.t_drained.q.val()
+                            && self.ending.q.val() == Ending::Drain
+                            && queue == self.ctx.idx.val()
+                        {
                             self.ending.d.next = Ending::Marker;
                         }
                     }
@@ -359,8 +379,11 @@ impl<const D: usize, const K: usize, const L: usize, const Q: usize, const R: us
                                 self.turn.d.next = Turn::Act;
                             } else {
                                 cfg_we = in_range;
-                                cfg_wdata = lit::<{ cfg::W }>(0)
-                                    .set_slice::<48>(cfg::BASE, bit_cast::<48, 64>(self.ctx.base.val()))
+                                cfg_wdata = lit::<CFG_BITS>(0)
+                                    .set_slice::<48>(
+                                        cfg::BASE,
+                                        bit_cast::<48, 64>(self.ctx.base.val()),
+                                    )
                                     .set_slice::<4>(cfg::LOG, self.ctx.log_depth.val())
                                     .set_slice::<8>(cfg::CQ, self.ctx.cq.val())
                                     .replace_bit(cfg::VALID, true);
@@ -404,7 +427,7 @@ impl<const D: usize, const K: usize, const L: usize, const Q: usize, const R: us
         self.fetch.last.next = true;
         self.recs.we.next = rec_we;
         self.recs.waddr.next = slot;
-        self.recs.wdata.next = lit::<{ rec::W }>(0)
+        self.recs.wdata.next = lit::<REC_BITS>(0)
             .set_slice::<8>(rec::QUEUE, queue)
             .set_slice::<16>(rec::START, self.t_fetched.q.val())
             .set_slice::<5>(rec::COUNT, bit_cast::<5, 16>(count));
@@ -448,7 +471,8 @@ impl<const D: usize, const K: usize, const L: usize, const Q: usize, const R: us
         self.fetched.wdata.next = fetched_wdata;
         self.fetched.raddr.next = at;
         self.head.we.next = walking || self.head_valid.val();
-        self.head.waddr.next = if walking { waddr } else { bit_cast::<Q, 8>(self.head_queue.val()) };
+        self.head.waddr.next =
+            if walking { waddr } else { bit_cast::<Q, 8>(self.head_queue.val()) };
         self.head.wdata.next = if walking { lit::<16>(0) } else { self.head_value.val() };
         self.head.raddr.next = at;
         let present_we = clear || retire;
@@ -473,11 +497,8 @@ impl<const D: usize, const K: usize, const L: usize, const Q: usize, const R: us
         let now_cfg = self.cfg.rdata.val();
         let now_log = now_cfg.get_bits::<4>(cfg::LOG);
         let now_fetched = self.fetched.rdata.val();
-        let batch = if now_log < 4 {
-            lit::<5>(1) << bit_cast::<5, 4>(now_log)
-        } else {
-            lit::<5>(16)
-        };
+        let batch =
+            if now_log < 4 { lit::<5>(1) << bit_cast::<5, 4>(now_log) } else { lit::<5>(16) };
         self.t_cfg.d.next = now_cfg;
         self.t_tail.d.next = self.tail.rdata.val();
         self.t_fetched.d.next = now_fetched;
@@ -503,7 +524,8 @@ impl<const D: usize, const K: usize, const L: usize, const Q: usize, const R: us
         self.look_pending.next = self.tail_look.rdata.val() != look.get_bits::<16>(0);
 
         // ---- The cache.
-        self.cache.we.next = self.bus.data_valid.val() && self.bus.data_client.val() == client::RX_DESC;
+        self.cache.we.next =
+            self.bus.data_valid.val() && self.bus.data_client.val() == client::RX_DESC;
         self.cache.row.next = self.bus.data_row.val();
         self.cache.data.next = self.bus.data.val();
         self.cache.be_lo.next = self.bus.be_lo.val();
@@ -511,6 +533,7 @@ impl<const D: usize, const K: usize, const L: usize, const Q: usize, const R: us
         let wanted = place::<R>(self.desc_queue.val(), self.desc_index.val());
         self.cache.read_row.next = bit_cast::<16, 20>(wanted >> lit::<20>(L));
         self.desc_shift.d.next = bit_cast::<10, 20>(wanted & lit::<20>(K - 1)) << lit::<10>(3);
-        self.desc_data.next = bit_cast::<128, D>(self.cache.read_data.val() >> self.desc_shift.q.val());
+        self.desc_data.next =
+            bit_cast::<128, D>(self.cache.read_data.val() >> self.desc_shift.q.val());
     }
 }

@@ -12,7 +12,7 @@
 //! invalid, which takes a walk of 128 cycles during which the bus waits): they survive the reset of the data path.
 
 use super::hash::Toeplitz;
-use super::words::flow;
+use super::words::{flow, FLOW_BITS};
 use crate::common::iface::RegBusSnk;
 use crate::common::ram::LutRam;
 use nitor_rtl::prelude::*;
@@ -35,7 +35,7 @@ pub struct RxSteer {
     pub in_frag: Signal<In, Bit>,
     pub in_tuple: Signal<In, Bits<288>>,
     pub flow_valid: Signal<Out, Bit>,
-    pub flow: Signal<Out, Bits<{ flow::W }>>,
+    pub flow: Signal<Out, Bits<FLOW_BITS>>,
     // Registers.
     ctrl: Reg<Bits<16>>,
     key: [Reg<Bits<32>>; 10],
@@ -52,7 +52,7 @@ pub struct RxSteer {
     /// {frag, l4, l3}
     s_kind: [Reg<Bits<10>>; HASH_STAGES + 1],
     o_valid: Reg<Bit>,
-    o_flow: Reg<Bits<{ flow::W }>>,
+    o_flow: Reg<Bits<FLOW_BITS>>,
 }
 
 impl Logic for RxSteer {
@@ -78,7 +78,7 @@ impl Logic for RxSteer {
         self.regs.ready.next = self.ack.q.val();
         self.regs.rdata.next = self.rdata.q.val();
         let entry = addr.get_bits::<7>(2);
-        let in_table = addr >= 0x400 && addr < 0x600;
+        let in_table = addr.get_bits::<7>(9) == 2;
         self.table_bus.raddr.next = entry;
         let held = self.table_bus.rdata.val();
         let mut seen = lit::<32>(0);
@@ -110,11 +110,7 @@ impl Logic for RxSteer {
             }
         }
         let table_we = walking || (write && in_table);
-        let table_waddr = if walking {
-            bit_cast::<7, 8>(self.walk.q.val())
-        } else {
-            entry
-        };
+        let table_waddr = if walking { bit_cast::<7, 8>(self.walk.q.val()) } else { entry };
         let table_wdata = if walking { lit::<9>(0) } else { bit_cast::<9, 32>(merged) };
         self.table.we.next = table_we;
         self.table.waddr.next = table_waddr;
@@ -128,7 +124,11 @@ impl Logic for RxSteer {
         let tcp = self.in_l4.val() == 12;
         let off = self.ctrl.q.val();
         let l3_only = if v6 {
-            if tcp { off.get_bit(2) } else { off.get_bit(3) }
+            if tcp {
+                off.get_bit(2)
+            } else {
+                off.get_bit(3)
+            }
         } else if tcp {
             off.get_bit(0)
         } else {
@@ -154,7 +154,7 @@ impl Logic for RxSteer {
             key = key.set_slice::<32>(32 * i, self.key[i].q.val());
         }
         self.hash.key.next = key;
-        self.hash.input.next = self.tuple.q.val();
+        self.hash.data.next = self.tuple.q.val();
         for i in 0..HASH_STAGES {
             self.s_valid[i + 1].d.next = self.s_valid[i].q.val();
             self.s_kind[i + 1].d.next = self.s_kind[i].q.val();
@@ -166,7 +166,7 @@ impl Logic for RxSteer {
         self.table.raddr.next = bit_cast::<7, 32>(hash);
         let found = self.table.rdata.val();
         self.o_valid.d.next = self.s_valid[HASH_STAGES].q.val();
-        self.o_flow.d.next = lit::<{ flow::W }>(0)
+        self.o_flow.d.next = lit::<FLOW_BITS>(0)
             .set_slice::<32>(flow::HASH, hash)
             .set_slice::<8>(flow::QUEUE, found.get_bits::<8>(0))
             .replace_bit(flow::VALID, found.get_bit(8) && !walking)

@@ -1,17 +1,17 @@
 //! Layouts of the words queued between the receive blocks: bit offset of each field in its word.
 
+pub const INFO_BITS: usize = 32;
 /// A stored frame, from `rx/input` to `rx/assign`.
 pub mod info {
-    pub const W: usize = 32;
     /// First row in the RX buffer, free running.
     pub const ROW: usize = 0;
     /// Bytes, no FCS.
     pub const LEN: usize = 16;
 }
 
+pub const FLOW_BITS: usize = 51;
 /// A frame's flow, from `rx/steer` to `rx/assign`, in the order of the frames.
 pub mod flow {
-    pub const W: usize = 51;
     pub const HASH: usize = 0;
     pub const QUEUE: usize = 32;
     /// The table entry is valid.
@@ -21,9 +21,9 @@ pub mod flow {
     pub const FRAG: usize = 50;
 }
 
+pub const SEG_BITS: usize = 182;
 /// A piece of a frame and the buffer it goes to, from `rx/assign` to `rx/write`.
 pub mod seg {
-    pub const W: usize = 182;
     pub const ADDR: usize = 0;
     pub const LEN: usize = 48;
     /// Byte in the RX buffer: row << L + byte in the row.

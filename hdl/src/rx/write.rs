@@ -12,15 +12,15 @@
 //! reading stops; nothing is lost. `done` gives a segment's completion entry once `tx` has accepted its last beat, a marker's
 //! once all before it are given; when `done` refuses, 16 of them wait, then cutting stops.
 
-use super::words::seg;
+use super::words::{seg, SEG_BITS};
 use crate::common::fifo::Fifo;
 use crate::common::iface::{RxDoneSrc, TlpSrc};
 use crate::common::ram::RowPairRam;
 use nitor_rtl::prelude::*;
 
+const CUT_BITS: usize = 104;
 /// A TLP to come.
 mod cut {
-    pub const W: usize = 104;
     pub const ADDR: usize = 0;
     /// Bytes, at most 4096.
     pub const LEN: usize = 48;
@@ -34,9 +34,9 @@ mod cut {
     pub const DROP: usize = 103;
 }
 
+const SIDE_BITS: usize = 131;
 /// What goes with a beat to the output queue: header, then these.
 mod side {
-    pub const W: usize = 131;
     pub const SOP: usize = 128;
     pub const EOP: usize = 129;
     pub const SEG_END: usize = 130;
@@ -54,20 +54,20 @@ pub struct RxWrite<const D: usize, const K: usize, const L: usize, const B: usiz
     pub requester: Signal<In, Bits<16>>,
     pub seg_valid: Signal<In, Bit>,
     pub seg_ready: Signal<Out, Bit>,
-    pub seg_data: Signal<In, Bits<{ seg::W }>>,
+    pub seg_data: Signal<In, Bits<SEG_BITS>>,
     pub tx: TlpSrc<D>,
     pub done: RxDoneSrc,
-    segs: Fifo<{ seg::W }, 4>,
+    segs: Fifo<SEG_BITS, 4>,
     buffer: RowPairRam<D, B>,
     // Cutting: the segment, what is left of it, and the length of its next TLP.
     c_valid: Reg<Bit>,
-    c_seg: Reg<Bits<{ seg::W }>>,
+    c_seg: Reg<Bits<SEG_BITS>>,
     c_addr: Reg<Bits<48>>,
     c_rest: Reg<Bits<16>>,
     c_src: Reg<Bits<24>>,
     c_sized: Reg<Bit>,
     c_len: Reg<Bits<13>>,
-    cuts: Fifo<{ cut::W }, 2>,
+    cuts: Fifo<CUT_BITS, 2>,
     /// {marker, cq, entry}
     dones: Fifo<137, 4>,
     // Reading: the TLP at hand.
@@ -89,10 +89,10 @@ pub struct RxWrite<const D: usize, const K: usize, const L: usize, const B: usiz
     r_shift: [Reg<Bits<6>>; 2],
     r_skip: [Reg<Bits<2>>; 2],
     r_tail: [Reg<Bits<7>>; 2],
-    r_side: [Reg<Bits<{ side::W }>>; 2],
+    r_side: [Reg<Bits<SIDE_BITS>>; 2],
     r_data: Reg<Bits<D>>,
     beats: Fifo<D, 4>,
-    sides: Fifo<{ side::W }, 4>,
+    sides: Fifo<SIDE_BITS, 4>,
     /// Beats on their way or in the output queue.
     held: Reg<Bits<5>>,
     /// Segments whose last beat is accepted and whose entry is not yet given.
@@ -108,11 +108,8 @@ fn write_header(requester: Bits<16>, addr: Bits<48>, len: Bits<13>) -> Bits<128>
     let first_be = lit::<4>(15) << bit_cast::<4, 2>(skip);
     let last_be = lit::<4>(15) >> (bit_cast::<4, 2>(lit::<2>(0) - end.get_bits::<2>(0)));
     let one = dwords == 1;
-    let be = if one {
-        bit_cast::<8, 4>(first_be & last_be)
-    } else {
-        cat::<4, 4, 8>(last_be, first_be)
-    };
+    let be =
+        if one { bit_cast::<8, 4>(first_be & last_be) } else { cat::<4, 4, 8>(last_be, first_be) };
     let long = addr.get_bits::<16>(32) != 0;
     let dw0 = bit_cast::<32, 10>(bit_cast::<10, 14>(dwords))
         .set_slice::<8>(24, if long { lit::<8>(0x60) } else { lit::<8>(0x40) });
@@ -128,7 +125,7 @@ fn write_header(requester: Bits<16>, addr: Bits<48>, len: Bits<13>) -> Bits<128>
 
 /// Completion entry of a segment, phase 0. L3 is reported as not verified, L4 as not checked.
 #[kernel]
-fn entry(s: Bits<{ seg::W }>) -> Bits<128> {
+fn entry(s: Bits<SEG_BITS>) -> Bits<128> {
     let status = lit::<32>(1 << 30 | 1 << 13)
         .set_slice::<4>(0, s.get_bits::<4>(seg::L3))
         .set_slice::<5>(8, s.get_bits::<5>(seg::L4))
@@ -201,7 +198,7 @@ impl<const D: usize, const K: usize, const L: usize, const B: usize> Logic for R
             self.c_src.d.next = fresh.get_bits::<24>(seg::SRC);
         }
         self.cuts.in_valid.next = step && !marker;
-        self.cuts.in_data.next = lit::<{ cut::W }>(0)
+        self.cuts.in_data.next = lit::<CUT_BITS>(0)
             .set_slice::<48>(cut::ADDR, c_addr)
             .set_slice::<13>(cut::LEN, c_len)
             .set_slice::<24>(cut::SRC, self.c_src.q.val())
@@ -251,9 +248,10 @@ impl<const D: usize, const K: usize, const L: usize, const B: usize> Logic for R
         self.buffer.read_row.next = bit_cast::<16, 24>(self.b_from.q.val() >> lit::<24>(L));
         self.r_valid[0].d.next = issue;
         self.r_shift[0].d.next = bit_cast::<6, 24>(self.b_from.q.val() & lit::<24>(K - 1));
-        self.r_skip[0].d.next = if self.b_first.q.val() { self.b_skip.q.val() } else { lit::<2>(0) };
+        self.r_skip[0].d.next =
+            if self.b_first.q.val() { self.b_skip.q.val() } else { lit::<2>(0) };
         self.r_tail[0].d.next = if last_beat { self.b_tail.q.val() } else { lit::<7>(K) };
-        self.r_side[0].d.next = bit_cast::<{ side::W }, 128>(self.b_hdr.q.val())
+        self.r_side[0].d.next = bit_cast::<SIDE_BITS, 128>(self.b_hdr.q.val())
             .replace_bit(side::SOP, self.b_first.q.val())
             .replace_bit(side::EOP, last_beat)
             .replace_bit(side::SEG_END, last_beat && self.b_seg_end.q.val());
@@ -286,7 +284,8 @@ impl<const D: usize, const K: usize, const L: usize, const B: usize> Logic for R
                 fine = (fine >> lit::<16>(8 << b)) | (fine << lit::<16>(D - (8 << b)));
             }
         }
-        let counts = (!lit::<K>(0) << self.r_skip[1].q.val()) & !(!lit::<K>(0) << self.r_tail[1].q.val());
+        let counts =
+            (!lit::<K>(0) << self.r_skip[1].q.val()) & !(!lit::<K>(0) << self.r_tail[1].q.val());
         for i in 0..K {
             if !counts.get_bit(i) {
                 fine = fine.set_slice::<8>(8 * i, lit::<8>(0));
@@ -322,11 +321,8 @@ impl<const D: usize, const K: usize, const L: usize, const B: usize> Logic for R
         self.done.valid.next = give;
         self.done.marker.next = is_marker;
         self.done.cq.next = self.dones.out_data.val().get_bits::<8>(128);
-        self.done.entry.next = if is_marker {
-            lit::<128>(0)
-        } else {
-            self.dones.out_data.val().get_bits::<128>(0)
-        };
+        self.done.entry.next =
+            if is_marker { lit::<128>(0) } else { self.dones.out_data.val().get_bits::<128>(0) };
         self.dones.out_ready.next = self.done.ready.val() && give;
         let mut ended = self.ended.q.val();
         if sent && o.get_bit(side::SEG_END) {

@@ -46,67 +46,65 @@ impl Setup {
     }
 }
 
-struct Beat {
-    data: Vec<u8>,
-    last: bool,
-    bytes: usize,
-    err: bool,
+pub(super) struct Beat {
+    pub(super) data: Vec<u8>,
+    pub(super) last: bool,
+    pub(super) bytes: usize,
+    pub(super) err: bool,
 }
 
-struct Buffer {
-    data: Vec<Option<u8>>,
+pub(super) struct Buffer {
+    pub(super) data: Vec<Option<u8>>,
 }
 
-struct Ring {
-    base: u64,
-    log: u32,
-    cq: u64,
-    slots: Vec<[u8; 16]>,
-    tail: u16,
+pub(super) struct Ring {
+    pub(super) base: u64,
+    pub(super) log: u32,
+    pub(super) cq: u64,
+    pub(super) slots: Vec<[u8; 16]>,
+    pub(super) tail: u16,
     /// What the last doorbell said.
-    bell: u16,
+    pub(super) bell: u16,
     /// Posted and not completed: address, length, req_id.
-    posted: VecDeque<(u64, usize, u16)>,
+    pub(super) posted: VecDeque<(u64, usize, u16)>,
     /// Bytes of the packet being completed.
-    packet: Vec<u8>,
-    inside: bool,
-    /// Frames sent to this queue and not yet delivered or passed over.
-    expected: VecDeque<(Vec<u8>, Flow, u32)>,
+    pub(super) packet: Vec<u8>,
+    pub(super) inside: bool,
     /// Keeps this many posted, in batches, of these lengths.
-    refill: Option<(usize, usize, (u64, u64))>,
-    delivered: u64,
+    pub(super) refill: Option<(usize, usize, (u64, u64))>,
+    pub(super) delivered: u64,
 }
 
-struct Piece {
-    due: u64,
-    op: u64,
-    dst: u64,
-    data: Vec<u8>,
-    err: bool,
+pub(super) struct Piece {
+    pub(super) due: u64,
+    pub(super) op: u64,
+    pub(super) dst: u64,
+    pub(super) data: Vec<u8>,
+    pub(super) err: bool,
 }
 
-struct DataBeat {
-    row: u64,
-    data: Vec<u8>,
-    be_lo: u64,
-    be_hi: u64,
-    done: Option<(u64, bool)>,
+pub(super) struct DataBeat {
+    pub(super) row: u64,
+    pub(super) data: Vec<u8>,
+    pub(super) be_lo: u64,
+    pub(super) be_hi: u64,
+    pub(super) done: Option<(u64, bool)>,
 }
 
-struct Tlp {
-    hdr: Vec<u8>,
-    data: Vec<u8>,
+pub(super) struct Tlp {
+    pub(super) hdr: Vec<u8>,
+    pub(super) data: Vec<u8>,
 }
 
 /// A context command.
-struct Command {
-    destroy: bool,
-    queue: usize,
+pub(super) struct Command {
+    pub(super) destroy: bool,
+    pub(super) queue: usize,
 }
 
 macro_rules! ports {
     ($($field:ident: $name:literal),* $(,)?) => {
-        struct Ports { $($field: PortId),* }
+        pub(super) struct Ports { $(pub(super) $field: PortId),* }
         impl Ports {
             fn new(block: &Block) -> Ports {
                 Ports { $($field: block.port($name)),* }
@@ -150,36 +148,38 @@ const STATS: [&str; 9] = [
     "stat_doorbell_illegal",
 ];
 
-const REQUESTER: u64 = 0x0308;
+pub(super) const REQUESTER: u64 = 0x0308;
 /// Where the first buffer goes: across 4 GiB, so that both headers occur.
 const BUFFERS: u64 = 0xfff0_0000;
 
 pub struct Bench {
     pub block: Block,
-    ports: Ports,
-    stats: Vec<PortId>,
-    stat_bytes: PortId,
+    pub(super) ports: Ports,
+    pub(super) stats: Vec<PortId>,
+    pub(super) stat_bytes: PortId,
     pub setup: Setup,
     pub rng: Rng,
     pub key: [u8; 40],
     pub table: Vec<u64>,
-    wire: VecDeque<Beat>,
+    pub(super) wire: VecDeque<Beat>,
     pub sent: u64,
-    rings: BTreeMap<usize, Ring>,
-    buffers: BTreeMap<u64, Buffer>,
-    next_buffer: u64,
-    bells: VecDeque<(u64, u16)>,
-    commands: VecDeque<Command>,
-    pieces: VecDeque<(u64, bool, Piece)>,
-    flying: Vec<Piece>,
-    beats: VecDeque<DataBeat>,
-    tlp: Option<Tlp>,
-    ack_in: Option<u64>,
+    pub(super) rings: BTreeMap<usize, Ring>,
+    /// Frames sent to each queue and not yet delivered or passed over.
+    pub(super) expected: BTreeMap<usize, VecDeque<(Vec<u8>, Flow, u32)>>,
+    pub(super) buffers: BTreeMap<u64, Buffer>,
+    pub(super) next_buffer: u64,
+    pub(super) bells: VecDeque<(u64, u16)>,
+    pub(super) commands: VecDeque<Command>,
+    pub(super) pieces: VecDeque<(u64, bool, Piece)>,
+    pub(super) flying: Vec<Piece>,
+    pub(super) beats: VecDeque<DataBeat>,
+    pub(super) tlp: Option<Tlp>,
+    pub(super) ack_in: Option<u64>,
     /// Fails every fetch of this queue.
     pub poison: Option<usize>,
     /// Never answers a fetch of this queue.
     pub lose: Option<usize>,
-    counts: HashMap<&'static str, u64>,
+    pub(super) counts: HashMap<&'static str, u64>,
     pub bytes: u64,
     pub tlps: u64,
     pub tx_beats: u64,
@@ -187,7 +187,7 @@ pub struct Bench {
     /// Cycle of each packet's last completion.
     pub deliveries: Vec<u64>,
     /// Cycles without anything happening.
-    idle: u64,
+    pub(super) idle: u64,
 }
 
 impl Bench {
@@ -220,6 +220,7 @@ impl Bench {
             wire: VecDeque::new(),
             sent: 0,
             rings: BTreeMap::new(),
+            expected: BTreeMap::new(),
             buffers: BTreeMap::new(),
             next_buffer: BUFFERS,
             bells: VecDeque::new(),
@@ -266,7 +267,8 @@ impl Bench {
             self.block.set(port, value);
         }
         for _ in 0..1000 {
-            let before = (self.block.get(self.ports.regs_ready), self.block.get(self.ports.regs_rdata));
+            let before =
+                (self.block.get(self.ports.regs_ready), self.block.get(self.ports.regs_rdata));
             self.step();
             if before.0 == 1 {
                 self.block.set(self.ports.regs_valid, 0);
@@ -296,7 +298,6 @@ impl Bench {
             posted: VecDeque::new(),
             packet: Vec::new(),
             inside: false,
-            expected: VecDeque::new(),
             refill: None,
             delivered: 0,
         };
@@ -396,9 +397,7 @@ impl Bench {
         self.sent += 1;
         let good = !err && frame.len() >= 14 && frame.len() as u64 <= self.setup.max_frame;
         if let (true, (Some(queue), flow, hash)) = (good, self.steer(frame)) {
-            if let Some(ring) = self.rings.get_mut(&queue) {
-                ring.expected.push_back((frame.to_vec(), flow, hash));
-            }
+            self.expected.entry(queue).or_default().push_back((frame.to_vec(), flow, hash));
         }
         let k = self.setup.k;
         let beats = frame.len().div_ceil(k);
@@ -407,7 +406,12 @@ impl Bench {
             data.extend(self.rng.bytes(k - chunk.len()));
             let last = i + 1 == beats;
             let bytes = if last { chunk.len() } else { self.rng.below(128) as usize };
-            self.wire.push_back(Beat { data, last, bytes, err: if last { err } else { self.rng.below(2) == 0 } });
+            self.wire.push_back(Beat {
+                data,
+                last,
+                bytes,
+                err: if last { err } else { self.rng.below(2) == 0 },
+            });
         }
     }
 
@@ -435,7 +439,9 @@ impl Bench {
 
     /// Runs until all frames sent are accounted for and all is quiet.
     pub fn finish(&mut self) {
-        self.run_until("all frames are accounted for", |b| b.wire.is_empty() && b.settled() == b.sent);
+        self.run_until("all frames are accounted for", |b| {
+            b.wire.is_empty() && b.settled() == b.sent
+        });
         self.settle();
         let delivered: u64 = self.rings.values().map(|ring| ring.delivered).sum();
         assert!(delivered <= self.count("stat_frame"));
@@ -444,6 +450,7 @@ impl Bench {
 
     /// Runs until nothing has happened for a while.
     pub fn settle(&mut self) {
+        self.idle = 0;
         self.run_until("all is quiet", |b| b.idle > 2 * b.setup.latency.1 + 400);
     }
 
@@ -567,250 +574,6 @@ impl Bench {
             }
             self.ring(queue);
         }
-    }
-
-    // ---- DMA reads.
-
-    fn take_fetch(&mut self, now: u64) {
-        self.idle = 0;
-        self.fetches += 1;
-        let p = &self.ports;
-        let get = |port| self.block.get(port);
-        let (addr, len, dst, op) = (get(p.fetch_addr), get(p.fetch_len), get(p.fetch_dst), get(p.fetch_op));
-        assert_eq!(get(p.fetch_last), 1);
-        assert!(len > 0 && len % 16 == 0 && len <= 256, "a fetch of {len} bytes");
-        let (&queue, ring) = self
-            .rings
-            .iter()
-            .find(|(_, ring)| (ring.base..ring.base + (16 << ring.log)).contains(&addr))
-            .unwrap_or_else(|| panic!("a fetch at {addr:#x}"));
-        let first = ((addr - ring.base) / 16) as usize;
-        let count = (len / 16) as usize;
-        assert!(first + count <= 1 << ring.log, "a fetch across the ring's end");
-        // Not behind the doorbell: at most what it says is posted, and of that only what is not used up.
-        let posted = ring.posted.len() - usize::from(ring.tail.wrapping_sub(ring.bell));
-        let mask = (1usize << ring.log) - 1;
-        for i in first..first + count {
-            let behind = usize::from(ring.bell).wrapping_sub(i + 1) & mask;
-            assert!(behind < posted, "a fetch of descriptor {i}, tail {}, posted {posted}", ring.bell);
-        }
-        let data = ring.slots[first..first + count].concat();
-        let poisoned = self.poison == Some(queue);
-        let lost = self.lose == Some(queue);
-        let mut at = 0;
-        while at < len {
-            let piece = (4096 - (addr + at) % 4096).min(self.setup.max_read).min(len - at);
-            let bytes = data[at as usize..(at + piece) as usize].to_vec();
-            let due = if lost { u64::MAX } else { now };
-            let last = at + piece == len;
-            let err = poisoned && (last || self.rng.below(2) == 0);
-            self.pieces.push_back((op, last, Piece { due, op, dst: dst + at, data: bytes, err }));
-            at += piece;
-        }
-    }
-
-    fn drive_bus(&mut self, now: u64) {
-        let issue = self.pieces.pop_front();
-        self.block.set(self.ports.issue_valid, issue.is_some().into());
-        if let Some((op, last, mut piece)) = issue {
-            self.idle = 0;
-            self.block.set(self.ports.issue_client, 1);
-            self.block.set(self.ports.issue_op, op);
-            self.block.set(self.ports.issue_last, last.into());
-            if piece.due != u64::MAX {
-                piece.due = now + self.rng.range(self.setup.latency.0, self.setup.latency.1);
-                self.flying.push(piece);
-            }
-        } else {
-            // Someone else's.
-            let other = self.rng.below(2);
-            self.block.set(self.ports.issue_valid, other);
-            self.block.set(self.ports.issue_client, 2);
-            let op = self.rng.below(512);
-            self.block.set(self.ports.issue_op, op);
-        }
-        let mut due: Vec<Piece> = Vec::new();
-        let mut i = 0;
-        while i < self.flying.len() {
-            if self.flying[i].due <= now {
-                due.push(self.flying.swap_remove(i));
-            } else {
-                i += 1;
-            }
-        }
-        due.sort_by_key(|piece| piece.due);
-        for piece in due {
-            self.answer(piece);
-        }
-        let beat = self.beats.pop_front();
-        let done = beat.as_ref().and_then(|beat| beat.done);
-        self.block.set(self.ports.done_valid, done.is_some().into());
-        if let Some((op, err)) = done {
-            self.block.set(self.ports.done_client, 1);
-            self.block.set(self.ports.done_op, op);
-            self.block.set(self.ports.done_err, err.into());
-        }
-        if let Some(beat) = beat {
-            self.idle = 0;
-            self.block.set(self.ports.data_valid, 1);
-            self.block.set(self.ports.data_client, 1);
-            self.block.set(self.ports.data_row, beat.row);
-            self.block.set_bytes(self.ports.data, &beat.data);
-            self.block.set(self.ports.be_lo, beat.be_lo);
-            self.block.set(self.ports.be_hi, beat.be_hi);
-        } else {
-            let other = self.rng.below(2);
-            self.block.set(self.ports.data_valid, other);
-            self.block.set(self.ports.data_client, 3);
-        }
-    }
-
-    /// A completion, in beats that begin anywhere.
-    fn answer(&mut self, piece: Piece) {
-        let k = self.setup.k;
-        let mut at = 0;
-        while at < piece.data.len() {
-            let mut n = k.min(piece.data.len() - at);
-            if self.rng.below(4) == 0 {
-                n = self.rng.range(1, n as u64) as usize;
-            }
-            let dst = piece.dst as usize + at;
-            let mut beat =
-                DataBeat { row: (dst / k) as u64, data: self.rng.bytes(k), be_lo: 0, be_hi: 0, done: None };
-            for j in 0..n {
-                let lane = (dst + j) % k;
-                beat.data[lane] = piece.data[at + j];
-                if (dst + j) / k == dst / k {
-                    beat.be_lo |= 1 << lane;
-                } else {
-                    beat.be_hi |= 1 << lane;
-                }
-            }
-            if piece.err {
-                beat.be_lo = 0;
-                beat.be_hi = 0;
-            }
-            at += n;
-            if at == piece.data.len() {
-                beat.done = Some((piece.op, piece.err));
-            }
-            self.beats.push_back(beat);
-        }
-    }
-
-    // ---- Posted writes.
-
-    fn take_beat(&mut self) {
-        self.idle = 0;
-        self.tx_beats += 1;
-        let sop = self.block.get(self.ports.tx_sop) == 1;
-        let eop = self.block.get(self.ports.tx_eop) == 1;
-        let data = self.block.get_bytes(self.ports.tx_data);
-        if sop {
-            assert!(self.tlp.is_none(), "a TLP in a TLP");
-            let hdr = self.block.get_bytes(self.ports.tx_hdr);
-            self.tlp = Some(Tlp { hdr, data: Vec::new() });
-        }
-        let tlp = self.tlp.as_mut().expect("a beat outside a TLP");
-        tlp.data.extend(data);
-        if eop {
-            let tlp = self.tlp.take().unwrap();
-            self.take_tlp(&tlp);
-        }
-    }
-
-    fn take_tlp(&mut self, tlp: &Tlp) {
-        self.tlps += 1;
-        let dw = |i: usize| u32::from_le_bytes(tlp.hdr[4 * i..4 * i + 4].try_into().unwrap());
-        let long = match dw(0) >> 24 {
-            0x40 => false,
-            0x60 => true,
-            other => panic!("a TLP of type {other:#x}"),
-        };
-        assert_eq!(dw(0) & 0x00ff_fc00, 0, "traffic class, attributes");
-        let dwords = match dw(0) & 0x3ff {
-            0 => 1024,
-            n => n as usize,
-        };
-        assert_eq!(u64::from(dw(1) >> 16), REQUESTER);
-        assert_eq!(dw(1) >> 8 & 0xff, 0, "tag");
-        let (first, last) = (dw(1) & 15, dw(1) >> 4 & 15);
-        let addr = if long { u64::from(dw(2)) << 32 | u64::from(dw(3)) } else { u64::from(dw(2)) };
-        assert_eq!(long, addr >> 32 != 0, "3 dwords below 4 GiB, 4 above");
-        assert_eq!(addr & 3, 0);
-        let k = self.setup.k;
-        assert_eq!(tlp.data.len(), (4 * dwords).next_multiple_of(k), "beats for {dwords} dwords");
-        let mps = 128u64 << self.setup.mps;
-        assert!(4 * dwords as u64 <= mps && addr / mps == (addr + 4 * dwords as u64 - 1) / mps, "{addr:#x} {dwords}");
-        assert_eq!(last == 0, dwords == 1, "byte enables {first:x} {last:x}");
-        let enabled = |i: usize| match i / 4 {
-            0 => first >> (i % 4) & 1 == 1,
-            n if n + 1 == dwords => last >> (i % 4) & 1 == 1,
-            n => n < dwords,
-        };
-        let mut begun = 0;
-        for (i, &byte) in tlp.data.iter().enumerate() {
-            if enabled(i) {
-                begun += usize::from(i == 0 || !enabled(i - 1));
-                self.store(addr + i as u64, byte);
-            } else {
-                assert_eq!(byte, 0, "a byte that is not enabled leaks");
-            }
-        }
-        assert_eq!(begun, 1, "byte enables {first:x} {last:x}");
-    }
-
-    fn store(&mut self, addr: u64, byte: u8) {
-        let buffer = self.buffers.range_mut(..=addr).next_back();
-        let place = buffer.and_then(|(at, buffer)| buffer.data.get_mut((addr - at) as usize));
-        let place = place.unwrap_or_else(|| panic!("a write to {addr:#x}, where no buffer is"));
-        assert_eq!(place.replace(byte), None, "{addr:#x} is written twice");
-    }
-
-    // ---- Completions.
-
-    fn take_completion(&mut self) {
-        self.idle = 0;
-        let cq = self.block.get(self.ports.cqe_cq);
-        if self.block.get(self.ports.cqe_marker) == 1 {
-            let ending = self.commands.front().expect("a marker for nothing");
-            assert!(ending.destroy && self.rings[&ending.queue].cq == cq);
-            self.ack_in = Some(self.rng.below(20));
-            return;
-        }
-        let entry = self.block.get_bytes(self.ports.cqe_entry);
-        let word = |i: usize| u32::from_le_bytes(entry[4 * i..4 * i + 4].try_into().unwrap());
-        let (&queue, ring) = self.rings.iter_mut().find(|(_, ring)| ring.cq == cq).expect("a CQ");
-        let status = word(0);
-        assert_eq!(status & 0xb3fe_40e0, 0, "reserved bits, phase, checksum flags: {status:#x}");
-        assert_eq!(status & (1 << 30 | 1 << 13), 1 << 30 | 1 << 13);
-        let len = (word(1) & 0xffff) as usize;
-        let (addr, size, id) = ring.posted.pop_front().expect("a buffer");
-        assert_eq!((word(1) >> 16) as u16, id, "req_id");
-        assert_eq!(entry[14], 0, "offset");
-        let first = status >> 26 & 1 == 1;
-        let last = status >> 27 & 1 == 1;
-        assert_eq!(first, !ring.inside, "first");
-        assert!(len > 0 && len <= size && (last || len == size), "{len} bytes in a buffer of {size}");
-        let buffer = self.buffers.remove(&addr).expect("a buffer");
-        for (i, byte) in buffer.data.iter().enumerate() {
-            assert_eq!(byte.is_some(), i < len, "byte {i} of {len} at its completion");
-            ring.packet.extend(byte);
-        }
-        ring.inside = !last;
-        if !last {
-            return;
-        }
-        let packet = std::mem::take(&mut ring.packet);
-        let found = ring.expected.iter().position(|(frame, ..)| *frame == packet);
-        let at = found.unwrap_or_else(|| panic!("queue {queue} got what was not sent to it: {packet:02x?}"));
-        let (_, flow, hash) = ring.expected.drain(..=at).next_back().unwrap();
-        assert_eq!(u64::from(status & 0x1f), flow.l3);
-        assert_eq!(u64::from(status >> 8 & 0x1f), flow.l4);
-        assert_eq!(status >> 15 & 1 == 1, flow.frag);
-        assert_eq!(word(2), hash, "hash");
-        ring.delivered += 1;
-        self.deliveries.push(self.block.cycles());
     }
 
     /// The data path's reset, as the host's device reset has it: queues, buffers and frames are gone.

@@ -2,12 +2,15 @@
 #![allow(dead_code)] // each test binary uses its own part of it
 
 pub mod bench;
+mod dma;
 pub mod frames;
+mod host;
 
-use nitor_block::{Model, Port};
+use nitor_block::{Block as Running, Model, Port};
 use nitor_hdl::rx::RxPath;
+use nitor_rtl::prelude::Block;
 use nitor_rtl::{emit, with_stack, Direction};
-use rust_hdl_core::prelude::Block;
+use proptest::prelude::ProptestConfig;
 use std::sync::LazyLock;
 
 /// Verilog and ports of a block, as `T` names it.
@@ -36,6 +39,36 @@ pub type Path512 = RxPath<512, 64, 6, 4, 7, 8, 8>;
 
 pub static PATH128: LazyLock<Model> = LazyLock::new(|| model::<Path128>("rx_path_128"));
 pub static PATH512: LazyLock<Model> = LazyLock::new(|| model::<Path512>("rx_path_512"));
+
+/// So many cases, or as many as PROPTEST_CASES says.
+pub fn config(cases: u32) -> ProptestConfig {
+    match std::env::var_os("PROPTEST_CASES") {
+        Some(_) => ProptestConfig::default(),
+        None => ProptestConfig::with_cases(cases),
+    }
+}
+
+/// A block out of reset, its inputs 0.
+pub fn start(model: &Model, seed: u64) -> Running {
+    let mut block = model.block(seed);
+    for port in model.ports() {
+        if port.direction == nitor_block::Direction::In {
+            block.set_bits(port.name.as_str(), &nitor_block::bitvec::bitvec![0; port.width]);
+        }
+    }
+    for reset in ["config_reset", "wire_reset"] {
+        if let Some(port) = block.find_port(reset) {
+            block.set(port, 1);
+        }
+    }
+    block.reset(3);
+    for reset in ["config_reset", "wire_reset"] {
+        if let Some(port) = block.find_port(reset) {
+            block.set(port, 0);
+        }
+    }
+    block
+}
 
 /// SplitMix64: a test's randomness from one seed.
 #[derive(Clone, Debug)]
