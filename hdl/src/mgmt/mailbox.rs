@@ -8,7 +8,8 @@
 //! multiples of 4, if the range leaves the buffer, or if a write's host address is no multiple of 4. Length 0 succeeds at once.
 //! A read is one request to the read engine; it ends when as many pieces ended as were issued, and fails if one did.
 //! A write goes out in pieces cut at 64-byte boundaries of the host address, so an aligned entry of 64 bytes is one
-//! write; it ends when the last was accepted. `flush` or `core_reset` ends either with failure.
+//! write; it ends when the last was accepted. `flush`, once what is on offer was
+//! taken, or `core_reset` ends either with failure.
 //!
 //! Register access 2 cycles, buffer access 3 or more (read data from the host goes first); writes take 20 cycles
 //! a piece.
@@ -303,7 +304,13 @@ impl<const D: usize, const K: usize, const L: usize> Logic for Mailbox<D, K, L> 
         if abort && !idle {
             self.failed.d.next = true;
         }
-        if abort {
+        // What is on offer stays on offer, unless the core is reset.
+        let offering = match self.dma.q.val() {
+            DmaState::Ask => !self.read_req.ready.val(),
+            DmaState::Write => !self.write.ready.val(),
+            _ => false,
+        };
+        if abort && (self.core_reset.val() || !offering) {
             self.dma.d.next = DmaState::Idle;
         }
 
