@@ -306,6 +306,26 @@ impl Scope {
         Ok(fits.then_some((&**hi, &**lo)))
     }
 
+    /// `a` with `w` bits from `at` on replaced: a concatenation of what stays and what is new.
+    pub fn replaced(&mut self, a: &Expr, width: usize, at: usize, w: usize, v: &Expr) -> Result<String, String> {
+        if at + w > width {
+            return Err(format!("bits {}:{at} of {width} are replaced", at + w - 1));
+        }
+        let place = |at: usize| Expr::Literal((at as u128).into());
+        let mut parts = vec![];
+        if at + w < width {
+            parts.push(self.select(a, width - at - w, &place(at + w))?);
+        }
+        parts.push(self.sized(v, w)?);
+        if at > 0 {
+            parts.push(self.select(a, at, &place(0))?);
+        }
+        Ok(match parts.len() {
+            1 => parts.remove(0),
+            _ => format!("{{{}}}", parts.join(", ")),
+        })
+    }
+
     /// `w` bits of a signal from bit `i` on; what is beyond its top reads as 0.
     fn select(&mut self, a: &Expr, w: usize, i: &Expr) -> Result<String, String> {
         let mut a = a;

@@ -694,20 +694,27 @@ impl<'a> Kernel<'a> {
                     logic.push(text);
                 }
                 Def::Replace(a, w, i, v) => {
-                    let base = self.w.scope.assigned(a, width)?;
                     let at = match i {
-                        Expr::Literal(l) => range_text(literal(l)? as usize, *w, width)?,
-                        i => {
-                            let index = self.w.scope.condition_any(i)?;
-                            match w {
-                                1 => format!("[{index}]"),
-                                w => format!("[{index} +: {w}]"),
-                            }
-                        }
+                        Expr::Literal(l) => Some(literal(l)? as usize),
+                        _ => None,
+                    };
+                    if let Some(at) = at {
+                        let text = self.w.scope.replaced(a, width, at, *w, v)?;
+                        decls.push(format!("wire {}{verilog};", bits(width)));
+                        logic.push(format!("assign {verilog} = {text};"));
+                        continue;
+                    }
+                    let base = self.w.scope.assigned(a, width)?;
+                    let index = self.w.scope.condition_any(i)?;
+                    let place = match w {
+                        1 => format!("[{index}]"),
+                        w => format!("[{index} +: {w}]"),
                     };
                     let value = self.w.scope.assigned(v, *w)?;
                     decls.push(format!("reg {}{verilog};", bits(width)));
-                    logic.push(format!("always @* begin\n    {verilog} = {base};\n    {verilog}{at} = {value};\nend"));
+                    logic.push(format!(
+                        "always @* begin\n    {verilog} = {base};\n    {verilog}{place} = {value};\nend"
+                    ));
                 }
             }
         }
@@ -817,15 +824,4 @@ impl<'a> Kernel<'a> {
         self.w.body = body;
         Ok(self.w.finish(&outputs_reg))
     }
-}
-
-fn range_text(at: usize, w: usize, width: usize) -> Result<String, String> {
-    if at + w > width {
-        return Err(format!("bits {}:{at} of {width} are replaced", at + w - 1));
-    }
-    Ok(match w {
-        _ if width == 1 => String::new(),
-        1 => format!("[{at}]"),
-        w => format!("[{}:{at}]", at + w - 1),
-    })
 }
