@@ -16,6 +16,9 @@ const QUEUES: u64 = 16;
 
 static MODEL: LazyLock<Model> =
     LazyLock::new(|| model("cq_block", || CompletionQueues::<4>::new(HOLD as usize)));
+/// Holds so long that the FIFO of lines on hold is what ends the waiting.
+static PATIENT: LazyLock<Model> =
+    LazyLock::new(|| model("cq_patient", || CompletionQueues::<4>::new(30_000)));
 
 type Command = (bool, u64, u64, u64, u64, u64, u64);
 type Write = (u64, u64, Vec<u8>);
@@ -66,7 +69,11 @@ struct Bench {
 
 impl Bench {
     fn new(seed: u64, stalls: bool) -> Bench {
-        let mut block = MODEL.block(seed);
+        Bench::of(&MODEL, seed, stalls)
+    }
+
+    fn of(model: &Model, seed: u64, stalls: bool) -> Bench {
+        let mut block = model.block(seed);
         set_all_inputs_low(&mut block);
         block.reset(3);
         let stall = |n| if stalls { Stalls::seeded(seed ^ n) } else { Stalls::none() };
@@ -300,6 +307,26 @@ proptest! {
         }
         again.settle();
     }
+}
+
+#[test]
+fn lines_on_hold_never_fill_their_fifo() {
+    let mut rng = StdRng::seed_from_u64(3);
+    let mut bench = Bench::of(&PATIENT, 3, false);
+    for cq in 0..QUEUES {
+        bench.create(cq, plain(cq % 2 == 1, cq, cq % 3));
+    }
+    let start = bench.block.cycles();
+    for i in 0..4000u64 {
+        let cq = (i * 7 + i / 97) % QUEUES;
+        bench.entry(cq % 2 == 1, cq, &mut rng);
+    }
+    bench.run_until(|b| b.tx.is_empty() && b.rx.is_empty());
+    assert!(bench.block.cycles() - start < 10_000, "stopped for the hold time");
+    for cq in 0..QUEUES {
+        bench.marker(cq % 2 == 1, cq);
+    }
+    bench.settle();
 }
 
 fn plain(rx: bool, cq: u64, esize: u64) -> Ring {
