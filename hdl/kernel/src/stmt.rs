@@ -115,7 +115,11 @@ impl Lower {
         let otherwise = match &i.else_branch {
             Some((_, e)) => match &**e {
                 Expr::Block(b) => self.block_statements(&b.block)?,
-                Expr::If(i) => self.if_statement(i)?,
+                Expr::If(i) => {
+                    // A scope of its own: it has a condition of its own.
+                    let inner = self.if_statement(i)?;
+                    quote! { { #inner } }
+                }
                 e => return Err(syn::Error::new(e.span(), "unsupported else")),
             },
             None => quote! {},

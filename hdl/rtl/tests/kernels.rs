@@ -286,6 +286,61 @@ fn slices_and_loops() {
 }
 
 #[derive(LogicBlock, Default)]
+struct Chain {
+    a: Signal<In, Bits<3>>,
+    b: Signal<In, Bits<3>>,
+    x0: Signal<Out, Bits<4>>,
+    x1: Signal<Out, Bits<4>>,
+    x2: Signal<Out, Bits<4>>,
+}
+
+impl Logic for Chain {
+    /// Chains of `else if`, as statements, with variables, as values, with a match inside.
+    #[kernel]
+    fn update(&mut self) {
+        let a = self.a.val();
+        let b = self.b.val();
+        let mut v = lit::<4>(1);
+        let mut w = lit::<4>(0);
+        if a == 1 {
+            self.x0.next = lit::<4>(3);
+            v = v + 4;
+        } else if a == 2 && b == 0 {
+            self.x0.next = lit::<4>(4);
+        } else if a > b {
+            self.x0.next = lit::<4>(5);
+            w = v + 2;
+            match b {
+                0 => v = w + 1,
+                1 | 2 => {
+                    if a.get_bit(0) {
+                        v = lit::<4>(9);
+                    }
+                }
+                _ => {}
+            }
+        } else {
+            self.x0.next = lit::<4>(6);
+            v = v - 3;
+        }
+        self.x1.next = v + w;
+        self.x2.next = if a == b {
+            lit::<4>(1)
+        } else if a < b {
+            lit::<4>(2)
+        } else {
+            let sum = a + b;
+            bit_cast::<4, 3>(sum)
+        };
+    }
+}
+
+#[test]
+fn chains_of_conditions() {
+    agree!(Chain, [a, b], [x0, x1, x2]);
+}
+
+#[derive(LogicBlock, Default)]
 struct Child {
     clock: Signal<In, Clock>,
     reset: Signal<In, Bit>,
