@@ -136,7 +136,7 @@ impl Bench {
             .find(|r| addr >= r.base && addr < r.base + (r.bytes() << r.log_depth))
             .unwrap_or_else(|| panic!("write to {addr:#x}, which is no ring"));
         let size = ring.bytes();
-        assert!(len > 0 && len % size == 0 && addr % 64 + len <= 64, "{len} at {addr:#x}");
+        assert!(len > 0 && len.is_multiple_of(size) && addr % 64 + len <= 64, "{len} at {addr:#x}");
         let index = ring.written & ((1 << ring.log_depth) - 1);
         assert_eq!(addr, ring.base + index * size, "out of order");
         assert!(index + len / size <= 1 << ring.log_depth, "beyond the ring's end");

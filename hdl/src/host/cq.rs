@@ -11,7 +11,7 @@
 //! | | |
 //! |---|---|
 //! | throughput | one entry a cycle, `tx` and `rx` together, same queue or not; an expired line takes a cycle too |
-//! | latency | 6 cycles from an entry that ends its line to `write.valid`; `_hold` + 7 for a lone one |
+//! | latency | 6 cycles from an entry that ends its line to `write.valid`; `_hold` + 9 for a lone one |
 //! | full | when 4 to 8 lines wait for `write`, `tx` and `rx` stop; the hold time stands still meanwhile |
 //! | create, destroy | `ready` after all earlier lines of every queue were accepted; destroy drops the unwritten part |
 //! | marker | acknowledged by a pulse when all earlier lines were accepted |
@@ -186,7 +186,7 @@ impl<const C: usize> CompletionQueues<C> {
 
 /// `x` times an entry's bytes.
 #[kernel]
-pub fn entries_to_bytes<const N: usize>(x: Bits<N>, esize: Bits<2>) -> Bits<N> {
+fn entries_to_bytes<const N: usize>(x: Bits<N>, esize: Bits<2>) -> Bits<N> {
     match esize {
         0 => x << lit::<3>(3),
         1 => x << lit::<3>(4),

@@ -2,7 +2,7 @@
 //!
 //! Up to 16 requests wait; a request beyond them is dropped and `stat_dropped` pulses (drivers have one outstanding).
 //! Each is answered by {req_id, offset, value} as one aligned write of 8 bytes to MMIO_RESP as it is at that moment; if that is 0 the
-//! request is dropped silently. The value is read when the answer is made. 5 cycles from `req_valid` to `write.valid`,
+//! request is dropped silently. The value is read when the answer is made. 4 cycles from `req_valid` to `write.valid`,
 //! one request every 4 cycles.
 //!
 //! Stays out of the device reset: connect `reset` to hard and function-level reset only, and let what

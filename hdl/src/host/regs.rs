@@ -16,7 +16,7 @@ use nitor_rtl::prelude::*;
 
 /// `old` with the bytes of `new` that `be` enables.
 #[kernel]
-pub fn merge(old: Bits<32>, new: Bits<32>, be: Bits<4>) -> Bits<32> {
+fn merge(old: Bits<32>, new: Bits<32>, be: Bits<4>) -> Bits<32> {
     let b0 = if be.get_bit(0) { new.get_bits::<8>(0) } else { old.get_bits::<8>(0) };
     let b1 = if be.get_bit(1) { new.get_bits::<8>(8) } else { old.get_bits::<8>(8) };
     let b2 = if be.get_bit(2) { new.get_bits::<8>(16) } else { old.get_bits::<8>(16) };
@@ -26,7 +26,7 @@ pub fn merge(old: Bits<32>, new: Bits<32>, be: Bits<4>) -> Bits<32> {
 
 /// What the host reads at `addr`.
 #[kernel]
-pub fn read_register(addr: Bits<16>, masked: Bit, in_reset: Bit) -> Bits<32> {
+fn read_register(addr: Bits<16>, masked: Bit, in_reset: Bit) -> Bits<32> {
     match addr {
         0x00 => lit::<32>(0x0000_000a),
         0x04 => lit::<32>(0x0100_0001),

@@ -16,7 +16,7 @@
 //!
 //! Slots of four cycles: an event or unmask in two of them, a visit of the next vector in one (deadlines, masks
 //! that went away, messages that found the FIFO full: every vector within 4 * 2^V cycles), the host's table access in one. An event with delay 0
-//! is at `write` after 5 to 8 cycles; one with delay d after d to d + 1 µs and a round of visits. Events and unmasks never wait for
+//! is at `write` after 4 or 5 cycles if nothing else waits; one with delay d after d to d + 1 µs and a round of visits. Events and unmasks never wait for
 //! `write`: when its FIFO of 4 messages is full the vector stays as it is. After `reset` a walk of 2^V cycles clears all
 //! vectors; nothing is taken until then.
 
@@ -147,7 +147,7 @@ impl<const V: usize> Irq<V> {
 
 /// An event pending since `since` has waited `delay` whole microseconds.
 #[kernel]
-pub fn waited(pending: Bit, since: Bits<16>, delay: Bits<15>, now: Bits<16>) -> Bit {
+fn waited(pending: Bit, since: Bits<16>, delay: Bits<15>, now: Bits<16>) -> Bit {
     pending && (!delay.any() || (now - since) > bit_cast::<16, 15>(delay))
 }
 

@@ -4,9 +4,10 @@
 //! vector control (bit 0: mask, 1 after reset; others read 0), with byte enables; 0x1000..: pending bit array. Vectors
 //! that do not exist read 0 and ignore writes.
 //!
-//! `lookup` gives a vector's message and mask one cycle after its number and goes first: the host's
-//! reads of the table wait for a cycle without one. A vector whose row is written in the cycle of the lookup looks masked. An access takes 3 cycles or more. After `reset` (hard or function-level, not device
-//! reset) a walk of 2^V cycles masks every vector; the bus waits and lookups see masked vectors until then.
+//! `lookup` gives a vector's message and mask one cycle after its number and goes first: the host's reads of the table wait
+//! for a cycle without one. A vector whose row is written in the cycle of the lookup looks masked: its visit comes
+//! round again. A write takes 2 cycles, a read of the pending bits 3, of the table 3 to 6. After `reset` (hard or
+//! function-level, not device reset) a walk of 2^V cycles masks every vector; the bus waits and lookups see masked vectors until then.
 
 use crate::common::iface::*;
 use crate::common::ram::ByteRam;

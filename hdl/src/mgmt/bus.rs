@@ -22,9 +22,8 @@ use nitor_rtl::prelude::*;
 #[derive(Copy, Clone, PartialEq, Debug, LogicState)]
 pub enum BusState {
     Idle,
-    /// A host register's copy is on its way.
+    /// A host register's copy arrives.
     Copy,
-    CopyTaken,
     Mailbox,
     Steer,
     Stats,
@@ -272,9 +271,6 @@ impl Logic for MgmtBus {
                 }
             }
             BusState::Copy => {
-                self.state.d.next = BusState::CopyTaken;
-            }
-            BusState::CopyTaken => {
                 self.rdata.d.next = self.shadow.val();
                 self.state.d.next = BusState::Done;
             }

@@ -11,8 +11,8 @@
 //! write; it ends when the last was accepted. `flush`, once what is on offer was
 //! taken, or `core_reset` ends either with failure.
 //!
-//! Register access 2 cycles, buffer access 3 or more (read data from the host goes first); writes take 20 cycles
-//! a piece.
+//! Register access 2 cycles, buffer access 3 or more (read data from the host goes first); writes take 19 cycles
+//! a piece and as long as it waits for `ready`.
 //!
 //! `D`, `K`, `L`: the data path's bits, bytes, log2 bytes.
 
@@ -81,7 +81,7 @@ pub struct Mailbox<const D: usize, const K: usize, const L: usize> {
 
 /// Word at byte `at` of a row.
 #[kernel]
-pub fn row_word<const D: usize, const L: usize>(row: Bits<D>, at: Bits<L>) -> Bits<32> {
+fn row_word<const D: usize, const L: usize>(row: Bits<D>, at: Bits<L>) -> Bits<32> {
     let shift = bit_cast::<9, L>(at) << lit::<2>(3);
     bit_cast::<32, D>(row >> shift)
 }
