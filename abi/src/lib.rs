@@ -1,0 +1,2 @@
+//! The card's interfaces.
+#![no_std]

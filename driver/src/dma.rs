@@ -1,0 +1,110 @@
+//! Memory that driver and card share.
+
+use std::fmt;
+use std::ptr::NonNull;
+
+/// DMA memory of some backend: unmapped and freed when dropped.
+///
+/// # Safety
+/// `ptr` is valid for reads and writes of `len` bytes and aligned to 8 for as long as the value lives, wherever it is moved,
+/// and no reference to those bytes exists but through this value.
+pub unsafe trait DmaMemory {
+    /// Address of the first byte for the card.
+    fn iova(&self) -> u64;
+    fn ptr(&self) -> NonNull<u8>;
+    fn len(&self) -> usize;
+
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// A block of DMA memory. Dropping it takes it away from the card; do so only when the card no longer uses it.
+///
+/// What the card may write at any time, such as a ring, is read and written by [`load`](Self::load) and [`store`](Self::store). The
+/// slices are for what belongs to the driver alone at the moment: a frame not yet sent, or one received.
+pub struct DmaBuf<M> {
+    memory: M,
+}
+
+impl<M: DmaMemory> DmaBuf<M> {
+    pub fn new(memory: M) -> Self {
+        DmaBuf { memory }
+    }
+
+    /// Address of the first byte for the card.
+    pub fn iova(&self) -> u64 {
+        self.memory.iova()
+    }
+
+    pub fn ptr(&self) -> NonNull<u8> {
+        self.memory.ptr()
+    }
+
+    pub fn len(&self) -> usize {
+        self.memory.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.memory.is_empty()
+    }
+
+    pub fn as_slice(&self) -> &[u8] {
+        // SAFETY: valid by the contract of `DmaMemory`; the caller's side is documented above.
+        unsafe { std::slice::from_raw_parts(self.ptr().as_ptr(), self.len()) }
+    }
+
+    pub fn as_mut_slice(&mut self) -> &mut [u8] {
+        // SAFETY: as for `as_slice`, and borrowed mutably.
+        unsafe { std::slice::from_raw_parts_mut(self.ptr().as_ptr(), self.len()) }
+    }
+
+    /// Reads the naturally aligned value at `offset` as one access.
+    pub fn load<T: Word>(&self, offset: usize) -> T {
+        let place = self.place::<T>(offset);
+        // SAFETY: `place` checked range and alignment, and any bits are a `T`.
+        unsafe { place.read_volatile() }
+    }
+
+    /// Writes the naturally aligned value at `offset` as one access.
+    pub fn store<T: Word>(&mut self, offset: usize, value: T) {
+        let place = self.place::<T>(offset);
+        // SAFETY: `place` checked range and alignment.
+        unsafe { place.write_volatile(value) }
+    }
+
+    fn place<T: Word>(&self, offset: usize) -> *mut T {
+        let size = size_of::<T>();
+        assert!(
+            offset.is_multiple_of(size)
+                && offset.checked_add(size).is_some_and(|end| end <= self.len())
+        );
+        // SAFETY: within the block.
+        unsafe { self.ptr().as_ptr().add(offset).cast() }
+    }
+
+    /// Gives the memory back; the same as dropping it.
+    pub fn free(self) {}
+}
+
+impl<M: DmaMemory> fmt::Debug for DmaBuf<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "DmaBuf({:#x}, {} bytes)", self.iova(), self.len())
+    }
+}
+
+mod sealed {
+    pub trait Sealed {}
+}
+
+/// An integer that is read and written in one access.
+pub trait Word: Copy + sealed::Sealed {}
+
+macro_rules! words {
+    ($($int:ty),*) => {$(
+        impl sealed::Sealed for $int {}
+        impl Word for $int {}
+    )*};
+}
+
+words!(u8, u16, u32, u64);

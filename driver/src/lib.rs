@@ -1,0 +1,4 @@
+//! User-space driver for ENA network cards.
+
+pub mod dma;
+pub mod pci;

@@ -1,0 +1,2 @@
+//! The card's firmware.
+#![no_std]
