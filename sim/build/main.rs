@@ -3,6 +3,7 @@
 mod verilate;
 
 use std::env;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use verilate::{Result, Verilator};
@@ -24,17 +25,24 @@ fn build() -> Result<()> {
     }
     let out = PathBuf::from(env::var("OUT_DIR")?);
     let verilator = Verilator::find()?;
+    let mut includes = Vec::from(verilator.includes());
+    let mut libraries = Vec::new();
 
-    let mut sources = Vec::new();
-    let mut includes = Vec::new();
     for width in WIDTHS {
-        let verilog = verilog(width, &out)?;
+        let verilog = verilog(width)?;
         let folder = out.join(format!("vnic{width}"));
-        sources.extend(verilator.verilate(&verilog, &format!("Vnic{width}"), &folder)?);
-        includes.push(folder);
+        includes.push(folder.clone());
+        let library = Library { name: format!("nitor-sim-vnic{width}"), out: out.clone() };
+        library.make(&format!("{}\n{verilog}", verilator.identity()), &includes, || {
+            let file = out.join(format!("nitor_{width}.v"));
+            fs::write(&file, &verilog)?;
+            verilator.verilate(&file, &format!("Vnic{width}"), &folder)
+        })?;
+        libraries.push(library);
     }
-    sources.extend(verilator.runtime());
-    includes.extend(verilator.includes());
+    let library = Library { name: "nitor-sim-verilated".into(), out };
+    library.make(&verilator.identity(), &includes, || Ok(verilator.runtime()))?;
+    libraries.push(library);
 
     let mut shim = cxx_build::bridge("src/card.rs");
     configure(&mut shim, &includes);
@@ -43,13 +51,48 @@ fn build() -> Result<()> {
         shim.file(Path::new("src/shim").join(file));
     }
     shim.compile("nitor-sim-shim");
-
-    // After the shim, which needs it: linkers look for symbols from left to right.
-    let mut models = cc::Build::new();
-    configure(&mut models, &includes);
-    models.warnings(false).files(sources);
-    models.compile("nitor-sim-models");
+    // After the shim, which needs them: linkers look for symbols from left to right.
+    for library in libraries {
+        library.link();
+    }
     Ok(())
+}
+
+/// A static library that is made again only if what it is made from has changed.
+struct Library {
+    name: String,
+    out: PathBuf,
+}
+
+impl Library {
+    /// `key` stands for everything that decides on the content; `sources` makes the C++.
+    fn make(
+        &self,
+        key: &str,
+        includes: &[PathBuf],
+        sources: impl FnOnce() -> Result<Vec<PathBuf>>,
+    ) -> Result<()> {
+        let compiler = ["CXX", "CXXFLAGS"].map(|name| env::var(name).unwrap_or_default());
+        let key = format!("{compiler:?}\n{key}");
+        let key_file = self.out.join(format!("{}.key", self.name));
+        let made = self.out.join(format!("lib{}.a", self.name)).is_file();
+        if made && fs::read_to_string(&key_file).is_ok_and(|old| old == key) {
+            return Ok(());
+        }
+        // Should making it fail, it is not there.
+        fs::write(&key_file, "")?;
+        let sources = sources()?;
+        let mut models = cc::Build::new();
+        configure(&mut models, includes);
+        models.warnings(false).cargo_metadata(false).files(sources);
+        models.try_compile(&self.name)?;
+        Ok(fs::write(&key_file, key)?)
+    }
+
+    fn link(&self) {
+        println!("cargo::rustc-link-search=native={}", self.out.display());
+        println!("cargo::rustc-link-lib=static={}", self.name);
+    }
 }
 
 /// Flags that the models and all that includes their headers must agree on.
@@ -77,17 +120,13 @@ fn configure(build: &mut cc::Build, includes: &[PathBuf]) {
 }
 
 /// The card's Verilog at `width`: what RustHDL elaborates, or a file of `NITOR_SIM_VERILOG_DIR`.
-fn verilog(width: u32, out: &Path) -> Result<PathBuf> {
+fn verilog(width: u32) -> Result<String> {
     println!("cargo::rerun-if-env-changed=NITOR_SIM_VERILOG_DIR");
-    let name = format!("nitor_{width}.v");
-    if let Some(folder) = env::var_os("NITOR_SIM_VERILOG_DIR") {
-        let file = Path::new(&folder).join(name);
-        println!("cargo::rerun-if-changed={}", file.display());
-        if !file.is_file() {
-            return Err(format!("NITOR_SIM_VERILOG_DIR has no {}", file.display()).into());
-        }
-        return Ok(file);
-    }
-    let _ = out;
-    Err("NITOR_SIM_VERILOG_DIR is not set".into())
+    let Some(folder) = env::var_os("NITOR_SIM_VERILOG_DIR") else {
+        return Err("NITOR_SIM_VERILOG_DIR is not set".into());
+    };
+    let file = Path::new(&folder).join(format!("nitor_{width}.v"));
+    println!("cargo::rerun-if-changed={}", file.display());
+    fs::read_to_string(&file)
+        .map_err(|error| format!("NITOR_SIM_VERILOG_DIR: {}: {error}", file.display()).into())
 }

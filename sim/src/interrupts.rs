@@ -35,6 +35,12 @@ impl Interrupts {
         self.counts.resize(self.counts.len().max(count.into()), 0);
     }
 
+    /// Accepts no more, and forgets what nobody has taken.
+    pub fn disable(&mut self) {
+        self.enabled = 0;
+        self.pending.clear();
+    }
+
     /// The oldest interrupt nobody has taken.
     pub fn first(&self) -> Option<Interrupt> {
         self.pending.front().copied()

@@ -2,7 +2,9 @@
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use std::time::Duration;
 
+use nitor_driver::pci::PciFunction;
 use nitor_sim::host::{Credits, Pressure};
 use nitor_sim::stats::Stamp;
 use nitor_sim::wire::WireConfig;
@@ -50,7 +52,7 @@ fn exercise(mut config: HostConfig, seed: u64, window: u64) -> (u64, Vec<Stamp>)
         function.bar_write(0, 0x2018, value);
         assert_eq!(function.bar_read(0, 0x2018), value);
     }
-    function.wait(1_000);
+    function.wait(Duration::from_micros(4));
     let mut world = function.world().borrow_mut();
     world.assert_clean();
     (world.now(), world.host_mut(0).root.take_stamps())
