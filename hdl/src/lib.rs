@@ -4,3 +4,4 @@ pub mod common;
 pub mod host;
 pub mod irq;
 pub mod mgmt;
+pub mod rx;

@@ -359,7 +359,7 @@ fn intake(seed: u64, gaps: u64, frees: u64) {
             block.set("mac_err", err.into());
         }
         block.set("free_row", free.into());
-        let take = rng.below(100) < frees;
+        let take = wire.is_empty() || rng.below(100) < frees;
         block.set("info_ready", take.into());
         block.clock_low();
         assert_eq!(block.get("mac_ready"), 1);
