@@ -1,0 +1,214 @@
+//! The management bus, on which the firmware sees the card: 32-bit registers at byte addresses.
+
+use crate::record::{byte, word};
+
+/// What [ID] reads.
+pub const ID_VALUE: u32 = 0x4e49_5431;
+
+pub const ID: u16 = 0x000;
+/// [Config].
+pub const CONFIG: u16 = 0x004;
+/// Pending interrupts, see [irq]; writing ones clears them.
+pub const IRQ: u16 = 0x008;
+/// [Status].
+pub const STATUS: u16 = 0x00c;
+/// Writing 1: the firmware has forgotten what was before the reset.
+pub const RESET_ACK: u16 = 0x010;
+/// Microseconds, free running.
+pub const TIME: u16 = 0x014;
+
+// Copies of the host's registers.
+pub const AQ_BASE_LO: u16 = 0x020;
+pub const AQ_BASE_HI: u16 = 0x024;
+pub const AQ_CAPS: u16 = 0x028;
+pub const ACQ_BASE_LO: u16 = 0x02c;
+pub const ACQ_BASE_HI: u16 = 0x030;
+pub const ACQ_CAPS: u16 = 0x034;
+pub const AENQ_BASE_LO: u16 = 0x038;
+pub const AENQ_BASE_HI: u16 = 0x03c;
+pub const AENQ_CAPS: u16 = 0x040;
+pub const AQ_DB: u16 = 0x044;
+pub const AENQ_HEAD_DB: u16 = 0x048;
+pub const INTR_MASK: u16 = 0x04c;
+pub const DEV_CTL: u16 = 0x050;
+
+/// Writing 1 raises vector 0, now or when the host unmasks it.
+pub const RAISE: u16 = 0x060;
+/// Longest frame taken from the wire or from TX, in bytes without FCS.
+pub const MAX_FRAME: u16 = 0x064;
+
+pub const DMA_ADDR_LO: u16 = 0x100;
+pub const DMA_ADDR_HI: u16 = 0x104;
+/// Bytes, a multiple of 4.
+pub const DMA_LEN: u16 = 0x108;
+/// Byte offset in the buffer, a multiple of 4.
+pub const DMA_BUF: u16 = 0x10c;
+/// Writes are [dma_cmd], reads [DmaState].
+pub const DMA_CMD: u16 = 0x110;
+
+pub const CTX_BASE_LO: u16 = 0x120;
+pub const CTX_BASE_HI: u16 = 0x124;
+/// [CtxParam].
+pub const CTX_PARAM: u16 = 0x128;
+/// Writes are [CtxCmd]; reads: bit 0, busy.
+pub const CTX_CMD: u16 = 0x12c;
+pub const CTX_BUSY: u32 = 1;
+
+/// Hash input enables by kind of packet, numbered as [rss::input](crate::rss::input): 1 hashes L4 and L3, 0 L3 only.
+pub const RSS_CTRL: u16 = 0x130;
+/// The key in the order Toeplitz is defined in, in little-endian words.
+pub const RSS_KEY: u16 = 0x200;
+/// [RssEntry] words.
+pub const RSS_TABLE: u16 = 0x400;
+/// Counters of 64 bits, lower half first; reading it holds the upper half. Order: [Counter].
+pub const STATS: u16 = 0x600;
+pub const BUFFER: u16 = 0x800;
+pub const BUFFER_LEN: u16 = 0x800;
+
+/// Bits of [IRQ].
+pub mod irq {
+    pub const RESET: u32 = 1 << 0;
+    pub const AQ_DOORBELL: u32 = 1 << 1;
+    pub const AENQ_DOORBELL: u32 = 1 << 2;
+    pub const INTR_MASK: u32 = 1 << 3;
+    /// Every millisecond.
+    pub const TICK: u32 = 1 << 4;
+    pub const LINK: u32 = 1 << 5;
+    pub const FUNCTION_RESET: u32 = 1 << 6;
+}
+
+/// Written to [DMA_CMD].
+pub mod dma_cmd {
+    /// From host memory to the buffer.
+    pub const READ: u32 = 1;
+    /// From the buffer to host memory.
+    pub const WRITE: u32 = 2;
+}
+
+register! {
+    /// What the card was built with.
+    Config {
+        queue_pairs: u8 = byte(0, 7, 0);
+        /// The highest MSI-X vector.
+        last_vector: u8 = byte(1, 7, 0);
+        /// log2 of the data path's bytes.
+        log_width: u8 = word(0, 19, 16);
+        /// log2 of the deepest ring's entries.
+        log_max_depth: u8 = word(0, 23, 20);
+    }
+}
+
+register! {
+    Status {
+        /// A reset waits for the firmware.
+        reset: bool = word(0, 0, 0);
+        link_up: bool = word(0, 1, 1);
+        bus_master: bool = word(0, 2, 2);
+    }
+}
+
+register! {
+    /// DMA_CMD as read.
+    DmaState {
+        busy: bool = word(0, 0, 0);
+        /// The last command failed.
+        error: bool = word(0, 1, 1);
+    }
+}
+
+register! {
+    CtxParam {
+        log_depth: u8 = word(0, 3, 0);
+        /// Of a submission queue: where its completions go.
+        cq: u8 = word(0, 15, 8);
+        /// Of a completion queue: log2 of an entry's bytes, less 3.
+        log_entry: u8 = word(0, 17, 16);
+        /// Of a completion queue.
+        vector: u8 = word(0, 25, 18);
+        no_vector: bool = word(0, 26, 26);
+    }
+}
+
+register! {
+    CtxCmd {
+        index: u8 = word(0, 7, 0);
+        /// See [CtxKind].
+        kind: u8 = word(0, 9, 8);
+        destroy: bool = word(0, 16, 16);
+    }
+}
+
+/// What a context belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum CtxKind {
+    TxSq = 0,
+    RxSq = 1,
+    Cq = 2,
+}
+
+register! {
+    RssEntry {
+        queue: u8 = byte(0, 7, 0);
+        valid: bool = word(0, 8, 8);
+    }
+}
+
+macro_rules! counters {
+    ($($(#[$doc:meta])* $variant:ident $name:literal,)*) => {
+        /// The card's counters, in the order of [STATS].
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[repr(u8)]
+        pub enum Counter {
+            $($(#[$doc])* $variant,)*
+        }
+
+        impl Counter {
+            pub const ALL: &'static [Counter] = &[$(Counter::$variant),*];
+
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Counter::$variant => $name,)*
+                }
+            }
+        }
+    };
+}
+
+counters! {
+    TxFrames "tx_frames",
+    TxBytes "tx_bytes",
+    RxFrames "rx_frames",
+    RxBytes "rx_bytes",
+    /// No descriptor was posted.
+    RxDropsNoDescriptor "rx_drops_no_descriptor",
+    /// The RX buffer was full.
+    RxDropsNoRoom "rx_drops_no_room",
+    /// Bad FCS, too short or too long.
+    RxDropsBadFrame "rx_drops_bad_frame",
+    /// Steered to a queue that does not exist.
+    RxDropsNoQueue "rx_drops_no_queue",
+    TxDropsDmaError "tx_drops_dma_error",
+    TxDropsBadDescriptor "tx_drops_bad_descriptor",
+    RxDropsDmaError "rx_drops_dma_error",
+    ReadTlps "read_tlps",
+    WriteTlps "write_tlps",
+    CompletionTlps "completion_tlps",
+    MsixMessages "msix_messages",
+    Doorbells "doorbells",
+    CplPoisoned "cpl_poisoned",
+    CplUrCa "cpl_ur_ca",
+    CplTimeout "cpl_timeout",
+    CplUnexpected "cpl_unexpected",
+    RequestsUnsupported "requests_unsupported",
+    RequestsMalformed "requests_malformed",
+    DoorbellIllegal "doorbell_illegal",
+    CqOverflow "cq_overflow",
+}
+
+impl Counter {
+    /// Address of the lower half.
+    pub const fn address(self) -> u16 {
+        STATS + 8 * self as u16
+    }
+}
