@@ -1,0 +1,169 @@
+//! From a doorbell to the wire: descriptors are fetched, packets put together in the TX buffer, sent and completed.
+//!
+//! | block | does | a packet of one descriptor |
+//! |---|---|---|
+//! | [sched] | queue contexts, doorbells, batches of descriptors | 3 cycles a batch of up to 16 |
+//! | [parse] | descriptor cache, grammar, whole packets | 1 cycle, and 3 a batch |
+//! | [gather] | room in the TX buffer, read requests | 2 cycles |
+//! | [out] | TX buffer, frames to the MAC, completions | 2 cycles, or its beats |
+//!
+//! All of it is in order, and that is what makes ends easy: a packet completes after all earlier descriptors of its queue were
+//! fetched, and when a queue's marker has come through, nothing of the queue is left. Only the reads underneath end in any
+//! order. Each block says what it does when it is full; in sum, `done` or `mac` refusing stops frames, then rows and slots run
+//! out, segments, batches, and in the end tails wait in the contexts; `doorbell` and `ctx` are taken throughout, but the end
+//! of a destroy waits for what is before it.
+//!
+//! **Counted.** Every packet is a frame (`stat_frame`, `stat_bytes`), bad (`stat_bad_descriptor`: grammar, limits, length 0 or over
+//! `max_frame`) or lost (`stat_drop_dma`: its payload could not be read). A batch of descriptors that could not be read
+//! breaks its queue, which is counted once in `stat_drop_dma`; then the queue stands still until it is
+//! destroyed and created again. All stat outputs are pulses of one cycle.
+
+pub mod gather;
+pub mod out;
+pub mod parse;
+pub mod sched;
+
+use crate::common::iface::*;
+use gather::TxGather;
+use nitor_rtl::prelude::*;
+use out::TxOut;
+use parse::TxParse;
+use sched::TxSched;
+
+/// 2^Q queues, 2^S packets in flight (at most 256), 2^(B+1) rows of TX buffer, G = Q + 5.
+#[derive(LogicBlock, Default)]
+pub struct TxPath<
+    const D: usize,
+    const K: usize,
+    const L: usize,
+    const Q: usize,
+    const S: usize,
+    const B: usize,
+    const G: usize,
+> {
+    pub clock: Signal<In, Clock>,
+    pub reset: Signal<In, Bit>,
+    pub doorbell: DoorbellSnk,
+    pub ctx: CtxCmdSnk,
+    pub fetch: ReadReqSrc,
+    pub data: ReadReqSrc,
+    pub bus: ReadBusSnk<D, K>,
+    pub mac: MacSrc<D>,
+    pub done: TxDoneSrc,
+    /// The marker of a destroyed queue has come through `host/cq`.
+    pub marker_ack: Signal<In, Bit>,
+    pub max_frame: Signal<In, Bits<16>>,
+    pub stat_frame: Signal<Out, Bit>,
+    /// Bytes of the frame counted, without padding.
+    pub stat_bytes: Signal<Out, Bits<16>>,
+    pub stat_drop_dma: Signal<Out, Bit>,
+    pub stat_bad_descriptor: Signal<Out, Bit>,
+    pub stat_doorbell: Signal<Out, Bit>,
+    pub stat_doorbell_illegal: Signal<Out, Bit>,
+    sched: TxSched<Q>,
+    parse: TxParse<D, K, L, Q, G>,
+    gather: TxGather<K, L, S, B>,
+    out: TxOut<D, K, L, S, B>,
+}
+
+impl<
+        const D: usize,
+        const K: usize,
+        const L: usize,
+        const Q: usize,
+        const S: usize,
+        const B: usize,
+        const G: usize,
+    > Logic for TxPath<D, K, L, Q, S, B, G>
+{
+    /// The transmit path, from doorbells to frames and completions.
+    #[kernel]
+    fn update(&mut self) {
+        clocked!(self, clock, reset; sched, parse, gather, out);
+        DoorbellSnk::link(&mut self.doorbell, &mut self.sched.doorbell);
+        CtxCmdSnk::link(&mut self.ctx, &mut self.sched.ctx);
+        ReadReqSrc::link(&mut self.fetch, &mut self.sched.fetch);
+        ReadReqSrc::link(&mut self.data, &mut self.gather.data);
+        MacSrc::<D>::link(&mut self.mac, &mut self.out.mac);
+        TxDoneSrc::link(&mut self.done, &mut self.out.done);
+        // The bus has two listeners here.
+        self.parse.bus.issue_valid.next = self.bus.issue_valid.val();
+        self.parse.bus.issue_client.next = self.bus.issue_client.val();
+        self.parse.bus.issue_op.next = self.bus.issue_op.val();
+        self.parse.bus.issue_last.next = self.bus.issue_last.val();
+        self.parse.bus.done_valid.next = self.bus.done_valid.val();
+        self.parse.bus.done_client.next = self.bus.done_client.val();
+        self.parse.bus.done_op.next = self.bus.done_op.val();
+        self.parse.bus.done_err.next = self.bus.done_err.val();
+        self.parse.bus.data_valid.next = self.bus.data_valid.val();
+        self.parse.bus.data_client.next = self.bus.data_client.val();
+        self.parse.bus.data_row.next = self.bus.data_row.val();
+        self.parse.bus.data.next = self.bus.data.val();
+        self.parse.bus.be_lo.next = self.bus.be_lo.val();
+        self.parse.bus.be_hi.next = self.bus.be_hi.val();
+        self.out.bus.issue_valid.next = self.bus.issue_valid.val();
+        self.out.bus.issue_client.next = self.bus.issue_client.val();
+        self.out.bus.issue_op.next = self.bus.issue_op.val();
+        self.out.bus.issue_last.next = self.bus.issue_last.val();
+        self.out.bus.done_valid.next = self.bus.done_valid.val();
+        self.out.bus.done_client.next = self.bus.done_client.val();
+        self.out.bus.done_op.next = self.bus.done_op.val();
+        self.out.bus.done_err.next = self.bus.done_err.val();
+        self.out.bus.data_valid.next = self.bus.data_valid.val();
+        self.out.bus.data_client.next = self.bus.data_client.val();
+        self.out.bus.data_row.next = self.bus.data_row.val();
+        self.out.bus.data.next = self.bus.data.val();
+        self.out.bus.be_lo.next = self.bus.be_lo.val();
+        self.out.bus.be_hi.next = self.bus.be_hi.val();
+
+        self.sched.marker_ack.next = self.marker_ack.val();
+        self.sched.slot_free.next = self.parse.slot_free.val();
+        self.sched.broken_valid.next = self.parse.broken_valid.val();
+        self.sched.broken_queue.next = self.parse.broken_queue.val();
+        self.stat_doorbell.next = self.sched.stat_doorbell.val();
+        self.stat_doorbell_illegal.next = self.sched.stat_doorbell_illegal.val();
+
+        self.parse.batch_valid.next = self.sched.batch_valid.val();
+        self.sched.batch_ready.next = self.parse.batch_ready.val();
+        self.parse.batch_queue.next = self.sched.batch_queue.val();
+        self.parse.batch_cq.next = self.sched.batch_cq.val();
+        self.parse.batch_op.next = self.sched.batch_op.val();
+        self.parse.batch_count.next = self.sched.batch_count.val();
+        self.parse.batch_marker.next = self.sched.batch_marker.val();
+
+        // Packet by packet is where offloads go: they need `packet_queue` and `packet_meta`.
+        self.gather.max_frame.next = self.max_frame.val();
+        self.gather.packet_valid.next = self.parse.packet_valid.val();
+        self.parse.packet_ready.next = self.gather.packet_ready.val();
+        self.gather.packet_cq.next = self.parse.packet_cq.val();
+        self.gather.packet_req_id.next = self.parse.packet_req_id.val();
+        self.gather.packet_len.next = self.parse.packet_len.val();
+        self.gather.packet_count.next = self.parse.packet_count.val();
+        self.gather.packet_bad.next = self.parse.packet_bad.val();
+        self.gather.packet_dma.next = self.parse.packet_dma.val();
+        self.gather.packet_silent.next = self.parse.packet_silent.val();
+        self.gather.packet_marker.next = self.parse.packet_marker.val();
+        self.gather.seg_valid.next = self.parse.seg_valid.val();
+        self.parse.seg_ready.next = self.gather.seg_ready.val();
+        self.gather.seg_addr.next = self.parse.seg_addr.val();
+        self.gather.seg_len.next = self.parse.seg_len.val();
+
+        self.out.info_valid.next = self.gather.info_valid.val();
+        self.gather.info_ready.next = self.out.info_ready.val();
+        self.out.info_row.next = self.gather.info_row.val();
+        self.out.info_len.next = self.gather.info_len.val();
+        self.out.info_cq.next = self.gather.info_cq.val();
+        self.out.info_req_id.next = self.gather.info_req_id.val();
+        self.out.info_read.next = self.gather.info_read.val();
+        self.out.info_bad.next = self.gather.info_bad.val();
+        self.out.info_dma.next = self.gather.info_dma.val();
+        self.out.info_silent.next = self.gather.info_silent.val();
+        self.out.info_marker.next = self.gather.info_marker.val();
+        self.gather.free_rows.next = self.out.free_rows.val();
+        self.gather.free_slot.next = self.out.free_slot.val();
+        self.stat_frame.next = self.out.stat_frame.val();
+        self.stat_bytes.next = self.out.stat_bytes.val();
+        self.stat_drop_dma.next = self.out.stat_drop_dma.val();
+        self.stat_bad_descriptor.next = self.out.stat_bad.val();
+    }
+}

@@ -1,0 +1,254 @@
+//! Frames leave the TX buffer for the MAC, and their packets complete.
+//!
+//! **Ports.** `info_*` from `tx/gather`, in order; `bus` fills the buffer and says when a packet's data are there; `mac` takes
+//! frames, `done` the completions. `free_rows` (each cycle's count) and `free_slot` go back to `tx/gather`.
+//!
+//! **Order.** The oldest packet waits for its data, those behind it wait for it: frames and completions come in the order of the
+//! descriptors. A frame's completion follows when its last beat is on its way to the MAC.
+//!
+//! **Frames** are padded with zeros to 60 bytes; whatever else is in a row stays there. A packet that is bad, or whose data
+//! could not be read, completes without a frame and is counted (`stat_bad`, `stat_drop_dma`); a silent one does not
+//! complete either. `stat_frame` goes with `stat_bytes`, the frame's bytes before padding.
+//!
+//! **Speed.** A beat a cycle, no gap between frames; a packet takes 2 cycles at least. From the last `done` event to the first
+//! beat of a frame: 6 cycles.
+//!
+//! **Full.** 4 beats and 8 completions wait at the outputs. While `mac` or `done` refuses, rows and slots
+//! are not given back, so `tx/gather` stops; reads under way have their place. `info_ready` is low for the 2^S cycles
+//! after `reset` in which the operation tracker clears itself, and while 2^S packets wait.
+
+use crate::common::fifo::Fifo;
+use crate::common::iface::*;
+use crate::common::op_tracker::OpTracker;
+use crate::common::ram::BankedRam;
+use nitor_rtl::prelude::*;
+
+const MIN_FRAME: usize = 60;
+
+#[derive(LogicBlock, Default)]
+pub struct TxOut<const D: usize, const K: usize, const L: usize, const S: usize, const B: usize> {
+    pub clock: Signal<In, Clock>,
+    pub reset: Signal<In, Bit>,
+    pub info_valid: Signal<In, Bit>,
+    pub info_ready: Signal<Out, Bit>,
+    pub info_row: Signal<In, Bits<16>>,
+    pub info_len: Signal<In, Bits<16>>,
+    pub info_cq: Signal<In, Bits<8>>,
+    pub info_req_id: Signal<In, Bits<16>>,
+    pub info_read: Signal<In, Bit>,
+    pub info_bad: Signal<In, Bit>,
+    pub info_dma: Signal<In, Bit>,
+    pub info_silent: Signal<In, Bit>,
+    pub info_marker: Signal<In, Bit>,
+    pub bus: ReadBusSnk<D, K>,
+    pub mac: MacSrc<D>,
+    pub done: TxDoneSrc,
+    pub free_rows: Signal<Out, Bits<16>>,
+    pub free_slot: Signal<Out, Bit>,
+    pub stat_frame: Signal<Out, Bit>,
+    pub stat_bytes: Signal<Out, Bits<16>>,
+    pub stat_drop_dma: Signal<Out, Bit>,
+    pub stat_bad: Signal<Out, Bit>,
+    infos: Fifo<61, S>,
+    tracker: OpTracker<S>,
+    buffer: BankedRam<D, K, B>,
+    // The oldest packet, and what is known of its data since the cycle before.
+    held: Reg<Bit>,
+    info: Reg<Bits<61>>,
+    ripe: Reg<Bit>,
+    err: Reg<Bit>,
+    slot: Reg<Bits<S>>,
+    even_lap: Reg<Bit>,
+    // The packet that leaves.
+    busy: Reg<Bit>,
+    frame: Reg<Bit>,
+    silent: Reg<Bit>,
+    marker: Reg<Bit>,
+    cq: Reg<Bits<8>>,
+    req_id: Reg<Bits<16>>,
+    len: Reg<Bits<16>>,
+    row: Reg<Bits<16>>,
+    /// Bytes and beats to come; the beats of the padding have no bytes.
+    left: Reg<Bits<16>>,
+    beats: Reg<Bits<16>>,
+    last_bytes: Reg<Bits<7>>,
+    // The beat on the buffer's output.
+    beat: Reg<Bit>,
+    beat_last: Reg<Bit>,
+    beat_keep: Reg<Bits<7>>,
+    beat_bytes: Reg<Bits<7>>,
+    // Beats for the MAC: data, and {last, bytes}; both take and give together.
+    send_data: Fifo<D, 2>,
+    send_end: Fifo<8, 2>,
+    dones: Fifo<25, 3>,
+    freed_rows: Reg<Bits<16>>,
+    freed_slot: Reg<Bit>,
+    frame_stat: Reg<Bit>,
+    bytes_stat: Reg<Bits<16>>,
+    dma_stat: Reg<Bit>,
+    bad_stat: Reg<Bit>,
+}
+
+impl<const D: usize, const K: usize, const L: usize, const S: usize, const B: usize> Logic
+    for TxOut<D, K, L, S, B>
+{
+    /// Sends whole packets from the TX buffer to the MAC, in order, and completes them.
+    #[kernel]
+    fn update(&mut self) {
+        registers!(self, clock, reset; held, info, ripe, err, slot, even_lap, busy, frame, silent, marker, cq, req_id, len,
+            row, left, beats, last_bytes, beat, beat_last, beat_keep, beat_bytes, freed_rows, freed_slot,
+            frame_stat, bytes_stat, dma_stat, bad_stat);
+        clocked!(self, clock, reset; infos, tracker, send_data, send_end, dones);
+        clocked!(self, clock; buffer);
+
+        let ours = lit::<2>(client::TX_DATA);
+        self.buffer.we.next = self.bus.data_valid.val() && self.bus.data_client.val() == ours;
+        self.buffer.row.next = self.bus.data_row.val();
+        self.buffer.data.next = self.bus.data.val();
+        self.buffer.be_lo.next = self.bus.be_lo.val();
+        self.buffer.be_hi.next = self.bus.be_hi.val();
+        self.tracker.issue_valid.next =
+            self.bus.issue_valid.val() && self.bus.issue_client.val() == ours;
+        self.tracker.issue_op.next = self.bus.issue_op.val();
+        self.tracker.issue_last.next = self.bus.issue_last.val();
+        self.tracker.done_valid.next =
+            self.bus.done_valid.val() && self.bus.done_client.val() == ours;
+        self.tracker.done_op.next = self.bus.done_op.val();
+        self.tracker.done_err.next = self.bus.done_err.val();
+
+        // ---- Packets in.
+        self.infos.in_valid.next = self.info_valid.val() && self.tracker.ready.val();
+        self.info_ready.next = self.infos.in_ready.val() && self.tracker.ready.val();
+        self.infos.in_data.next = cat::<32, 29, 61>(
+            cat::<16, 16, 32>(self.info_row.val(), self.info_len.val()),
+            cat::<24, 5, 29>(
+                cat::<8, 16, 24>(self.info_cq.val(), self.info_req_id.val()),
+                cat::<2, 3, 5>(
+                    cat::<1, 1, 2>(self.info_marker.val().into(), self.info_silent.val().into()),
+                    cat::<1, 2, 3>(
+                        self.info_dma.val().into(),
+                        cat::<1, 1, 2>(self.info_bad.val().into(), self.info_read.val().into()),
+                    ),
+                ),
+            ),
+        );
+        let info = self.info.q.val();
+        let reads = info.get_bit(0);
+        let marker = info.get_bit(4);
+        let len = info.get_bits::<16>(29);
+        let rows = (len + lit::<16>(K - 1)) >> lit::<16>(L);
+
+        // ---- The packet that leaves: a beat a cycle, as long as those on their way have room at the output.
+        let waiting = self.send_data.level.val() + bit_cast::<8, 1>(self.beat.q.val().into());
+        let last = self.beats.q.val() == 1;
+        let can_end = self.dones.in_ready.val();
+        let read =
+            self.busy.q.val() && self.frame.q.val() && waiting < lit::<8>(4) && (!last || can_end);
+        let ends = (read && last) || (self.busy.q.val() && !self.frame.q.val() && can_end);
+        let full = self.left.q.val() >= lit::<16>(K);
+        let keep = if full { lit::<16>(K) } else { self.left.q.val() };
+        let take = self.held.q.val() && self.ripe.q.val() && (!self.busy.q.val() || ends);
+        let lost = reads && self.err.q.val();
+        self.freed_rows.d.next = lit::<16>(0);
+        self.freed_slot.d.next = take && reads;
+        self.frame_stat.d.next = read && last;
+        self.bytes_stat.d.next = self.len.q.val();
+        self.bad_stat.d.next = take && info.get_bit(1);
+        self.dma_stat.d.next = take && (lost || info.get_bit(2));
+        if read {
+            self.row.d.next = self.row.q.val() + 1;
+            self.left.d.next = self.left.q.val() - keep;
+            self.beats.d.next = self.beats.q.val() - 1;
+            self.freed_rows.d.next = bit_cast::<16, 1>(keep.any().into());
+        }
+        if ends {
+            self.busy.d.next = false;
+        }
+        if !self.frame.q.val() && ends {
+            // A frame that was not sent gives back its rows at once.
+            self.freed_rows.d.next = self.left.q.val();
+        }
+        if take {
+            let padded = if len < lit::<16>(MIN_FRAME) { lit::<16>(MIN_FRAME) } else { len };
+            self.busy.d.next = true;
+            self.frame.d.next = reads && !lost;
+            self.silent.d.next = info.get_bit(3);
+            self.marker.d.next = marker;
+            self.cq.d.next = info.get_bits::<8>(21);
+            self.req_id.d.next = info.get_bits::<16>(5);
+            self.len.d.next = len;
+            self.row.d.next = info.get_bits::<16>(45);
+            self.left.d.next = if !reads {
+                lit::<16>(0)
+            } else if lost {
+                rows
+            } else {
+                len
+            };
+            self.beats.d.next = (padded + lit::<16>(K - 1)) >> lit::<16>(L);
+            self.last_bytes.d.next =
+                bit_cast::<7, 16>((padded - 1) & lit::<16>(K - 1)) + lit::<7>(1);
+            if reads {
+                self.slot.d.next = self.slot.q.val() + 1;
+                if self.slot.q.val().all() {
+                    self.even_lap.d.next = !self.even_lap.q.val();
+                }
+            }
+        }
+        self.free_rows.next = self.freed_rows.q.val();
+        self.free_slot.next = self.freed_slot.q.val();
+        self.stat_frame.next = self.frame_stat.q.val();
+        self.stat_bytes.next = self.bytes_stat.q.val();
+        self.stat_drop_dma.next = self.dma_stat.q.val();
+        self.stat_bad.next = self.bad_stat.q.val();
+
+        // ---- The packet behind it.
+        self.infos.out_ready.next = take || !self.held.q.val();
+        if take || !self.held.q.val() {
+            self.held.d.next = self.infos.out_valid.val();
+            self.info.d.next = self.infos.out_data.val();
+        }
+        self.tracker.query.next =
+            cat::<1, 8, 9>((!self.even_lap.q.val()).into(), bit_cast::<8, S>(self.slot.q.val()));
+        self.ripe.d.next = self.held.q.val() && !take && (!reads || self.tracker.complete.val());
+        self.err.d.next = self.tracker.err.val();
+
+        // ---- Beats out: what is not of the packet is zero.
+        self.buffer.read_row.next = self.row.q.val();
+        self.beat.d.next = read;
+        self.beat_last.d.next = last;
+        self.beat_keep.d.next = bit_cast::<7, 16>(keep);
+        self.beat_bytes.d.next = if last { self.last_bytes.q.val() } else { lit::<7>(K) };
+        let mut data = self.buffer.read_data.val();
+        for i in 0..K {
+            if self.beat_keep.q.val() <= lit::<7>(i) {
+                data = data.set_slice::<8>(8 * i, lit::<8>(0));
+            }
+        }
+        self.send_data.in_valid.next = self.beat.q.val();
+        self.send_data.in_data.next = data;
+        self.send_end.in_valid.next = self.beat.q.val();
+        self.send_end.in_data.next =
+            cat::<1, 7, 8>(self.beat_last.q.val().into(), self.beat_bytes.q.val());
+        self.mac.valid.next = self.send_data.out_valid.val();
+        self.mac.data.next = self.send_data.out_data.val();
+        self.mac.last.next = self.send_end.out_data.val().get_bit(7);
+        self.mac.bytes.next = self.send_end.out_data.val().get_bits::<7>(0);
+        self.mac.err.next = false;
+        self.send_data.out_ready.next = self.mac.ready.val();
+        self.send_end.out_ready.next = self.mac.ready.val();
+
+        // ---- Completions.
+        self.dones.in_valid.next = ends && !self.silent.q.val();
+        self.dones.in_data.next = cat::<1, 24, 25>(
+            self.marker.q.val().into(),
+            cat::<8, 16, 24>(self.cq.q.val(), self.req_id.q.val()),
+        );
+        let done = self.dones.out_data.val();
+        self.done.valid.next = self.dones.out_valid.val();
+        self.dones.out_ready.next = self.done.ready.val();
+        self.done.marker.next = done.get_bit(24);
+        self.done.cq.next = done.get_bits::<8>(16);
+        self.done.req_id.next = done.get_bits::<16>(0);
+    }
+}

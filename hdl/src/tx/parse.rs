@@ -1,0 +1,493 @@
+//! Descriptors become packets.
+//!
+//! **Ports.** `batch_*` from `tx/sched`, in the order of the requests; `bus` fills the descriptor cache (32 slots of 16 descriptors) and
+//! says when a batch is complete; `packet_*` and `seg_*` go to `tx/gather`: a packet is one word, followed by `packet_count` segments on
+//! the other stream. `slot_free` gives the oldest batch slot back; `broken_*` tells `tx/sched` of a queue to stop.
+//!
+//! **Packets.** A packet is offered when its last descriptor is seen, never before, so that whatever is offered can be
+//! carried through, and a packet that never ends holds up nobody. Its segments gather in a ring of 64 behind a commit pointer,
+//! and in the queue's place of the staging RAM: if the batch ends before the packet does, the ring is wound back, and the
+//! queue's next batch puts the staged segments into the ring again. Segments of length 0 are legal and dropped here.
+//!
+//! **Grammar.** `[meta(first)] data(first if no meta) data* last`, at most 21 data descriptors. A meta descriptor's values hold for its
+//! packet, and with `meta_store` for later ones of the queue. Bad, and completed without a frame (`packet_bad`): no `first` at the start, more
+//! than 21 descriptors, more than 131071 bytes, no bytes at all, a meta descriptor inside a packet. `first` inside a packet: the
+//! old packet is bad and ends, the new one begins. A bad packet without a data descriptor has no req_id: it
+//! is counted, not completed (`packet_silent`). Phase bits are not looked at: the doorbell is what says that a descriptor is valid.
+//!
+//! **Errors.** If reading a batch failed, where packets end is not known any more: the queue is broken. One silent packet with
+//! `packet_dma` tells of it, the packet begun and all later batches of the queue are dropped, until its marker
+//! ends it. Other queues go on. A marker clears the queue's state and passes on as `packet_marker`.
+//!
+//! **Speed.** A descriptor a cycle; a batch costs 3 more (4 if the batch before was of the same queue), a straddling packet one for
+//! each segment staged and one. A batch waits until the ring and the packet FIFO have room for all it may
+//! bring, so nothing inside a batch ever waits, but one cycle for a `first` inside a packet.
+//!
+//! After `reset` a walk of 2^Q cycles clears the queues' state; `batch_ready` is low until then. G is Q + 5.
+
+use crate::common::fifo::Fifo;
+use crate::common::iface::*;
+use crate::common::op_tracker::OpTracker;
+use crate::common::ram::{BankedRam, BlockRam, LutRam};
+use nitor_rtl::prelude::*;
+
+#[derive(Copy, Clone, PartialEq, Debug, LogicState)]
+pub enum State {
+    Walk,
+    Wait,
+    Restore,
+    Run,
+    Save,
+}
+
+/// A queue's state between batches.
+mod qs {
+    /// The descriptor cached by `meta_store`.
+    pub const CACHE: usize = 0;
+    pub const META: usize = 36;
+    pub const LEN: usize = 98;
+    pub const REQ_ID: usize = 115;
+    pub const SEGS: usize = 131;
+    pub const DESCS: usize = 136;
+    /// A data descriptor was seen.
+    pub const DATA: usize = 141;
+    pub const BAD: usize = 142;
+    /// Inside a packet.
+    pub const OPEN: usize = 143;
+    pub const BROKEN: usize = 144;
+}
+const QS_W: usize = 145;
+
+/// `packet_meta`: bits 17:0 of word 1 and header_length (word 3, 31:24) of the first data descriptor, then the meta
+/// descriptor's values.
+pub mod meta {
+    pub const WORD1: usize = 0;
+    pub const HEADER_LEN: usize = 18;
+    pub const L3_HDR_LEN: usize = 26;
+    pub const L3_HDR_OFF: usize = 34;
+    pub const L4_HDR_WORDS: usize = 42;
+    pub const MSS: usize = 48;
+}
+
+/// Most data descriptors in a packet: what drivers send at most when told 19 with the meta descriptor.
+const MAX_DESCS: usize = 21;
+
+#[derive(LogicBlock, Default)]
+pub struct TxParse<const D: usize, const K: usize, const L: usize, const Q: usize, const G: usize> {
+    pub clock: Signal<In, Clock>,
+    pub reset: Signal<In, Bit>,
+    pub batch_valid: Signal<In, Bit>,
+    pub batch_ready: Signal<Out, Bit>,
+    pub batch_queue: Signal<In, Bits<8>>,
+    pub batch_cq: Signal<In, Bits<8>>,
+    pub batch_op: Signal<In, Bits<9>>,
+    pub batch_count: Signal<In, Bits<5>>,
+    pub batch_marker: Signal<In, Bit>,
+    pub bus: ReadBusSnk<D, K>,
+    pub slot_free: Signal<Out, Bit>,
+    pub broken_valid: Signal<Out, Bit>,
+    pub broken_queue: Signal<Out, Bits<8>>,
+    pub packet_valid: Signal<Out, Bit>,
+    pub packet_ready: Signal<In, Bit>,
+    pub packet_queue: Signal<Out, Bits<8>>,
+    pub packet_cq: Signal<Out, Bits<8>>,
+    pub packet_req_id: Signal<Out, Bits<16>>,
+    /// Bytes of all segments.
+    pub packet_len: Signal<Out, Bits<17>>,
+    /// Segments, none of length 0; a bad packet has none.
+    pub packet_count: Signal<Out, Bits<5>>,
+    pub packet_meta: Signal<Out, Bits<62>>,
+    pub packet_bad: Signal<Out, Bit>,
+    /// A DMA error lost the packet.
+    pub packet_dma: Signal<Out, Bit>,
+    /// Completes nothing.
+    pub packet_silent: Signal<Out, Bit>,
+    pub packet_marker: Signal<Out, Bit>,
+    pub seg_valid: Signal<Out, Bit>,
+    pub seg_ready: Signal<In, Bit>,
+    pub seg_addr: Signal<Out, Bits<48>>,
+    pub seg_len: Signal<Out, Bits<16>>,
+    batches: Fifo<31, 6>,
+    cache: BankedRam<D, K, 8>,
+    tracker: OpTracker<5>,
+    state: Reg<State>,
+    walk: Reg<Bits<9>>,
+    queues: LutRam<QS_W, Q>,
+    // The batch at the FIFO's head, looked up.
+    head_done: Reg<Bit>,
+    head_err: Reg<Bit>,
+    head_queue: Reg<Bits<QS_W>>,
+    room: Reg<Bit>,
+    // The batch being walked: descriptor `next` is addressed, `read` on the cache's output, `desc` in hand.
+    queue: Reg<Bits<8>>,
+    cq: Reg<Bits<8>>,
+    slot: Reg<Bits<5>>,
+    count: Reg<Bits<5>>,
+    next: Reg<Bits<5>>,
+    read_valid: Reg<Bit>,
+    read: Reg<Bits<4>>,
+    desc_valid: Reg<Bit>,
+    desc_last: Reg<Bit>,
+    desc: Reg<Bits<128>>,
+    // The packet begun, and the queue's meta cache.
+    open: Reg<Bit>,
+    data_seen: Reg<Bit>,
+    bad: Reg<Bit>,
+    descs: Reg<Bits<5>>,
+    segs: Reg<Bits<5>>,
+    len: Reg<Bits<17>>,
+    req_id: Reg<Bits<16>>,
+    meta: Reg<Bits<62>>,
+    meta_cache: Reg<Bits<36>>,
+    // Segments: read, committed and written up to.
+    ring: LutRam<64, 6>,
+    ring_read: Reg<Bits<6>>,
+    ring_commit: Reg<Bits<6>>,
+    ring_write: Reg<Bits<6>>,
+    staging: BlockRam<64, G>,
+    restore: Reg<Bits<5>>,
+    restore_valid: Reg<Bit>,
+    packets: Fifo<120, 6>,
+    freed: Reg<Bit>,
+    break_valid: Reg<Bit>,
+    break_queue: Reg<Bits<8>>,
+}
+
+impl<const D: usize, const K: usize, const L: usize, const Q: usize, const G: usize> Logic
+    for TxParse<D, K, L, Q, G>
+{
+    /// Walks batches of transmit descriptors and offers whole packets with their segments.
+    #[kernel]
+    fn update(&mut self) {
+        registers!(self, clock, reset; state, walk, head_done, head_err, head_queue, room, queue, cq, slot, count, next,
+            read_valid, read, desc_valid, desc_last, desc, open, data_seen, bad, descs, segs, len, req_id, meta,
+            meta_cache, ring_read, ring_commit, ring_write, restore, restore_valid, freed, break_valid,
+            break_queue);
+        clocked!(self, clock, reset; batches, tracker, packets);
+        clocked!(self, clock; cache, queues, ring, staging);
+
+        // ---- Batches in.
+        let started = self.state.q.val() != State::Walk;
+        self.batches.in_valid.next = self.batch_valid.val() && started;
+        self.batches.in_data.next = cat::<9, 22, 31>(
+            self.batch_op.val(),
+            cat::<6, 16, 22>(
+                cat::<1, 5, 6>(self.batch_marker.val().into(), self.batch_count.val()),
+                cat::<8, 8, 16>(self.batch_cq.val(), self.batch_queue.val()),
+            ),
+        );
+        self.batch_ready.next = self.batches.in_ready.val() && started;
+        let head = self.batches.out_data.val();
+        let head_queue = head.get_bits::<8>(0);
+        let head_cq = head.get_bits::<8>(8);
+        let head_count = head.get_bits::<5>(16);
+        let head_marker = head.get_bit(21);
+        let head_op = head.get_bits::<9>(22);
+
+        let ours = lit::<2>(client::TX_DESC);
+        self.cache.we.next = self.bus.data_valid.val() && self.bus.data_client.val() == ours;
+        self.cache.row.next = self.bus.data_row.val();
+        self.cache.data.next = self.bus.data.val();
+        self.cache.be_lo.next = self.bus.be_lo.val();
+        self.cache.be_hi.next = self.bus.be_hi.val();
+        self.tracker.issue_valid.next =
+            self.bus.issue_valid.val() && self.bus.issue_client.val() == ours;
+        self.tracker.issue_op.next = self.bus.issue_op.val();
+        self.tracker.issue_last.next = self.bus.issue_last.val();
+        self.tracker.done_valid.next =
+            self.bus.done_valid.val() && self.bus.done_client.val() == ours;
+        self.tracker.done_op.next = self.bus.done_op.val();
+        self.tracker.done_err.next = self.bus.done_err.val();
+        self.tracker.query.next = head_op;
+
+        // ---- The descriptor in hand.
+        let desc = self.desc.q.val();
+        let first = desc.get_bit(26);
+        let last = desc.get_bit(27);
+        let is_meta = desc.get_bit(23);
+        let seg_len = desc.get_bits::<16>(0);
+        let running = self.state.q.val() == State::Run && self.desc_valid.q.val();
+        // A `first` inside a packet ends the old packet in a cycle of its own.
+        let cut = running && self.open.q.val() && first;
+        let work = running && !cut;
+
+        let fresh = !self.open.q.val();
+        let mut data_seen = self.data_seen.q.val() && !fresh;
+        let mut bad = if fresh { !first } else { self.bad.q.val() };
+        let mut descs = if fresh { lit::<5>(0) } else { self.descs.q.val() };
+        let mut segs = if fresh { lit::<5>(0) } else { self.segs.q.val() };
+        let mut len = if fresh { lit::<17>(0) } else { self.len.q.val() };
+        let mut req_id = self.req_id.q.val();
+        let mut meta = if fresh {
+            cat::<36, 26, 62>(self.meta_cache.q.val(), lit::<26>(0))
+        } else {
+            self.meta.q.val()
+        };
+        let mut store = false;
+        let longer = bit_cast::<18, 17>(len) + bit_cast::<18, 16>(seg_len);
+        if is_meta {
+            bad = bad || !fresh;
+            let mss = cat::<4, 10, 14>(desc.get_bits::<4>(16), desc.get_bits::<10>(86));
+            meta = cat::<36, 26, 62>(
+                cat::<14, 22, 36>(mss, desc.get_bits::<22>(64)),
+                meta.get_bits::<26>(0),
+            );
+            if work && desc.get_bit(21) && !bad {
+                self.meta_cache.d.next = meta.get_bits::<36>(26);
+            }
+        } else {
+            if !data_seen {
+                req_id = cat::<6, 10, 16>(desc.get_bits::<6>(16), desc.get_bits::<10>(54));
+                meta = cat::<36, 26, 62>(
+                    meta.get_bits::<36>(26),
+                    cat::<8, 18, 26>(desc.get_bits::<8>(120), desc.get_bits::<18>(32)),
+                );
+            }
+            data_seen = true;
+            bad = bad || descs == lit::<5>(MAX_DESCS) || longer.get_bit(17);
+            store = !bad && seg_len.any();
+            if !bad {
+                descs = descs + 1;
+                len = bit_cast::<17, 18>(longer);
+            }
+        }
+        let place = segs;
+        if store {
+            segs = segs + 1;
+        }
+        let ends = work && last;
+        let dropped = bad || segs == 0;
+        if work {
+            self.open.d.next = !last;
+            self.data_seen.d.next = data_seen;
+            self.bad.d.next = bad;
+            self.descs.d.next = descs;
+            self.segs.d.next = segs;
+            self.len.d.next = len;
+            self.req_id.d.next = req_id;
+            self.meta.d.next = meta;
+        }
+        if cut {
+            self.open.d.next = false;
+        }
+
+        // ---- Walking a batch.
+        let mut go = false;
+        let mut pop = false;
+        let mut fail = false;
+        let mut pass_marker = false;
+        let known_broken = self.head_queue.q.val().get_bit(qs::BROKEN);
+        let advance = self.state.q.val() == State::Run && !cut;
+        let walked = advance && self.desc_valid.q.val() && self.desc_last.q.val();
+        if advance {
+            self.desc_valid.d.next = self.read_valid.q.val();
+            self.desc_last.d.next = bit_cast::<5, 4>(self.read.q.val()) + 1 == self.count.q.val();
+            self.read_valid.d.next = self.next.q.val() != self.count.q.val();
+            self.read.d.next = bit_cast::<4, 5>(self.next.q.val());
+            if self.next.q.val() != self.count.q.val() {
+                self.next.d.next = self.next.q.val() + 1;
+            }
+        }
+        self.freed.d.next = false;
+        let restored = self.restore.q.val() == self.segs.q.val();
+        match self.state.q.val() {
+            State::Walk => {
+                if self.walk.q.val() != lit::<9>(1 << Q) {
+                    self.walk.d.next = self.walk.q.val() + 1;
+                } else if self.tracker.ready.val() {
+                    self.state.d.next = State::Wait;
+                }
+            }
+            State::Wait => {
+                if self.batches.out_valid.val() && self.room.q.val() {
+                    if head_marker {
+                        pass_marker = true;
+                        pop = true;
+                    } else if self.head_done.q.val() {
+                        pop = true;
+                        if self.head_err.q.val() || known_broken {
+                            fail = !known_broken;
+                            self.freed.d.next = true;
+                        } else {
+                            go = true;
+                        }
+                    }
+                }
+                if go {
+                    let staged = self.head_queue.q.val().get_bits::<5>(qs::SEGS).any();
+                    self.state.d.next = if staged { State::Restore } else { State::Run };
+                }
+            }
+            State::Restore => {
+                if restored {
+                    self.state.d.next = State::Run;
+                }
+            }
+            State::Run => {
+                if walked {
+                    self.state.d.next = State::Save;
+                }
+            }
+            State::Save => {
+                self.state.d.next = State::Wait;
+                self.freed.d.next = true;
+            }
+        }
+        if go {
+            let q = self.head_queue.q.val();
+            self.queue.d.next = head_queue;
+            self.cq.d.next = head_cq;
+            self.slot.d.next = bit_cast::<5, 9>(head_op);
+            self.count.d.next = head_count;
+            self.next.d.next = lit::<5>(1);
+            self.read_valid.d.next = true;
+            self.read.d.next = lit::<4>(0);
+            self.desc_valid.d.next = false;
+            self.restore.d.next = lit::<5>(0);
+            self.meta_cache.d.next = q.get_bits::<36>(qs::CACHE);
+            self.meta.d.next = q.get_bits::<62>(qs::META);
+            self.len.d.next = q.get_bits::<17>(qs::LEN);
+            self.req_id.d.next = q.get_bits::<16>(qs::REQ_ID);
+            self.segs.d.next = q.get_bits::<5>(qs::SEGS);
+            self.descs.d.next = q.get_bits::<5>(qs::DESCS);
+            self.data_seen.d.next = q.get_bit(qs::DATA);
+            self.bad.d.next = q.get_bit(qs::BAD);
+            self.open.d.next = q.get_bit(qs::OPEN);
+        }
+        // The row of the descriptor to come; a stalled walk reads the same one again.
+        let at_slot = if self.state.q.val() == State::Wait {
+            bit_cast::<5, 9>(head_op)
+        } else {
+            self.slot.q.val()
+        };
+        let at_index = if self.state.q.val() == State::Wait {
+            lit::<4>(0)
+        } else if advance {
+            bit_cast::<4, 5>(self.next.q.val())
+        } else {
+            self.read.q.val()
+        };
+        let at_byte = cat::<9, 4, 13>(cat::<5, 4, 9>(at_slot, at_index), lit::<4>(0));
+        self.cache.read_row.next = bit_cast::<16, 13>(at_byte >> lit::<13>(L));
+        let lane = cat::<4, 7, 11>(self.read.q.val(), lit::<7>(0)) & lit::<11>(8 * (K - 1));
+        if advance {
+            self.desc.d.next = bit_cast::<128, D>(self.cache.read_data.val() >> lane);
+        }
+        self.batches.out_ready.next = pop;
+        self.slot_free.next = self.freed.q.val();
+
+        // ---- The queues' state.
+        let save = self.state.q.val() == State::Save;
+        let clearing = self.state.q.val() == State::Walk;
+        let open = self.open.q.val();
+        let saved = lit::<QS_W>(0)
+            .set_slice::<36>(qs::CACHE, self.meta_cache.q.val())
+            .set_slice::<62>(qs::META, self.meta.q.val())
+            .set_slice::<17>(qs::LEN, self.len.q.val())
+            .set_slice::<16>(qs::REQ_ID, self.req_id.q.val())
+            .set_slice::<5>(qs::SEGS, if open { self.segs.q.val() } else { lit::<5>(0) })
+            .set_slice::<5>(qs::DESCS, self.descs.q.val())
+            .replace_bit(qs::DATA, self.data_seen.q.val())
+            .replace_bit(qs::BAD, self.bad.q.val())
+            .replace_bit(qs::OPEN, open);
+        let queue_we = clearing || save || pass_marker || fail;
+        let queue_at = if save { self.queue.q.val() } else { head_queue };
+        self.queues.we.next = queue_we;
+        self.queues.waddr.next =
+            if clearing { bit_cast::<Q, 9>(self.walk.q.val()) } else { bit_cast::<Q, 8>(queue_at) };
+        self.queues.wdata.next =
+            if save { saved } else { lit::<QS_W>(0).replace_bit(qs::BROKEN, fail) };
+        self.queues.raddr.next = bit_cast::<Q, 8>(head_queue);
+        self.head_queue.d.next = self.queues.rdata.val();
+        // What was looked up counts for the head that was there, and the state that it had.
+        self.head_done.d.next = self.tracker.complete.val()
+            && self.batches.out_valid.val()
+            && !pop
+            && !(queue_we && queue_at == head_queue);
+        self.head_err.d.next = self.tracker.err.val();
+        self.break_valid.d.next = fail;
+        self.break_queue.d.next = head_queue;
+        self.broken_valid.next = self.break_valid.q.val();
+        self.broken_queue.next = self.break_queue.q.val();
+
+        // ---- Segments. A bad packet's are taken back, and so are those of a packet that goes on
+        // in another batch.
+        let restoring = self.state.q.val() == State::Restore && !restored;
+        if restoring {
+            self.restore.d.next = self.restore.q.val() + 1;
+        }
+        self.restore_valid.d.next = restoring;
+        let staging_queue = cat::<8, 5, 13>(self.queue.q.val(), self.restore.q.val());
+        self.staging.raddr.next = bit_cast::<G, 13>(staging_queue);
+        let seg = cat::<16, 48, 64>(seg_len, desc.get_bits::<48>(64));
+        self.staging.we.next = work && store;
+        self.staging.waddr.next = bit_cast::<G, 13>(cat::<8, 5, 13>(self.queue.q.val(), place));
+        self.staging.wdata.next = seg;
+        let write = self.ring_write.q.val();
+        self.ring.we.next = self.restore_valid.q.val() || (work && store);
+        self.ring.waddr.next = write;
+        self.ring.wdata.next =
+            if self.restore_valid.q.val() { self.staging.rdata.val() } else { seg };
+        let written = if self.restore_valid.q.val() || (work && store) { write + 1 } else { write };
+        self.ring_write.d.next = written;
+        if cut || save || (ends && dropped) {
+            self.ring_write.d.next = self.ring_commit.q.val();
+        } else if ends {
+            self.ring_commit.d.next = written;
+        }
+        self.ring.raddr.next = self.ring_read.q.val();
+        let seg_there = self.ring_read.q.val() != self.ring_commit.q.val();
+        if seg_there && self.seg_ready.val() {
+            self.ring_read.d.next = self.ring_read.q.val() + 1;
+        }
+        self.seg_valid.next = seg_there;
+        self.seg_addr.next = self.ring.rdata.val().get_bits::<48>(0);
+        self.seg_len.next = self.ring.rdata.val().get_bits::<16>(48);
+        // 21 staged and 16 new segments, and 17 packets with what a batch may bring.
+        let held = write - self.ring_read.q.val();
+        self.room.d.next = held < lit::<6>(26) && self.packets.level.val() < lit::<8>(40);
+
+        // ---- Packets.
+        let solo = pass_marker || fail;
+        self.packets.in_valid.next = cut || ends || solo;
+        let flags = cat::<2, 2, 4>(
+            cat::<1, 1, 2>(
+                pass_marker.into(),
+                (fail || (cut && !self.data_seen.q.val()) || (ends && !data_seen)).into(),
+            ),
+            cat::<1, 1, 2>(fail.into(), (cut || (ends && dropped)).into()),
+        );
+        let origin = if solo {
+            cat::<8, 8, 16>(head_cq, head_queue)
+        } else {
+            cat::<8, 8, 16>(self.cq.q.val(), self.queue.q.val())
+        };
+        let whole = ends && !dropped;
+        self.packets.in_data.next = cat::<4, 116, 120>(
+            flags,
+            cat::<62, 54, 116>(
+                meta,
+                cat::<22, 32, 54>(
+                    cat::<5, 17, 22>(
+                        if whole { segs } else { lit::<5>(0) },
+                        if whole { len } else { lit::<17>(0) },
+                    ),
+                    cat::<16, 16, 32>(if cut { self.req_id.q.val() } else { req_id }, origin),
+                ),
+            ),
+        );
+        let out = self.packets.out_data.val();
+        self.packet_valid.next = self.packets.out_valid.val();
+        self.packets.out_ready.next = self.packet_ready.val();
+        self.packet_queue.next = out.get_bits::<8>(0);
+        self.packet_cq.next = out.get_bits::<8>(8);
+        self.packet_req_id.next = out.get_bits::<16>(16);
+        self.packet_len.next = out.get_bits::<17>(32);
+        self.packet_count.next = out.get_bits::<5>(49);
+        self.packet_meta.next = out.get_bits::<62>(54);
+        self.packet_bad.next = out.get_bit(116);
+        self.packet_dma.next = out.get_bit(117);
+        self.packet_silent.next = out.get_bit(118);
+        self.packet_marker.next = out.get_bit(119);
+    }
+}

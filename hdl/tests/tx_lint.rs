@@ -1,0 +1,18 @@
+//! The transmit path as Verilog: no tool has anything to say about it.
+
+mod tx_support;
+
+use nitor_block::lint;
+use tx_support::{emitted, Path128, Path512};
+
+#[test]
+fn lint_128() {
+    let (verilog, top, _) = emitted::<Path128>("tx_path_128");
+    lint(verilog, &top).unwrap_or_else(|words| panic!("{words}"));
+}
+
+#[test]
+fn lint_512() {
+    let (verilog, top, _) = emitted::<Path512>("tx_path_512");
+    lint(verilog, &top).unwrap_or_else(|words| panic!("{words}"));
+}

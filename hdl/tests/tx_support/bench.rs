@@ -1,0 +1,675 @@
+//! The whole transmit path between a host, a wire and a completion queue, all of them checking.
+//!
+//! The host posts packets as descriptors in rings; the DMA engine is [Dma]; `mac`, `done`, `fetch` and `data` refuse at random.
+//! Checked all along: descriptors are read in ring order and only up to the doorbell; payload is read only from buffers
+//! of packets not yet completed; frames come byte for byte, padded with zeros; each packet completes exactly once, in the order of its queue,
+//! after its frame; a marker comes after everything of its queue.
+
+use super::dma::{Dma, DmaSetup, Request};
+use super::{start, Rng};
+use nitor_block::{Block, Model, PortId};
+use std::collections::{BTreeMap, HashMap, VecDeque};
+
+/// What a test varies.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    pub dma: DmaSetup,
+    pub max_frame: u64,
+    /// Percent of cycles in which each of these refuses.
+    pub mac_stall: u64,
+    pub done_stall: u64,
+    pub fetch_stall: u64,
+    pub data_stall: u64,
+}
+
+impl Setup {
+    /// Everything as fast as it can be, after `latency` cycles.
+    pub fn fast(k: usize, latency: u64) -> Setup {
+        let latency = (latency, latency);
+        let dma =
+            DmaSetup { seed: 1, k, latency, max_read: 512, tags: 256, issue_gap: 0, data_gap: 0 };
+        Setup { dma, max_frame: 9216, mac_stall: 0, done_stall: 0, fetch_stall: 0, data_stall: 0 }
+    }
+}
+
+/// What must become of a packet.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Fate {
+    Frame(Vec<u8>),
+    Bad,
+    /// Its payload can't be read.
+    Lost,
+    /// Bad, and without a req_id.
+    Silent,
+}
+
+/// A packet as a driver would hand it over.
+#[derive(Clone, Debug, Default)]
+pub struct Packet {
+    pub req_id: u16,
+    /// Length and alignment of each buffer.
+    pub bufs: Vec<(u16, u64)>,
+    /// mss, l3 length, l3 offset, l4 words; stored.
+    pub meta: Option<([u16; 4], bool)>,
+    pub flags: u32,
+    pub header_len: u8,
+    pub poison: bool,
+    pub no_first: bool,
+    pub meta_inside: bool,
+}
+
+struct Posted {
+    req_id: u16,
+    fate: Fate,
+    /// Tail after its last descriptor.
+    end: u16,
+    buffers: Vec<u64>,
+}
+
+struct Ring {
+    base: u64,
+    log: u32,
+    cq: u64,
+    slots: Vec<[u8; 16]>,
+    tail: u16,
+    bell: u16,
+    fetched: u16,
+    freed: u16,
+    packets: VecDeque<Posted>,
+    /// Where the first batch that failed began.
+    broken: Option<u16>,
+    destroying: bool,
+}
+
+struct Buffer {
+    data: Vec<u8>,
+    poison: bool,
+}
+
+macro_rules! ports {
+    ($($field:ident: $name:literal),* $(,)?) => {
+        struct Ports { $($field: PortId),* }
+        impl Ports {
+            fn new(block: &Block) -> Ports {
+                Ports { $($field: block.port($name)),* }
+            }
+        }
+    };
+}
+
+ports! {
+    bell_valid: "doorbell_valid", bell_queue: "doorbell_queue", bell_tail: "doorbell_tail",
+    bell_ready: "doorbell_ready",
+    ctx_valid: "ctx_valid", ctx_destroy: "ctx_destroy", ctx_idx: "ctx_idx", ctx_base: "ctx_base",
+    ctx_log: "ctx_log_depth", ctx_cq: "ctx_cq", ctx_ready: "ctx_ready",
+    mac_valid: "mac_valid", mac_ready: "mac_ready", mac_data: "mac_data", mac_last: "mac_last",
+    mac_bytes: "mac_bytes", mac_err: "mac_err",
+    done_valid: "done_valid", done_ready: "done_ready", done_cq: "done_cq", done_req_id: "done_req_id",
+    done_marker: "done_marker",
+    marker_ack: "marker_ack", max_frame: "max_frame", stat_bytes: "stat_bytes",
+}
+
+/// The ports of a read request stream.
+struct Asks {
+    valid: PortId,
+    ready: PortId,
+    /// addr, len, dst, op, last
+    fields: [PortId; 5],
+    client: u64,
+    offered: Option<[u64; 5]>,
+}
+
+impl Asks {
+    fn new(block: &Block, name: &str, client: u64) -> Asks {
+        let port = |field: &str| block.port(&format!("{name}_{field}"));
+        let fields = ["addr", "len", "dst", "op", "last"].map(port);
+        Asks { valid: port("valid"), ready: port("ready"), fields, client, offered: None }
+    }
+
+    /// The request that passes in this cycle.
+    fn sample(&mut self, block: &Block) -> Option<[u64; 5]> {
+        let valid = block.get(self.valid) == 1;
+        let now = self.fields.map(|port| block.get(port));
+        if let Some(before) = self.offered.take() {
+            assert!(valid && before == now, "a request of client {} is taken back", self.client);
+        }
+        if valid && block.get(self.ready) == 0 {
+            self.offered = Some(now);
+        }
+        (valid && block.get(self.ready) == 1).then_some(now)
+    }
+}
+
+const STATS: [&str; 6] = [
+    "stat_frame",
+    "stat_drop_dma",
+    "stat_bad_descriptor",
+    "stat_doorbell",
+    "stat_doorbell_illegal",
+    "stat_bytes",
+];
+
+pub struct Bench {
+    pub block: Block,
+    ports: Ports,
+    fetch: Asks,
+    data: Asks,
+    stats: Vec<PortId>,
+    pub setup: Setup,
+    pub rng: Rng,
+    pub dma: Dma,
+    rings: BTreeMap<usize, Ring>,
+    buffers: BTreeMap<u64, Buffer>,
+    next_buffer: u64,
+    bells: VecDeque<(u64, u16)>,
+    command: Option<(bool, usize)>,
+    /// The batch and packet operations to come: {lap, slot}.
+    next_op: [u64; 2],
+    batches: u64,
+    /// Frames whose completion has not come yet, and frames completed and still to come.
+    frames: VecDeque<Vec<u8>>,
+    frame: Vec<u8>,
+    waiting: VecDeque<Vec<u8>>,
+    mac_offered: Option<(Vec<u8>, u64, u64)>,
+    done_offered: Option<(u64, u64, u64)>,
+    ack_in: Option<u64>,
+    /// Fails every fetch of this queue from now on.
+    pub poison: Option<usize>,
+    counts: HashMap<&'static str, u64>,
+    expected: HashMap<&'static str, u64>,
+    /// Cycle of each completion.
+    pub completions: Vec<u64>,
+    pub slots: u64,
+    idle: u64,
+    pub done_of: BTreeMap<usize, u64>,
+}
+
+impl Bench {
+    /// `slots`: log2 of packets in flight.
+    pub fn new(model: &Model, setup: Setup, slots: u64) -> Bench {
+        let mut block = start(model, setup.dma.seed, 4);
+        let ports = Ports::new(&block);
+        block.set(ports.max_frame, setup.max_frame);
+        Bench {
+            ports,
+            fetch: Asks::new(&block, "fetch", 2),
+            data: Asks::new(&block, "data", 3),
+            stats: STATS.map(|name| block.port(name)).to_vec(),
+            rng: Rng(setup.dma.seed),
+            dma: Dma::new(&block, setup.dma.clone()),
+            setup,
+            block,
+            rings: BTreeMap::new(),
+            buffers: BTreeMap::new(),
+            // The addresses wrap to where no buffer is: bit 47 counts.
+            next_buffer: 0x8765_0000_0000,
+            bells: VecDeque::new(),
+            command: None,
+            next_op: [0x100; 2],
+            batches: 0,
+            frames: VecDeque::new(),
+            frame: Vec::new(),
+            waiting: VecDeque::new(),
+            mac_offered: None,
+            done_offered: None,
+            ack_in: None,
+            poison: None,
+            counts: HashMap::new(),
+            expected: HashMap::new(),
+            completions: Vec::new(),
+            slots: 1 << slots,
+            idle: 0,
+            done_of: BTreeMap::new(),
+        }
+    }
+
+    pub fn create(&mut self, queue: usize, log: u32) {
+        let base = 0x12_0000_0000 + ((queue as u64) << 24) + 64 * self.rng.below(64);
+        let ring = Ring {
+            base,
+            log,
+            cq: (queue as u64 * 7 + 3) & 0xff,
+            slots: vec![[0xff; 16]; 1 << log],
+            tail: 0,
+            bell: 0,
+            fetched: 0,
+            freed: 0,
+            packets: VecDeque::new(),
+            broken: None,
+            destroying: false,
+        };
+        self.rings.insert(queue, ring);
+        self.command(false, queue);
+    }
+
+    /// Destroys a queue; what was posted behind the last fetch is forgotten.
+    pub fn destroy(&mut self, queue: usize) {
+        if let Some(ring) = self.rings.get_mut(&queue) {
+            ring.destroying = true;
+        }
+        self.command(true, queue);
+        let Some(ring) = self.rings.remove(&queue) else { return };
+        for packet in ring.packets {
+            assert!(
+                packet.fate == Fate::Silent
+                    || ring.broken.is_some()
+                    || before(ring.fetched, packet.end),
+                "a packet of a destroyed queue never completes"
+            );
+            for addr in packet.buffers {
+                self.buffers.remove(&addr);
+            }
+        }
+    }
+
+    pub fn command(&mut self, destroy: bool, queue: usize) {
+        self.command = Some((destroy, queue));
+        for _ in 0..100_000 {
+            self.step();
+            if self.command.is_none() {
+                return;
+            }
+        }
+        panic!("a context command is not answered");
+    }
+
+    /// Room in a ring, as its driver counts it.
+    pub fn room(&self, queue: usize) -> usize {
+        let ring = &self.rings[&queue];
+        (1 << ring.log) - usize::from(ring.tail.wrapping_sub(ring.freed))
+    }
+
+    pub fn tail(&self, queue: usize) -> u16 {
+        self.rings[&queue].tail
+    }
+
+    /// Descriptors that a packet needs.
+    pub fn descs(packet: &Packet) -> usize {
+        packet.bufs.len() + usize::from(packet.meta.is_some()) + usize::from(packet.meta_inside)
+    }
+
+    /// Posts a packet; the doorbell is for [Bench::ring].
+    pub fn post(&mut self, queue: usize, packet: &Packet) {
+        let mut bytes = Vec::new();
+        let mut words: Vec<[u32; 4]> = Vec::new();
+        let mut buffers = Vec::new();
+        if let Some(([mss, l3_len, l3_off, l4], store)) = packet.meta {
+            let mss = u32::from(mss);
+            words.push([
+                1 << 14 | (mss >> 10) << 16 | 1 << 20 | u32::from(store) << 21 | 1 << 23 | 1 << 26,
+                0,
+                u32::from(l3_len) | u32::from(l3_off) << 8 | u32::from(l4) << 16 | mss << 22,
+                0,
+            ]);
+        }
+        for (i, &(len, align)) in packet.bufs.iter().enumerate() {
+            let addr = if self.rng.percent(20) {
+                // Up to a page's last byte or across it.
+                (self.next_buffer + u64::from(len) + 8192) / 4096 * 4096
+                    - self.rng.below(u64::from(len) + 1)
+            } else {
+                self.next_buffer.next_multiple_of(64) + align
+            };
+            if len > 0 {
+                self.next_buffer = addr + u64::from(len) + 1;
+                let data = self.rng.bytes(len.into());
+                bytes.extend(&data);
+                self.buffers.insert(addr, Buffer { data, poison: packet.poison });
+                buffers.push(addr);
+            }
+            let id = u32::from(packet.req_id);
+            let mut word = [u32::from(len), 0, addr as u32, (addr >> 32) as u32];
+            if i == 0 {
+                let first = packet.meta.is_none() && !packet.no_first;
+                word[0] |= id >> 10 << 16 | u32::from(first) << 26 | 1 << 28;
+                word[1] = id << 22 | packet.flags & 0x3ffff;
+                word[3] |= u32::from(packet.header_len) << 24;
+            }
+            words.push(word);
+            if i == 0 && packet.meta_inside {
+                words.push([1 << 23, 0, 0, 0]);
+            }
+        }
+        let last = words.last_mut().expect("descriptors");
+        last[0] |= 1 << 27;
+        let bad = (packet.no_first && packet.meta.is_none())
+            || packet.meta_inside
+            || packet.bufs.len() > 21
+            || bytes.is_empty()
+            || bytes.len() as u64 > self.setup.max_frame;
+        let fate = if packet.bufs.is_empty() {
+            Fate::Silent
+        } else if bad {
+            Fate::Bad
+        } else if packet.poison {
+            Fate::Lost
+        } else {
+            Fate::Frame(bytes)
+        };
+        self.post_words(queue, &words, packet.req_id, fate, buffers);
+    }
+
+    /// Posts descriptors as they are, and says what must become of them.
+    pub fn post_words(
+        &mut self,
+        queue: usize,
+        words: &[[u32; 4]],
+        req_id: u16,
+        fate: Fate,
+        buffers: Vec<u64>,
+    ) {
+        assert!(words.len() <= self.room(queue), "the test posts too much");
+        let ring = self.rings.get_mut(&queue).expect("a queue");
+        for word in words {
+            let phase = u32::from(ring.tail >> ring.log & 1 == 0) << 24;
+            let at = usize::from(ring.tail) & ((1 << ring.log) - 1);
+            for (i, value) in word.iter().enumerate() {
+                let value = if i == 0 { value | phase } else { *value };
+                ring.slots[at][4 * i..][..4].copy_from_slice(&value.to_le_bytes());
+            }
+            ring.tail = ring.tail.wrapping_add(1);
+        }
+        ring.packets.push_back(Posted { req_id, fate, end: ring.tail, buffers });
+    }
+
+    /// Tells the card of all that is posted.
+    pub fn ring(&mut self, queue: usize) {
+        let tail = self.rings[&queue].tail;
+        self.ring_at(queue, tail);
+    }
+
+    /// Tells the card of what is posted up to `tail`.
+    pub fn ring_at(&mut self, queue: usize, tail: u16) {
+        self.rings.get_mut(&queue).expect("a queue").bell = tail;
+        self.bells.push_back((queue as u64, tail));
+        self.expect("stat_doorbell", 1);
+    }
+
+    /// A doorbell that must be refused.
+    pub fn bad_bell(&mut self, queue: u64, tail: u16) {
+        self.bells.push_back((queue, tail));
+        self.expect("stat_doorbell", 1);
+        self.expect("stat_doorbell_illegal", 1);
+    }
+
+    pub fn bells_waiting(&self) -> usize {
+        self.bells.len()
+    }
+
+    fn expect(&mut self, name: &'static str, n: u64) {
+        *self.expected.entry(name).or_default() += n;
+    }
+
+    /// Packets of a queue that wait for completion.
+    pub fn pending(&self, queue: usize) -> usize {
+        self.rings[&queue].packets.len()
+    }
+
+    /// Runs until everything that was told to the card is done, and compares the counters.
+    pub fn settle(&mut self) {
+        for _ in 0..400_000 {
+            self.step();
+            if self.quiet() {
+                break;
+            }
+        }
+        assert!(self.quiet(), "the card does not come to rest");
+        for _ in 0..50 {
+            self.step();
+        }
+        for (&queue, ring) in &mut self.rings {
+            // Silent packets have nothing to show but the counter.
+            while ring
+                .packets
+                .front()
+                .is_some_and(|p| p.fate == Fate::Silent && !before(ring.fetched, p.end))
+            {
+                ring.freed = ring.packets.pop_front().unwrap().end;
+                *self.expected.entry("stat_bad_descriptor").or_default() += 1;
+            }
+            if ring.broken.is_none() {
+                assert_eq!(ring.fetched, ring.bell, "queue {queue} is not read to its doorbell");
+                let open = ring.packets.iter().filter(|p| !before(ring.bell, p.end)).count();
+                assert_eq!(open, 0, "queue {queue} has open packets");
+            }
+        }
+        assert!(self.frames.is_empty() && self.waiting.is_empty());
+        for name in STATS {
+            let count = self.counts.get(name).copied().unwrap_or(0);
+            assert_eq!(count, self.expected.get(name).copied().unwrap_or(0), "{name}");
+        }
+    }
+
+    fn quiet(&self) -> bool {
+        self.bells.is_empty() && self.dma.idle() && self.idle > 200
+    }
+
+    pub fn step(&mut self) {
+        let cycle = self.block.cycles();
+        let p = &self.ports;
+        let block = &mut self.block;
+        let noise = self.rng.next();
+        let bell = self.bells.front().copied();
+        block.set(p.bell_valid, bell.is_some().into());
+        block.set(p.bell_queue, bell.map_or(noise & 0xff, |(queue, _)| queue));
+        block.set(p.bell_tail, bell.map_or(noise >> 8 & 0xffff, |(_, tail)| tail.into()));
+        block.set(p.ctx_valid, self.command.is_some().into());
+        if let Some((destroy, queue)) = self.command {
+            block.set(p.ctx_destroy, destroy.into());
+            block.set(p.ctx_idx, queue as u64);
+            if let Some(ring) = self.rings.get(&queue) {
+                block.set(p.ctx_base, ring.base);
+                block.set(p.ctx_log, ring.log.into());
+                block.set(p.ctx_cq, ring.cq);
+            }
+        }
+        block.set(p.mac_ready, (!self.rng.percent(self.setup.mac_stall)).into());
+        block.set(p.done_ready, (!self.rng.percent(self.setup.done_stall)).into());
+        block.set(self.fetch.ready, (!self.rng.percent(self.setup.fetch_stall)).into());
+        block.set(self.data.ready, (!self.rng.percent(self.setup.data_stall)).into());
+        block.set(p.marker_ack, (self.ack_in == Some(0)).into());
+        self.ack_in = self.ack_in.and_then(|n| n.checked_sub(1));
+        self.dma.drive(block);
+        block.clock_low();
+
+        self.idle = if self.dma.idle() { self.idle + 1 } else { 0 };
+        for (name, &port) in STATS.iter().zip(&self.stats) {
+            if *name != "stat_bytes" || self.block.get(self.stats[0]) == 1 {
+                *self.counts.entry(name).or_default() += self.block.get(port);
+            }
+        }
+        if bell.is_some() && self.block.get(self.ports.bell_ready) == 1 {
+            self.bells.pop_front();
+            self.idle = 0;
+        }
+        if self.command.is_some() && self.block.get(self.ports.ctx_ready) == 1 {
+            self.command = None;
+        }
+        if let Some(ask) = self.fetch.sample(&self.block) {
+            self.take_fetch(ask);
+        }
+        if let Some(ask) = self.data.sample(&self.block) {
+            self.take_data(ask);
+        }
+        self.sample_mac();
+        self.sample_done(cycle);
+        self.block.clock_high();
+    }
+
+    /// The op that must come next.
+    fn op(&mut self, which: usize, slots: u64) -> u64 {
+        let op = self.next_op[which];
+        let next = (op & 0xff) + 1;
+        self.next_op[which] = if next == slots { (op & 0x100) ^ 0x100 } else { op & 0x100 | next };
+        op
+    }
+
+    fn take_fetch(&mut self, [addr, len, dst, op, last]: [u64; 5]) {
+        self.idle = 0;
+        self.batches += 1;
+        let found =
+            self.rings.iter_mut().find(|(_, r)| addr >= r.base && addr < r.base + (16 << r.log));
+        let (&queue, ring) = found.unwrap_or_else(|| panic!("descriptors are read at {addr:#x}"));
+        let mask = (1 << ring.log) - 1;
+        assert_eq!(
+            addr,
+            ring.base + 16 * u64::from(ring.fetched & mask),
+            "not in the order of the ring"
+        );
+        let count = len / 16;
+        assert!(len % 16 == 0 && count > 0 && count <= 16 && last == 1, "a fetch of {len}");
+        assert!(addr + len <= ring.base + (16 << ring.log), "across the ring's end");
+        assert!(count <= u64::from(ring.bell.wrapping_sub(ring.fetched)), "beyond the doorbell");
+        let start = usize::from(ring.fetched & mask);
+        let data: Vec<u8> = ring.slots[start..start + count as usize].concat();
+        let fails = self.poison == Some(queue);
+        if fails && ring.broken.is_none() {
+            ring.broken = Some(ring.fetched);
+            *self.expected.entry("stat_drop_dma").or_default() += 1;
+        }
+        ring.fetched = ring.fetched.wrapping_add(count as u16);
+        assert_eq!(op, self.op(0, 32), "batch operations");
+        assert_eq!(dst, (op & 0xff) * 256);
+        let data = (!fails).then_some(data);
+        self.dma.request(Request { client: 2, addr, len, dst, op, last: true, data });
+    }
+
+    fn take_data(&mut self, [addr, len, dst, op, last]: [u64; 5]) {
+        self.idle = 0;
+        let found = self.buffers.range(..=addr).next_back();
+        let buffer = found.filter(|(&at, b)| at == addr && b.data.len() as u64 == len);
+        let (_, buffer) =
+            buffer.unwrap_or_else(|| panic!("a read of {len} at {addr:#x}, where no buffer is"));
+        let data = (!buffer.poison).then(|| buffer.data.clone());
+        assert_eq!(op, self.next_op[1], "packet operations");
+        if last == 1 {
+            self.op(1, self.slots);
+        }
+        self.dma.request(Request { client: 3, addr, len, dst, op, last: last == 1, data });
+    }
+
+    fn sample_mac(&mut self) {
+        let p = &self.ports;
+        let valid = self.block.get(p.mac_valid) == 1;
+        let ready = self.block.get(p.mac_ready) == 1;
+        if !valid {
+            assert!(self.mac_offered.is_none(), "a beat is taken back");
+            return;
+        }
+        let now = (
+            self.block.get_bytes(p.mac_data),
+            self.block.get(p.mac_last),
+            self.block.get(p.mac_bytes),
+        );
+        assert_eq!(self.block.get(p.mac_err), 0);
+        if let Some(before) = self.mac_offered.take() {
+            assert_eq!(before, now, "a beat changes");
+        }
+        if !ready {
+            self.mac_offered = Some(now);
+            return;
+        }
+        self.idle = 0;
+        let (data, last, bytes) = now;
+        let k = self.setup.dma.k;
+        if last == 0 {
+            self.frame.extend(data);
+            return;
+        }
+        assert!(bytes >= 1 && bytes as usize <= k, "{bytes} bytes in the last beat");
+        assert!(data[bytes as usize..].iter().all(|&b| b == 0), "bytes beyond the frame leak");
+        self.frame.extend(&data[..bytes as usize]);
+        let frame = std::mem::take(&mut self.frame);
+        match self.waiting.pop_front() {
+            Some(expected) => same(&frame, &expected),
+            None => self.frames.push_back(frame),
+        }
+    }
+
+    fn sample_done(&mut self, cycle: u64) {
+        let p = &self.ports;
+        if self.block.get(p.done_valid) == 0 {
+            assert!(self.done_offered.is_none(), "a completion is taken back");
+            return;
+        }
+        let now = (
+            self.block.get(p.done_cq),
+            self.block.get(p.done_req_id),
+            self.block.get(p.done_marker),
+        );
+        if let Some(before) = self.done_offered.take() {
+            assert_eq!(before, now, "a completion changes");
+        }
+        if self.block.get(p.done_ready) == 0 {
+            self.done_offered = Some(now);
+            return;
+        }
+        self.idle = 0;
+        let (cq, req_id, marker) = now;
+        let found = self.rings.iter_mut().find(|(_, ring)| ring.cq == cq);
+        let (&queue, ring) = found.unwrap_or_else(|| panic!("a completion for CQ {cq}"));
+        let mut silent = 0;
+        while ring
+            .packets
+            .front()
+            .is_some_and(|p| p.fate == Fate::Silent && !before(ring.fetched, p.end))
+        {
+            ring.freed = ring.packets.pop_front().unwrap().end;
+            silent += 1;
+        }
+        if marker == 1 {
+            assert!(ring.destroying, "a marker for nothing");
+            let broken = ring.broken.is_some();
+            assert!(
+                broken || ring.packets.iter().all(|p| before(ring.fetched, p.end)),
+                "a marker before its packets"
+            );
+            self.ack_in = Some(self.rng.below(20));
+            self.expect("stat_bad_descriptor", silent);
+            return;
+        }
+        let packet = ring
+            .packets
+            .pop_front()
+            .unwrap_or_else(|| panic!("queue {queue}: a completion too many"));
+        assert_eq!(u64::from(packet.req_id), req_id, "queue {queue}: req_id");
+        assert!(!before(ring.fetched, packet.end), "completed before it was fetched");
+        if let Some(start) = ring.broken {
+            assert!(!before(start, packet.end), "a packet behind a failed batch completes");
+        }
+        ring.freed = packet.end;
+        for addr in packet.buffers {
+            self.buffers.remove(&addr);
+        }
+        self.expect("stat_bad_descriptor", silent);
+        self.completions.push(cycle);
+        *self.done_of.entry(queue).or_default() += 1;
+        match packet.fate {
+            Fate::Frame(mut bytes) => {
+                self.expect("stat_frame", 1);
+                self.expect("stat_bytes", bytes.len() as u64);
+                bytes.resize(bytes.len().max(60), 0);
+                match self.frames.pop_front() {
+                    Some(frame) => same(&frame, &bytes),
+                    None => self.waiting.push_back(bytes),
+                }
+            }
+            Fate::Bad => self.expect("stat_bad_descriptor", 1),
+            Fate::Lost => self.expect("stat_drop_dma", 1),
+            Fate::Silent => unreachable!(),
+        }
+    }
+}
+
+/// Whether `a` is before `b` among free-running counts.
+fn before(a: u16, b: u16) -> bool {
+    (b.wrapping_sub(a) as i16) > 0
+}
+
+/// Frames are compared without printing kilobytes.
+fn same(frame: &[u8], expected: &[u8]) {
+    assert_eq!(frame.len(), expected.len(), "{:02x?} for {:02x?}", &frame[..16], &expected[..16]);
+    if let Some(at) = (0..frame.len()).find(|&i| frame[i] != expected[i]) {
+        panic!("byte {at} of {}: {:02x} for {:02x}", frame.len(), frame[at], expected[at]);
+    }
+}

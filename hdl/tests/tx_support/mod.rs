@@ -1,0 +1,85 @@
+//! What the tests of the transmit path share.
+#![allow(dead_code)] // each test binary uses its own part of it
+
+pub mod bench;
+pub mod dma;
+
+use nitor_block::bitvec::bitvec;
+use nitor_block::{Block as Instance, Direction, Model, Port};
+use nitor_hdl::tx::TxPath;
+use nitor_rtl::prelude::Block;
+use nitor_rtl::{emit, with_stack};
+use std::sync::LazyLock;
+
+/// Verilog and ports of a block, as `T` names it.
+pub fn emitted<T: Block + Default + 'static>(name: &'static str) -> (String, String, Vec<Port>) {
+    let design = with_stack(move || {
+        let mut block = T::default();
+        block.connect_all();
+        emit(&block, name).unwrap_or_else(|error| panic!("{error}"))
+    });
+    let ports = design.ports().iter().map(|port| match port.direction {
+        nitor_rtl::Direction::In => Port::input(&port.name, port.width),
+        nitor_rtl::Direction::Out => Port::output(&port.name, port.width),
+    });
+    (design.to_string(), design.top().to_owned(), ports.collect())
+}
+
+pub fn model<T: Block + Default + 'static>(name: &'static str) -> Model {
+    let (verilog, top, ports) = emitted::<T>(name);
+    Model::build(verilog, &top, &ports).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// 4 queues, 32 packets in flight, 16 KiB.
+pub type Path128 = TxPath<128, 16, 4, 2, 5, 9, 7>;
+/// 16 queues, 128 packets in flight, 64 KiB.
+pub type Path512 = TxPath<512, 64, 6, 4, 7, 9, 9>;
+
+pub static PATH128: LazyLock<Model> = LazyLock::new(|| model::<Path128>("tx_path_128"));
+pub static PATH512: LazyLock<Model> = LazyLock::new(|| model::<Path512>("tx_path_512"));
+
+/// All inputs 0, and `cycles` of reset.
+pub fn start(model: &Model, seed: u64, cycles: u64) -> Instance {
+    let mut block = model.block(seed);
+    if let Ok(path) = std::env::var("NITOR_WAVES") {
+        block.trace(path).unwrap_or_else(|error| panic!("{error}"));
+    }
+    for port in model.ports() {
+        if port.direction == Direction::In {
+            block.set_bits(port.name.as_str(), &bitvec![0; port.width]);
+        }
+    }
+    block.reset(cycles);
+    block
+}
+
+/// SplitMix64: a test's randomness from one seed.
+#[derive(Clone, Debug)]
+pub struct Rng(pub u64);
+
+impl Rng {
+    pub fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let x = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        x ^ (x >> 31)
+    }
+
+    /// 0..limit
+    pub fn below(&mut self, limit: u64) -> u64 {
+        self.next() % limit
+    }
+
+    /// low..=high
+    pub fn range(&mut self, low: u64, high: u64) -> u64 {
+        low + self.below(high - low + 1)
+    }
+
+    pub fn percent(&mut self, percent: u64) -> bool {
+        self.below(100) < percent
+    }
+
+    pub fn bytes(&mut self, len: usize) -> Vec<u8> {
+        (0..len).map(|_| self.next() as u8).collect()
+    }
+}
