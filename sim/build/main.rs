@@ -123,7 +123,7 @@ fn configure(build: &mut cc::Build, includes: &[PathBuf]) {
 fn verilog(width: u32) -> Result<String> {
     println!("cargo::rerun-if-env-changed=NITOR_SIM_VERILOG_DIR");
     let Some(folder) = env::var_os("NITOR_SIM_VERILOG_DIR") else {
-        return Err("NITOR_SIM_VERILOG_DIR is not set".into());
+        return Ok(nitor_hdl::emit_card(width)?.to_string());
     };
     let file = Path::new(&folder).join(format!("nitor_{width}.v"));
     println!("cargo::rerun-if-changed={}", file.display());

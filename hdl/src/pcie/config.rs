@@ -1,0 +1,202 @@
+//! Configuration space of the function: type 0 header, power management, MSI-X and PCI Express capabilities.
+//!
+//! | offset | what |
+//! |---|---|
+//! | 0x00 | header: 1d0f:ec20, class 0x020000, revision 0, BAR0 16 KiB, 32-bit, not prefetchable |
+//! | 0x40 | power management 1.2: D0 and D3hot; leaving D3hot resets nothing (No_Soft_Reset) |
+//! | 0x48 | MSI-X: table at BAR0 + 0x2000, pending bits at BAR0 + 0x3000 |
+//! | 0x60 | PCI Express 2, endpoint: max payload 512, extended tags, function-level reset |
+//!
+//! Answers in the cycle after the access appears; one access every 2 cycles. Everything not listed reads as 0 and takes no write.
+//! `flr` pulses for a cycle and resets this space too, as the specification asks.
+
+use crate::common::iface::*;
+use nitor_rtl::prelude::*;
+
+#[derive(LogicBlock, Default)]
+pub struct Config {
+    pub clock: Signal<In, Clock>,
+    pub reset: Signal<In, Bit>,
+    pub bus: RegBusSnk,
+    pub bus_master: Signal<Out, Bit>,
+    pub mem_enable: Signal<Out, Bit>,
+    pub bar0_base: Signal<Out, Bits<32>>,
+    pub mps: Signal<Out, Bits<3>>,
+    pub mrrs: Signal<Out, Bits<3>>,
+    pub ext_tag: Signal<Out, Bit>,
+    pub msix_enable: Signal<Out, Bit>,
+    pub msix_mask: Signal<Out, Bit>,
+    pub flr: Signal<Out, Bit>,
+    /// A request was not supported.
+    pub set_unsupported: Signal<In, Bit>,
+    /// A poisoned TLP came.
+    pub set_poisoned: Signal<In, Bit>,
+    // Command: 10 INTx disable, 8 SERR#, 6 parity, 2 bus master, 1 memory.
+    command: Reg<Bits<16>>,
+    // 15 parity error detected.
+    status: Reg<Bits<16>>,
+    line: Reg<Bits<8>>,
+    bar0: Reg<Bits<18>>,
+    d3: Reg<Bit>,
+    msix: Reg<Bits<2>>,
+    control: Reg<Bits<15>>,
+    device_status: Reg<Bits<4>>,
+    control2: Reg<Bits<5>>,
+    link: Reg<Bits<16>>,
+    answered: Reg<Bit>,
+    rdata: Reg<Bits<32>>,
+    flr_now: Reg<Bit>,
+    _vectors: usize,
+}
+
+/// Device Control after reset: max read request 512, relaxed ordering and no snoop allowed.
+const CONTROL_INIT: u64 = 0x2810;
+
+impl Config {
+    pub fn new(vectors: usize) -> Self {
+        Self {
+            control: Reg::new(lit(CONTROL_INIT)),
+            _vectors: vectors,
+            ..Self::default()
+        }
+    }
+}
+
+/// `old` with the enabled bytes of `new`.
+#[kernel]
+fn merge(old: Bits<32>, new: Bits<32>, be: Bits<4>) -> Bits<32> {
+    let mut value = old;
+    for i in 0..4 {
+        if be.get_bit(i) {
+            value = value.set_slice::<8>(8 * i, new.get_bits::<8>(8 * i));
+        }
+    }
+    value
+}
+
+impl Logic for Config {
+    /// Configuration space of the function.
+    #[kernel]
+    fn update(&mut self) {
+        registers!(self, clock, reset; command, status, line, bar0, d3, msix, control, device_status, control2, link);
+        registers!(self, clock, reset; answered, rdata, flr_now);
+        let status = self.status.q.val() | 0x10;
+        let header4 = cat::<16, 16, 32>(status, self.command.q.val());
+        let pm = bit_cast::<32, 1>(lit::<1>(0))
+            .replace_bit(0, self.d3.q.val())
+            .replace_bit(1, self.d3.q.val())
+            .replace_bit(3, true);
+        let msix_control = lit::<16>(self._vectors - 1).set_slice::<2>(14, self.msix.q.val());
+        let device = cat::<16, 16, 32>(
+            bit_cast::<16, 4>(self.device_status.q.val()),
+            bit_cast::<16, 15>(self.control.q.val()),
+        );
+        let addr = self.bus.addr.val().get_bits::<12>(0);
+        let value = match addr {
+            0x00 => lit::<32>(0xec20_1d0fu32),
+            0x04 => header4,
+            0x08 => lit::<32>(0x0200_0000),
+            0x10 => cat::<18, 14, 32>(self.bar0.q.val(), lit::<14>(0)),
+            0x2c => lit::<32>(0xec20_1d0fu32),
+            0x34 => lit::<32>(0x40),
+            0x3c => bit_cast::<32, 8>(self.line.q.val()),
+            0x40 => lit::<32>(0x0003_4801),
+            0x44 => pm,
+            0x48 => cat::<16, 16, 32>(msix_control, lit::<16>(0x6011)),
+            0x4c => lit::<32>(0x2000),
+            0x50 => lit::<32>(0x3000),
+            0x60 => lit::<32>(0x0002_0010),
+            // Function-level reset, role-based errors, extended tags, 512 bytes.
+            0x64 => lit::<32>(0x1000_8022),
+            0x68 => device,
+            // 8 lanes of 8 GT/s.
+            0x6c => lit::<32>(0x0000_0083),
+            0x70 => cat::<16, 16, 32>(lit::<16>(0x1083), self.link.q.val()),
+            // Completion time-out ranges A to D, disable.
+            0x84 => lit::<32>(0x1f),
+            0x88 => bit_cast::<32, 5>(self.control2.q.val()),
+            0x8c => lit::<32>(0x0e),
+            0x90 => lit::<32>(3),
+            _ => lit::<32>(0),
+        };
+        let start = self.bus.valid.val() && !self.answered.q.val();
+        self.answered.d.next = start;
+        self.rdata.d.next = value;
+        self.bus.ready.next = self.answered.q.val();
+        self.bus.rdata.next = self.rdata.q.val();
+
+        // Errors are remembered until written with 1.
+        let mut seen = self.device_status.q.val();
+        if self.set_unsupported.val() {
+            seen = seen | 0b1000;
+        }
+        let mut parity = self.status.q.val();
+        if self.set_poisoned.val() {
+            parity = parity | 0x8000;
+        }
+        let write = start && self.bus.write.val();
+        let new = merge(value, self.bus.wdata.val(), self.bus.be.val());
+        // Where a byte is not enabled nothing is cleared.
+        let ones = merge(lit::<32>(0), self.bus.wdata.val(), self.bus.be.val());
+        self.flr_now.d.next = false;
+        if write {
+            match addr {
+                0x04 => {
+                    self.command.d.next = new.get_bits::<16>(0) & 0x0546;
+                    parity = parity & !ones.get_bits::<16>(16);
+                }
+                0x10 => {
+                    self.bar0.d.next = new.get_bits::<18>(14);
+                }
+                0x3c => {
+                    self.line.d.next = new.get_bits::<8>(0);
+                }
+                0x44 => {
+                    // D1 and D2 do not exist: written, they change nothing.
+                    if new.get_bit(0) == new.get_bit(1) {
+                        self.d3.d.next = new.get_bit(0);
+                    }
+                }
+                0x48 => {
+                    self.msix.d.next = new.get_bits::<2>(30);
+                }
+                0x68 => {
+                    self.control.d.next = new.get_bits::<15>(0);
+                    self.flr_now.d.next = ones.get_bit(15);
+                    seen = seen & !ones.get_bits::<4>(16);
+                }
+                0x70 => {
+                    self.link.d.next = new.get_bits::<16>(0) & 0x01c3;
+                }
+                0x88 => {
+                    self.control2.d.next = new.get_bits::<5>(0);
+                }
+                _ => {}
+            }
+        }
+        self.device_status.d.next = seen;
+        self.status.d.next = parity;
+        if self.flr_now.q.val() {
+            self.command.d.next = lit::<16>(0);
+            self.status.d.next = lit::<16>(0);
+            self.line.d.next = lit::<8>(0);
+            self.bar0.d.next = lit::<18>(0);
+            self.d3.d.next = false;
+            self.msix.d.next = lit::<2>(0);
+            self.control.d.next = lit::<15>(CONTROL_INIT);
+            self.device_status.d.next = lit::<4>(0);
+            self.control2.d.next = lit::<5>(0);
+            self.link.d.next = lit::<16>(0);
+        }
+        self.flr.next = self.flr_now.q.val();
+        let awake = !self.d3.q.val();
+        self.bus_master.next = self.command.q.val().get_bit(2) && awake;
+        self.mem_enable.next = self.command.q.val().get_bit(1) && awake;
+        self.bar0_base.next = cat::<18, 14, 32>(self.bar0.q.val(), lit::<14>(0));
+        self.mps.next = self.control.q.val().get_bits::<3>(5);
+        self.mrrs.next = self.control.q.val().get_bits::<3>(12);
+        self.ext_tag.next = self.control.q.val().get_bit(8);
+        self.msix_enable.next = self.msix.q.val().get_bit(1);
+        self.msix_mask.next = self.msix.q.val().get_bit(0);
+    }
+}

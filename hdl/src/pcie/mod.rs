@@ -1,0 +1,9 @@
+//! The PCIe transaction layer: TLPs in and out, configuration space, DMA reads, inline writes.
+
+pub mod config;
+pub mod inline;
+pub mod read;
+pub mod rx;
+pub mod target;
+pub mod tlp;
+pub mod tx;

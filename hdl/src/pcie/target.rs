@@ -1,0 +1,267 @@
+//! Executes the host's requests: configuration and BAR0, one dword at a time, on two register buses.
+//!
+//! Memory writes of any length and byte enables are walked dword by dword; reads of 1 or 2 dwords are answered, longer
+//! ones aborted (completer abort): BAR0 is registers. Unsupported request for memory outside BAR0 or while memory
+//! space is off, for I/O, locked and type-1 configuration requests. A poisoned write is dropped and counted. A posted write waits for the register
+//! buses only, never for the upstream direction: a non-posted request is taken only when there is room for its completion.
+//!
+//! A register access takes 1 cycle more than the bus; a read's completion is offered 3 cycles after it was taken if the bus
+//! answers at once. The function answers to the bus and device number of the last configuration write, which `bdf` gives.
+
+use super::tlp;
+use crate::common::iface::*;
+use nitor_rtl::prelude::*;
+
+#[derive(Copy, Clone, PartialEq, Debug, LogicState)]
+pub enum TargetState {
+    Idle,
+    Write,
+    Read,
+    Config,
+}
+
+#[derive(LogicBlock, Default)]
+pub struct Target<const D: usize> {
+    pub clock: Signal<In, Clock>,
+    pub reset: Signal<In, Bit>,
+    pub posted: TlpSnk<D>,
+    pub np: TlpSnk<D>,
+    pub cfg: RegBusSrc,
+    pub bar: RegBusSrc,
+    pub cpl: TlpSrc<D>,
+    pub bar0_base: Signal<In, Bits<32>>,
+    pub mem_enable: Signal<In, Bit>,
+    pub bdf: Signal<Out, Bits<16>>,
+    pub stat_unsupported: Signal<Out, Bit>,
+    pub stat_malformed: Signal<Out, Bit>,
+    state: Reg<TargetState>,
+    bus_dev: Reg<Bits<16>>,
+    // The request at hand.
+    hdr: Reg<Bits<128>>,
+    addr: Reg<Bits<16>>,
+    left: Reg<Bits<11>>,
+    first: Reg<Bit>,
+    data: Reg<Bits<D>>,
+    /// Dwords of `data` not yet written.
+    held: Reg<Bits<5>>,
+    /// The TLP's last beat is in `data`.
+    ended: Reg<Bit>,
+    ours: Reg<Bit>,
+    write: Reg<Bit>,
+    // The completion.
+    cpl_valid: Reg<Bit>,
+    cpl_hdr: Reg<Bits<128>>,
+    cpl_data: Reg<Bits<64>>,
+    second: Reg<Bit>,
+    unsupported: Reg<Bit>,
+    malformed: Reg<Bit>,
+}
+
+/// Bytes from the first enabled one to the last, of a read of one or two dwords, and where they begin.
+#[kernel]
+fn first_byte(be: Bits<4>) -> Bits<2> {
+    if be.get_bit(0) || be == 0 {
+        lit::<2>(0)
+    } else {
+        if be.get_bit(1) {
+            lit::<2>(1)
+        } else {
+            if be.get_bit(2) {
+                lit::<2>(2)
+            } else {
+                lit::<2>(3)
+            }
+        }
+    }
+}
+
+/// One past the last enabled byte.
+#[kernel]
+fn end_byte(be: Bits<4>) -> Bits<4> {
+    if be.get_bit(3) {
+        lit::<4>(4)
+    } else {
+        if be.get_bit(2) {
+            lit::<4>(3)
+        } else {
+            if be.get_bit(1) {
+                lit::<4>(2)
+            } else {
+                lit::<4>(1)
+            }
+        }
+    }
+}
+
+/// Byte Count field: specification table 2-34.
+#[kernel]
+fn byte_count(hdr: Bits<128>) -> Bits<12> {
+    let first = hdr.get_bits::<4>(32);
+    let last = hdr.get_bits::<4>(36);
+    let start = bit_cast::<12, 2>(first_byte(first));
+    if last == 0 {
+        bit_cast::<12, 4>(end_byte(first)) - start
+    } else {
+        let dwords = bit_cast::<12, 10>(hdr.get_bits::<10>(0));
+        (dwords << 2) - 4 + bit_cast::<12, 4>(end_byte(last)) - start
+    }
+}
+
+#[kernel]
+fn completion(hdr: Bits<128>, bdf: Bits<16>, status: Bits<3>, data: Bit, lower: Bits<7>, count: Bits<12>) -> Bits<128> {
+    let kind = if data { lit::<8>(tlp::CPLD) } else { lit::<8>(tlp::CPL) };
+    // Traffic class and attributes come back as they came.
+    let dw0 = cat::<8, 24, 32>(kind, hdr.get_bits::<24>(0) & lit::<24>(0x70_30ff));
+    let dw0 = if data { dw0 } else { dw0 & lit::<32>(0xffff_fc00u32) };
+    let dw1 = cat::<16, 16, 32>(bdf, cat::<3, 13, 16>(status, bit_cast::<13, 12>(count)));
+    let dw2 = cat::<24, 8, 32>(hdr.get_bits::<24>(40), bit_cast::<8, 7>(lower));
+    cat::<64, 64, 128>(bit_cast::<64, 32>(dw2), cat::<32, 32, 64>(dw1, dw0))
+}
+
+impl<const D: usize> Logic for Target<D> {
+    /// Executes configuration and memory requests dword by dword.
+    #[kernel]
+    fn update(&mut self) {
+        registers!(self, clock, reset; state, bus_dev, hdr, addr, left, first, data, held, ended, ours, write);
+        registers!(self, clock, reset; cpl_valid, cpl_hdr, cpl_data, second, unsupported, malformed);
+        let idle = self.state.q.val() == TargetState::Idle;
+        self.unsupported.d.next = false;
+        self.malformed.d.next = false;
+        self.stat_unsupported.next = self.unsupported.q.val();
+        self.stat_malformed.next = self.malformed.q.val();
+        self.bdf.next = self.bus_dev.q.val();
+
+        let hdr = self.hdr.q.val();
+        let write_state = self.state.q.val() == TargetState::Write;
+        let more = write_state && self.held.q.val() == 0 && !self.ended.q.val();
+        let room = !self.cpl_valid.q.val();
+        // Posted first: they never wait for a completion to leave.
+        let take_np = idle && !self.posted.valid.val() && room;
+        self.posted.ready.next = idle || more;
+        self.np.ready.next = take_np;
+        if self.cpl.ready.val() {
+            self.cpl_valid.d.next = false;
+        }
+
+        let beat_dwords = lit::<11>(D / 32);
+        let posted_start = idle && self.posted.valid.val();
+        let new = if posted_start { self.posted.hdr.val() } else { self.np.hdr.val() };
+        let wide = new.get_bit(29);
+        let high = if wide { new.get_bits::<32>(64) } else { lit::<32>(0) };
+        let low = if wide { new.get_bits::<32>(96) } else { new.get_bits::<32>(64) };
+        let in_bar = self.mem_enable.val() && high == 0 && low.get_bits::<18>(14) == self.bar0_base.val().get_bits::<18>(14);
+        let length = new.get_bits::<10>(0);
+        let dwords = if length == 0 { lit::<11>(1024) } else { bit_cast::<11, 10>(length) };
+        if posted_start || (take_np && self.np.valid.val()) {
+            self.hdr.d.next = new;
+            self.left.d.next = dwords;
+            self.first.d.next = true;
+            self.second.d.next = false;
+            self.cpl_data.d.next = lit::<64>(0);
+        }
+        if posted_start {
+            let poisoned = new.get_bit(14);
+            self.state.d.next = TargetState::Write;
+            self.addr.d.next = bit_cast::<16, 14>(low.get_bits::<14>(0)) & 0xfffc;
+            self.data.d.next = self.posted.data.val();
+            self.held.d.next = if dwords > beat_dwords { lit::<5>(D / 32) } else { bit_cast::<5, 11>(dwords) };
+            self.ended.d.next = self.posted.eop.val();
+            // What is not ours is walked without effect.
+            self.ours.d.next = in_bar && !poisoned;
+            self.unsupported.d.next = !in_bar;
+            self.malformed.d.next = poisoned;
+        }
+        if take_np && self.np.valid.val() {
+            let kind = new.get_bits::<8>(24);
+            let config = kind == tlp::CFG_RD0 || kind == tlp::CFG_WR0;
+            let memory = kind == tlp::MRD32 || kind == tlp::MRD64;
+            self.data.d.next = self.np.data.val();
+            self.write.d.next = kind == tlp::CFG_WR0;
+            if config {
+                self.addr.d.next = bit_cast::<16, 12>(low.get_bits::<12>(0) & 0xffc);
+                self.state.d.next = TargetState::Config;
+                if kind == tlp::CFG_WR0 {
+                    self.bus_dev.d.next = low.get_bits::<16>(16);
+                }
+            } else {
+                if memory && in_bar && dwords <= 2 {
+                    self.addr.d.next = bit_cast::<16, 14>(low.get_bits::<14>(0)) & 0xfffc;
+                    self.state.d.next = TargetState::Read;
+                } else {
+                    let status = if memory && in_bar { lit::<3>(tlp::CA) } else { lit::<3>(tlp::UR) };
+                    let count = if memory { byte_count(new) } else { lit::<12>(4) };
+                    self.cpl_valid.d.next = true;
+                    self.cpl_hdr.d.next = completion(new, self.bus_dev.q.val(), status, false, lit::<7>(0), count);
+                    self.unsupported.d.next = true;
+                }
+            }
+        }
+
+        // The dword at hand.
+        let last = self.left.q.val() == 1;
+        let be = if self.first.q.val() {
+            hdr.get_bits::<4>(32)
+        } else {
+            if last { hdr.get_bits::<4>(36) } else { lit::<4>(15) }
+        };
+        let write_now = write_state && self.held.q.val() != 0;
+        let skip = !self.ours.q.val() || be == 0;
+        self.bar.valid.next = (write_now && !skip) || self.state.q.val() == TargetState::Read;
+        self.bar.write.next = write_state;
+        self.bar.addr.next = self.addr.q.val();
+        self.bar.wdata.next = self.data.q.val().get_bits::<32>(0);
+        self.bar.be.next = be;
+        self.cfg.valid.next = self.state.q.val() == TargetState::Config;
+        self.cfg.write.next = self.write.q.val();
+        self.cfg.addr.next = self.addr.q.val();
+        self.cfg.wdata.next = self.data.q.val().get_bits::<32>(0);
+        self.cfg.be.next = hdr.get_bits::<4>(32);
+
+        let step = write_now && (skip || self.bar.ready.val());
+        if step {
+            self.held.d.next = self.held.q.val() - 1;
+            self.left.d.next = self.left.q.val() - 1;
+            self.addr.d.next = self.addr.q.val() + 4;
+            self.data.d.next = self.data.q.val() >> 32;
+            self.first.d.next = false;
+        }
+        // A TLP that ends early or runs on is left where its length or its end says, whichever is first.
+        if write_state && self.ended.q.val() && (self.held.q.val() == 0 || (step && self.held.q.val() == 1)) {
+            self.state.d.next = TargetState::Idle;
+        }
+        if more && self.posted.valid.val() {
+            self.data.d.next = self.posted.data.val();
+            self.held.d.next = if self.left.q.val() > beat_dwords { lit::<5>(D / 32) } else { bit_cast::<5, 11>(self.left.q.val()) };
+            self.ended.d.next = self.posted.eop.val();
+        }
+
+        if self.state.q.val() == TargetState::Read && self.bar.ready.val() {
+            let lower = cat::<5, 2, 7>(self.addr.q.val().get_bits::<5>(2), lit::<2>(0)) | bit_cast::<7, 2>(first_byte(hdr.get_bits::<4>(32)));
+            if self.first.q.val() {
+                self.cpl_hdr.d.next = completion(hdr, self.bus_dev.q.val(), lit::<3>(tlp::SC), true, lower, byte_count(hdr));
+                self.cpl_data.d.next = bit_cast::<64, 32>(self.bar.rdata.val());
+            } else {
+                self.cpl_data.d.next = self.cpl_data.q.val().set_slice::<32>(32, self.bar.rdata.val());
+            }
+            self.first.d.next = false;
+            self.left.d.next = self.left.q.val() - 1;
+            self.addr.d.next = self.addr.q.val() + 4;
+            if last {
+                self.cpl_valid.d.next = true;
+                self.state.d.next = TargetState::Idle;
+            }
+        }
+        if self.state.q.val() == TargetState::Config && self.cfg.ready.val() {
+            self.cpl_hdr.d.next = completion(hdr, self.bus_dev.q.val(), lit::<3>(tlp::SC), !self.write.q.val(), lit::<7>(0), lit::<12>(4));
+            self.cpl_data.d.next = bit_cast::<64, 32>(self.cfg.rdata.val());
+            self.cpl_valid.d.next = true;
+            self.state.d.next = TargetState::Idle;
+        }
+
+        self.cpl.valid.next = self.cpl_valid.q.val();
+        self.cpl.sop.next = true;
+        self.cpl.eop.next = true;
+        self.cpl.hdr.next = self.cpl_hdr.q.val();
+        self.cpl.data.next = bit_cast::<D, 64>(self.cpl_data.q.val());
+    }
+}

@@ -1,0 +1,41 @@
+//! Transaction-layer packet headers: formats, fields, and how the card builds its own.
+//!
+//! A header is 128 bits, DW0 in 31:0 (see the architecture); PCI Express Base Specification, section 2.2.
+
+use nitor_rtl::prelude::*;
+
+/// DW0 31:24, format and type.
+pub const MRD32: u64 = 0x00;
+pub const MRD64: u64 = 0x20;
+pub const MWR32: u64 = 0x40;
+pub const MWR64: u64 = 0x60;
+pub const CFG_RD0: u64 = 0x04;
+pub const CFG_WR0: u64 = 0x44;
+pub const CPL: u64 = 0x0a;
+pub const CPLD: u64 = 0x4a;
+
+/// Completion status.
+pub const SC: u64 = 0;
+pub const UR: u64 = 1;
+pub const CA: u64 = 4;
+
+/// Header of a memory request; `write` chooses the format with data. A 64-bit address only where it is needed.
+#[kernel]
+pub fn memory_request(
+    write: Bit,
+    requester: Bits<16>,
+    tag: Bits<8>,
+    be: Bits<8>,
+    addr: Bits<64>,
+    dwords: Bits<10>,
+) -> Bits<128> {
+    let wide = addr.get_bits::<32>(32).any();
+    let low = addr.get_bits::<32>(0) & lit::<32>(0xffff_fffcu32);
+    let dw0 = bit_cast::<32, 10>(dwords)
+        .replace_bit(30, write)
+        .replace_bit(29, wide);
+    let dw1 = cat::<16, 16, 32>(requester, cat::<8, 8, 16>(tag, be));
+    let dw2 = if wide { addr.get_bits::<32>(32) } else { low };
+    let dw3 = if wide { low } else { lit::<32>(0) };
+    cat::<64, 64, 128>(cat::<32, 32, 64>(dw3, dw2), cat::<32, 32, 64>(dw1, dw0))
+}

@@ -1,0 +1,351 @@
+//! The card: one PCIe function on one side, one Ethernet MAC on the other, the management bus beside.
+//!
+//! Nothing is computed here; the rooms are wired in the order a packet passes them. `D`, `K`, `L` are the data path's bits,
+//! bytes and log2 bytes; logarithms too: `T` DMA tags, `Q` queue pairs, `C` = Q + 1 completion queues, `V` the vector table, `S` TX
+//! packets under way, `R` prefetched descriptors an RX queue, `B` rows in a bank of each packet buffer (two banks);
+//! `G` = Q + 5 and `M` = Q + R + 3 - L follow from them.
+
+use crate::common::iface::*;
+use crate::host::bar::BarDecode;
+use crate::host::cq::CompletionQueues;
+use crate::host::readless::Readless;
+use crate::host::regs::EnaRegs;
+use crate::host::reset::ResetControl;
+use crate::irq::moderation::Irq;
+use crate::irq::msix::MsixTable;
+use crate::mgmt::bus::MgmtBus;
+use crate::mgmt::mailbox::Mailbox;
+use crate::mgmt::stats::Stats;
+use crate::pcie::config::Config;
+use crate::pcie::inline::InlineWrite;
+use crate::pcie::read::DmaRead;
+use crate::pcie::rx::TlpRx;
+use crate::pcie::target::Target;
+use crate::pcie::tx::TlpTx;
+use crate::rx::RxPath;
+use crate::tx::TxPath;
+use nitor_rtl::prelude::*;
+
+#[derive(LogicBlock)]
+pub struct Card<
+    const D: usize,
+    const K: usize,
+    const L: usize,
+    const T: usize,
+    const Q: usize,
+    const C: usize,
+    const V: usize,
+    const S: usize,
+    const R: usize,
+    const B: usize,
+    const G: usize,
+    const M: usize,
+> {
+    pub clock: Signal<In, Clock>,
+    pub reset: Signal<In, Bit>,
+    /// TLPs from the root complex.
+    pub rx: TlpSnk<D>,
+    /// TLPs to the root complex.
+    pub tx: TlpSrc<D>,
+    /// Posted headers, posted data and non-posted headers the root complex accepts in all.
+    pub fc_ph: Signal<In, Bits<8>>,
+    pub fc_pd: Signal<In, Bits<12>>,
+    pub fc_nph: Signal<In, Bits<8>>,
+    /// Non-posted headers the card accepts in all.
+    pub rx_np_limit: Signal<Out, Bits<8>>,
+    pub mac_tx: MacSrc<D>,
+    pub mac_rx: MacSnk<D>,
+    pub link_up: Signal<In, Bit>,
+    /// The firmware's bus and interrupt.
+    pub mgmt: RegBusSnk,
+    pub mgmt_irq: Signal<Out, Bit>,
+    demux: TlpRx<D>,
+    target: Target<D>,
+    space: Config,
+    read: DmaRead<D, K, L, T>,
+    inline: InlineWrite<D>,
+    out: TlpTx<D>,
+    bar: BarDecode,
+    regs: EnaRegs,
+    readless: Readless,
+    resets: ResetControl,
+    cqs: CompletionQueues<C>,
+    table: MsixTable<V>,
+    irq: Irq<V>,
+    manage: MgmtBus,
+    mailbox: Mailbox<D, K, L>,
+    stats: Stats,
+    txp: TxPath<D, K, L, Q, S, B, G>,
+    rxp: RxPath<D, K, L, Q, R, B, M>,
+}
+
+/// What the parameters leave open.
+pub struct CardConfig {
+    pub queues: usize,
+    /// One for management, one a queue pair.
+    pub vectors: usize,
+    /// log2 of the deepest ring.
+    pub log_depth: usize,
+    pub cycles_per_us: usize,
+    /// Cycles a completion entry may wait for others of its line.
+    pub cq_hold: usize,
+    /// Cycles until a missing read completion is given up.
+    pub read_timeout: usize,
+}
+
+impl Default for CardConfig {
+    fn default() -> Self {
+        Self {
+            queues: 16,
+            vectors: 17,
+            log_depth: 13,
+            cycles_per_us: 250,
+            cq_hold: 96,
+            read_timeout: 25_000,
+        }
+    }
+}
+
+impl<
+        const D: usize,
+        const K: usize,
+        const L: usize,
+        const T: usize,
+        const Q: usize,
+        const C: usize,
+        const V: usize,
+        const S: usize,
+        const R: usize,
+        const B: usize,
+        const G: usize,
+        const M: usize,
+        > Card<D, K, L, T, Q, C, V, S, R, B, G, M>
+{
+    pub fn new(config: &CardConfig) -> Self {
+        Self {
+            clock: Default::default(),
+            reset: Default::default(),
+            rx: Default::default(),
+            tx: Default::default(),
+            fc_ph: Default::default(),
+            fc_pd: Default::default(),
+            fc_nph: Default::default(),
+            rx_np_limit: Default::default(),
+            mac_tx: Default::default(),
+            mac_rx: Default::default(),
+            link_up: Default::default(),
+            mgmt: Default::default(),
+            mgmt_irq: Default::default(),
+            demux: Default::default(),
+            target: Default::default(),
+            space: Config::new(config.vectors),
+            read: DmaRead::new(config.read_timeout),
+            inline: Default::default(),
+            out: Default::default(),
+            bar: BarDecode::new(config.queues, config.vectors),
+            regs: Default::default(),
+            readless: Default::default(),
+            resets: Default::default(),
+            cqs: CompletionQueues::new(config.cq_hold),
+            table: MsixTable::new(config.vectors),
+            irq: Irq::new(config.cycles_per_us),
+            manage: MgmtBus::new(
+                config.queues,
+                config.vectors,
+                L,
+                config.log_depth,
+                config.cycles_per_us,
+            ),
+            mailbox: Default::default(),
+            stats: Default::default(),
+            txp: Default::default(),
+            rxp: Default::default(),
+        }
+    }
+}
+
+impl<
+        const D: usize,
+        const K: usize,
+        const L: usize,
+        const T: usize,
+        const Q: usize,
+        const C: usize,
+        const V: usize,
+        const S: usize,
+        const R: usize,
+        const B: usize,
+        const G: usize,
+        const M: usize,
+        > Logic for Card<D, K, L, T, Q, C, V, S, R, B, G, M>
+{
+    /// The card: an ENA device between PCI Express and an Ethernet MAC.
+    #[kernel]
+    fn update(&mut self) {
+        clocked!(self, clock, reset; demux, target, space, read, inline, out, bar, regs, resets, manage, mailbox, stats);
+        clocked!(self, clock; readless, table, cqs, irq, txp, rxp);
+        let hard = self.reset.val();
+        let function = hard || self.resets.function_reset.val();
+        let core = self.resets.core_reset.val();
+        let flush = self.resets.flush.val();
+        self.readless.reset.next = function;
+        self.table.reset.next = function;
+        self.cqs.reset.next = core;
+        self.irq.reset.next = core;
+        self.txp.reset.next = core;
+        self.rxp.reset.next = core;
+        self.rxp.config_reset.next = hard;
+
+        // PCIe.
+        TlpSnk::<D>::link(&mut self.rx, &mut self.demux.link);
+        self.rx_np_limit.next = self.demux.rx_np_limit.val();
+        TlpSrc::<D>::join(&mut self.demux.cpl, &mut self.read.cpl);
+        TlpSrc::<D>::join(&mut self.demux.posted, &mut self.target.posted);
+        TlpSrc::<D>::join(&mut self.demux.np, &mut self.target.np);
+        TlpSrc::<D>::join(&mut self.target.cpl, &mut self.out.cpl);
+        RegBusSrc::join(&mut self.target.cfg, &mut self.space.bus);
+        RegBusSrc::join(&mut self.target.bar, &mut self.bar.target);
+        self.target.bar0_base.next = self.space.bar0_base.val();
+        self.target.mem_enable.next = self.space.mem_enable.val();
+        self.space.set_unsupported.next = self.target.stat_unsupported.val();
+        self.space.set_poisoned.next = self.target.stat_malformed.val();
+        self.read.flush.next = flush;
+        self.read.mrrs.next = self.space.mrrs.val();
+        self.read.requester.next = self.target.bdf.val();
+        self.read.ext_tag.next = self.space.ext_tag.val();
+        self.read.bus_master.next = self.space.bus_master.val();
+        self.out.np_valid.next = self.read.np_valid.val();
+        self.out.np_hdr.next = self.read.np_hdr.val();
+        self.read.np_ready.next = self.out.np_ready.val();
+        self.inline.requester.next = self.target.bdf.val();
+        TlpSrc::<D>::join(&mut self.inline.tx, &mut self.out.inline);
+        self.out.inline_privileged.next = self.inline.privileged.val();
+        TlpSrc::<D>::join(&mut self.rxp.tx, &mut self.out.payload);
+        TlpSrc::<D>::link(&mut self.tx, &mut self.out.link);
+        self.out.fc_ph.next = self.fc_ph.val();
+        self.out.fc_pd.next = self.fc_pd.val();
+        self.out.fc_nph.next = self.fc_nph.val();
+        self.out.flush.next = flush;
+        self.out.bus_master.next = self.space.bus_master.val();
+
+        // Host registers and reset.
+        self.bar.core_reset.next = core;
+        self.bar.flush.next = flush;
+        RegBusSrc::join(&mut self.bar.regs, &mut self.regs.bus);
+        RegBusSrc::join(&mut self.bar.msix, &mut self.table.bus);
+        DoorbellSrc::join(&mut self.bar.tx_doorbell, &mut self.txp.doorbell);
+        DoorbellSrc::join(&mut self.bar.rx_doorbell, &mut self.rxp.doorbell);
+        UnmaskSrc::join(&mut self.bar.unmask, &mut self.irq.unmask);
+        self.regs.regs_clear.next = self.resets.regs_clear.val();
+        self.regs.function_reset.next = self.resets.function_reset.val();
+        self.regs.reset_in_progress.next = self.resets.reset_in_progress.val();
+        self.readless.req_valid.next = self.regs.readless_valid.val();
+        self.readless.req.next = self.regs.readless_req.val();
+        self.readless.mmio_resp.next = self.regs.mmio_resp.val();
+        self.regs.peek_addr.next = self.readless.peek_addr.val();
+        self.readless.peek_data.next = self.regs.peek_data.val();
+        self.resets.dev_ctl_written.next = self.regs.dev_ctl_written.val();
+        self.resets.dev_reset.next = self.regs.dev_reset.val();
+        self.resets.flr.next = self.space.flr.val();
+        self.resets.read_busy.next = self.read.busy.val();
+        self.resets.tx_idle.next = self.out.idle.val();
+        self.resets.firmware_ack.next = self.manage.firmware_ack.val();
+
+        // Queues.
+        ReadReqSrc::join(&mut self.mailbox.read_req, &mut self.read.req[0]);
+        ReadReqSrc::join(&mut self.rxp.fetch, &mut self.read.req[1]);
+        ReadReqSrc::join(&mut self.txp.fetch, &mut self.read.req[2]);
+        ReadReqSrc::join(&mut self.txp.data, &mut self.read.req[3]);
+        ReadBusSrc::<D, K>::join(&mut self.read.bus, &mut self.mailbox.read);
+        ReadBusSrc::<D, K>::join(&mut self.read.bus, &mut self.rxp.bus);
+        ReadBusSrc::<D, K>::join(&mut self.read.bus, &mut self.txp.bus);
+        TxDoneSrc::join(&mut self.txp.done, &mut self.cqs.tx);
+        RxDoneSrc::join(&mut self.rxp.done, &mut self.cqs.rx);
+        self.txp.marker_ack.next = self.cqs.tx_marker_ack.val();
+        self.rxp.marker_ack.next = self.cqs.rx_marker_ack.val();
+        EventSrc::join(&mut self.cqs.event, &mut self.irq.event);
+        WriteReqSrc::join(&mut self.cqs.write, &mut self.inline.req[0]);
+        WriteReqSrc::join(&mut self.mailbox.write, &mut self.inline.req[1]);
+        WriteReqSrc::join(&mut self.readless.write, &mut self.inline.req[2]);
+        WriteReqSrc::join(&mut self.irq.write, &mut self.inline.req[3]);
+        self.rxp.mps.next = self.space.mps.val();
+        self.rxp.requester.next = self.target.bdf.val();
+        self.txp.max_frame.next = self.manage.max_frame.val();
+        self.rxp.max_frame.next = self.manage.max_frame.val();
+
+        // Interrupts.
+        self.irq.raise.next = self.manage.raise.val();
+        self.irq.intr_masked.next = self.regs.intr_masked.val();
+        self.irq.enable.next = self.space.msix_enable.val() && self.space.bus_master.val();
+        self.irq.function_mask.next = self.space.msix_mask.val();
+        self.table.lookup_valid.next = self.irq.lookup_valid.val();
+        self.table.lookup_vector.next = self.irq.lookup_vector.val();
+        self.irq.lookup_addr.next = self.table.lookup_addr.val();
+        self.irq.lookup_data.next = self.table.lookup_data.val();
+        self.irq.lookup_masked.next = self.table.lookup_masked.val();
+        self.irq.pba_word.next = self.table.pba_word.val();
+        self.table.pba.next = self.irq.pba.val();
+
+        // Management.
+        RegBusSnk::link(&mut self.mgmt, &mut self.manage.bus);
+        self.mgmt_irq.next = self.manage.irq.val();
+        RegBusSrc::join(&mut self.manage.mailbox, &mut self.mailbox.bus);
+        RegBusSrc::join(&mut self.manage.steer, &mut self.rxp.regs);
+        RegBusSrc::join(&mut self.manage.stats, &mut self.stats.bus);
+        CtxCmdSrc::join(&mut self.manage.tx_sq, &mut self.txp.ctx);
+        CtxCmdSrc::join(&mut self.manage.rx_sq, &mut self.rxp.ctx);
+        CtxCmdSrc::join(&mut self.manage.cq, &mut self.cqs.ctx);
+        self.manage.core_reset.next = core;
+        self.manage.flush.next = flush;
+        self.manage.blocked.next = self.resets.wait_firmware.val();
+        self.mailbox.core_reset.next = core;
+        self.mailbox.flush.next = flush;
+        self.mailbox.blocked.next = self.resets.wait_firmware.val();
+        self.regs.shadow_index.next = self.manage.shadow_index.val();
+        self.manage.shadow.next = self.regs.shadow.val();
+        self.manage.irq_reset.next = self.resets.irq_reset.val();
+        self.manage.irq_flr.next = self.resets.irq_flr.val();
+        self.manage.aq_db_written.next = self.regs.aq_db_written.val();
+        self.manage.aenq_head_db_written.next = self.regs.aenq_head_db_written.val();
+        self.manage.intr_mask_written.next = self.regs.intr_mask_written.val();
+        self.manage.link_up.next = self.link_up.val();
+        self.manage.bus_master.next = self.space.bus_master.val();
+
+        // The wire.
+        MacSrc::<D>::link(&mut self.mac_tx, &mut self.txp.mac);
+        MacSnk::<D>::link(&mut self.mac_rx, &mut self.rxp.mac);
+
+        // Counters.
+        self.stats.tx_frames.next = self.txp.stat_frame.val();
+        self.stats.tx_bytes.next = self.txp.stat_bytes.val();
+        self.stats.rx_frames.next = self.rxp.stat_frame.val();
+        self.stats.rx_bytes.next = self.rxp.stat_bytes.val();
+        self.stats.rx_drops_no_descriptor.next = self.rxp.stat_drop_no_descriptor.val();
+        self.stats.rx_drops_no_room.next = self.rxp.stat_drop_no_room.val();
+        self.stats.rx_drops_bad_frame.next = self.rxp.stat_drop_bad.val();
+        self.stats.rx_drops_no_queue.next = self.rxp.stat_drop_no_queue.val();
+        self.stats.tx_drops_dma_error.next = self.txp.stat_drop_dma.val();
+        self.stats.tx_drops_bad_descriptor.next = self.txp.stat_bad_descriptor.val();
+        self.stats.rx_drops_dma_error.next = self.rxp.stat_drop_dma_error.val() || self.rxp.stat_fetch_error.val();
+        self.stats.read_tlps.next = self.read.stat_read.val();
+        self.stats.write_tlps.next = self.out.stat_write.val();
+        self.stats.completion_tlps.next = self.out.stat_completion.val();
+        self.stats.msix_messages.next = self.irq.stat_msix.val();
+        self.stats.doorbells.next = self.bar.stat_doorbell.val();
+        self.stats.cpl_poisoned.next = self.read.cpl_poisoned.val();
+        self.stats.cpl_ur_ca.next = self.read.cpl_ur_ca.val();
+        self.stats.cpl_timeout.next = self.read.cpl_timeout.val();
+        self.stats.cpl_unexpected.next = self.read.cpl_unexpected.val();
+        self.stats.requests_unsupported.next = self.target.stat_unsupported.val();
+        self.stats.requests_malformed.next = self.target.stat_malformed.val() || self.demux.stat_malformed.val();
+        self.stats.doorbell_illegal.next = self.bar.stat_doorbell_illegal.val()
+            || self.txp.stat_doorbell_illegal.val()
+            || self.rxp.stat_doorbell_illegal.val();
+        self.stats.cq_overflow.next = self.cqs.stat_cq_overflow.val();
+    }
+}
+
+/// For the open FPGA boards: 16 queue pairs, 64 reads in flight, 16 KiB buffers.
+pub type Card128 = Card<128, 16, 4, 6, 4, 5, 5, 6, 6, 9, 9, 9>;
+/// For 100 Gb/s: 16 queue pairs, 256 reads in flight, 64 KiB buffers.
+pub type Card512 = Card<512, 64, 6, 8, 4, 5, 5, 7, 7, 9, 9, 8>;
