@@ -1,2 +1,130 @@
-//! The card's firmware.
+//! The card's firmware: answers admin commands, posts events, and keeps the books of queues and features.
+//!
+//! It sees the card only through the management bus ([`Bus`]), so it runs on a core inside the card, or beside a simulated one.
+//! It never touches a packet, and it wedges on nothing the host does: every loop is bounded, every number from the host is checked
+//! before it reaches a register.
+//!
+//! | module | |
+//! |---|---|
+//! | [admin] | the admin queue: fetch, dispatch, answer |
+//! | [queues] | creating and destroying queues |
+//! | [features] | GET_FEATURE and SET_FEATURE |
+//! | [rss] | receive-side scaling |
+//! | [events] | the event queue: link, keep-alive |
+//! | [stats] | counters since the last reset |
+//! | [hw] | DMA mailbox and context commands |
+//!
+//! A reset leaves nothing but [`Settings`]: whatever belongs to the host's life before is in [`Life`], which is dropped whole.
 #![no_std]
+
+mod admin;
+mod events;
+mod features;
+mod hw;
+mod queues;
+mod rss;
+mod stats;
+
+use nitor_abi::mgmt::{self, irq};
+
+use admin::AdminQueue;
+use events::Events;
+use features::Features;
+use hw::Hw;
+pub use hw::{Bus, Faults};
+use queues::Queues;
+use rss::Rss;
+use stats::Totals;
+
+/// What differs from card to card. Survives resets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// The card's address.
+    pub mac: [u8; 6],
+    /// Of the port, in Mb/s.
+    pub link_speed: u32,
+    /// Largest MTU, without Ethernet header.
+    pub max_mtu: u16,
+}
+
+impl Settings {
+    /// A port of 100 Gb/s with jumbo frames. `mac` should be a locally administered unicast address, or one you own.
+    pub const fn new(mac: [u8; 6]) -> Self {
+        Settings { mac, link_speed: 100_000, max_mtu: 9216 }
+    }
+}
+
+/// All that belongs to the time between two resets.
+struct Life {
+    admin: AdminQueue,
+    queues: Queues,
+    features: Features,
+    rss: Rss,
+    events: Events,
+    /// The counters at its beginning: they are never cleared.
+    before: Totals,
+}
+
+/// See the crate.
+pub struct Firmware {
+    settings: Settings,
+    faults: Faults,
+    /// None until the first poll.
+    life: Option<Life>,
+}
+
+impl Firmware {
+    pub const fn new(settings: Settings) -> Self {
+        Firmware { settings, faults: Faults::new(), life: None }
+    }
+
+    /// Serves the card for ever.
+    pub fn run(&mut self, bus: &mut dyn Bus) -> ! {
+        loop {
+            if !self.poll(bus) {
+                bus.wait();
+            }
+        }
+    }
+
+    /// Does what there is to do. True if there may be more at once; else the next interrupt tells.
+    pub fn poll(&mut self, bus: &mut dyn Bus) -> bool {
+        let mut hw = Hw { bus, faults: &mut self.faults };
+        let pending = hw.bus.read32(mgmt::IRQ);
+        // Cleared before it is served: what comes in between interrupts again.
+        hw.bus.write32(mgmt::IRQ, pending);
+        let reset = pending & (irq::RESET | irq::FUNCTION_RESET) != 0;
+        if reset {
+            self.life = None;
+        }
+        let settings = &self.settings;
+        let life = self.life.get_or_insert_with(|| Life::begin(settings, &mut hw));
+        if reset {
+            hw.faults.resets += 1;
+            hw.bus.write32(mgmt::RESET_ACK, 1);
+        }
+        let more = life.serve_admin(settings, &mut hw);
+        life.serve_events(&mut hw);
+        more
+    }
+
+    /// What went wrong so far.
+    pub fn faults(&self) -> &Faults {
+        &self.faults
+    }
+}
+
+impl Life {
+    /// Brings registers that survive a reset to their defaults.
+    fn begin(settings: &Settings, hw: &mut Hw<'_>) -> Self {
+        let limits = mgmt::Config::from(hw.bus.read32(mgmt::CONFIG));
+        Life {
+            admin: AdminQueue::new(),
+            queues: Queues::new(&limits),
+            features: Features::begin(settings, hw),
+            rss: Rss::begin(hw),
+            events: Events::new(),
+            before: Totals::read(hw),
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! The event queue: the link's state, and a sign of life every second.
+
+use nitor_abi::bar::QueueCaps;
+use nitor_abi::event::{EventHeader, Group, KeepAlive, LinkChange, ENTRY_LEN, PAYLOAD};
+use nitor_abi::mgmt;
+
+use crate::admin::Place;
+use crate::hw::Hw;
+use crate::stats::Totals;
+use crate::Life;
+
+const KEEP_ALIVE_US: u32 = 1_000_000;
+/// Where an event's phase bit is: not where commands have it.
+const PHASE_AT: u16 = 4;
+
+pub(crate) struct Events {
+    groups: u32,
+    /// Events posted, as AENQ_HEAD_DB counts them.
+    posted: u16,
+    to: Place,
+    /// What the driver was told of the link.
+    link: Option<bool>,
+    /// When the last keep-alive was due.
+    keep_alive: Option<u32>,
+}
+
+impl Events {
+    pub fn new() -> Self {
+        Events { groups: 0, posted: 0, to: Place::START, link: None, keep_alive: None }
+    }
+
+    pub fn groups(&self) -> u32 {
+        self.groups
+    }
+
+    pub fn enable(&mut self, groups: u32) {
+        let new = groups & !self.groups;
+        if new & Group::LinkChange.bit() != 0 {
+            self.link = None;
+        }
+        if new & Group::KeepAlive.bit() != 0 {
+            self.keep_alive = None;
+        }
+        self.groups = groups;
+    }
+
+    fn wants(&self, group: Group) -> bool {
+        self.groups & group.bit() != 0
+    }
+}
+
+impl Life {
+    /// Posts what is due. What finds no credit waits: link changes as the latest state, keep-alives as one.
+    pub(crate) fn serve_events(&mut self, hw: &mut Hw<'_>) {
+        let status = hw.status();
+        if self.events.groups == 0 || !status.bus_master {
+            return;
+        }
+        if self.events.wants(Group::LinkChange) && self.events.link != Some(status.link_up) {
+            let link = LinkChange { up: status.link_up };
+            if self.post_event(hw, Group::LinkChange, &link.to_bytes()) {
+                self.events.link = Some(status.link_up);
+            }
+        }
+        if self.events.wants(Group::KeepAlive) {
+            let now = hw.now();
+            let due = match self.events.keep_alive {
+                None => Some(now),
+                Some(last) if now.wrapping_sub(last) >= 2 * KEEP_ALIVE_US => Some(now),
+                Some(last) if now.wrapping_sub(last) >= KEEP_ALIVE_US => {
+                    Some(last.wrapping_add(KEEP_ALIVE_US))
+                }
+                Some(_) => None,
+            };
+            if due.is_some() && self.event_credit(hw).is_some() {
+                let totals = Totals::read(hw).since(&self.before);
+                let alive = KeepAlive {
+                    rx_drops: totals.rx_drops,
+                    tx_drops: totals.tx_drops,
+                    rx_overruns: totals.rx_overruns,
+                };
+                if self.post_event(hw, Group::KeepAlive, &alive.to_bytes()) {
+                    self.events.keep_alive = due;
+                }
+            }
+        }
+    }
+
+    /// Entries of the ring, if the next one may be written. Before the driver has first given credit none may: the register
+    /// reads 0 then.
+    fn event_credit(&mut self, hw: &mut Hw<'_>) -> Option<u16> {
+        let caps = QueueCaps::from(hw.bus.read32(mgmt::AENQ_CAPS));
+        let head = hw.bus.read32(mgmt::AENQ_HEAD_DB) as u16;
+        let credit = head.wrapping_sub(self.events.posted);
+        // More than the ring holds is no credit but a head that went back.
+        let usable =
+            usize::from(caps.entry_size) == ENTRY_LEN && (1..=caps.depth).contains(&credit);
+        usable.then_some(caps.depth)
+    }
+
+    /// Posts an event if there is credit for it; whether it was posted.
+    fn post_event(&mut self, hw: &mut Hw<'_>, group: Group, payload: &[u8]) -> bool {
+        let Some(depth) = self.event_credit(hw) else { return false };
+        let to = &mut self.events.to;
+        if to.index >= depth {
+            to.index = 0;
+        }
+        let header = EventHeader {
+            group: group as u16,
+            syndrome: 0,
+            phase: to.phase,
+            timestamp: hw.now().into(),
+        };
+        let mut entry = [0; ENTRY_LEN];
+        entry[..PAYLOAD].copy_from_slice(&header.to_bytes());
+        entry[PAYLOAD..PAYLOAD + payload.len()].copy_from_slice(payload);
+        let base = hw.read_address(mgmt::AENQ_BASE_LO);
+        let at = base + u64::from(to.index) * ENTRY_LEN as u64;
+        if hw.post_entry(at, &entry, PHASE_AT).is_err() {
+            hw.faults.answers_lost += 1;
+            return false;
+        }
+        to.advance(depth);
+        self.events.posted = self.events.posted.wrapping_add(1);
+        hw.bus.write32(mgmt::RAISE, 1);
+        true
+    }
+}

@@ -1,0 +1,206 @@
+//! The hardware behind the management bus: DMA mailbox, context commands, time.
+
+use nitor_abi::mgmt::{self, dma_cmd, CtxCmd, CtxKind, CtxParam, DmaState};
+
+/// The management bus.
+pub trait Bus {
+    /// Reads the register at byte `address`.
+    fn read32(&mut self, address: u16) -> u32;
+    /// Writes the register at byte `address`.
+    fn write32(&mut self, address: u16, value: u32);
+    /// Waits until an interrupt is pending; it comes every millisecond at the latest.
+    fn wait(&mut self);
+}
+
+impl<B: Bus + ?Sized> Bus for &mut B {
+    fn read32(&mut self, address: u16) -> u32 {
+        (**self).read32(address)
+    }
+    fn write32(&mut self, address: u16, value: u32) {
+        (**self).write32(address, value);
+    }
+    fn wait(&mut self) {
+        (**self).wait();
+    }
+}
+
+/// Counts of what should not happen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Faults {
+    /// Resets, by DEV_CTL or of the function. (One may well happen.)
+    pub resets: u32,
+    /// Mailbox transfers that failed.
+    pub dma_errors: u32,
+    /// Commands that could not be fetched, and so get no answer.
+    pub commands_lost: u32,
+    /// Answers and events that could not be written.
+    pub answers_lost: u32,
+    /// Commands whose phase bit was of another lap.
+    pub bad_phase: u32,
+    /// AQ doorbells beyond the ring.
+    pub bad_doorbell: u32,
+    /// Context commands that did not end.
+    pub context_timeouts: u32,
+}
+
+impl Faults {
+    pub(crate) const fn new() -> Self {
+        Faults {
+            resets: 0,
+            dma_errors: 0,
+            commands_lost: 0,
+            answers_lost: 0,
+            bad_phase: 0,
+            bad_doorbell: 0,
+            context_timeouts: 0,
+        }
+    }
+}
+
+/// A DMA transfer failed.
+#[derive(Debug)]
+pub(crate) struct DmaError;
+
+/// A context command did not end.
+#[derive(Debug)]
+pub(crate) struct ContextTimeout;
+
+/// The hardware gives up by itself long before that.
+const DMA_TIMEOUT_US: u32 = 200_000;
+/// A queue that is destroyed waits for what it has under way. Well below the drivers' patience of 3 s.
+const CONTEXT_TIMEOUT_US: u32 = 1_000_000;
+/// Bits of a host address.
+pub(crate) const ADDRESS_BITS: u32 = 48;
+
+/// What the mailbox's buffer is used for: byte offsets.
+pub(crate) mod buffer {
+    /// Commands, as many as are fetched at once.
+    pub const COMMANDS: u16 = 0x000;
+    pub const COMMANDS_MAX: u16 = 16;
+    /// An answer or an event on its way out.
+    pub const ENTRY: u16 = 0x400;
+    /// A command's control buffer.
+    pub const CONTROL: u16 = 0x600;
+    pub const CONTROL_LEN: usize = 0x200;
+}
+
+pub(crate) struct Hw<'a> {
+    pub bus: &'a mut dyn Bus,
+    pub faults: &'a mut Faults,
+}
+
+impl Hw<'_> {
+    /// Microseconds, wrapping.
+    pub fn now(&mut self) -> u32 {
+        self.bus.read32(mgmt::TIME)
+    }
+
+    pub fn status(&mut self) -> mgmt::Status {
+        self.bus.read32(mgmt::STATUS).into()
+    }
+
+    /// An address in two registers.
+    pub fn read_address(&mut self, low: u16) -> u64 {
+        u64::from(self.bus.read32(low)) | u64::from(self.bus.read32(low + 4)) << 32
+    }
+
+    /// Reads the buffer from `offset` on; whole words.
+    pub fn read_buffer(&mut self, offset: u16, bytes: &mut [u8]) {
+        for (word, address) in bytes.chunks_exact_mut(4).zip((mgmt::BUFFER + offset..).step_by(4)) {
+            word.copy_from_slice(&self.bus.read32(address).to_le_bytes());
+        }
+    }
+
+    /// Writes the buffer from `offset` on; whole words.
+    pub fn write_buffer(&mut self, offset: u16, bytes: &[u8]) {
+        for (word, address) in bytes.chunks_exact(4).zip((mgmt::BUFFER + offset..).step_by(4)) {
+            let value = word.iter().rev().fold(0, |value, &byte| value << 8 | u32::from(byte));
+            self.bus.write32(address, value);
+        }
+    }
+
+    /// Reads `len` bytes of host memory into the buffer.
+    pub fn fetch(&mut self, address: u64, offset: u16, len: u16) -> Result<(), DmaError> {
+        self.transfer(address, offset, len, dma_cmd::READ)
+    }
+
+    /// Writes `len` bytes of the buffer to host memory.
+    pub fn post(&mut self, address: u64, offset: u16, len: u16) -> Result<(), DmaError> {
+        self.transfer(address, offset, len, dma_cmd::WRITE)
+    }
+
+    fn transfer(&mut self, at: u64, offset: u16, len: u16, command: u32) -> Result<(), DmaError> {
+        let in_range = at.checked_add(len.into()).is_some_and(|end| end <= 1 << ADDRESS_BITS);
+        let done = in_range && self.until_idle(mgmt::DMA_CMD, DMA_TIMEOUT_US) && {
+            self.bus.write32(mgmt::DMA_ADDR_LO, at as u32);
+            self.bus.write32(mgmt::DMA_ADDR_HI, (at >> 32) as u32);
+            self.bus.write32(mgmt::DMA_LEN, len.into());
+            self.bus.write32(mgmt::DMA_BUF, offset.into());
+            self.bus.write32(mgmt::DMA_CMD, command);
+            self.until_idle(mgmt::DMA_CMD, DMA_TIMEOUT_US)
+                && !DmaState::from(self.bus.read32(mgmt::DMA_CMD)).error
+        };
+        if done {
+            return Ok(());
+        }
+        self.faults.dma_errors += 1;
+        Err(DmaError)
+    }
+
+    /// Writes a ring's entry. The word that has the phase bit must not be seen before the others: an aligned entry is one write on
+    /// the bus, any other goes in two.
+    pub fn post_entry(&mut self, at: u64, entry: &[u8; 64], phase_at: u16) -> Result<(), DmaError> {
+        self.write_buffer(buffer::ENTRY, entry);
+        if at.is_multiple_of(64) {
+            return self.post(at, buffer::ENTRY, 64);
+        }
+        let behind = phase_at + 4;
+        self.post(at + u64::from(behind), buffer::ENTRY + behind, 64 - behind)?;
+        if phase_at > 0 {
+            self.post(at, buffer::ENTRY, phase_at)?;
+        }
+        self.post(at + u64::from(phase_at), buffer::ENTRY + phase_at, 4)
+    }
+
+    /// Makes queue `index` exist.
+    pub fn create(
+        &mut self,
+        kind: CtxKind,
+        index: u8,
+        base: u64,
+        param: CtxParam,
+    ) -> Result<(), ContextTimeout> {
+        self.context(CtxCmd { index, kind: kind as u8, destroy: false }, base, param)
+    }
+
+    /// Ends queue `index`; nothing of it is under way afterwards.
+    pub fn destroy(&mut self, kind: CtxKind, index: u8) -> Result<(), ContextTimeout> {
+        self.context(CtxCmd { index, kind: kind as u8, destroy: true }, 0, CtxParam::default())
+    }
+
+    fn context(&mut self, cmd: CtxCmd, base: u64, param: CtxParam) -> Result<(), ContextTimeout> {
+        let done = self.until_idle(mgmt::CTX_CMD, CONTEXT_TIMEOUT_US) && {
+            self.bus.write32(mgmt::CTX_BASE_LO, base as u32);
+            self.bus.write32(mgmt::CTX_BASE_HI, (base >> 32) as u32);
+            self.bus.write32(mgmt::CTX_PARAM, param.into());
+            self.bus.write32(mgmt::CTX_CMD, cmd.into());
+            self.until_idle(mgmt::CTX_CMD, CONTEXT_TIMEOUT_US)
+        };
+        if done {
+            return Ok(());
+        }
+        self.faults.context_timeouts += 1;
+        Err(ContextTimeout)
+    }
+
+    /// Waits until bit 0 of `register`, busy, is clear. A reset of the card clears it too.
+    fn until_idle(&mut self, register: u16, timeout_us: u32) -> bool {
+        let start = self.now();
+        while self.bus.read32(register) & 1 != 0 {
+            if self.now().wrapping_sub(start) > timeout_us {
+                return false;
+            }
+        }
+        true
+    }
+}

@@ -1,0 +1,63 @@
+//! Totals of the port.
+
+use nitor_abi::admin::BasicStats;
+use nitor_abi::mgmt::Counter;
+
+use crate::hw::Hw;
+
+#[derive(Clone, Copy)]
+pub(crate) struct Totals {
+    pub tx_frames: u64,
+    pub tx_bytes: u64,
+    pub rx_frames: u64,
+    pub rx_bytes: u64,
+    /// Frames dropped on their way to the host, for want of a descriptor or for another reason.
+    pub rx_drops: u64,
+    /// Of these, for want of a descriptor.
+    pub rx_overruns: u64,
+    pub tx_drops: u64,
+}
+
+impl Totals {
+    pub fn read(hw: &mut Hw<'_>) -> Self {
+        let mut read = |counter: Counter| hw.read_address(counter.address());
+        let rx_overruns = read(Counter::RxDropsNoDescriptor);
+        Totals {
+            tx_frames: read(Counter::TxFrames),
+            tx_bytes: read(Counter::TxBytes),
+            rx_frames: read(Counter::RxFrames),
+            rx_bytes: read(Counter::RxBytes),
+            rx_drops: rx_overruns
+                + read(Counter::RxDropsNoRoom)
+                + read(Counter::RxDropsBadFrame)
+                + read(Counter::RxDropsNoQueue)
+                + read(Counter::RxDropsDmaError),
+            rx_overruns,
+            tx_drops: read(Counter::TxDropsDmaError) + read(Counter::TxDropsBadDescriptor),
+        }
+    }
+
+    pub fn since(&self, before: &Totals) -> Totals {
+        Totals {
+            tx_frames: self.tx_frames.wrapping_sub(before.tx_frames),
+            tx_bytes: self.tx_bytes.wrapping_sub(before.tx_bytes),
+            rx_frames: self.rx_frames.wrapping_sub(before.rx_frames),
+            rx_bytes: self.rx_bytes.wrapping_sub(before.rx_bytes),
+            rx_drops: self.rx_drops.wrapping_sub(before.rx_drops),
+            rx_overruns: self.rx_overruns.wrapping_sub(before.rx_overruns),
+            tx_drops: self.tx_drops.wrapping_sub(before.tx_drops),
+        }
+    }
+
+    pub fn basic_stats(&self) -> BasicStats {
+        BasicStats {
+            tx_bytes: self.tx_bytes,
+            tx_packets: self.tx_frames,
+            rx_bytes: self.rx_bytes,
+            rx_packets: self.rx_frames,
+            rx_drops: self.rx_drops,
+            tx_drops: self.tx_drops,
+            rx_overruns: self.rx_overruns,
+        }
+    }
+}
