@@ -400,6 +400,27 @@ fn destroy_under_traffic() {
     }
 }
 
+/// A queue created in the cycle in which another's descriptors arrive.
+#[test]
+fn create_while_fetches_arrive() {
+    for k in [16, 64] {
+        let mut rng = Rng(32);
+        let mut bench = Bench::new(model(k), Setup::fast(k, 60));
+        bench.create(0, 9);
+        bench.refill(0, 500, 4, (256, 2048));
+        bench.spread(&[0]);
+        for _ in 0..300 {
+            for _ in 0..8 {
+                bench.send(&frames::packet(&mut rng, 60).0);
+            }
+            bench.create(1, 5);
+            bench.destroy(1);
+        }
+        bench.finish();
+        assert_eq!(bench.delivered(0), 2400);
+    }
+}
+
 /// Reset in the middle of frames, fetches and writes; the table and the key stay.
 #[test]
 fn reset_under_traffic() {
