@@ -126,8 +126,9 @@ impl Card {
         assert!(to_host || command == mgmt::dma_cmd::READ);
         self.dmas.push((to_host, address, len));
         let inside = address >= MEMORY && address + len as u64 <= MEMORY + MEMORY_LEN as u64;
-        let aligned = len % 4 == 0 && offset % 4 == 0 && (!to_host || address % 4 == 0);
+        let aligned = len.is_multiple_of(4) && offset.is_multiple_of(4);
         assert!(aligned && offset + len <= 0x800, "the hardware refuses this");
+        let inside = inside && (!to_host || address.is_multiple_of(4));
         self.dma_failed = self.blocked || !self.bus_master || !inside || self.dma_failures > 0;
         self.dma_failures = self.dma_failures.saturating_sub(1);
         if self.dma_failed || self.dma_stuck {
@@ -155,16 +156,16 @@ impl Card {
     }
 
     pub fn rss_table(&self) -> Vec<Option<u8>> {
-        let entry = |i| mgmt::RssEntry::from(self.register(mgmt::RSS_TABLE + 4 * i));
+        let entry = |i: u16| mgmt::RssEntry::from(self.register(mgmt::RSS_TABLE + 4 * i));
         (0..128).map(|i| entry(i).valid.then_some(entry(i).queue)).collect()
     }
 }
 
 impl Bus for Card {
     fn read32(&mut self, address: u16) -> u32 {
-        assert!(address % 4 == 0 && address < 0x1000);
+        assert!(address.is_multiple_of(4) && address < 0x1000);
         self.accesses += 1;
-        self.time = self.time.wrapping_add(u32::from(self.accesses % 32 == 0));
+        self.time = self.time.wrapping_add(u32::from(self.accesses.is_multiple_of(32)));
         match address {
             mgmt::ID => mgmt::ID_VALUE,
             mgmt::CONFIG => mgmt::Config {
@@ -183,13 +184,14 @@ impl Bus for Card {
             .into(),
             mgmt::TIME => {
                 // Waiting for what never comes should not take the test long.
-                self.time =
-                    self.time.wrapping_add(if self.dma_stuck || self.context_stuck { 10_000 } else { 0 });
+                self.time = self.time.wrapping_add(if self.dma_stuck || self.context_stuck {
+                    10_000
+                } else {
+                    0
+                });
                 self.time
             }
-            mgmt::DMA_CMD => {
-                mgmt::DmaState { busy: self.dma_stuck, error: self.dma_failed }.into()
-            }
+            mgmt::DMA_CMD => mgmt::DmaState { busy: self.dma_stuck, error: self.dma_failed }.into(),
             mgmt::CTX_CMD => u32::from(self.context_stuck),
             mgmt::STATS..mgmt::BUFFER => {
                 let counter = self.counters[usize::from((address - mgmt::STATS) / 8) % 32];
@@ -204,7 +206,7 @@ impl Bus for Card {
     }
 
     fn write32(&mut self, address: u16, value: u32) {
-        assert!(address % 4 == 0 && address < 0x1000);
+        assert!(address.is_multiple_of(4) && address < 0x1000);
         self.accesses += 1;
         match address {
             mgmt::IRQ => self.irq &= !value,
