@@ -77,7 +77,7 @@ pub struct RxPath<
     flows: Fifo<FLOW_BITS, 7>,
     prefetch: RxPrefetch<D, K, L, Q, R, M>,
     assign: RxAssign<L, Q>,
-    write: RxWrite<D, K, L, B>,
+    writer: RxWrite<D, K, L, B>,
 }
 
 impl<
@@ -93,24 +93,24 @@ impl<
     /// The receive path, from the MAC to posted writes and completion entries.
     #[kernel]
     fn update(&mut self) {
-        clocked!(self, clock, reset; input, parse, steer, flows, prefetch, assign, write);
+        clocked!(self, clock, reset; input, parse, steer, flows, prefetch, assign, writer);
         MacSnk::<D>::link(&mut self.mac, &mut self.input.mac);
         DoorbellSnk::link(&mut self.doorbell, &mut self.prefetch.doorbell);
         CtxCmdSnk::link(&mut self.ctx, &mut self.prefetch.ctx);
         ReadReqSrc::link(&mut self.fetch, &mut self.prefetch.fetch);
         ReadBusSnk::<D, K>::link(&mut self.bus, &mut self.prefetch.bus);
-        TlpSrc::<D>::link(&mut self.tx, &mut self.write.tx);
-        RxDoneSrc::link(&mut self.done, &mut self.write.done);
+        TlpSrc::<D>::link(&mut self.tx, &mut self.writer.tx);
+        RxDoneSrc::link(&mut self.done, &mut self.writer.done);
         RegBusSnk::link(&mut self.regs, &mut self.steer.regs);
 
         self.input.wire_reset.next = self.config_reset.val();
         self.input.max_frame.next = self.max_frame.val();
-        self.input.free_row.next = self.write.free_row.val();
-        self.write.row_we.next = self.input.row_we.val();
-        self.write.row.next = self.input.row.val();
-        self.write.row_data.next = self.input.row_data.val();
-        self.write.mps.next = self.mps.val();
-        self.write.requester.next = self.requester.val();
+        self.input.free_row.next = self.writer.free_row.val();
+        self.writer.row_we.next = self.input.row_we.val();
+        self.writer.row.next = self.input.row.val();
+        self.writer.row_data.next = self.input.row_data.val();
+        self.writer.mps.next = self.mps.val();
+        self.writer.requester.next = self.requester.val();
 
         self.parse.tap_valid.next = self.input.tap_valid.val();
         self.parse.tap_end.next = self.input.tap_end.val();
@@ -153,9 +153,9 @@ impl<
         self.assign.marker_cq.next = self.prefetch.marker_cq.val();
         self.prefetch.marker_ack.next = self.marker_ack.val();
 
-        self.write.seg_valid.next = self.assign.seg_valid.val();
-        self.write.seg_data.next = self.assign.seg_data.val();
-        self.assign.seg_ready.next = self.write.seg_ready.val();
+        self.writer.seg_valid.next = self.assign.seg_valid.val();
+        self.writer.seg_data.next = self.assign.seg_data.val();
+        self.assign.seg_ready.next = self.writer.seg_ready.val();
 
         self.stat_frame.next = self.assign.stat_frame.val();
         self.stat_bytes.next = self.assign.stat_bytes.val();

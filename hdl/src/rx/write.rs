@@ -16,6 +16,7 @@ use super::words::{seg, SEG_BITS};
 use crate::common::fifo::Fifo;
 use crate::common::iface::{RxDoneSrc, TlpSrc};
 use crate::common::ram::RowPairRam;
+use crate::pcie::tlp;
 use nitor_rtl::prelude::*;
 
 const CUT_BITS: usize = 104;
@@ -110,17 +111,8 @@ fn write_header(requester: Bits<16>, addr: Bits<48>, len: Bits<13>) -> Bits<128>
     let one = dwords == 1;
     let be =
         if one { bit_cast::<8, 4>(first_be & last_be) } else { cat::<4, 4, 8>(last_be, first_be) };
-    let long = addr.get_bits::<16>(32) != 0;
-    let dw0 = bit_cast::<32, 10>(bit_cast::<10, 14>(dwords))
-        .set_slice::<8>(24, if long { lit::<8>(0x60) } else { lit::<8>(0x40) });
-    let dw1 = bit_cast::<32, 8>(be).set_slice::<16>(16, requester);
-    let low = addr.get_bits::<32>(0) & lit::<32>(0xffff_fffc_u64);
-    let head = lit::<128>(0).set_slice::<32>(0, dw0).set_slice::<32>(32, dw1);
-    if long {
-        head.set_slice::<16>(64, addr.get_bits::<16>(32)).set_slice::<32>(96, low)
-    } else {
-        head.set_slice::<32>(64, low)
-    }
+    let count = bit_cast::<10, 14>(dwords);
+    tlp::memory_request(true, requester, lit::<8>(0), be, bit_cast::<64, 48>(addr), count)
 }
 
 /// Completion entry of a segment, phase 0. L3 is reported as not verified, L4 as not checked.
