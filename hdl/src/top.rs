@@ -119,7 +119,7 @@ impl<
         const B: usize,
         const G: usize,
         const M: usize,
-        > Card<D, K, L, T, Q, C, V, S, R, B, G, M>
+    > Card<D, K, L, T, Q, C, V, S, R, B, G, M>
 {
     pub fn new(config: &CardConfig) -> Self {
         Self {
@@ -177,7 +177,7 @@ impl<
         const B: usize,
         const G: usize,
         const M: usize,
-        > Logic for Card<D, K, L, T, Q, C, V, S, R, B, G, M>
+    > Logic for Card<D, K, L, T, Q, C, V, S, R, B, G, M>
 {
     /// The card: an ENA device between PCI Express and an Ethernet MAC.
     #[kernel]
@@ -326,7 +326,8 @@ impl<
         self.stats.rx_drops_no_queue.next = self.rxp.stat_drop_no_queue.val();
         self.stats.tx_drops_dma_error.next = self.txp.stat_drop_dma.val();
         self.stats.tx_drops_bad_descriptor.next = self.txp.stat_bad_descriptor.val();
-        self.stats.rx_drops_dma_error.next = self.rxp.stat_drop_dma_error.val() || self.rxp.stat_fetch_error.val();
+        self.stats.rx_drops_dma_error.next =
+            self.rxp.stat_drop_dma_error.val() || self.rxp.stat_fetch_error.val();
         self.stats.read_tlps.next = self.read.stat_read.val();
         self.stats.write_tlps.next = self.out.stat_write.val();
         self.stats.completion_tlps.next = self.out.stat_completion.val();
@@ -337,7 +338,8 @@ impl<
         self.stats.cpl_timeout.next = self.read.cpl_timeout.val();
         self.stats.cpl_unexpected.next = self.read.cpl_unexpected.val();
         self.stats.requests_unsupported.next = self.target.stat_unsupported.val();
-        self.stats.requests_malformed.next = self.target.stat_malformed.val() || self.demux.stat_malformed.val();
+        self.stats.requests_malformed.next =
+            self.target.stat_malformed.val() || self.demux.stat_malformed.val();
         self.stats.doorbell_illegal.next = self.bar.stat_doorbell_illegal.val()
             || self.txp.stat_doorbell_illegal.val()
             || self.rxp.stat_doorbell_illegal.val();

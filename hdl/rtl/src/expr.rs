@@ -307,7 +307,14 @@ impl Scope {
     }
 
     /// `a` with `w` bits from `at` on replaced: a concatenation of what stays and what is new.
-    pub fn replaced(&mut self, a: &Expr, width: usize, at: usize, w: usize, v: &Expr) -> Result<String, String> {
+    pub fn replaced(
+        &mut self,
+        a: &Expr,
+        width: usize,
+        at: usize,
+        w: usize,
+        v: &Expr,
+    ) -> Result<String, String> {
         if at + w > width {
             return Err(format!("bits {}:{at} of {width} are replaced", at + w - 1));
         }

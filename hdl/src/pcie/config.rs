@@ -54,11 +54,7 @@ const CONTROL_INIT: u64 = 0x2810;
 
 impl Config {
     pub fn new(vectors: usize) -> Self {
-        Self {
-            control: Reg::new(lit(CONTROL_INIT)),
-            _vectors: vectors,
-            ..Self::default()
-        }
+        Self { control: Reg::new(lit(CONTROL_INIT)), _vectors: vectors, ..Self::default() }
     }
 }
 

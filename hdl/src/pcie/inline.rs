@@ -51,7 +51,8 @@ impl<const D: usize> Logic for InlineWrite<D> {
                 len = self.req[c].len.val();
                 data = self.req[c].data.val();
             }
-            self.req[c].ready.next = self.granted.q.val() && free && self.grant.q.val() == lit::<2>(c);
+            self.req[c].ready.next =
+                self.granted.q.val() && free && self.grant.q.val() == lit::<2>(c);
         }
         let take = self.granted.q.val() && free && valid;
         let mut found = false;
@@ -84,8 +85,14 @@ impl<const D: usize> Logic for InlineWrite<D> {
             self.valid.d.next = true;
             self.sop.d.next = true;
             self.left.d.next = dwords;
-            self.hdr.d.next =
-                tlp::memory_request(true, self.requester.val(), lit::<8>(0), be, addr, bit_cast::<10, 5>(dwords));
+            self.hdr.d.next = tlp::memory_request(
+                true,
+                self.requester.val(),
+                lit::<8>(0),
+                be,
+                addr,
+                bit_cast::<10, 5>(dwords),
+            );
             self.data.d.next = data;
             self.special.d.next = self.grant.q.val() == 2;
         }

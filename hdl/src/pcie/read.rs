@@ -153,10 +153,7 @@ pub struct DmaRead<const D: usize, const K: usize, const L: usize, const T: usiz
 impl<const D: usize, const K: usize, const L: usize, const T: usize> DmaRead<D, K, L, T> {
     /// `timeout` in cycles; it is counted in units of 256.
     pub fn new(timeout: usize) -> Self {
-        Self {
-            _timeout: (timeout >> TICK).max(1),
-            ..Self::default()
-        }
+        Self { _timeout: (timeout >> TICK).max(1), ..Self::default() }
     }
 }
 
@@ -235,8 +232,12 @@ impl<const D: usize, const K: usize, const L: usize, const T: usize> Logic for D
         let usable = self.ext_tag.val() || bit_cast::<8, T>(tag) < 32;
         let out_free = !self.hdr_valid.q.val() || self.np_ready.val();
         let has_tag = self.tags.out_valid.val() && usable;
-        let issue = self.piece_valid.q.val() && !flush && self.bus_master.val() && has_tag && out_free;
-        let fail = self.piece_valid.q.val() && !flush && !self.bus_master.val() && !self.fail_valid.q.val();
+        let issue =
+            self.piece_valid.q.val() && !flush && self.bus_master.val() && has_tag && out_free;
+        let fail = self.piece_valid.q.val()
+            && !flush
+            && !self.bus_master.val()
+            && !self.fail_valid.q.val();
         let piece_free = !self.piece_valid.q.val() || issue || fail || flush;
         let take_piece = self.cut_valid.q.val() && piece_free;
         let cut_free = !self.cut_valid.q.val() || (take_piece && is_last) || flush;
@@ -315,7 +316,11 @@ impl<const D: usize, const K: usize, const L: usize, const T: usize> Logic for D
         self.tags.in_data.next = if walking {
             bit_cast::<T, 9>(self.walk.q.val())
         } else {
-            if self.freed_valid.q.val() { self.freed_tag.q.val() } else { tag }
+            if self.freed_valid.q.val() {
+                self.freed_tag.q.val()
+            } else {
+                tag
+            }
         };
         if walking {
             self.walk.d.next = self.walk.q.val() + 1;
@@ -380,7 +385,8 @@ impl<const D: usize, const K: usize, const L: usize, const T: usize> Logic for D
         let r = self.record.rdata.val();
         let p = self.progress.rdata.val();
         let this_life = p.get_bit(prog::EPOCH) == r.get_bit(rec::EPOCH);
-        let left = if this_life { p.get_bits::<13>(prog::LEFT) } else { r.get_bits::<13>(rec::LEN) };
+        let left =
+            if this_life { p.get_bits::<13>(prog::LEFT) } else { r.get_bits::<13>(rec::LEN) };
         let started = left != r.get_bits::<13>(rec::LEN);
         let was_err = this_life && p.get_bit(prog::ERR);
         let was_ended = this_life && p.get_bit(prog::ENDED);
@@ -423,7 +429,10 @@ impl<const D: usize, const K: usize, const L: usize, const T: usize> Logic for D
             .replace_bit(prog::EPOCH, r.get_bit(rec::EPOCH))
             .replace_bit(prog::ERR, err)
             .replace_bit(prog::ENDED, was_ended || late_first)
-            .replace_bit(prog::FREE, if over_now { r.get_bit(rec::EPOCH) } else { p.get_bit(prog::FREE) });
+            .replace_bit(
+                prog::FREE,
+                if over_now { r.get_bit(rec::EPOCH) } else { p.get_bit(prog::FREE) },
+            );
         let progress_we = walking || touched;
         let progress_at = if walking { bit_cast::<T, 9>(self.walk.q.val()) } else { look };
         let progress_data = if walking { lit::<{ prog::W }>(0) } else { new_progress };
@@ -449,7 +458,8 @@ impl<const D: usize, const K: usize, const L: usize, const T: usize> Logic for D
         let quiet = flush || was_ended;
         let keep = if sop { counts && !quiet } else { self.go_keep.q.val() };
         let done_before = r.get_bits::<13>(rec::LEN) - left;
-        let first_dst = r.get_bits::<20>(rec::DST) + bit_cast::<20, 13>(done_before) - bit_cast::<20, 2>(cpl_skip);
+        let first_dst = r.get_bits::<20>(rec::DST) + bit_cast::<20, 13>(done_before)
+            - bit_cast::<20, 2>(cpl_skip);
         let dst = if sop { first_dst } else { self.go_dst.q.val() };
         let lead = if sop { bit_cast::<13, 2>(cpl_skip) } else { lit::<13>(0) };
         let until = if sop { bytes + bit_cast::<13, 2>(cpl_skip) } else { self.go_left.q.val() };
@@ -530,8 +540,13 @@ impl<const D: usize, const K: usize, const L: usize, const T: usize> Logic for D
             }
         }
         self.bus.done_valid.next = self.p_done[2].q.val() || give_fail;
-        self.bus.done_client.next = if self.p_done[2].q.val() { self.p_client[2].q.val() } else { self.fail_client.q.val() };
-        self.bus.done_op.next = if self.p_done[2].q.val() { self.p_op[2].q.val() } else { self.fail_op.q.val() };
+        self.bus.done_client.next = if self.p_done[2].q.val() {
+            self.p_client[2].q.val()
+        } else {
+            self.fail_client.q.val()
+        };
+        self.bus.done_op.next =
+            if self.p_done[2].q.val() { self.p_op[2].q.val() } else { self.fail_op.q.val() };
         self.bus.done_err.next = !self.p_done[2].q.val() || self.p_err[2].q.val();
 
         let unexpected = sop && !(expected && (bad_status || right));

@@ -68,7 +68,8 @@ impl<const D: usize> Logic for TlpRx<D> {
         let kind = if self.sop.q.val() { classify(self.hdr.q.val()) } else { self.kind.q.val() };
         let to_cpl = kind == COMPLETION;
         let to_posted = kind == POSTED;
-        let room = (!to_cpl || self.cpl.ready.val()) && (!to_posted || self.posted_data.in_ready.val());
+        let room =
+            (!to_cpl || self.cpl.ready.val()) && (!to_posted || self.posted_data.in_ready.val());
         let go = self.valid.q.val() && room;
         let ready = !self.valid.q.val() || room;
         self.link.ready.next = ready;

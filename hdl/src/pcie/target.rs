@@ -108,7 +108,14 @@ fn byte_count(hdr: Bits<128>) -> Bits<12> {
 }
 
 #[kernel]
-fn completion(hdr: Bits<128>, bdf: Bits<16>, status: Bits<3>, data: Bit, lower: Bits<7>, count: Bits<12>) -> Bits<128> {
+fn completion(
+    hdr: Bits<128>,
+    bdf: Bits<16>,
+    status: Bits<3>,
+    data: Bit,
+    lower: Bits<7>,
+    count: Bits<12>,
+) -> Bits<128> {
     let kind = if data { lit::<8>(tlp::CPLD) } else { lit::<8>(tlp::CPL) };
     // Traffic class and attributes come back as they came.
     let dw0 = cat::<8, 24, 32>(kind, hdr.get_bits::<24>(0) & lit::<24>(0x70_30ff));
@@ -149,7 +156,9 @@ impl<const D: usize> Logic for Target<D> {
         let wide = new.get_bit(29);
         let high = if wide { new.get_bits::<32>(64) } else { lit::<32>(0) };
         let low = if wide { new.get_bits::<32>(96) } else { new.get_bits::<32>(64) };
-        let in_bar = self.mem_enable.val() && high == 0 && low.get_bits::<18>(14) == self.bar0_base.val().get_bits::<18>(14);
+        let in_bar = self.mem_enable.val()
+            && high == 0
+            && low.get_bits::<18>(14) == self.bar0_base.val().get_bits::<18>(14);
         let length = new.get_bits::<10>(0);
         let dwords = if length == 0 { lit::<11>(1024) } else { bit_cast::<11, 10>(length) };
         if posted_start || (take_np && self.np.valid.val()) {
@@ -164,7 +173,8 @@ impl<const D: usize> Logic for Target<D> {
             self.state.d.next = TargetState::Write;
             self.addr.d.next = bit_cast::<16, 14>(low.get_bits::<14>(0)) & 0xfffc;
             self.data.d.next = self.posted.data.val();
-            self.held.d.next = if dwords > beat_dwords { lit::<5>(D / 32) } else { bit_cast::<5, 11>(dwords) };
+            self.held.d.next =
+                if dwords > beat_dwords { lit::<5>(D / 32) } else { bit_cast::<5, 11>(dwords) };
             self.ended.d.next = self.posted.eop.val();
             // What is not ours is walked without effect.
             self.ours.d.next = in_bar && !poisoned;
@@ -188,10 +198,12 @@ impl<const D: usize> Logic for Target<D> {
                     self.addr.d.next = bit_cast::<16, 14>(low.get_bits::<14>(0)) & 0xfffc;
                     self.state.d.next = TargetState::Read;
                 } else {
-                    let status = if memory && in_bar { lit::<3>(tlp::CA) } else { lit::<3>(tlp::UR) };
+                    let status =
+                        if memory && in_bar { lit::<3>(tlp::CA) } else { lit::<3>(tlp::UR) };
                     let count = if memory { byte_count(new) } else { lit::<12>(4) };
                     self.cpl_valid.d.next = true;
-                    self.cpl_hdr.d.next = completion(new, self.bus_dev.q.val(), status, false, lit::<7>(0), count);
+                    self.cpl_hdr.d.next =
+                        completion(new, self.bus_dev.q.val(), status, false, lit::<7>(0), count);
                     self.unsupported.d.next = true;
                 }
             }
@@ -202,7 +214,11 @@ impl<const D: usize> Logic for Target<D> {
         let be = if self.first.q.val() {
             hdr.get_bits::<4>(32)
         } else {
-            if last { hdr.get_bits::<4>(36) } else { lit::<4>(15) }
+            if last {
+                hdr.get_bits::<4>(36)
+            } else {
+                lit::<4>(15)
+            }
         };
         let write_now = write_state && self.held.q.val() != 0;
         let skip = !self.ours.q.val() || be == 0;
@@ -226,22 +242,38 @@ impl<const D: usize> Logic for Target<D> {
             self.first.d.next = false;
         }
         // A TLP that ends early or runs on is left where its length or its end says, whichever is first.
-        if write_state && self.ended.q.val() && (self.held.q.val() == 0 || (step && self.held.q.val() == 1)) {
+        if write_state
+            && self.ended.q.val()
+            && (self.held.q.val() == 0 || (step && self.held.q.val() == 1))
+        {
             self.state.d.next = TargetState::Idle;
         }
         if more && self.posted.valid.val() {
             self.data.d.next = self.posted.data.val();
-            self.held.d.next = if self.left.q.val() > beat_dwords { lit::<5>(D / 32) } else { bit_cast::<5, 11>(self.left.q.val()) };
+            self.held.d.next = if self.left.q.val() > beat_dwords {
+                lit::<5>(D / 32)
+            } else {
+                bit_cast::<5, 11>(self.left.q.val())
+            };
             self.ended.d.next = self.posted.eop.val();
         }
 
         if self.state.q.val() == TargetState::Read && self.bar.ready.val() {
-            let lower = cat::<5, 2, 7>(self.addr.q.val().get_bits::<5>(2), lit::<2>(0)) | bit_cast::<7, 2>(first_byte(hdr.get_bits::<4>(32)));
+            let lower = cat::<5, 2, 7>(self.addr.q.val().get_bits::<5>(2), lit::<2>(0))
+                | bit_cast::<7, 2>(first_byte(hdr.get_bits::<4>(32)));
             if self.first.q.val() {
-                self.cpl_hdr.d.next = completion(hdr, self.bus_dev.q.val(), lit::<3>(tlp::SC), true, lower, byte_count(hdr));
+                self.cpl_hdr.d.next = completion(
+                    hdr,
+                    self.bus_dev.q.val(),
+                    lit::<3>(tlp::SC),
+                    true,
+                    lower,
+                    byte_count(hdr),
+                );
                 self.cpl_data.d.next = bit_cast::<64, 32>(self.bar.rdata.val());
             } else {
-                self.cpl_data.d.next = self.cpl_data.q.val().set_slice::<32>(32, self.bar.rdata.val());
+                self.cpl_data.d.next =
+                    self.cpl_data.q.val().set_slice::<32>(32, self.bar.rdata.val());
             }
             self.first.d.next = false;
             self.left.d.next = self.left.q.val() - 1;
@@ -252,7 +284,14 @@ impl<const D: usize> Logic for Target<D> {
             }
         }
         if self.state.q.val() == TargetState::Config && self.cfg.ready.val() {
-            self.cpl_hdr.d.next = completion(hdr, self.bus_dev.q.val(), lit::<3>(tlp::SC), !self.write.q.val(), lit::<7>(0), lit::<12>(4));
+            self.cpl_hdr.d.next = completion(
+                hdr,
+                self.bus_dev.q.val(),
+                lit::<3>(tlp::SC),
+                !self.write.q.val(),
+                lit::<7>(0),
+                lit::<12>(4),
+            );
             self.cpl_data.d.next = bit_cast::<64, 32>(self.cfg.rdata.val());
             self.cpl_valid.d.next = true;
             self.state.d.next = TargetState::Idle;

@@ -31,9 +31,7 @@ pub fn memory_request(
 ) -> Bits<128> {
     let wide = addr.get_bits::<32>(32).any();
     let low = addr.get_bits::<32>(0) & lit::<32>(0xffff_fffcu32);
-    let dw0 = bit_cast::<32, 10>(dwords)
-        .replace_bit(30, write)
-        .replace_bit(29, wide);
+    let dw0 = bit_cast::<32, 10>(dwords).replace_bit(30, write).replace_bit(29, wide);
     let dw1 = cat::<16, 16, 32>(requester, cat::<8, 8, 16>(tag, be));
     let dw2 = if wide { addr.get_bits::<32>(32) } else { low };
     let dw3 = if wide { low } else { lit::<32>(0) };

@@ -80,8 +80,20 @@ impl<const D: usize> Logic for TlpTx<D> {
         let out_free = !self.valid.q.val() || self.link.ready.val();
 
         // Who may start a TLP.
-        let inline_fits = posted_fits(self.inline.hdr.val(), self.ph.q.val(), self.fc_ph.val(), self.pd.q.val(), self.fc_pd.val());
-        let payload_fits = posted_fits(self.payload.hdr.val(), self.ph.q.val(), self.fc_ph.val(), self.pd.q.val(), self.fc_pd.val());
+        let inline_fits = posted_fits(
+            self.inline.hdr.val(),
+            self.ph.q.val(),
+            self.fc_ph.val(),
+            self.pd.q.val(),
+            self.fc_pd.val(),
+        );
+        let payload_fits = posted_fits(
+            self.payload.hdr.val(),
+            self.ph.q.val(),
+            self.fc_ph.val(),
+            self.pd.q.val(),
+            self.fc_pd.val(),
+        );
         let read_fits = !(self.fc_nph.val() - (self.nph.q.val() + 1)).get_bit(7);
         let drop_inline = flush && !self.inline_privileged.val();
         let may_cpl = self.cpl.valid.val();
@@ -172,7 +184,8 @@ impl<const D: usize> Logic for TlpTx<D> {
         if sent && current == READ {
             self.nph.d.next = self.nph.q.val() + 1;
         }
-        self.stat.d.next = lit::<2>(0).replace_bit(0, sent && posted).replace_bit(1, sent && current == CPL);
+        self.stat.d.next =
+            lit::<2>(0).replace_bit(0, sent && posted).replace_bit(1, sent && current == CPL);
         self.stat_write.next = self.stat.q.val().get_bit(0);
         self.stat_completion.next = self.stat.q.val().get_bit(1);
 
