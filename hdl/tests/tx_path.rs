@@ -145,7 +145,6 @@ fn one_packet() {
         assert_eq!(bench.completions.len(), 1);
         bench.destroy(0);
     }
-    let _ = Fate::Bad;
 }
 
 /// Cycles a packet of `len` bytes, in `bufs` buffers, takes with full rings and doorbells for `batch` packets.
@@ -212,4 +211,246 @@ fn speed_128() {
         cycles_per_packet(&PATH128, Setup::fast(16, latency), 5, 1, 60, 1, 32);
         cycles_per_packet(&PATH128, Setup::fast(16, latency), 5, 1, 9000, 3, 8);
     }
+}
+
+/// Both counts run free through 65536, over rings from 1 descriptor to 32768.
+#[test]
+fn counts_wrap() {
+    for log in [0, 1, 3, 8, 13, 15] {
+        let mut bench = Bench::new(&PATH512, Setup::fast(64, 12), 7);
+        bench.create(3, log);
+        let packet = Packet { req_id: 5, bufs: vec![(1, 0)], ..Packet::default() };
+        let total = if log < 8 { 300 } else { 70_000 };
+        let batch = 1 << log.min(6);
+        while bench.completions.len() < total {
+            if bench.room(3) >= batch {
+                for _ in 0..batch {
+                    bench.post(3, &packet);
+                }
+                bench.ring(3);
+            }
+            bench.step();
+        }
+        bench.settle();
+        bench.destroy(3);
+    }
+}
+
+/// Doorbells that are refused change nothing, and are counted.
+#[test]
+fn doorbells_refused() {
+    let mut bench = Bench::new(&PATH128, Setup::fast(16, 60), 5);
+    bench.create(1, 4);
+    let packet = Packet { req_id: 1, bufs: vec![(80, 9)], ..Packet::default() };
+    for _ in 0..3 {
+        for queue in [0, 2, 3, 4, 17, 255] {
+            bench.bad_bell(queue, 1);
+        }
+        let tail = bench.tail(1);
+        for beyond in [17, 100, 0x8000, 0xfff0, 0xffff] {
+            bench.bad_bell(1, tail.wrapping_add(beyond));
+        }
+        for _ in 0..16 {
+            bench.post(1, &packet);
+        }
+        bench.ring(1);
+        // The same again is legal.
+        bench.ring(1);
+        bench.settle();
+    }
+    bench.destroy(1);
+    bench.bad_bell(1, 49);
+    bench.settle();
+    // Nothing to destroy: answered at once, also beyond the last queue.
+    for queue in [1, 0, 200] {
+        bench.command(true, queue);
+    }
+}
+
+/// Descriptors that can't be read break their queue only.
+#[test]
+fn broken_queue() {
+    let mut bench = Bench::new(&PATH512, Setup::fast(64, 100), 7);
+    for queue in [0, 1, 2] {
+        bench.create(queue, 8);
+    }
+    traffic(&mut bench, &[0, 1, 2], 60, false);
+    bench.poison = Some(1);
+    traffic(&mut bench, &[0, 2, 1], 60, false);
+    assert!(bench.is_broken(1));
+    // The doorbell is taken and nothing follows.
+    let before = bench.fetches();
+    bench.post(1, &Packet { bufs: vec![(60, 0)], ..Packet::default() });
+    bench.ring(1);
+    bench.settle();
+    assert_eq!(bench.fetches(), before);
+    bench.poison = None;
+    bench.destroy(1);
+    bench.create(1, 6);
+    traffic(&mut bench, &[0, 1, 2], 100, true);
+}
+
+/// Queues come and go at any moment under load; their neighbours notice nothing.
+#[test]
+fn destroyed_under_load() {
+    for seed in 0..12 {
+        let mut rng = Rng(seed);
+        let mut bench = Bench::new(&PATH128, rough(&mut rng, 16), 5);
+        for queue in 0..4 {
+            bench.create(queue, 7);
+        }
+        for _ in 0..12 {
+            for queue in 0..4 {
+                while bench.room(queue) > 40 {
+                    let packet = packet(&mut rng, true);
+                    bench.post(queue, &packet);
+                }
+                bench.ring(queue);
+            }
+            for _ in 0..rng.below(2000) {
+                bench.step();
+            }
+            let queue = rng.below(4) as usize;
+            bench.destroy(queue);
+            bench.create(queue, rng.range(6, 9) as u32);
+        }
+        bench.settle();
+    }
+}
+
+/// A reset at any moment leaves nothing of what was before.
+#[test]
+fn reset_under_load() {
+    let mut rng = Rng(5);
+    let mut bench = Bench::new(&PATH128, rough(&mut rng, 16), 5);
+    for _ in 0..30 {
+        let queues = [0, 1, 2, 3];
+        for queue in queues {
+            bench.create(queue, 7);
+            while bench.room(queue) > 40 {
+                let packet = packet(&mut rng, true);
+                bench.post(queue, &packet);
+            }
+            bench.ring(queue);
+        }
+        bench.poison = rng.percent(30).then_some(2);
+        for _ in 0..rng.below(3000) {
+            bench.step();
+        }
+        bench.poison = None;
+        bench.core_reset();
+    }
+    bench.create(0, 8);
+    bench.create(2, 8);
+    traffic(&mut bench, &[0, 2], 100, true);
+}
+
+/// With the wire, the completions or the reads standing still, doorbells are taken all the same; then everything goes on.
+#[test]
+fn standstill() {
+    for stop in 0..4 {
+        let mut bench = Bench::new(&PATH512, Setup::fast(64, 50), 7);
+        let percent = match stop {
+            0 => &mut bench.setup.mac_stall,
+            1 => &mut bench.setup.done_stall,
+            2 => &mut bench.setup.fetch_stall,
+            _ => &mut bench.setup.data_stall,
+        };
+        *percent = 100;
+        let queues: Vec<usize> = (0..16).collect();
+        for &queue in &queues {
+            bench.create(queue, 6);
+        }
+        for &queue in &queues {
+            for _ in 0..64 {
+                bench.post(queue, &Packet { bufs: vec![(70, 1)], ..Packet::default() });
+                let tail = bench.tail(queue);
+                bench.ring_at(queue, tail);
+            }
+        }
+        for _ in 0..16 * 64 * 12 {
+            bench.step();
+        }
+        assert_eq!(bench.bells_waiting(), 0);
+        assert!(bench.completions.len() < 10);
+        bench.setup.mac_stall = 0;
+        bench.setup.done_stall = 0;
+        bench.setup.fetch_stall = 0;
+        bench.setup.data_stall = 0;
+        bench.settle();
+        assert_eq!(bench.completions.len(), 16 * 64);
+    }
+}
+
+/// Each queue gets its turn, whatever the others post.
+#[test]
+fn fair() {
+    let mut bench = Bench::new(&PATH512, Setup::fast(64, 100), 7);
+    for queue in 0..16 {
+        bench.create(queue, 9);
+    }
+    let packet = Packet { bufs: vec![(60, 0)], ..Packet::default() };
+    while bench.completions.len() < 4000 {
+        for queue in 0..16 {
+            if bench.room(queue) >= 16 {
+                for _ in 0..16 {
+                    bench.post(queue, &packet);
+                }
+                bench.ring(queue);
+            }
+        }
+        bench.step();
+    }
+    let (low, high) =
+        (bench.done_of.values().min().unwrap(), bench.done_of.values().max().unwrap());
+    assert!(high - low <= 64, "{:?}", bench.done_of);
+}
+
+/// `first` inside a packet, and packets without end: the model of their fates is written out here.
+#[test]
+fn cut_packets() {
+    let mut bench = Bench::new(&PATH128, Setup::fast(16, 30), 5);
+    bench.create(0, 6);
+    let data = |first: bool, last: bool, id: u32| {
+        [16 | id >> 10 << 16 | u32::from(first) << 26 | u32::from(last) << 27, id << 22, 0, 0x8765]
+    };
+    let meta = [1 << 20 | 1 << 23 | 1 << 26, 0, 0, 0];
+    for _ in 0..40 {
+        // Cut after data: completes as bad. Cut after a meta descriptor: has no req_id, completes nothing.
+        bench.post_words(0, &[data(true, false, 7), data(false, false, 0)], 7, Fate::Bad, vec![]);
+        bench.post_words(0, &[meta], 0, Fate::Silent, vec![]);
+        bench.post_words(0, &[meta], 0, Fate::Silent, vec![]);
+        bench.post(0, &Packet { req_id: 9, bufs: vec![(30, 2), (40, 5)], ..Packet::default() });
+        bench.post_words(0, &[data(true, false, 0x8001)], 0x8001, Fate::Bad, vec![]);
+        bench.post(0, &Packet { req_id: 8, bufs: vec![(50, 2)], ..Packet::default() });
+        bench.ring(0);
+        bench.settle();
+    }
+    // 200 descriptors of a packet that never ends; another queue goes on; then the end comes.
+    bench.create(1, 8);
+    let mut words = vec![data(true, false, 3)];
+    words.extend(vec![data(false, false, 0); 39]);
+    bench.post_words(0, &words, 3, Fate::Bad, vec![]);
+    bench.ring(0);
+    for _ in 0..10 {
+        traffic_open(&mut bench, 1);
+    }
+    bench.post_words(0, &[data(false, true, 0)], 3, Fate::Bad, vec![]);
+    bench.join_last(0);
+    bench.ring(0);
+    bench.settle();
+}
+
+/// Some packets on a queue while another has an open one.
+fn traffic_open(bench: &mut Bench, queue: usize) {
+    for _ in 0..5 {
+        let packet = Packet { req_id: 2, bufs: vec![(100, 3), (10, 1)], ..Packet::default() };
+        bench.post(queue, &packet);
+    }
+    bench.ring(queue);
+    let goal = bench.completions.len() + 5;
+    for _ in 0..2000 {
+        bench.step();
+    }
+    assert_eq!(bench.completions.len(), goal);
 }

@@ -11,7 +11,7 @@
 //! complete either. `stat_frame` goes with `stat_bytes`, the frame's bytes before padding.
 //!
 //! **Speed.** A beat a cycle, no gap between frames; a packet takes 2 cycles at least. From the last `done` event to the first
-//! beat of a frame: 6 cycles.
+//! beat of a frame: 5 cycles.
 //!
 //! **Full.** 4 beats and 8 completions wait at the outputs. While `mac` or `done` refuses, rows and slots
 //! are not given back, so `tx/gather` stops; reads under way have their place. `info_ready` is low for the 2^S cycles

@@ -244,6 +244,10 @@ impl Bench {
 
     /// Destroys a queue; what was posted behind the last fetch is forgotten.
     pub fn destroy(&mut self, queue: usize) {
+        // A driver's doorbells come before its command.
+        while !self.bells.is_empty() {
+            self.step();
+        }
         if let Some(ring) = self.rings.get_mut(&queue) {
             ring.destroying = true;
         }
@@ -400,9 +404,40 @@ impl Bench {
         *self.expected.entry(name).or_default() += n;
     }
 
-    /// Packets of a queue that wait for completion.
-    pub fn pending(&self, queue: usize) -> usize {
-        self.rings[&queue].packets.len()
+    /// The data path's reset, as the host's device reset has it: what is under way is gone, and so are the queues.
+    pub fn core_reset(&mut self) {
+        for port in ["bus_issue_valid", "bus_done_valid", "bus_data_valid", "doorbell_valid"] {
+            self.block.set(port, 0);
+        }
+        self.block.reset(16);
+        self.dma = Dma::new(&self.block, self.setup.dma.clone());
+        self.rings.clear();
+        self.buffers.clear();
+        self.bells.clear();
+        self.next_op = [0x100; 2];
+        self.frames.clear();
+        self.frame.clear();
+        self.waiting.clear();
+        self.counts.clear();
+        self.expected.clear();
+        (self.mac_offered, self.done_offered, self.ack_in) = (None, None, None);
+        (self.fetch.offered, self.data.offered) = (None, None);
+    }
+
+    /// The last two packets posted are one.
+    pub fn join_last(&mut self, queue: usize) {
+        let packets = &mut self.rings.get_mut(&queue).expect("a queue").packets;
+        let end = packets.pop_back().expect("a packet").end;
+        packets.back_mut().expect("a packet").end = end;
+    }
+
+    pub fn is_broken(&self, queue: usize) -> bool {
+        self.rings[&queue].broken.is_some()
+    }
+
+    /// Batches of descriptors asked for.
+    pub fn fetches(&self) -> u64 {
+        self.batches
     }
 
     /// Runs until everything that was told to the card is done, and compares the counters.

@@ -1,0 +1,626 @@
+//! The blocks of the transmit path one by one, against models of what they do.
+
+mod tx_support;
+
+use nitor_block::stream::{cycle, End, Payload, Sink, Source, Stalls};
+use nitor_block::{Block, Model, PortId};
+use nitor_hdl::tx::gather::TxGather;
+use nitor_hdl::tx::out::TxOut;
+use nitor_hdl::tx::parse::TxParse;
+use nitor_hdl::tx::sched::TxSched;
+use proptest::prelude::*;
+use std::collections::VecDeque;
+use std::sync::LazyLock;
+use tx_support::dma::{Dma, DmaSetup, Request};
+use tx_support::{model, start, Rng};
+
+static SCHED: LazyLock<Model> = LazyLock::new(|| model::<TxSched<4>>("tx_sched"));
+static PARSE128: LazyLock<Model> =
+    LazyLock::new(|| model::<TxParse<128, 16, 4, 2, 7>>("tx_parse_128"));
+static PARSE512: LazyLock<Model> =
+    LazyLock::new(|| model::<TxParse<512, 64, 6, 2, 7>>("tx_parse_512"));
+static GATHER: LazyLock<Model> = LazyLock::new(|| model::<TxGather<16, 4, 3, 6>>("tx_gather"));
+static OUT128: LazyLock<Model> = LazyLock::new(|| model::<TxOut<128, 16, 4, 5, 7>>("tx_out_128"));
+static OUT512: LazyLock<Model> = LazyLock::new(|| model::<TxOut<512, 64, 6, 5, 5>>("tx_out_512"));
+
+/// A struct of fields up to 64 bits, as a stream's payload in the order of the ports.
+macro_rules! payload {
+    ($name:ident { $($field:ident),* $(,)? }) => {
+        #[derive(Clone, Debug, Default, PartialEq)]
+        struct $name { $($field: u64),* }
+        impl Payload for $name {
+            fn drive(&self, block: &mut Block, ports: &[PortId]) {
+                let mut ports = ports.iter();
+                $(block.set(*ports.next().expect(stringify!($field)), self.$field);)*
+                assert!(ports.next().is_none());
+            }
+            fn collect(block: &Block, ports: &[PortId]) -> Self {
+                let mut ports = ports.iter();
+                $name { $($field: block.get(*ports.next().expect(stringify!($field)))),* }
+            }
+        }
+    };
+}
+
+payload!(Batch { queue, cq, op, count, marker });
+payload!(Parsed { queue, cq, req_id, len, count, meta, bad, dma, silent, marker });
+payload!(Plain { cq, req_id, len, count, bad, dma, silent, marker });
+payload!(Seg { addr, len });
+payload!(Ask { addr, len, dst, op, last });
+payload!(Info { row, len, cq, req_id, read, bad, dma, silent, marker });
+payload!(Done { cq, req_id, marker });
+payload!(Bell { queue, tail });
+payload!(Command { destroy, idx, base, log_depth, cq, esize, vector });
+
+fn stalls(seed: u64, rough: bool) -> Stalls {
+    if rough {
+        Stalls::seeded(seed)
+    } else {
+        Stalls::none()
+    }
+}
+
+// ---- parse
+
+/// A queue as the specification reads its descriptors.
+#[derive(Default)]
+struct Grammar {
+    broken: bool,
+    open: Option<Open>,
+    cache: u64,
+}
+
+struct Open {
+    bad: bool,
+    data: Option<(u64, u64)>,
+    descs: usize,
+    segs: Vec<Seg>,
+    meta: u64,
+}
+
+impl Open {
+    fn ends(self, queue: u64, cq: u64) -> (Parsed, Vec<Seg>) {
+        let len: u64 = self.segs.iter().map(|seg| seg.len).sum();
+        let bad = self.bad || len == 0;
+        let (req_id, offload) = self.data.unwrap_or_default();
+        let mut packet = Parsed { queue, cq, req_id, bad: bad.into(), ..Parsed::default() };
+        packet.silent = self.data.is_none().into();
+        if bad {
+            return (packet, Vec::new());
+        }
+        packet.len = len;
+        packet.count = self.segs.len() as u64;
+        packet.meta = self.meta << 26 | offload;
+        (packet, self.segs)
+    }
+}
+
+impl Grammar {
+    fn descriptor(&mut self, w: [u32; 4], queue: u64, cq: u64) -> Vec<(Parsed, Vec<Seg>)> {
+        let mut packets = Vec::new();
+        let bits = |word: usize, high: u32, low: u32| {
+            u64::from(w[word]) >> low & ((1 << (high - low + 1)) - 1)
+        };
+        let first = bits(0, 26, 26) == 1;
+        if first {
+            if let Some(mut cut) = self.open.take() {
+                cut.bad = true;
+                packets.push(cut.ends(queue, cq));
+            }
+        }
+        let fresh = self.open.is_none();
+        let open = self.open.get_or_insert_with(|| Open {
+            bad: !first,
+            data: None,
+            descs: 0,
+            segs: Vec::new(),
+            meta: self.cache,
+        });
+        if bits(0, 23, 23) == 1 {
+            open.bad |= !fresh;
+            let mss = bits(0, 19, 16) << 10 | bits(2, 31, 22);
+            open.meta = mss << 22 | bits(2, 21, 16) << 16 | bits(2, 15, 8) << 8 | bits(2, 7, 0);
+            if bits(0, 21, 21) == 1 && !open.bad {
+                self.cache = open.meta;
+            }
+        } else {
+            let req_id = bits(0, 21, 16) << 10 | bits(1, 31, 22);
+            open.data.get_or_insert((req_id, bits(3, 31, 24) << 18 | bits(1, 17, 0)));
+            open.descs += 1;
+            let len = bits(0, 15, 0);
+            if len > 0 {
+                open.segs.push(Seg { addr: bits(3, 15, 0) << 32 | bits(2, 31, 0), len });
+            }
+            let total: u64 = open.segs.iter().map(|seg| seg.len).sum();
+            open.bad |= open.descs > 21 || total >= 1 << 17;
+        }
+        if bits(0, 27, 27) == 1 {
+            packets.push(self.open.take().unwrap().ends(queue, cq));
+        }
+        packets
+    }
+}
+
+/// A descriptor with nothing certain in it; `ends`: percent with `first`, percent with `last`.
+fn descriptor(rng: &mut Rng, tame: bool, ends: u64) -> [u32; 4] {
+    let mut w = [(); 4].map(|()| rng.next() as u32);
+    w[0] &= !(1 << 23 | 3 << 26);
+    w[0] |= u32::from(rng.percent(15)) << 23;
+    w[0] |= u32::from(rng.percent(if tame { 100 } else { ends })) << 26;
+    w[0] |= u32::from(rng.percent(if tame { 100 } else { ends })) << 27;
+    if tame {
+        w[0] &= !(1 << 23);
+    }
+    if rng.percent(80) {
+        w[0] &= !0xff00;
+    } else if rng.percent(30) {
+        w[0] &= !0xffff;
+    }
+    w
+}
+
+fn parses(model: &Model, k: usize, seed: u64, rough: bool) -> f64 {
+    let mut rng = Rng(seed);
+    let mut block = start(model, seed, 3);
+    let setup = DmaSetup {
+        seed,
+        k,
+        latency: if rough { (2, 2 + rng.below(200)) } else { (20, 20) },
+        max_read: 128,
+        tags: 64,
+        issue_gap: if rough { rng.below(60) } else { 0 },
+        data_gap: if rough { rng.below(60) } else { 0 },
+    };
+    let mut dma = Dma::new(&block, setup);
+    let mut batches = Source::<Batch>::new(&block, "batch", stalls(seed ^ 1, rough));
+    let mut packets = Sink::<Parsed>::new(&block, "packet", stalls(seed ^ 2, rough));
+    let mut segs = Sink::<Seg>::new(&block, "seg", stalls(seed ^ 3, rough));
+    let (free, broken) = (block.port("slot_free"), block.port("broken_valid"));
+    let mut queues: [Grammar; 4] = Default::default();
+    let mut expected = Vec::new();
+    let mut expected_segs = Vec::new();
+    let (mut expected_broken, mut breaks) = (0, 0);
+    let (mut op, mut used, mut sent, mut descs) = (0x100, 0, 0, 0);
+    let mut pending = VecDeque::new();
+    let mut last = 0;
+    let total = 120;
+    // Short packets, or such that run into the limits.
+    let ends = [35, 35, 4][rng.below(3) as usize];
+    for _ in 0..60_000 {
+        if sent < total && used < 32 && rng.percent(if rough { 30 } else { 100 }) {
+            sent += 1;
+            let queue = rng.below(if rough { 4 } else { 2 });
+            let cq = queue * 50 + 9;
+            let grammar = &mut queues[queue as usize];
+            if rough && rng.percent(4) {
+                *grammar = Grammar::default();
+                batches.push(Batch { queue, cq, op, count: 3, marker: 1 });
+                expected.push(Parsed { queue, cq, marker: 1, silent: 0, ..Parsed::default() });
+            } else {
+                used += 1;
+                let count = if rough { rng.range(1, 16) } else { 16 };
+                let fails = rough && rng.percent(4);
+                let words: Vec<_> =
+                    (0..count).map(|_| descriptor(&mut rng, !rough, ends)).collect();
+                descs += count;
+                if fails && !grammar.broken {
+                    *grammar = Grammar { broken: true, ..Grammar::default() };
+                    expected_broken += 1;
+                    expected.push(Parsed { queue, cq, dma: 1, silent: 1, ..Parsed::default() });
+                } else if !grammar.broken {
+                    for &word in &words {
+                        for (packet, segs) in grammar.descriptor(word, queue, cq) {
+                            expected.push(packet);
+                            expected_segs.extend(segs);
+                        }
+                    }
+                }
+                batches.push(Batch { queue, cq, op, count, marker: 0 });
+                let bytes: Vec<u8> = words.concat().iter().flat_map(|w| w.to_le_bytes()).collect();
+                let addr = 0x1000 + 64 * rng.below(50) + 16 * rng.below(4);
+                let data = (!fails).then_some(bytes);
+                let dst = (op & 0xff) * 256;
+                pending.push_back(Request {
+                    client: 2,
+                    addr,
+                    len: 16 * count,
+                    dst,
+                    op,
+                    last: true,
+                    data,
+                });
+                op = if op & 31 == 31 { (op & 0x100) ^ 0x100 } else { op + 1 };
+            }
+        }
+        // A request never comes before the block is ready.
+        if batches.sent() > 0 {
+            pending.drain(..).for_each(|request| dma.request(request));
+        }
+        dma.drive(&mut block);
+        let before = packets.received().len();
+        cycle(&mut block, &mut [&mut batches, &mut packets, &mut segs]);
+        if packets.received().len() != before {
+            last = block.cycles();
+        }
+        block.eval();
+        used -= block.get(free);
+        breaks += block.get(broken);
+    }
+    assert_eq!(used, 0);
+    assert_eq!(breaks, expected_broken);
+    assert_eq!(segs.received(), &expected_segs);
+    assert_eq!(packets.received().len(), expected.len());
+    for (mut packet, want) in packets.take().into_iter().zip(expected) {
+        if want.silent == 1 || want.marker == 1 {
+            packet.req_id = 0;
+        }
+        if want.count == 0 {
+            packet.meta = 0;
+        }
+        assert_eq!(
+            packet,
+            Parsed { req_id: if want.silent == 1 { 0 } else { want.req_id }, ..want }
+        );
+    }
+    last as f64 / descs as f64
+}
+
+#[test]
+fn parse_speed() {
+    for (model, k) in [(&*PARSE128, 16), (&*PARSE512, 64)] {
+        let cycles = parses(model, k, 7, false);
+        println!("{cycles:.2} cycles a packet of one descriptor");
+        assert!(cycles < 1.4, "{cycles}");
+    }
+}
+
+// ---- gather
+
+fn gathers(seed: u64, rough: bool) {
+    let mut rng = Rng(seed);
+    let mut block = start(&GATHER, seed, 3);
+    let max_frame = if rough { rng.range(1, 5000) } else { 1514 };
+    block.set("max_frame", max_frame);
+    block.tick();
+    // 128 rows of 16 bytes, 8 slots.
+    let limit = max_frame.min(2048);
+    let mut packets = Source::<Plain>::new(&block, "packet", stalls(seed ^ 1, rough));
+    let mut segs = Source::<Seg>::new(&block, "seg", stalls(seed ^ 2, rough));
+    let mut asks = Sink::<Ask>::new(&block, "data", stalls(seed ^ 3, rough));
+    let mut infos = Sink::<Info>::new(&block, "info", stalls(seed ^ 4, rough));
+    let (mut want_infos, mut want_asks) = (Vec::new(), Vec::new());
+    let (mut row, mut op) = (0, 0x100);
+    let total = 200;
+    for _ in 0..total {
+        let count = if rough { rng.range(1, 21) } else { 1 };
+        let longest = [3, 100, 3000][if rough { rng.below(3) as usize } else { 0 }];
+        let lens: Vec<u64> = (0..count).map(|_| rng.range(1, longest)).collect();
+        let len: u64 = lens.iter().sum();
+        let kind = if rough { rng.below(20) } else { 9 };
+        let (cq, req_id) = (rng.below(256), rng.below(65536));
+        let mut packet = Plain { cq, req_id, ..Plain::default() };
+        let mut info = Info { row, cq, req_id, ..Info::default() };
+        match kind {
+            0 => (packet.bad, info.bad) = (1, 1),
+            1 => (packet.marker, info.marker) = (1, 1),
+            2 => (packet.dma, info.dma, packet.silent, info.silent) = (1, 1, 1, 1),
+            _ => {
+                (packet.len, packet.count, info.len) = (len, count, len & 0xffff);
+                let fits = len <= limit;
+                (info.read, info.bad) = (fits.into(), (!fits).into());
+                let mut dst = row * 16;
+                for (i, &len) in lens.iter().enumerate() {
+                    let addr = rng.next() >> 16;
+                    segs.push(Seg { addr, len });
+                    if fits {
+                        let last = u64::from(i + 1 == lens.len());
+                        want_asks.push(Ask { addr, len, dst, op, last });
+                        dst += len;
+                    }
+                }
+                if fits {
+                    row = (row + len.div_ceil(16)) % 128;
+                    op = if op & 7 == 7 { (op & 0x100) ^ 0x100 } else { op + 1 };
+                }
+            }
+        }
+        packets.push(packet);
+        want_infos.push(info);
+    }
+    // Packets told and not given back, as rows.
+    let mut inside: VecDeque<(u64, u64)> = VecDeque::new();
+    let (mut told, mut asked, mut begun) = (0, 0, 0);
+    let begin = block.cycles();
+    while infos.received().len() < total || asks.received().len() < want_asks.len() {
+        // What is used is never more than there is.
+        let rows: u64 = inside.iter().map(|packet| packet.0).sum();
+        assert!(rows <= 128 && inside.len() <= 8, "{rows} rows, {} slots", inside.len());
+        let mut freed = 0;
+        // A packet's rows come back after its last request.
+        let ready = inside.front().is_some_and(|packet| packet.1 < asked);
+        let gives = ready && rng.percent(if rough { 10 } else { 100 });
+        if gives {
+            freed = inside.pop_front().unwrap().0;
+        }
+        block.set("free_rows", freed);
+        block.set("free_slot", gives.into());
+        let ends: [&mut dyn End; 4] = [&mut packets, &mut segs, &mut asks, &mut infos];
+        let mut ends = ends;
+        cycle(&mut block, &mut ends);
+        for info in &infos.received()[told..] {
+            told += 1;
+            if info.read == 1 {
+                inside.push_back((info.len.div_ceil(16), begun));
+                begun += 1;
+            }
+        }
+        asked = asks.received().iter().filter(|ask| ask.last == 1).count() as u64;
+        assert!(block.cycles() - begin < 200_000, "stuck");
+    }
+    if !rough {
+        let cycles = block.cycles() - begin;
+        println!("{cycles} cycles for {total} packets");
+        assert!(cycles <= 2 * total as u64 + 10);
+    }
+    for (info, want) in infos.take().into_iter().zip(want_infos) {
+        // Who has no rows is nowhere.
+        let row = if want.read == 1 { want.row } else { info.row };
+        assert_eq!(info, Info { row, ..want });
+    }
+    assert_eq!(asks.take(), want_asks);
+}
+
+#[test]
+fn gather_speed() {
+    gathers(3, false);
+}
+
+// ---- out
+
+fn sends(model: &Model, k: usize, seed: u64) {
+    let mut rng = Rng(seed);
+    let mut block = start(model, seed, 3);
+    let setup = DmaSetup {
+        seed,
+        k,
+        latency: (2, 2 + rng.below(150)),
+        max_read: 256,
+        tags: 32,
+        issue_gap: rng.below(50),
+        data_gap: rng.below(50),
+    };
+    let mut dma = Dma::new(&block, setup);
+    let mut infos = Source::<Info>::new(&block, "info", stalls(seed ^ 1, true));
+    let mut mac = Sink::<(Vec<u8>, bool, u64, bool)>::new(&block, "mac", stalls(seed ^ 2, true));
+    let mut dones = Sink::<Done>::new(&block, "done", stalls(seed ^ 3, true));
+    let rows = (4096 / k) as u64;
+    let (mut row, mut op, mut rows_used, mut slots_used) = (0, 0x100, 0, 0);
+    let mut pending: VecDeque<Option<Request>> = VecDeque::new();
+    let (mut frames, mut want_dones) = (Vec::new(), Vec::new());
+    let (mut lost, mut bad, mut bytes, mut sent) = (0, 0, 0, 0);
+    let mut counts = [0; 4];
+    let mut left = 150;
+    let mut next: Option<u64> = None;
+    let mut moved = block.cycles();
+    while left > 0 || dones.received().len() < want_dones.len() || sent < frames.len() {
+        let longest = [130, 130, 1514][rng.below(3) as usize];
+        let len = *next.get_or_insert_with(|| rng.range(1, longest));
+        let need = len.div_ceil(k as u64);
+        if left > 0 && rows_used + need <= rows && slots_used < 32 && rng.percent(50) {
+            left -= 1;
+            next = None;
+            let (cq, req_id) = (rng.below(256), rng.below(65536));
+            let mut info = Info { row, len, cq, req_id, ..Info::default() };
+            let mut done = Some(Done { cq, req_id, marker: 0 });
+            match rng.below(20) {
+                0 => (info.bad, bad) = (1, bad + 1),
+                1 => (info.marker, done) = (1, Some(Done { cq, req_id, marker: 1 })),
+                2 => (info.dma, info.silent, lost, done) = (1, 1, lost + 1, None),
+                3 => (info.bad, info.silent, bad, done) = (1, 1, bad + 1, None),
+                _ => info.read = 1,
+            }
+            want_dones.extend(done);
+            pending.push_back(None);
+            if info.read == 1 {
+                let data = rng.bytes(len as usize);
+                let fails = rng.percent(8);
+                if fails {
+                    lost += 1;
+                } else {
+                    bytes += len;
+                    let mut frame = data.clone();
+                    frame.resize(frame.len().max(60), 0);
+                    frames.push(frame);
+                }
+                let dst = row * k as u64;
+                let data = (!fails).then_some(data);
+                let addr = rng.below(4096);
+                *pending.back_mut().unwrap() =
+                    Some(Request { client: 3, addr, len, dst, op, last: true, data });
+                row = (row + need) % rows;
+                rows_used += need;
+                slots_used += 1;
+                op = if op & 31 == 31 { (op & 0x100) ^ 0x100 } else { op + 1 };
+            }
+            infos.push(info);
+        }
+        let before = infos.sent();
+        dma.drive(&mut block);
+        cycle(&mut block, &mut [&mut infos, &mut mac, &mut dones]);
+        for _ in before..infos.sent() {
+            if let Some(request) = pending.pop_front().unwrap() {
+                dma.request(request);
+            }
+        }
+        block.eval();
+        rows_used -= block.get("free_rows");
+        slots_used -= block.get("free_slot");
+        for (i, name) in ["stat_frame", "stat_drop_dma", "stat_bad"].iter().enumerate() {
+            counts[i] += block.get(*name);
+        }
+        counts[3] += block.get("stat_frame") * block.get("stat_bytes");
+        let mut frame: Vec<u8> = Vec::new();
+        sent = 0;
+        for (data, last, n, err) in mac.received() {
+            assert!(!err);
+            let n = if *last { *n as usize } else { k };
+            assert!(n <= k && data[n..].iter().all(|&byte| byte == 0));
+            frame.extend(&data[..n]);
+            if *last {
+                assert!(frame == frames[sent], "frame {sent}");
+                sent += 1;
+                frame.clear();
+            }
+        }
+        if !dma.idle() {
+            moved = block.cycles();
+        }
+        assert!(block.cycles() - moved < 20_000, "stuck");
+    }
+    for _ in 0..10 {
+        cycle(&mut block, &mut [&mut infos, &mut mac, &mut dones]);
+        block.eval();
+        rows_used -= block.get("free_rows");
+    }
+    assert_eq!((rows_used, slots_used), (0, 0));
+    assert_eq!(counts, [frames.len() as u64, lost, bad, bytes]);
+    assert_eq!(dones.take(), want_dones);
+}
+
+/// Cycles from the last `done` event of a packet to its first beat at the MAC.
+#[test]
+fn out_latency() {
+    let mut block = start(&OUT512, 1, 3);
+    for _ in 0..40 {
+        block.tick();
+    }
+    for (port, value) in [("mac_ready", 1), ("done_ready", 1), ("info_len", 60), ("info_read", 1)] {
+        block.set(port, value);
+    }
+    let pulse = |block: &mut Block, ports: &[(&str, u64)]| {
+        for &(port, value) in ports {
+            block.set(port, value);
+        }
+        block.tick();
+        for &(port, _) in ports {
+            block.set(port, 0);
+        }
+    };
+    pulse(&mut block, &[("info_valid", 1)]);
+    let event = ("bus_issue_client", 3);
+    pulse(
+        &mut block,
+        &[("bus_issue_valid", 1), event, ("bus_issue_op", 0x100), ("bus_issue_last", 1)],
+    );
+    for _ in 0..20 {
+        block.tick();
+    }
+    pulse(&mut block, &[("bus_done_valid", 1), ("bus_done_client", 3), ("bus_done_op", 0x100)]);
+    let mut cycles = 1;
+    block.eval();
+    while block.get("mac_valid") == 0 {
+        block.tick();
+        block.eval();
+        cycles += 1;
+        assert!(cycles < 50);
+    }
+    println!("{cycles} cycles");
+    assert!(cycles <= 6, "{cycles}");
+}
+
+// ---- sched
+
+/// From a doorbell to its request, and what both say.
+#[test]
+fn sched_latency() {
+    let mut block = start(&SCHED, 1, 3);
+    block.set("batch_ready", 1);
+    block.set("fetch_ready", 1);
+    let mut commands = Source::<Command>::new(&block, "ctx", Stalls::none());
+    commands.push(Command { idx: 9, base: 0x1240, log_depth: 5, cq: 77, ..Command::default() });
+    let mut bells = Source::<Bell>::new(&block, "doorbell", Stalls::none());
+    let mut asks = Sink::<Ask>::new(&block, "fetch", Stalls::none());
+    let mut batches = Sink::<Batch>::new(&block, "batch", Stalls::none());
+    while !commands.is_empty() {
+        cycle(&mut block, &mut [&mut commands]);
+    }
+    bells.push(Bell { queue: 9, tail: 20 });
+    let mut cycles = 0;
+    while asks.received().len() < 2 {
+        cycle(&mut block, &mut [&mut commands, &mut bells, &mut asks, &mut batches]);
+        cycles += u64::from(asks.received().is_empty());
+        assert!(cycles < 50);
+    }
+    println!("{cycles} cycles");
+    assert!(cycles <= 8, "{cycles}");
+    let ask = |op: u64, addr, len| Ask { addr, len, dst: op * 256, op: 0x100 | op, last: 1 };
+    assert_eq!(asks.take(), [ask(0, 0x1240, 256), ask(1, 0x1340, 64)]);
+    let batch = |op: u64, count| Batch { queue: 9, cq: 77, op: 0x100 | op, count, marker: 0 };
+    assert_eq!(batches.take(), [batch(0, 16), batch(1, 4)]);
+}
+
+/// No more than 32 batches are under way, whoever has work.
+#[test]
+fn sched_slots() {
+    let mut block = start(&SCHED, 2, 3);
+    let mut commands = Source::<Command>::new(&block, "ctx", Stalls::none());
+    let mut bells = Source::<Bell>::new(&block, "doorbell", Stalls::none());
+    let mut asks = Sink::<Ask>::new(&block, "fetch", Stalls::none());
+    let mut batches = Sink::<Batch>::new(&block, "batch", Stalls::none());
+    for idx in 0..16 {
+        commands.push(Command { idx, base: idx << 20, log_depth: 12, ..Command::default() });
+    }
+    for _ in 0..400 {
+        cycle(&mut block, &mut [&mut commands, &mut asks, &mut batches]);
+    }
+    bells.extend((0..16).map(|queue| Bell { queue, tail: 4096 }));
+    for round in 1..4 {
+        for _ in 0..400 {
+            cycle(&mut block, &mut [&mut commands, &mut bells, &mut asks, &mut batches]);
+        }
+        assert!(bells.is_empty());
+        assert_eq!((asks.received().len(), batches.received().len()), (32 * round, 32 * round));
+        // All queues take turns.
+        for (i, batch) in batches.received().iter().enumerate() {
+            assert!(i < 64 || batches.received()[i - 16].queue == batch.queue);
+        }
+        block.set("slot_free", 1);
+        for _ in 0..32 {
+            cycle(&mut block, &mut [&mut commands, &mut bells, &mut asks, &mut batches]);
+        }
+        block.set("slot_free", 0);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: 24,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
+
+    #[test]
+    fn parse_128(seed: u64) {
+        parses(&PARSE128, 16, seed, true);
+    }
+
+    #[test]
+    fn parse_512(seed: u64) {
+        parses(&PARSE512, 64, seed, true);
+    }
+
+    #[test]
+    fn gather(seed: u64) {
+        gathers(seed, true);
+    }
+
+    #[test]
+    fn out_128(seed: u64) {
+        sends(&OUT128, 16, seed);
+    }
+
+    #[test]
+    fn out_512(seed: u64) {
+        sends(&OUT512, 64, seed);
+    }
+}
