@@ -21,6 +21,27 @@ pub trait MgmtBus {
 /// Firmware: runs until it returns, which most never does.
 pub type Firmware = Box<dyn FnOnce(&mut dyn MgmtBus)>;
 
+/// The card's own firmware.
+pub fn standard(settings: nitor_fw::Settings) -> Firmware {
+    Box::new(move |bus| nitor_fw::Firmware::new(settings).run(&mut FirmwareBus(bus)))
+}
+
+struct FirmwareBus<'a>(&'a mut dyn MgmtBus);
+
+impl nitor_fw::Bus for FirmwareBus<'_> {
+    fn read32(&mut self, address: u16) -> u32 {
+        self.0.read32(address)
+    }
+
+    fn write32(&mut self, address: u16, value: u32) {
+        self.0.write32(address, value);
+    }
+
+    fn wait(&mut self) {
+        self.0.wait_irq();
+    }
+}
+
 /// What a firmware waits for.
 #[derive(Clone, Copy, Debug)]
 enum Wait {

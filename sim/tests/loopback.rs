@@ -7,25 +7,11 @@ use std::time::Duration;
 use nitor_abi::{admin, bar, rx, tx};
 use nitor_driver::dma::DmaBuf;
 use nitor_driver::pci::PciFunction;
-use nitor_fw::{Firmware, Settings};
-use nitor_sim::firmware::MgmtBus;
+use nitor_fw::Settings;
+use nitor_sim::firmware::standard;
 use nitor_sim::function::HostMemory;
 use nitor_sim::wire::WireConfig;
 use nitor_sim::{HostConfig, HostFunction, World};
-
-struct Bus<'a>(&'a mut dyn MgmtBus);
-
-impl nitor_fw::Bus for Bus<'_> {
-    fn read32(&mut self, address: u16) -> u32 {
-        self.0.read32(address)
-    }
-    fn write32(&mut self, address: u16, value: u32) {
-        self.0.write32(address, value);
-    }
-    fn wait(&mut self) {
-        self.0.wait_irq();
-    }
-}
 
 type Dma = DmaBuf<HostMemory>;
 
@@ -42,9 +28,7 @@ const US: Duration = Duration::from_micros(1);
 impl Rig {
     fn new(width: u32, seed: u64) -> Rig {
         let mut world = World::new(seed);
-        let config = HostConfig::new(width).with_firmware(Box::new(|bus| {
-            Firmware::new(Settings::new([2, 0, 0, 0, 0, 1])).run(&mut Bus(bus));
-        }));
+        let config = HostConfig::new(width).with_firmware(standard(Settings::new([2, 0, 0, 0, 0, 1])));
         let host = world.add_host(config).unwrap();
         world.connect(host, host, WireConfig::default());
         let function = HostFunction::open(&Rc::new(RefCell::new(world)), host).unwrap();

@@ -18,11 +18,21 @@ fn is_shouting(name: &str) -> bool {
     !name.chars().any(|c| c.is_ascii_lowercase())
 }
 
-fn turbofish(path: &syn::Path) -> Vec<&GenericArgument> {
+fn turbofish(path: &syn::Path) -> Vec<TokenStream> {
     match path.segments.last().map(|s| &s.arguments) {
-        Some(PathArguments::AngleBracketed(a)) => a.args.iter().collect(),
+        Some(PathArguments::AngleBracketed(a)) => a.args.iter().map(bare).collect(),
         _ => vec![],
     }
+}
+
+/// A generic argument as a plain expression: without the braces that only generics need.
+fn bare(argument: &GenericArgument) -> TokenStream {
+    if let GenericArgument::Const(Expr::Block(b)) = argument {
+        if let [syn::Stmt::Expr(e, None)] = b.block.stmts.as_slice() {
+            return quote! { #e };
+        }
+    }
+    quote! { #argument }
 }
 
 impl Lower {
@@ -239,10 +249,7 @@ impl Lower {
     fn method(&mut self, m: &ExprMethodCall) -> Result<TokenStream> {
         let name = m.method.to_string();
         let generic = || match &m.turbofish {
-            Some(t) if t.args.len() == 1 => {
-                let a = &t.args[0];
-                Ok(quote! { #a })
-            }
+            Some(t) if t.args.len() == 1 => Ok(bare(&t.args[0])),
             _ => Err(syn::Error::new(m.span(), format!("give the width: `{name}::<N>(..)`"))),
         };
         if name == "val" {
@@ -345,7 +352,7 @@ impl Lower {
                         "give the widths: `cat::<A, B, C>(hi, lo)`",
                     ));
                 }
-                let (a, b, w) = (generics[0], generics[1], generics[2]);
+                let (a, b, w) = (&generics[0], &generics[1], &generics[2]);
                 let (hi, lo) = (self.expr(&c.args[0])?, self.expr(&c.args[1])?);
                 Ok(
                     quote! { { let __h = #hi; let __l = #lo; ::nitor_rtl::build::concat(__h, #a, __l, #b, #w) } },
@@ -354,7 +361,7 @@ impl Lower {
             "from" if of_bits && c.args.len() == 1 => {
                 let a = self.expr(&c.args[0])?;
                 let width = qualifier.and_then(|q| match q.arguments {
-                    PathArguments::AngleBracketed(a) => a.args.first().cloned(),
+                    PathArguments::AngleBracketed(a) => a.args.first().map(bare),
                     _ => None,
                 });
                 match width {

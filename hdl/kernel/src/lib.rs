@@ -43,6 +43,7 @@ fn update(item: &ItemFn) -> Result<TokenStream> {
     Ok(quote! {
         #(#attrs)*
         #[allow(clippy::assign_op_pattern, clippy::useless_conversion, clippy::identity_op)]
+        #[allow(clippy::collapsible_if, clippy::collapsible_else_if, clippy::nonminimal_bool)]
         fn update(&mut self) #block
         fn connect(&mut self) { #connects }
         #[allow(unused_mut, unused_variables, unused_parens, clippy::all)]
@@ -79,6 +80,7 @@ fn helper(item: &ItemFn) -> Result<TokenStream> {
     let bounds = &item.sig.generics.where_clause;
     Ok(quote! {
         #[allow(clippy::assign_op_pattern, clippy::useless_conversion, clippy::identity_op)]
+        #[allow(clippy::collapsible_if, clippy::collapsible_else_if, clippy::nonminimal_bool)]
         #item
         #[doc(hidden)]
         #[allow(non_snake_case, unused_mut, unused_variables, unused_parens, clippy::all)]

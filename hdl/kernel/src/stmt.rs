@@ -367,7 +367,9 @@ pub fn connects(block: &Block) -> TokenStream {
         match stmt {
             Stmt::Expr(e, _) => out.extend(connects_expr(e)),
             Stmt::Macro(m) => out.extend(connects_macro(&m.mac)),
-            Stmt::Item(i @ (syn::Item::Const(_) | syn::Item::Use(_))) => out.extend(quote! { #i }),
+            Stmt::Item(i @ (syn::Item::Const(_) | syn::Item::Use(_))) => {
+                out.extend(quote! { #[allow(dead_code, unused_imports)] #i });
+            }
             Stmt::Local(l) => {
                 // Constants may be used in array indices below.
                 if let (Pat::Ident(n), Some(init)) = (&l.pat, &l.init) {
