@@ -78,7 +78,7 @@ impl Rig {
 
     fn command(&mut self, opcode: u8, mut entry: [u8; 64]) -> [u8; 64] {
         let slot = usize::from(self.commands % 32);
-        let phase = (self.commands / 32) % 2 == 0;
+        let phase = (self.commands / 32).is_multiple_of(2);
         entry[0..2].copy_from_slice(&(self.commands % 32).to_le_bytes());
         entry[2] = opcode;
         entry[3] |= u8::from(phase);
@@ -135,7 +135,7 @@ struct Queue {
 
 impl Queue {
     fn phase(at: u16, depth: u16) -> bool {
-        at / depth % 2 == 0
+        (at / depth).is_multiple_of(2)
     }
 
     fn push(&mut self, desc: [u8; 16]) {
