@@ -1,0 +1,161 @@
+//! A queue pair as a device of the smoltcp TCP/IP stack.
+//!
+//! Frames are received where the card has put them, without a copy unless they are in several buffers, and made where the card
+//! fetches them from.
+
+use smoltcp::phy::{Device, DeviceCapabilities, Medium, RxToken, TxToken};
+use smoltcp::time::Instant;
+
+use crate::device::{Ena, FRAME_OVERHEAD};
+use crate::dma::DmaBuf;
+use crate::error::{QueueFault, Result};
+use crate::pci::PciFunction;
+use crate::queue::QueuePair;
+use crate::rx::RxFrame;
+use crate::tx::{Segment, TxQueue};
+
+/// What smoltcp takes for a header in its MTU.
+const ETHERNET_HEADER: usize = 14;
+/// The card pads shorter frames too; smoltcp's are whole.
+const SLOT_ALIGN: usize = 64;
+
+/// Memory for the frames that smoltcp makes. Belongs to one queue pair, which sends nothing else.
+pub struct Phy<P: PciFunction> {
+    memory: DmaBuf<P::Memory>,
+    slot_len: usize,
+    free: Vec<u64>,
+    mtu: usize,
+    fault: Option<QueueFault>,
+}
+
+impl<P: PciFunction + Clone> Phy<P> {
+    /// Memory for `slots` frames under way.
+    pub fn new(ena: &Ena<P>, slots: usize) -> Result<Self> {
+        let mtu = ena.config().mtu;
+        let slot_len = ((mtu + FRAME_OVERHEAD) as usize).next_multiple_of(SLOT_ALIGN);
+        Ok(Phy {
+            memory: ena.function().alloc_dma(slots.max(1) * slot_len, 4096)?,
+            slot_len,
+            free: (0..slots.max(1) as u64).collect(),
+            mtu: mtu as usize,
+            fault: None,
+        })
+    }
+
+    /// The device for one call of the stack. Frames are sent when it is dropped, all by one doorbell.
+    pub fn on<'a>(&'a mut self, pair: &'a mut QueuePair<P, u64>) -> PhyDevice<'a, P> {
+        PhyDevice { phy: self, pair }
+    }
+
+    /// Why the queue pair does nothing any more.
+    pub fn fault(&self) -> Option<QueueFault> {
+        self.fault
+    }
+
+    fn reap(&mut self, tx: &mut TxQueue<P, u64>) {
+        let free = &mut self.free;
+        let reaped = tx.reap(usize::MAX, |sent| free.push(sent.token));
+        self.fault = self.fault.or(reaped.err());
+    }
+}
+
+/// See [Phy::on].
+pub struct PhyDevice<'a, P: PciFunction + Clone> {
+    phy: &'a mut Phy<P>,
+    pair: &'a mut QueuePair<P, u64>,
+}
+
+impl<P: PciFunction + Clone> PhyDevice<'_, P> {
+    /// There is room for one more frame.
+    fn can_send(&mut self) -> bool {
+        let tx = &mut self.pair.tx;
+        if self.phy.free.is_empty() || tx.free_descriptors() == 0 {
+            // What waits for its doorbell would not come back otherwise.
+            tx.flush();
+            self.phy.reap(tx);
+        }
+        !self.phy.free.is_empty() && tx.free_descriptors() > 0 && tx.fault().is_none()
+    }
+}
+
+impl<P: PciFunction + Clone> Drop for PhyDevice<'_, P> {
+    fn drop(&mut self) {
+        self.pair.tx.flush();
+        self.phy.reap(&mut self.pair.tx);
+    }
+}
+
+impl<P: PciFunction + Clone> Device for PhyDevice<'_, P> {
+    type RxToken<'a>
+        = PhyRxToken<'a, P>
+    where
+        Self: 'a;
+    type TxToken<'a>
+        = PhyTxToken<'a, P>
+    where
+        Self: 'a;
+
+    fn receive(&mut self, _: Instant) -> Option<(Self::RxToken<'_>, Self::TxToken<'_>)> {
+        // smoltcp answers a frame before it takes the next.
+        if !self.can_send() {
+            return None;
+        }
+        let frame = match self.pair.rx.receive() {
+            Ok(frame) => frame?,
+            Err(fault) => {
+                self.phy.fault = Some(fault);
+                return None;
+            }
+        };
+        let token = PhyTxToken { phy: self.phy, tx: &mut self.pair.tx };
+        Some((PhyRxToken { frame }, token))
+    }
+
+    fn transmit(&mut self, _: Instant) -> Option<Self::TxToken<'_>> {
+        self.can_send().then_some(PhyTxToken { phy: self.phy, tx: &mut self.pair.tx })
+    }
+
+    fn capabilities(&self) -> DeviceCapabilities {
+        let mut capabilities = DeviceCapabilities::default();
+        capabilities.medium = Medium::Ethernet;
+        capabilities.max_transmission_unit = self.phy.mtu + ETHERNET_HEADER;
+        capabilities
+    }
+}
+
+pub struct PhyRxToken<'a, P: PciFunction + Clone> {
+    frame: RxFrame<'a, P>,
+}
+
+impl<P: PciFunction + Clone> RxToken for PhyRxToken<'_, P> {
+    fn consume<R, F: FnOnce(&[u8]) -> R>(self, f: F) -> R {
+        match self.frame.contiguous() {
+            Some(bytes) => f(bytes),
+            None => f(&self.frame.to_vec()),
+        }
+    }
+}
+
+pub struct PhyTxToken<'a, P: PciFunction> {
+    phy: &'a mut Phy<P>,
+    tx: &'a mut TxQueue<P, u64>,
+}
+
+impl<P: PciFunction + Clone> TxToken for PhyTxToken<'_, P> {
+    fn consume<R, F: FnOnce(&mut [u8]) -> R>(self, len: usize, f: F) -> R {
+        let Phy { memory, slot_len, free, .. } = self.phy;
+        let slot = free.pop().expect("checked when the token was made");
+        let at = slot as usize * *slot_len;
+        assert!(len <= *slot_len, "longer than the device's MTU");
+        // SAFETY: within the memory, and the slot is free, so the card does not read it. The slots it does read are not
+        // touched, so this is no slice of the whole memory.
+        let bytes = unsafe { std::slice::from_raw_parts_mut(memory.ptr().as_ptr().add(at), len) };
+        let result = f(bytes);
+        let segment = Segment { iova: memory.iova() + at as u64, len };
+        if let Err((_, slot)) = self.tx.send(&[segment], slot) {
+            // Lost, as on a wire.
+            free.push(slot);
+        }
+        result
+    }
+}

@@ -1,0 +1,215 @@
+//! Queue pairs: making them, and their interrupt.
+
+use nitor_abi::admin::{
+    placement, CreateCq, CreateCqAnswer, CreateSq, CreateSqAnswer, DestroyCq, DestroySq, Direction,
+    Opcode, NO_VECTOR,
+};
+use nitor_abi::bar::Interrupt;
+use nitor_abi::rx::RxCompletion;
+use nitor_abi::tx::TxCompletion;
+
+use crate::admin::AdminQueue;
+use crate::dma::DmaBuf;
+use crate::error::{Error, QueueFault, Result};
+use crate::features::head;
+use crate::pci::PciFunction;
+use crate::ring::{Completion, Submission};
+use crate::rx::RxQueue;
+use crate::tx::{TxLimits, TxQueue};
+
+/// What a queue pair is made like.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PairConfig {
+    pub tx_depth: u16,
+    pub rx_depth: u16,
+    pub rx_buffer_len: u16,
+    pub max_rx_parts: u16,
+    pub tx_limits: TxLimits,
+    /// None: polling.
+    pub vector: Option<u16>,
+    /// In the card's units.
+    pub tx_delay: u16,
+    pub rx_delay: u16,
+}
+
+/// What the card calls a queue.
+#[derive(Clone, Copy, Debug)]
+struct Ids {
+    direction: Direction,
+    sq: u16,
+    cq: u16,
+}
+
+/// A transmit and a receive queue that share an interrupt.
+pub struct QueuePair<P: PciFunction, T> {
+    function: P,
+    pub tx: TxQueue<P, T>,
+    pub rx: RxQueue<P>,
+    ids: [Ids; 2],
+    /// Receive queue as the indirection table knows it.
+    rx_id: u16,
+    interrupt_register: u64,
+    vector: Option<u16>,
+    tx_delay: u16,
+    rx_delay: u16,
+    unmasks: u64,
+}
+
+impl<P: PciFunction + Clone, T> QueuePair<P, T> {
+    pub(crate) fn create(
+        function: &P,
+        admin: &mut AdminQueue<P>,
+        config: &PairConfig,
+    ) -> Result<Self> {
+        const TX_LEN: usize = TxCompletion::LEN;
+        const RX_LEN: usize = RxCompletion::LEN;
+        let (tx_depth, rx_depth) = (config.tx_depth, config.rx_depth);
+
+        let completions = Completion::<P, TX_LEN>::alloc(function, tx_depth)?;
+        let ring = Submission::alloc(function, tx_depth)?;
+        let made =
+            create_queue(function, admin, config, Direction::Tx, TX_LEN, &completions, &ring)?;
+        let (tx_ids, doorbell, interrupt_register) = made;
+        let tx = TxQueue::new(
+            function,
+            tx_depth,
+            Submission::new(function, ring, tx_depth, doorbell),
+            Completion::new(completions, tx_depth),
+            config.tx_limits,
+        );
+
+        let completions = Completion::<P, RX_LEN>::alloc(function, rx_depth)?;
+        let ring = Submission::alloc(function, rx_depth)?;
+        let buffers = RxQueue::alloc(function, rx_depth, config.rx_buffer_len)?;
+        let made =
+            create_queue(function, admin, config, Direction::Rx, RX_LEN, &completions, &ring)?;
+        let (rx_ids, doorbell, _) = made;
+        let rx = RxQueue::new(
+            rx_depth,
+            Submission::new(function, ring, rx_depth, doorbell),
+            Completion::new(completions, rx_depth),
+            buffers,
+            config.rx_buffer_len,
+            config.max_rx_parts,
+        );
+        Ok(QueuePair {
+            function: function.clone(),
+            tx,
+            rx,
+            ids: [tx_ids, rx_ids],
+            rx_id: rx_ids.sq,
+            // One register for both: it acts on the vector they share.
+            interrupt_register: interrupt_register.into(),
+            vector: config.vector,
+            tx_delay: config.tx_delay,
+            rx_delay: config.rx_delay,
+            unmasks: 0,
+        })
+    }
+
+    /// Ends both queues. The card uses nothing of them afterwards.
+    pub(crate) fn destroy(&self, admin: &mut AdminQueue<P>) -> Result<()> {
+        for ids in self.ids {
+            let sq = DestroySq { sq_idx: ids.sq, direction: ids.direction as u8 };
+            admin.command("destroying a queue", Opcode::DestroySq, sq.to_bytes(), None)?;
+            let cq = DestroyCq { cq_idx: ids.cq };
+            admin.command("destroying a queue", Opcode::DestroyCq, cq.to_bytes(), None)?;
+        }
+        Ok(())
+    }
+
+    /// Takes over what is worth keeping of the pair before a reset.
+    pub(crate) fn inherit(&mut self, old: Self) {
+        self.unmasks = old.unmasks;
+        self.rx.inherit(&old.rx);
+        self.tx.inherit(old.tx);
+    }
+
+    pub(crate) fn rx_id(&self) -> u16 {
+        self.rx_id
+    }
+
+    pub fn vector(&self) -> Option<u16> {
+        self.vector
+    }
+
+    pub(crate) fn unmasks(&self) -> u64 {
+        self.unmasks
+    }
+
+    /// Lets the pair interrupt, once: to be called again after that interrupt, when there was nothing left to do. What
+    /// completed in between interrupts at once.
+    pub fn unmask(&mut self) {
+        let value = Interrupt {
+            tx_delay: self.tx_delay,
+            rx_delay: self.rx_delay,
+            unmask: true,
+            keep_delays: false,
+        };
+        self.function.bar_write(0, self.interrupt_register, value.into());
+        self.unmasks += 1;
+    }
+
+    /// Keeps the pair from interrupting.
+    pub fn mask(&mut self) {
+        let value = Interrupt { keep_delays: true, ..Default::default() };
+        self.function.bar_write(0, self.interrupt_register, value.into());
+    }
+
+    /// How long completions may wait for others before they interrupt, in the card's units. Holds from the next
+    /// [unmask](Self::unmask) on.
+    pub fn set_delays(&mut self, tx: u16, rx: u16) {
+        self.tx_delay = tx;
+        self.rx_delay = rx;
+    }
+
+    /// Why the pair does no more work.
+    pub fn fault(&self) -> Option<QueueFault> {
+        self.tx.fault().or(self.rx.fault())
+    }
+}
+
+/// Creates a completion queue and the submission queue that uses it. Gives the ids, doorbell and interrupt register.
+fn create_queue<P: PciFunction + Clone>(
+    function: &P,
+    admin: &mut AdminQueue<P>,
+    config: &PairConfig,
+    direction: Direction,
+    entry_len: usize,
+    completions: &DmaBuf<P::Memory>,
+    ring: &DmaBuf<P::Memory>,
+) -> Result<(Ids, u32, u32)> {
+    let depth = match direction {
+        Direction::Tx => config.tx_depth,
+        Direction::Rx => config.rx_depth,
+    };
+    let cq = CreateCq {
+        interrupt_mode: config.vector.is_some(),
+        entry_words: (entry_len / 4) as u8,
+        depth,
+        vector: config.vector.map_or(NO_VECTOR, u32::from),
+        base: completions.iova(),
+    };
+    let answer =
+        admin.command("creating a completion queue", Opcode::CreateCq, cq.to_bytes(), None)?;
+    let cq = CreateCqAnswer::from_bytes(&head(&answer));
+    let sq = CreateSq {
+        direction: direction as u8,
+        placement: placement::HOST,
+        contiguous: true,
+        cq_idx: cq.cq_idx,
+        depth,
+        base: ring.iova(),
+        ..Default::default()
+    };
+    let answer =
+        admin.command("creating a submission queue", Opcode::CreateSq, sq.to_bytes(), None)?;
+    let sq = CreateSqAnswer::from_bytes(&head(&answer));
+    for offset in [cq.interrupt_register, sq.doorbell] {
+        if !offset.is_multiple_of(4) || u64::from(offset) + 4 > function.bar_len(0) {
+            return Err(Error::Nonsense("a register outside its BAR"));
+        }
+    }
+    let ids = Ids { direction, sq: sq.sq_idx, cq: cq.cq_idx };
+    Ok((ids, sq.doorbell, cq.interrupt_register))
+}

@@ -1,0 +1,221 @@
+//! The control registers: plain reads, reads by DMA, and the reset handshake.
+
+use std::sync::atomic::{fence, Ordering};
+use std::time::Duration;
+
+use nitor_abi::bar::{
+    self, Caps, ControllerVersion, DevCtl, DevSts, ReadlessRequest, ReadlessResponse, ResetReason,
+    Version,
+};
+use nitor_abi::pci;
+
+use crate::dma::DmaBuf;
+use crate::error::{Error, Result};
+use crate::pci::{PciError, PciFunction};
+
+// Configuration space.
+const CFG_ID: u16 = 0x00;
+const CFG_COMMAND: u16 = 0x04;
+const CFG_REVISION: u16 = 0x08;
+const COMMAND_MEMORY: u32 = 1 << 1;
+const COMMAND_MASTER: u32 = 1 << 2;
+
+/// The control registers and a place to put offsets the card tells must fit in.
+const MIN_BAR: u64 = 0x100;
+const GONE: u32 = u32::MAX;
+/// What `req_id` is set to before a read, plus its number: no answer to this read or the last.
+const POISON: u16 = 0xdead;
+const READ_TIMEOUT: Duration = Duration::from_millis(200);
+const RESET_STEP: Duration = Duration::from_micros(100);
+const TIMEOUT_UNIT: Duration = Duration::from_millis(100);
+/// 0.0.1
+const MIN_CONTROLLER: u32 = 1;
+
+pub(crate) struct Regs<P: PciFunction> {
+    function: P,
+    /// Where values of reads by DMA arrive, and the number of the last.
+    readless: Option<(DmaBuf<P::Memory>, u16)>,
+    read_timeout: Duration,
+}
+
+/// What the registers tell of the card.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Versions {
+    pub interface: Version,
+    pub controller: ControllerVersion,
+}
+
+impl<P: PciFunction> Regs<P> {
+    /// Checks that this is a card to drive and makes its registers accessible.
+    pub fn attach(function: P) -> Result<Self> {
+        let id = function.config_read(CFG_ID);
+        if id == GONE {
+            return Err(PciError::DeviceGone.into());
+        }
+        let (vendor, device) = (id as u16, (id >> 16) as u16);
+        if vendor != pci::VENDOR_ID || !pci::DEVICE_IDS.contains(&device) {
+            return Err(Error::NotEna { vendor, device });
+        }
+        if function.bar_len(0) < MIN_BAR {
+            return Err(Error::Config("BAR0 is missing or too short".into()));
+        }
+        let plain = function.config_read(CFG_REVISION) as u8 & pci::REVISION_PLAIN_READS != 0;
+        let readless =
+            if plain { None } else { Some((function.alloc_dma(ReadlessResponse::LEN, 64)?, 0)) };
+        let regs = Regs { function, readless, read_timeout: READ_TIMEOUT };
+        regs.enable();
+        Ok(regs)
+    }
+
+    pub fn function(&self) -> &P {
+        &self.function
+    }
+
+    /// Lets the card decode its BARs and use DMA, and tells where values of reads go.
+    fn enable(&self) {
+        // The upper half is status: ones would clear it.
+        let command = self.function.config_read(CFG_COMMAND) & 0xffff;
+        self.function.config_write(CFG_COMMAND, command | COMMAND_MEMORY | COMMAND_MASTER);
+        self.write_response_address();
+    }
+
+    fn write_response_address(&self) {
+        if let Some((response, _)) = &self.readless {
+            self.write_address(bar::MMIO_RESP_LO, response.iova());
+        }
+    }
+
+    /// Nothing leaves the card by DMA any more.
+    pub fn disable_dma(&self) {
+        let command = self.function.config_read(CFG_COMMAND) & 0xffff;
+        self.function.config_write(CFG_COMMAND, command & !COMMAND_MASTER);
+        // A read pushes what the card sent before ahead of its answer.
+        self.function.config_read(CFG_COMMAND);
+    }
+
+    /// Other patience than 200 ms for a read by DMA.
+    pub fn set_read_timeout(&mut self, timeout: Duration) {
+        self.read_timeout = timeout;
+    }
+
+    pub fn write(&self, register: u32, value: u32) {
+        self.function.bar_write(0, register.into(), value);
+    }
+
+    /// Writes an address to a pair of registers, lower half first.
+    pub fn write_address(&self, low: u32, address: u64) {
+        self.write(low, address as u32);
+        self.write(low + 4, (address >> 32) as u32);
+    }
+
+    /// Reads one of the registers that tell something.
+    pub fn read(&mut self, register: u32) -> Result<u32> {
+        let value = match &mut self.readless {
+            None => self.function.bar_read(0, register.into()),
+            Some((response, number)) => {
+                *number = number.wrapping_add(1);
+                let poison = number.wrapping_add(POISON);
+                response.store(0, u64::from(poison));
+                let request = ReadlessRequest { req_id: *number, offset: register as u16 };
+                self.function.bar_write(0, bar::MMIO_REG_READ.into(), request.into());
+                let deadline = self.function.now() + self.read_timeout;
+                let answer = loop {
+                    let bytes = response.load::<u64>(0).to_le_bytes();
+                    let answer = ReadlessResponse::from_bytes(&bytes);
+                    if answer.req_id == *number {
+                        break answer;
+                    }
+                    if self.function.now() > deadline {
+                        return Err(Error::ReadTimeout { register });
+                    }
+                    self.function.wait(Duration::from_micros(1));
+                };
+                fence(Ordering::Acquire);
+                if u32::from(answer.offset) != register {
+                    return Err(Error::Nonsense("another register than the one read"));
+                }
+                answer.value
+            }
+        };
+        if value == GONE {
+            return Err(PciError::DeviceGone.into());
+        }
+        Ok(value)
+    }
+
+    pub fn status(&mut self) -> Result<DevSts> {
+        Ok(self.read(bar::DEV_STS)?.into())
+    }
+
+    pub fn caps(&mut self) -> Result<Caps> {
+        Ok(self.read(bar::CAPS)?.into())
+    }
+
+    pub fn versions(&mut self) -> Result<Versions> {
+        let interface = self.read(bar::VERSION)?.into();
+        let controller = self.read(bar::CONTROLLER_VERSION)?;
+        if controller & 0xff_ffff < MIN_CONTROLLER {
+            return Err(Error::TooOld(controller));
+        }
+        Ok(Versions { interface, controller: controller.into() })
+    }
+
+    /// Resets the device. Afterwards it knows no queue, and uses no memory but for register reads.
+    pub fn reset(&mut self, reason: ResetReason) -> Result<()> {
+        let status = self.status()?;
+        let caps = self.caps()?;
+        if !status.ready {
+            return Err(Error::NotReady);
+        }
+        if caps.reset_timeout == 0 {
+            return Err(Error::Nonsense("no reset timeout"));
+        }
+        let timeout = TIMEOUT_UNIT * caps.reset_timeout.into();
+        // Without the capability only the lower half of the reason has a place.
+        let reset_reason = reason as u8 & 0xf;
+        let start = DevCtl { dev_reset: true, reset_reason, ..Default::default() };
+        self.write(bar::DEV_CTL, start.into());
+        // The reset has cleared it.
+        self.write_response_address();
+        self.until_resetting(true, timeout).map_err(|error| named(error, "begin a reset"))?;
+        self.write(bar::DEV_CTL, DevCtl::default().into());
+        self.until_resetting(false, timeout).map_err(|error| named(error, "end a reset"))?;
+        if !self.status()?.ready {
+            return Err(Error::NotReady);
+        }
+        Ok(())
+    }
+
+    fn until_resetting(&mut self, expected: bool, timeout: Duration) -> Result<()> {
+        let deadline = self.function.now() + timeout;
+        while self.status()?.reset_in_progress != expected {
+            if self.function.now() > deadline {
+                return Err(Error::ResetTimeout(""));
+            }
+            self.function.wait(RESET_STEP);
+        }
+        Ok(())
+    }
+
+    /// The last resort: resets the whole function, and makes the registers accessible again.
+    pub fn function_reset(&mut self) -> Result<()> {
+        self.function.reset()?;
+        self.enable();
+        Ok(())
+    }
+
+    /// Leaves the card without any address to write to.
+    pub fn detach(&mut self) {
+        if self.readless.is_some() {
+            self.write_address(bar::MMIO_RESP_LO, 0);
+        }
+        self.disable_dma();
+    }
+}
+
+fn named(error: Error, what: &'static str) -> Error {
+    match error {
+        Error::ResetTimeout(_) => Error::ResetTimeout(what),
+        other => other,
+    }
+}

@@ -1,0 +1,371 @@
+//! Transmit queue: packets leave from where they are in memory.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use nitor_abi::feature::{tx_offload, StatelessOffload};
+use nitor_abi::tx::{l3, TxCompletion, TxData, TxMeta};
+
+use crate::error::QueueFault;
+use crate::pci::PciFunction;
+use crate::ring::{Completion, Submission};
+
+/// A piece of a packet in DMA memory. Any alignment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Segment {
+    pub iova: u64,
+    pub len: usize,
+}
+
+/// Who sums up the TCP or UDP checksum.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum L4Checksum {
+    #[default]
+    Done,
+    /// The card, over what its field holds already: the pseudo header's sum.
+    Partial,
+    /// The card, whatever the field holds.
+    Full,
+}
+
+/// What the card is to do with a packet.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Offload {
+    /// See [nitor_abi::tx::l3].
+    pub l3_proto: u8,
+    /// See [nitor_abi::tx::l4].
+    pub l4_proto: u8,
+    /// The packet's "don't fragment" flag.
+    pub df: bool,
+    /// Sum up the IPv4 header.
+    pub l3_checksum: bool,
+    pub l4_checksum: L4Checksum,
+    /// Cut a TCP packet into ones of that many bytes of payload.
+    pub tso_mss: Option<u16>,
+    /// Where the network header begins.
+    pub l3_offset: u8,
+    /// Bytes of the network header.
+    pub l3_len: u8,
+    /// TCP's data offset.
+    pub l4_words: u8,
+}
+
+impl Offload {
+    fn wanted(&self) -> bool {
+        self.l3_checksum || self.l4_checksum != L4Checksum::Done || self.tso_mss.is_some()
+    }
+
+    /// The bits of the card's offer that this needs.
+    fn needs(&self) -> u32 {
+        use tx_offload::*;
+        let v6 = self.l3_proto == l3::IPV6;
+        let l4 = match self.l4_checksum {
+            L4Checksum::Done => 0,
+            L4Checksum::Partial if v6 => L4_IPV6_CSUM_PARTIAL,
+            L4Checksum::Partial => L4_IPV4_CSUM_PARTIAL,
+            L4Checksum::Full if v6 => L4_IPV6_CSUM_FULL,
+            L4Checksum::Full => L4_IPV4_CSUM_FULL,
+        };
+        let tso = match self.tso_mss {
+            None => 0,
+            Some(_) if v6 => TSO_IPV6,
+            Some(_) => TSO_IPV4,
+        };
+        l4 | tso | if self.l3_checksum { L3_CSUM_IPV4 } else { 0 }
+    }
+
+    fn meta(&self) -> TxMeta {
+        TxMeta {
+            ext_valid: true,
+            eth_meta_type: true,
+            meta_store: true,
+            meta_desc: true,
+            mss: self.tso_mss.unwrap_or(0),
+            l3_hdr_len: self.l3_len,
+            l3_hdr_off: self.l3_offset,
+            l4_hdr_words: self.l4_words,
+            ..Default::default()
+        }
+    }
+}
+
+/// Why a packet was not taken. The token comes back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// The ring is full: reap, then try again.
+    Full,
+    Empty,
+    /// More bytes than the card sends at once.
+    TooLong,
+    /// More pieces than the card takes for one packet.
+    TooManySegments,
+    /// The card does not offer the offload.
+    Unsupported,
+    /// The queue has failed and needs a reset.
+    Failed,
+}
+
+/// What became of a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sent<T> {
+    pub token: T,
+    /// False: a reset came first. Either way the card has done with the memory.
+    pub completed: bool,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TxStats {
+    pub packets: u64,
+    pub bytes: u64,
+    pub doorbells: u64,
+    pub completions: u64,
+    /// Packets refused because the ring was full.
+    pub queue_stop: u64,
+    pub bad_req_id: u64,
+    /// Packets that a reset overtook.
+    pub missed: u64,
+}
+
+/// What the card limits packets to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct TxLimits {
+    pub descs: u16,
+    pub header: u8,
+    pub bytes: usize,
+    pub offload: StatelessOffload,
+}
+
+struct Packet<T> {
+    token: T,
+    descs: u16,
+    since: Duration,
+}
+
+/// A transmit queue. `T` is what the caller wants back when a packet has left, such as the memory it was in.
+pub struct TxQueue<P: PciFunction, T> {
+    function: P,
+    ring: Submission<P>,
+    completions: Completion<P, { TxCompletion::LEN }>,
+    limits: TxLimits,
+    /// By request id.
+    packets: Vec<Option<Packet<T>>>,
+    free: Vec<u16>,
+    /// Request ids in the order they were sent, some of them done already.
+    order: VecDeque<u16>,
+    /// What the card remembers of headers.
+    meta: TxMeta,
+    lost: Vec<T>,
+    fault: Option<QueueFault>,
+    stats: TxStats,
+}
+
+impl<P: PciFunction + Clone, T> TxQueue<P, T> {
+    pub(crate) fn new(
+        function: &P,
+        depth: u16,
+        ring: Submission<P>,
+        completions: Completion<P, { TxCompletion::LEN }>,
+        limits: TxLimits,
+    ) -> Self {
+        TxQueue {
+            function: function.clone(),
+            ring,
+            completions,
+            limits,
+            packets: (0..depth).map(|_| None).collect(),
+            free: (0..depth).rev().collect(),
+            order: VecDeque::new(),
+            meta: Offload::default().meta(),
+            lost: Vec::new(),
+            fault: None,
+            stats: TxStats::default(),
+        }
+    }
+
+    /// Takes over what a queue had before a reset.
+    pub(crate) fn inherit(&mut self, old: Self) {
+        self.stats = old.stats();
+        self.lost = old.lost;
+        self.lost.extend(old.packets.into_iter().flatten().map(|packet| packet.token));
+        self.stats.missed += self.lost.len() as u64;
+    }
+
+    /// Sends a packet, as soon as [flush](Self::flush) is called. It may be in several pieces, and they must stay until
+    /// [reap](Self::reap) gives `token` back.
+    pub fn send(&mut self, segments: &[Segment], token: T) -> Result<(), (Refusal, T)> {
+        self.send_with(segments, &Offload::default(), token)
+    }
+
+    /// Sends a packet that the card has to finish.
+    pub fn send_with(
+        &mut self,
+        segments: &[Segment],
+        offload: &Offload,
+        token: T,
+    ) -> Result<(), (Refusal, T)> {
+        match self.admit(segments, offload) {
+            Ok((bytes, needs_meta)) => {
+                self.post(segments, offload, needs_meta, token);
+                self.stats.packets += 1;
+                self.stats.bytes += bytes as u64;
+                Ok(())
+            }
+            Err(refusal) => {
+                self.stats.queue_stop += u64::from(refusal == Refusal::Full);
+                Err((refusal, token))
+            }
+        }
+    }
+
+    /// Bytes of the packet, and whether it needs a meta descriptor.
+    fn admit(&self, segments: &[Segment], offload: &Offload) -> Result<(usize, bool), Refusal> {
+        if self.fault.is_some() {
+            return Err(Refusal::Failed);
+        }
+        let bytes = segments.iter().map(|segment| segment.len).fold(0, usize::saturating_add);
+        // With segmentation the frames are shorter than the packet.
+        let most = if offload.tso_mss.is_some() { 0xffff } else { self.limits.bytes };
+        if bytes == 0 {
+            return Err(Refusal::Empty);
+        }
+        if bytes > most {
+            return Err(Refusal::TooLong);
+        }
+        if offload.needs() & !self.limits.offload.tx != 0 {
+            return Err(Refusal::Unsupported);
+        }
+        let needs_meta = offload.wanted() && offload.meta() != self.meta;
+        let pieces = segments.iter().filter(|segment| segment.len > 0).count();
+        let descs = pieces + usize::from(needs_meta);
+        if descs > usize::from(self.limits.descs) {
+            return Err(Refusal::TooManySegments);
+        }
+        if descs > usize::from(self.ring.free()) || self.free.is_empty() {
+            return Err(Refusal::Full);
+        }
+        Ok((bytes, needs_meta))
+    }
+
+    fn post(&mut self, segments: &[Segment], offload: &Offload, needs_meta: bool, token: T) {
+        let req_id = self.free.pop().expect("admitted");
+        let mut descs = 0;
+        if needs_meta {
+            self.meta = offload.meta();
+            let meta = TxMeta { phase: self.ring.phase(), first: true, ..self.meta };
+            self.ring.push(meta.to_bytes());
+            descs += 1;
+        }
+        let mut pieces = segments.iter().filter(|segment| segment.len > 0).peekable();
+        let mut first_data = true;
+        while let Some(piece) = pieces.next() {
+            let mut desc = TxData {
+                length: piece.len as u16,
+                phase: self.ring.phase(),
+                first: descs == 0,
+                last: pieces.peek().is_none(),
+                address: piece.iova,
+                ..Default::default()
+            };
+            if first_data {
+                desc = TxData {
+                    req_id,
+                    comp_req: true,
+                    l3_proto: offload.l3_proto,
+                    l4_proto: offload.l4_proto,
+                    df: offload.df,
+                    tso_en: offload.tso_mss.is_some(),
+                    l3_csum_en: offload.l3_checksum,
+                    l4_csum_en: offload.l4_checksum != L4Checksum::Done,
+                    l4_csum_partial: offload.l4_checksum == L4Checksum::Partial,
+                    header_length: piece.len.min(self.limits.header.into()) as u8,
+                    ..desc
+                };
+                first_data = false;
+            }
+            self.ring.push(desc.to_bytes());
+            descs += 1;
+        }
+        let since = self.function.now();
+        self.packets[usize::from(req_id)] = Some(Packet { token, descs, since });
+        self.order.push_back(req_id);
+    }
+
+    /// Tells the card of the packets since the last call: one doorbell for all of them.
+    pub fn flush(&mut self) {
+        self.ring.ring();
+    }
+
+    /// Takes back what has left, `budget` packets at most; how many there were.
+    pub fn reap(
+        &mut self,
+        budget: usize,
+        mut each: impl FnMut(Sent<T>),
+    ) -> Result<usize, QueueFault> {
+        let mut count = 0;
+        while count < budget {
+            if let Some(token) = self.lost.pop() {
+                each(Sent { token, completed: false });
+                count += 1;
+                continue;
+            }
+            if let Some(fault) = self.fault {
+                return Err(fault);
+            }
+            let Some(entry) = self.completions.take() else { break };
+            let req_id = TxCompletion::from_bytes(&entry).req_id;
+            let packet = self.packets.get_mut(usize::from(req_id)).and_then(Option::take);
+            let Some(packet) = packet else {
+                self.stats.bad_req_id += 1;
+                self.fault = Some(QueueFault::TxReqId);
+                return Err(QueueFault::TxReqId);
+            };
+            self.ring.release(packet.descs);
+            self.free.push(req_id);
+            self.stats.completions += 1;
+            count += 1;
+            each(Sent { token: packet.token, completed: true });
+        }
+        while self.order.front().is_some_and(|&id| self.packets[usize::from(id)].is_none()) {
+            self.order.pop_front();
+        }
+        Ok(count)
+    }
+
+    /// Packets that have not come back.
+    pub fn in_flight(&self) -> usize {
+        self.packets.len() - self.free.len()
+    }
+
+    /// Descriptors that can be written.
+    pub fn free_descriptors(&self) -> usize {
+        self.ring.free().into()
+    }
+
+    /// Most pieces of a packet.
+    pub fn max_segments(&self) -> usize {
+        self.limits.descs.into()
+    }
+
+    /// Longest packet in bytes.
+    pub fn max_bytes(&self) -> usize {
+        self.limits.bytes
+    }
+
+    pub(crate) fn set_max_bytes(&mut self, bytes: usize) {
+        self.limits.bytes = bytes;
+    }
+
+    /// When the oldest packet that has not come back was sent.
+    pub fn oldest(&self) -> Option<Duration> {
+        let id = self.order.iter().find(|&&id| self.packets[usize::from(id)].is_some())?;
+        self.packets[usize::from(*id)].as_ref().map(|packet| packet.since)
+    }
+
+    pub fn fault(&self) -> Option<QueueFault> {
+        self.fault
+    }
+
+    pub fn stats(&self) -> TxStats {
+        TxStats { doorbells: self.stats.doorbells + self.ring.doorbells, ..self.stats }
+    }
+}
