@@ -1,0 +1,63 @@
+//! Simulated machines for the commands: hosts with a card, firmware and driver each.
+
+use crate::report::Failure;
+use crate::Width;
+use nitor_driver::{Config, Ena, Mode, QueueFault};
+use nitor_fw::Settings;
+use nitor_sim::firmware::standard;
+use nitor_sim::host::HostConfig;
+use nitor_sim::{HostFunction, World};
+use std::cell::RefCell;
+use std::rc::Rc;
+
+/// The driver of a simulated card; a sent packet's token is its number.
+pub type Nic = Ena<HostFunction>;
+
+/// Locally administered address of host `n`.
+pub fn mac(n: usize) -> [u8; 6] {
+    [0x02, 0x4e, 0x49, 0x54, 0, n as u8]
+}
+
+/// A world with `hosts` hosts; connect their cards, then [open] them.
+pub fn world(seed: u64, width: Width, hosts: usize) -> Result<Rc<RefCell<World>>, Failure> {
+    let mut world = World::new(seed);
+    for n in 0..hosts {
+        let firmware = standard(Settings::new(mac(n)));
+        let config = HostConfig::new(width.into()).with_firmware(firmware);
+        world.add_host(config).map_err(|e| Failure::Environment(format!("host {n}: {e}")))?;
+    }
+    Ok(Rc::new(RefCell::new(world)))
+}
+
+/// Brings up the driver of host `n`.
+pub fn open(world: &Rc<RefCell<World>>, n: usize, config: Config) -> Result<Nic, Failure> {
+    let function = HostFunction::open(world, n)
+        .map_err(|e| Failure::Check(format!("host {n}: the card is not found: {e}")))?;
+    Ena::open(function, config)
+        .map_err(|e| Failure::Check(format!("host {n}: the driver does not come up: {e}")))
+}
+
+/// The root complexes' own findings: none, or a failed check.
+pub fn clean(world: &World) -> Result<(), Failure> {
+    match world.violations().next() {
+        None => Ok(()),
+        Some((host, violation)) => {
+            Err(Failure::Check(format!("host {host}'s root complex objects: {violation:?}")))
+        }
+    }
+}
+
+/// A driver that polls `queues` pairs of deep rings with receive buffers of `buffer` bytes.
+pub fn config(queues: u16, buffer: u16) -> Config {
+    Config {
+        pairs: queues,
+        rx_buffer_len: buffer,
+        mtu: 9216,
+        mode: Mode::Polling,
+        ..Config::default()
+    }
+}
+
+pub fn fault(fault: QueueFault) -> Failure {
+    Failure::Check(format!("a queue failed: {fault}"))
+}

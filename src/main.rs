@@ -1,0 +1,79 @@
+//! `nitor`: simulate, measure and emit the card.
+
+mod bench;
+mod capture;
+mod demo;
+mod emit;
+mod machine;
+mod report;
+mod tcp;
+
+use clap::{Parser, Subcommand};
+use report::Failure;
+use std::process::ExitCode;
+
+#[derive(Parser)]
+#[command(
+    name = "nitor",
+    version,
+    about = "An open offload NIC with ENA's host interface: simulate, measure, emit",
+    after_help = "Exit codes: 0 success, 1 a check failed, 2 wrong usage or input, 3 environment.\n\
+                  Examples:\n  nitor demo\n  nitor demo --pcap trace.pcapng --width 512 --waves out.fst\n  \
+                  nitor bench loop --frame 60 --count 4096 --width 512 --queues 4\n  nitor emit --width 128 --out build/verilog"
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Two hosts, a card each, one wire: a capture crosses, then a file over TCP
+    Demo(demo::Args),
+    /// Measure in cycles
+    #[command(subcommand)]
+    Bench(bench::Bench),
+    /// Write the card's Verilog
+    Emit(emit::Args),
+}
+
+fn main() -> ExitCode {
+    // A reader that closes our standard output (`| head`) is no failure of ours.
+    #[cfg(unix)]
+    sigpipe::reset();
+    let cli = Cli::parse();
+    let (json, result) = match cli.command {
+        Command::Demo(args) => (args.json, demo::run(&args)),
+        Command::Bench(bench) => (bench.json(), bench.run()),
+        Command::Emit(args) => (args.json, emit::run(&args)),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            failure.print(json);
+            failure.code()
+        }
+    }
+}
+
+/// The widths the card is built for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, serde::Serialize)]
+#[serde(into = "u32")]
+pub enum Width {
+    #[value(name = "128")]
+    W128,
+    #[value(name = "512")]
+    W512,
+}
+
+impl From<Width> for u32 {
+    fn from(width: Width) -> u32 {
+        match width {
+            Width::W128 => 128,
+            Width::W512 => 512,
+        }
+    }
+}
+
+/// A run ends well or in a [Failure].
+pub type Outcome = Result<(), Failure>;

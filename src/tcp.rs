@@ -1,0 +1,119 @@
+//! A file over TCP: a smoltcp stack on each card, host A serves, host B fetches.
+
+use crate::machine::Nic;
+use crate::report::Failure;
+use nitor_driver::pci::PciFunction;
+use nitor_driver::Phy;
+use nitor_sim::{HostFunction, CYCLE_NS, REACTION};
+use serde::Serialize;
+use smoltcp::iface::{Config, Interface, SocketHandle, SocketSet};
+use smoltcp::socket::tcp;
+use smoltcp::time::Instant;
+use smoltcp::wire::{EthernetAddress, IpAddress, IpCidr, Ipv4Address};
+use std::time::Duration;
+
+#[derive(Serialize)]
+pub struct Fetched {
+    pub bytes: usize,
+    pub cycles: u64,
+    pub bits_per_cycle: f64,
+}
+
+/// A host's stack on its card.
+struct Stack {
+    nic: Nic,
+    phy: Phy<HostFunction>,
+    iface: Interface,
+    sockets: SocketSet<'static>,
+    socket: SocketHandle,
+}
+
+const PORT: u16 = 80;
+const SOCKET_BUFFER: usize = 65_535;
+
+impl Stack {
+    fn new(mut nic: Nic, address: Ipv4Address) -> Result<Self, Failure> {
+        let mut phy = Phy::new(&nic, 256).map_err(|e| Failure::Check(format!("smoltcp device: {e}")))?;
+        let config = Config::new(EthernetAddress(nic.mac()).into());
+        let now = Instant::from_micros(nic.function().now().as_micros() as i64);
+        let mut iface = Interface::new(config, &mut phy.on(nic.pair(0)), now);
+        iface.update_ip_addrs(|addresses| {
+            // One address in an empty list: there is room.
+            let _ = addresses.push(IpCidr::new(IpAddress::Ipv4(address), 24));
+        });
+        let buffer = || tcp::SocketBuffer::new(vec![0; SOCKET_BUFFER]);
+        let mut sockets = SocketSet::new(vec![]);
+        let mut socket = tcp::Socket::new(buffer(), buffer());
+        socket.set_nagle_enabled(false);
+        let socket = sockets.add(socket);
+        Ok(Self { nic, phy, iface, sockets, socket })
+    }
+
+    fn poll(&mut self) {
+        let now = Instant::from_micros(self.nic.function().now().as_micros() as i64);
+        self.iface.poll(now, &mut self.phy.on(self.nic.pair(0)), &mut self.sockets);
+        self.nic.pair(0).rx.refill();
+    }
+
+    fn socket(&mut self) -> &mut tcp::Socket<'static> {
+        self.sockets.get_mut(self.socket)
+    }
+}
+
+/// Byte `i` of the file.
+fn content(i: usize) -> u8 {
+    (i.wrapping_mul(2_654_435_761) >> 13) as u8
+}
+
+/// Simulated time without progress after which the transfer has failed.
+const PATIENCE: Duration = Duration::from_millis(400);
+
+/// Host B fetches `len` bytes from host A.
+pub fn fetch(a: Nic, b: Nic, len: usize) -> Result<Fetched, Failure> {
+    let (server, client) = (Ipv4Address::new(10, 0, 0, 1), Ipv4Address::new(10, 0, 0, 2));
+    let mut a = Stack::new(a, server)?;
+    let mut b = Stack::new(b, client)?;
+    let failed = |what: &str| Failure::Check(format!("TCP: {what}"));
+    a.socket().listen(PORT).map_err(|e| failed(&format!("the server cannot listen: {e}")))?;
+    let socket = b.sockets.get_mut::<tcp::Socket>(b.socket);
+    socket
+        .connect(b.iface.context(), (IpAddress::Ipv4(server), PORT), 49_152)
+        .map_err(|e| failed(&format!("the client cannot connect: {e}")))?;
+    let begin = a.nic.function().now();
+    let mut progress = begin;
+    let (mut sent, mut received) = (0, 0);
+    let mut chunk = vec![];
+    while received < len {
+        a.poll();
+        b.poll();
+        if sent < len && a.socket().can_send() {
+            let room = a.socket().send_capacity() - a.socket().send_queue();
+            chunk.clear();
+            chunk.extend((sent..len.min(sent + room)).map(content));
+            sent += a.socket().send_slice(&chunk).map_err(|e| failed(&e.to_string()))?;
+            if sent == len {
+                a.socket().close();
+            }
+        }
+        while b.socket().can_recv() {
+            let wrong = b
+                .socket()
+                .recv(|bytes| {
+                    let wrong = (0..bytes.len()).find(|&i| bytes[i] != content(received + i));
+                    received += bytes.len();
+                    (bytes.len(), wrong)
+                })
+                .map_err(|e| failed(&e.to_string()))?;
+            if wrong.is_some() {
+                return Err(failed(&format!("a wrong byte among the first {received}")));
+            }
+            progress = b.nic.function().now();
+        }
+        if b.nic.function().now() - progress > PATIENCE {
+            return Err(failed(&format!("stuck after {received} of {len} bytes")));
+        }
+        a.nic.function().wait(Duration::from_nanos(REACTION * CYCLE_NS));
+    }
+    let cycles = (b.nic.function().now() - begin).as_nanos() as u64 / CYCLE_NS;
+    Ok(Fetched { bytes: received, cycles, bits_per_cycle: (received * 8) as f64 / cycles as f64 })
+}
