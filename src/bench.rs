@@ -18,7 +18,9 @@ pub enum Bench {
 }
 
 #[derive(clap::Args)]
-#[command(after_help = "Example:\n  nitor bench loop --frame 60 --count 4096 --width 512 --queues 4 --json")]
+#[command(
+    after_help = "Example:\n  nitor bench loop --frame 60 --count 4096 --width 512 --queues 4 --json"
+)]
 pub struct Args {
     /// Bytes of a frame, without FCS
     #[arg(long, default_value = "60", value_parser = clap::value_parser!(u64).range(60..=9216))]
@@ -108,7 +110,20 @@ fn looped(args: &Args) -> Outcome {
 fn fill(frame: &mut [u8], n: usize) {
     frame[..12].copy_from_slice(&[machine::mac(0), machine::mac(0)].concat());
     let ip_len = (frame.len() - 14) as u16;
-    frame[12..24].copy_from_slice(&[8, 0, 0x45, 0, (ip_len >> 8) as u8, ip_len as u8, 0, 0, 0x40, 0, 64, 17]);
+    frame[12..24].copy_from_slice(&[
+        8,
+        0,
+        0x45,
+        0,
+        (ip_len >> 8) as u8,
+        ip_len as u8,
+        0,
+        0,
+        0x40,
+        0,
+        64,
+        17,
+    ]);
     frame[26..34].copy_from_slice(&[10, 0, 0, 1, 10, 0, 0, 2]);
     frame[34..36].copy_from_slice(&(1024 + (n % 4096) as u16).to_be_bytes());
     frame[36..38].copy_from_slice(&9u16.to_be_bytes());
@@ -147,8 +162,9 @@ fn measure(args: &Args) -> Result<Measured, Failure> {
     let world = machine::world(args.seed, args.width, 1)?;
     world.borrow_mut().connect(0, 0, WireConfig::default());
     let queues = usize::from(args.queues);
-    let buffer = (args.frame as u16).next_multiple_of(64).max(128);
-    let mut nic = machine::open(&world, 0, machine::config(args.queues, buffer))?;
+    let buffer = (args.frame as u16).next_multiple_of(64).max(192);
+    let mtu = (args.frame as u32 - 14).max(128);
+    let mut nic = machine::open(&world, 0, machine::config(args.queues, buffer, mtu))?;
 
     let len = args.frame as usize;
     let count = args.count as usize;
@@ -189,10 +205,14 @@ fn measure(args: &Args) -> Result<Measured, Failure> {
             let mut came = 0;
             while let Some(frame) = nic.pair(q).rx.receive().map_err(machine::fault)? {
                 let bytes = frame.contiguous().unwrap_or_default();
-                let number = bytes.get(42..50).and_then(|b| b.try_into().ok()).map(u64::from_be_bytes);
+                let number =
+                    bytes.get(42..50).and_then(|b| b.try_into().ok()).map(u64::from_be_bytes);
                 let n = number.map_or(usize::MAX, |n| n as usize);
                 if n >= sent || seen[n] || bytes.len() != len {
-                    return Err(Failure::Check(format!("a frame of {} bytes came back wrong", frame.len())));
+                    return Err(Failure::Check(format!(
+                        "a frame of {} bytes came back wrong",
+                        frame.len()
+                    )));
                 }
                 seen[n] = true;
                 latencies.push(now - sent_at[n]);

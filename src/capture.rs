@@ -61,9 +61,7 @@ impl Capture {
         if frames.is_empty() {
             bail!("{name} holds no frame");
         }
-        Ok(Self {
-            frames: frames.into_iter().map(|f| f.data).collect(),
-        })
+        Ok(Self { frames: frames.into_iter().map(|f| f.data).collect() })
     }
 }
 
@@ -99,7 +97,11 @@ fn pcapng_frames(file: &[u8]) -> Result<Vec<Frame>> {
             Block::InterfaceDescription(i) => links.push(i.linktype),
             Block::EnhancedPacket(p) => {
                 let Some(&link) = links.get(p.interface_id as usize) else {
-                    bail!("frame {} names interface {}, which is not described", frames.len() + 1, p.interface_id);
+                    bail!(
+                        "frame {} names interface {}, which is not described",
+                        frames.len() + 1,
+                        p.interface_id
+                    );
                 };
                 frames.push(Frame {
                     original: p.original_len as usize,

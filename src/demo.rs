@@ -20,8 +20,10 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 #[derive(clap::Args)]
-#[command(after_help = "Examples:\n  nitor demo\n  nitor demo --pcap trace.pcapng --width 512 --wire wire.pcapng\n  \
-                        nitor demo --waves card.fst --json")]
+#[command(
+    after_help = "Examples:\n  nitor demo\n  nitor demo --pcap trace.pcapng --width 512 --wire wire.pcapng\n  \
+                        nitor demo --waves card.fst --json"
+)]
 pub struct Args {
     /// Capture to send, pcap or pcapng; else a recording of ping, DNS, HTTP and iperf
     #[arg(long)]
@@ -97,12 +99,13 @@ pub fn run(args: &Args) -> Outcome {
     let world = machine::world(args.seed, args.width, 2)?;
     world.borrow_mut().connect(0, 1, WireConfig::default());
     let create = || -> anyhow::Result<()> {
-        let file = File::create(&args.wire).with_context(|| format!("cannot write {}", args.wire.display()))?;
+        let file = File::create(&args.wire)
+            .with_context(|| format!("cannot write {}", args.wire.display()))?;
         Ok(world.borrow_mut().start_capture(Box::new(BufWriter::new(file)))?)
     };
     create().map_err(report::environment)?;
-    let mut a = machine::open(&world, 0, machine::config(1, 2048))?;
-    let mut b = machine::open(&world, 1, machine::config(1, 2048))?;
+    let mut a = machine::open(&world, 0, machine::config(1, 2048, 9216))?;
+    let mut b = machine::open(&world, 1, machine::config(1, 2048, 9216))?;
     if let Some(path) = &args.waves {
         let now = world.borrow().now();
         world.borrow_mut().add_waves(0, path, now..now + args.waves_cycles);
@@ -111,7 +114,8 @@ pub fn run(args: &Args) -> Outcome {
     let crossing = cross(&world, &mut a, &mut b, &frames, !args.json)?;
     let tcp = tcp::fetch(a, b, args.file as usize)?;
     let finish = world.borrow_mut().finish_capture();
-    finish.map_err(|e| Failure::Environment(format!("cannot write {}: {e}", args.wire.display())))?;
+    finish
+        .map_err(|e| Failure::Environment(format!("cannot write {}: {e}", args.wire.display())))?;
     machine::clean(&world.borrow())?;
     let cycles = world.borrow().now();
     let report = Report {
@@ -215,7 +219,8 @@ fn cross(
         let sum = |s: &(LinkStats, LinkStats)| side(&s.0) + side(&s.1);
         (sum(&after) - sum(&before)) as f64 / received.max(1) as f64
     };
-    let total = |of: fn(&LinkStats) -> u64| of(&after.0) + of(&after.1) - of(&before.0) - of(&before.1);
+    let total =
+        |of: fn(&LinkStats) -> u64| of(&after.0) + of(&after.1) - of(&before.0) - of(&before.1);
     Ok(Crossing {
         frames: received,
         bytes: frames.iter().take(received).map(Vec::len).sum(),
@@ -250,7 +255,10 @@ fn print(r: &Report) {
         .row("cycles a frame", format!("{:.1}", c.cycles_per_frame))
         .row("read TLPs a frame", format!("{:.2}", c.tlps_per_frame.reads))
         .row("write TLPs a frame", format!("{:.2}", c.tlps_per_frame.writes))
-        .row("completion TLPs to the cards a frame", format!("{:.2}", c.tlps_per_frame.completions_to_card))
+        .row(
+            "completion TLPs to the cards a frame",
+            format!("{:.2}", c.tlps_per_frame.completions_to_card),
+        )
         .row("doorbells", c.doorbells)
         .row("interrupts (the drivers poll)", c.interrupts)
         .heading("A file from host A to host B over TCP, a TCP/IP stack on each card")

@@ -59,18 +59,13 @@ fn write(width: Width, design: &nitor_rtl::Design, out: &Path) -> Result<Emitted
     let mut lines = 0;
     for module in design.modules() {
         let file = out.join(format!("{}.v", module.name));
-        fs::write(&file, &module.text).with_context(|| format!("cannot write {}", file.display()))?;
+        fs::write(&file, &module.text)
+            .with_context(|| format!("cannot write {}", file.display()))?;
         lines += module.text.lines().count();
         files.push(file);
     }
     let list: String = files.iter().map(|f| format!("{}\n", f.display())).collect();
     let file = out.join("files.f");
     fs::write(&file, list).with_context(|| format!("cannot write {}", file.display()))?;
-    Ok(Emitted {
-        width,
-        top: design.top().to_string(),
-        modules: files.len(),
-        lines,
-        files,
-    })
+    Ok(Emitted { width, top: design.top().to_string(), modules: files.len(), lines, files })
 }

@@ -48,14 +48,8 @@ pub fn clean(world: &World) -> Result<(), Failure> {
 }
 
 /// A driver that polls `queues` pairs of deep rings with receive buffers of `buffer` bytes.
-pub fn config(queues: u16, buffer: u16) -> Config {
-    Config {
-        pairs: queues,
-        rx_buffer_len: buffer,
-        mtu: 9216,
-        mode: Mode::Polling,
-        ..Config::default()
-    }
+pub fn config(queues: u16, buffer: u16, mtu: u32) -> Config {
+    Config { pairs: queues, rx_buffer_len: buffer, mtu, mode: Mode::Polling, ..Config::default() }
 }
 
 pub fn fault(fault: QueueFault) -> Failure {

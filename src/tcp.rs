@@ -33,7 +33,8 @@ const SOCKET_BUFFER: usize = 65_535;
 
 impl Stack {
     fn new(mut nic: Nic, address: Ipv4Address) -> Result<Self, Failure> {
-        let mut phy = Phy::new(&nic, 256).map_err(|e| Failure::Check(format!("smoltcp device: {e}")))?;
+        let mut phy =
+            Phy::new(&nic, 256).map_err(|e| Failure::Check(format!("smoltcp device: {e}")))?;
         let config = Config::new(EthernetAddress(nic.mac()).into());
         let now = Instant::from_micros(nic.function().now().as_micros() as i64);
         let mut iface = Interface::new(config, &mut phy.on(nic.pair(0)), now);

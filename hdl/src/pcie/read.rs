@@ -124,6 +124,7 @@ pub struct DmaRead<const D: usize, const K: usize, const L: usize, const T: usiz
     // A beat as it came.
     in_valid: Reg<Bit>,
     in_sop: Reg<Bit>,
+    in_eop: Reg<Bit>,
     in_hdr: Reg<Bits<128>>,
     in_data: Reg<Bits<D>>,
     // The completion under way.
@@ -134,6 +135,9 @@ pub struct DmaRead<const D: usize, const K: usize, const L: usize, const T: usiz
     go_err: Reg<Bit>,
     go_client: Reg<Bits<2>>,
     go_op: Reg<Bits<9>>,
+    /// The tag of the completion under way is free at its end.
+    go_free: Reg<Bit>,
+    go_tag: Reg<Bits<T>>,
     freed_valid: Reg<Bit>,
     freed_tag: Reg<Bits<T>>,
     // Beats on their way out: placed, half rotated, rotated.
@@ -167,8 +171,8 @@ impl<const D: usize, const K: usize, const L: usize, const T: usize> Logic for D
         registers!(self, clock, reset; piece_valid, piece_client, piece_addr, piece_len, piece_dst, piece_op, piece_last);
         registers!(self, clock, reset; hdr_valid, hdr, issue_valid, issue_client, issue_op, issue_last);
         registers!(self, clock, reset; fail_valid, fail_client, fail_op, walk, outstanding, cycles, scan, late_valid, late_tag);
-        registers!(self, clock, reset; in_valid, in_sop, in_hdr, in_data, go_keep, go_dst, go_left, go_final, go_err, go_client, go_op);
-        registers!(self, clock, reset; freed_valid, freed_tag, p_valid[..], p_client[..], p_dst[..], p_data[..], p_mask[..]);
+        registers!(self, clock, reset; in_valid, in_sop, in_eop, in_hdr, in_data, go_keep, go_dst, go_left, go_final, go_err, go_client, go_op);
+        registers!(self, clock, reset; go_free, go_tag, freed_valid, freed_tag, p_valid[..], p_client[..], p_dst[..], p_data[..], p_mask[..]);
         registers!(self, clock, reset; p_done[..], p_err[..], p_op[..], p_hi, stat);
 
         self.cycles.d.next = self.cycles.q.val() + 1;
@@ -369,6 +373,7 @@ impl<const D: usize, const K: usize, const L: usize, const T: usize> Logic for D
         self.cpl.ready.next = !self.late_valid.q.val();
         self.in_valid.d.next = self.cpl.valid.val() && !self.late_valid.q.val();
         self.in_sop.d.next = self.cpl.sop.val();
+        self.in_eop.d.next = self.cpl.eop.val();
         self.in_hdr.d.next = self.cpl.hdr.val();
         self.in_data.d.next = self.cpl.data.val();
         let enter_late = self.late_valid.q.val() && !self.in_valid.q.val();
@@ -442,13 +447,23 @@ impl<const D: usize, const K: usize, const L: usize, const T: usize> Logic for D
         self.progress_scan.we.next = progress_we;
         self.progress_scan.waddr.next = progress_at;
         self.progress_scan.wdata.next = progress_data;
-        self.freed_valid.d.next = over_now;
-        self.freed_tag.d.next = look;
+        // A tag may be used again when the last beat of its last completion is in.
+        let beat_ends = self.in_valid.q.val() && self.in_eop.q.val();
+        let frees =
+            (over_now && (!sop || beat_ends)) || (beat_ends && !sop && self.go_free.q.val());
+        if sop {
+            self.go_free.d.next = over_now && !beat_ends;
+            self.go_tag.d.next = look;
+        } else if beat_ends {
+            self.go_free.d.next = false;
+        }
+        self.freed_tag.d.next = if over_now { look } else { self.go_tag.q.val() };
+        self.freed_valid.d.next = frees;
         let mut outstanding = self.outstanding.q.val();
         if issue {
             outstanding = outstanding + 1;
         }
-        if over_now {
+        if frees {
             outstanding = outstanding - 1;
         }
         self.outstanding.d.next = outstanding;
