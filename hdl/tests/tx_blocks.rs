@@ -592,6 +592,50 @@ fn sched_slots() {
     }
 }
 
+/// A queue that is destroyed and created again while it waits for its turn waits there once.
+#[test]
+fn sched_recreated() {
+    let mut block = start(&SCHED, 3, 3);
+    let mut commands = Source::<Command>::new(&block, "ctx", Stalls::none());
+    let mut bells = Source::<Bell>::new(&block, "doorbell", Stalls::none());
+    let mut asks = Sink::<Ask>::new(&block, "fetch", Stalls::none());
+    let mut batches = Sink::<Batch>::new(&block, "batch", Stalls::none());
+    let create = |idx| Command { idx, base: idx << 20, log_depth: 12, ..Command::default() };
+    commands.extend((0..16).map(create));
+    for _ in 0..200 {
+        cycle(&mut block, &mut [&mut commands, &mut batches]);
+    }
+    // No request gets out, so that all queues but a few wait.
+    block.set("fetch_ready", 0);
+    for round in 0..20 {
+        bells.extend(
+            (0..16)
+                .map(|queue| Bell { queue, tail: if round == 0 || queue == 15 { 7 } else { 0 } }),
+        );
+        for _ in 0..200 {
+            cycle(&mut block, &mut [&mut bells, &mut batches]);
+        }
+        commands.push(Command { destroy: 1, ..create(15) });
+        commands.push(create(15));
+        block.set("marker_ack", 1);
+        for _ in 0..30 {
+            cycle(&mut block, &mut [&mut commands, &mut batches]);
+        }
+        block.set("marker_ack", 0);
+    }
+    bells.push(Bell { queue: 15, tail: 9 });
+    for _ in 0..400 {
+        cycle(&mut block, &mut [&mut bells, &mut asks, &mut batches]);
+    }
+    let mut counts = [0; 16];
+    for batch in batches.take() {
+        counts[batch.queue as usize] += if batch.marker == 1 { 0 } else { batch.count };
+    }
+    let mut want = [7; 16];
+    want[15] = 9;
+    assert_eq!(counts, want);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig {
         cases: 24,

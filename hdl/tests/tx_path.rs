@@ -267,6 +267,30 @@ fn doorbells_refused() {
     }
 }
 
+/// A tail cannot be taken back, even if nothing behind it was read yet.
+#[test]
+fn doorbell_backwards() {
+    let mut bench = Bench::new(&PATH128, Setup::fast(16, 60), 5);
+    bench.create(2, 8);
+    bench.setup.fetch_stall = 100;
+    for _ in 0..200 {
+        bench.post(2, &Packet { bufs: vec![(64, 0)], ..Packet::default() });
+    }
+    bench.ring(2);
+    for _ in 0..100 {
+        bench.step();
+    }
+    for back in [1, 30, 199] {
+        bench.bad_bell(2, bench.tail(2).wrapping_sub(back));
+    }
+    for _ in 0..100 {
+        bench.step();
+    }
+    bench.setup.fetch_stall = 0;
+    bench.settle();
+    assert_eq!(bench.completions.len(), 200);
+}
+
 /// Descriptors that can't be read break their queue only.
 #[test]
 fn broken_queue() {

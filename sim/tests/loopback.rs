@@ -28,7 +28,8 @@ const US: Duration = Duration::from_micros(1);
 impl Rig {
     fn new(width: u32, seed: u64) -> Rig {
         let mut world = World::new(seed);
-        let config = HostConfig::new(width).with_firmware(standard(Settings::new([2, 0, 0, 0, 0, 1])));
+        let config =
+            HostConfig::new(width).with_firmware(standard(Settings::new([2, 0, 0, 0, 0, 1])));
         let host = world.add_host(config).unwrap();
         world.connect(host, host, WireConfig::default());
         let function = HostFunction::open(&Rc::new(RefCell::new(world)), host).unwrap();

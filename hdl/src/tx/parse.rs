@@ -342,7 +342,6 @@ impl<const D: usize, const K: usize, const L: usize, const Q: usize, const G: us
             self.next.d.next = lit::<5>(1);
             self.read_valid.d.next = true;
             self.read.d.next = lit::<4>(0);
-            self.desc_valid.d.next = false;
             self.restore.d.next = lit::<5>(0);
             self.meta_cache.d.next = q.get_bits::<36>(qs::CACHE);
             self.meta.d.next = q.get_bits::<62>(qs::META);
