@@ -240,6 +240,7 @@ fn measure(args: &Args) -> Result<Measured, Failure> {
     }
     let cycles = world.borrow().now() - first;
     let wall = started.elapsed().as_secs_f64();
+    if received < count { eprintln!("{:?}", nic.card_stats()); }
     machine::clean(&world.borrow())?;
     latencies.sort_unstable();
     let percentile = |p: usize| latencies.get(latencies.len() * p / 100).copied().unwrap_or(0);

@@ -11,7 +11,8 @@
 //! frame waits, `WAIT` cycles at most: those behind it can't pass. A queue that let a frame wait in vain gets no
 //! second wait until a frame found buffers there, so a fetch lost in the host does not slow the others down.
 //!
-//! A frame in one buffer takes 3 cycles, in n buffers 4n + 1, a drop 2. `marker_*`, the end of a queue, is taken
+//! A frame in one buffer takes 2 cycles, as the next one is looked up while it is sent; 3 if there was none waiting or descriptors
+//! were not there yet, in n buffers 4n + 1 at most, a drop 2. `marker_*`, the end of a queue, is taken
 //! between frames; it resets the queue's `head` and goes on to `rx/write`. When `seg_ready` is low all waits.
 //! After `reset` a walk of 2^Q cycles clears the heads; no frame is taken before.
 
@@ -111,6 +112,13 @@ pub struct RxAssign<const L: usize, const Q: usize> {
     s_broken: Reg<Bit>,
 }
 
+/// First row behind a frame.
+#[kernel]
+fn row_behind<const L: usize>(frame: Bits<INFO_BITS>) -> Bits<16> {
+    let end = bit_cast::<17, 16>(frame.get_bits::<16>(info::LEN)) + lit::<17>((1 << L) - 1);
+    frame.get_bits::<16>(info::ROW) + bit_cast::<16, 17>(end >> lit::<17>(L))
+}
+
 impl<const L: usize, const Q: usize> Logic for RxAssign<L, Q> {
     /// Covers frames with receive buffers.
     #[kernel]
@@ -142,11 +150,19 @@ impl<const L: usize, const Q: usize> Logic for RxAssign<L, Q> {
         let timeout = self.timer.q.val() == lit::<12>(WAIT);
         let give_up = !self.pending.q.val() || self.no_wait.q.val() || timeout;
 
-        self.look_queue.next = queue;
-        self.desc_queue.next = queue;
-        self.heads.raddr.next = at;
+        // The frame to look up: in the last cycle of one already the next.
+        let checking = self.step.q.val() == Step::Check;
+        let sending = checking && send && covers;
+        let new_flow = self.flow_data.val();
+        let new_queue = new_flow.get_bits::<8>(flow::QUEUE);
+        let look_queue = if sending { new_queue } else { queue };
+        self.look_queue.next = look_queue;
+        self.desc_queue.next = look_queue;
+        self.heads.raddr.next = bit_cast::<Q, 8>(look_queue);
+        let same_queue = sending && look_queue == queue;
+        let moved_head = self.head.q.val() + bit_cast::<16, 5>(next);
         let held = self.heads.rdata.val();
-        let held_head = held.get_bits::<16>(0);
+        let held_head = if same_queue { moved_head } else { held.get_bits::<16>(0) };
         let look_avail = self.look_present.val() - held_head;
         let mut desc_index = held_head;
 
@@ -188,10 +204,7 @@ impl<const L: usize, const Q: usize> Logic for RxAssign<L, Q> {
                 self.avail.d.next = look_avail;
                 self.pending.d.next = self.look_pending.val();
                 self.cq.d.next = self.look_cq.val();
-                self.free_row.d.next = row
-                    + bit_cast::<16, 17>(
-                        (bit_cast::<17, 16>(len) + lit::<17>((1 << L) - 1)) >> lit::<17>(L),
-                    );
+                self.free_row.d.next = row_behind::<L>(self.f_info.q.val());
                 self.index.d.next = lit::<5>(0);
                 self.rest.d.next = len;
                 self.send.d.next = false;
@@ -219,10 +232,12 @@ impl<const L: usize, const Q: usize> Logic for RxAssign<L, Q> {
             }
             Step::Check => {
                 // The read of the descriptor after this one, or of the first again.
-                desc_index = if covers {
+                desc_index = if sending {
+                    held_head
+                } else if covers {
                     self.head.q.val()
                 } else {
-                    self.head.q.val() + bit_cast::<16, 5>(next)
+                    moved_head
                 };
                 if !send {
                     if covers {
@@ -248,13 +263,12 @@ impl<const L: usize, const Q: usize> Logic for RxAssign<L, Q> {
                     self.rest.d.next = self.rest.q.val() - piece;
                     self.step.d.next = Step::Read;
                     // With each segment: the host may refill as soon as that is complete.
-                    let head = self.head.q.val() + bit_cast::<16, 5>(next);
                     self.h_valid.d.next = true;
-                    self.h_value.d.next = head;
-                    self.h_hint.d.next = head.get_bits::<3>(0) == 0;
+                    self.h_value.d.next = moved_head;
+                    self.h_hint.d.next = moved_head.get_bits::<3>(0) == 0;
                     if covers {
                         heads_we = true;
-                        heads_wdata = bit_cast::<17, 16>(head);
+                        heads_wdata = bit_cast::<17, 16>(moved_head);
                         self.s_frame.d.next = true;
                         release = true;
                     }
@@ -332,9 +346,26 @@ impl<const L: usize, const Q: usize> Logic for RxAssign<L, Q> {
         let take = release || !self.f_valid.q.val();
         let both = self.info_valid.val() && self.flow_valid.val();
         if release {
-            self.step.d.next = Step::Look;
+            // A frame for which nothing stands in the way is already looked up.
+            let looked_up = sending
+                && both
+                && !self.marker_valid.val()
+                && new_flow.get_bit(flow::VALID)
+                && self.look_exists.val()
+                && !self.look_broken.val()
+                && look_avail != 0;
+            self.step.d.next = if looked_up { Step::Read } else { Step::Look };
             self.waiting.d.next = false;
             self.timer.d.next = lit::<12>(0);
+            self.head.d.next = held_head;
+            self.no_wait.d.next = held.get_bit(16) && !same_queue;
+            self.avail.d.next = look_avail;
+            self.pending.d.next = self.look_pending.val();
+            self.cq.d.next = self.look_cq.val();
+            self.free_row.d.next = row_behind::<L>(self.info_data.val());
+            self.index.d.next = lit::<5>(0);
+            self.rest.d.next = self.info_data.val().get_bits::<16>(info::LEN);
+            self.send.d.next = false;
         }
         if take {
             self.f_valid.d.next = both && self.step.q.val() != Step::Walk;

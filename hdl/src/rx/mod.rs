@@ -6,7 +6,7 @@
 //! | [parse] | finds VLAN, IP, L4, the hash tuple | 1 cycle, 7 deep |
 //! | [steer], [hash] | RSS: hash, table, queue | 1 cycle, 4 deep |
 //! | [prefetch] | queue contexts, descriptors fetched ahead | up to 16 descriptors a 3-cycle turn |
-//! | [assign] | covers the frame with buffers | 3 cycles |
+//! | [assign] | covers the frame with buffers | 2 cycles |
 //! | [write] | posted writes and completion entries | 2 cycles a TLP, 1 a beat |
 //!
 //! Nothing stops the MAC: a frame without room is dropped whole, and every frame is counted once, as delivered or in one of
