@@ -6,10 +6,8 @@ use crate::{Outcome, Width};
 use nitor_driver::pci::PciFunction;
 use nitor_driver::Segment;
 use nitor_sim::stats::LinkStats;
-use nitor_sim::wire::WireConfig;
-use nitor_sim::{CYCLE_NS, REACTION};
 use serde::Serialize;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 #[derive(clap::Subcommand)]
 pub enum Bench {
@@ -42,7 +40,8 @@ pub struct Args {
     pub json: bool,
 }
 
-/// What a run measured. Rates are those of its middle: the first and last eighth of the frames are left out.
+/// What a run measured. Rates are those of its middle: the first and last eighth of the frames are left out. Both cards' MACs run at
+/// 25 Gb/s at 128 bits, at 100 Gb/s at 512.
 #[derive(Serialize)]
 struct Measured {
     frame: u64,
@@ -138,14 +137,15 @@ const RUN: usize = 16;
 /// Where the run stood when a frame came in.
 #[derive(Clone, Copy)]
 struct Mark {
+    frames: usize,
     cycle: u64,
     stats: LinkStats,
 }
 
 impl Mark {
-    fn now(nic: &Nic) -> Self {
+    fn now(nic: &Nic, frames: usize) -> Self {
         let world = nic.function().world().borrow();
-        Mark { cycle: world.now(), stats: world.host(0).root.stats }
+        Mark { frames, cycle: world.now(), stats: world.host(0).root.stats }
     }
 
     /// TLPs that the card originated: its answers to register reads are the host's.
@@ -160,7 +160,7 @@ impl Mark {
 
 fn measure(args: &Args) -> Result<Measured, Failure> {
     let world = machine::world(args.seed, args.width, 1)?;
-    world.borrow_mut().connect(0, 0, WireConfig::default());
+    world.borrow_mut().connect(0, 0, machine::wire(args.width));
     let queues = usize::from(args.queues);
     let buffer = (args.frame as u16).next_multiple_of(64).max(192);
     let mtu = (args.frame as u32 - 14).max(128);
@@ -179,7 +179,8 @@ fn measure(args: &Args) -> Result<Measured, Failure> {
     let mut seen = vec![false; count];
     let (mut sent, mut received) = (0, 0);
     let (from, to) = (count / 8, count - count / 8);
-    let (mut begin, mut end) = (Mark::now(&nic), Mark::now(&nic));
+    let mut begin = Mark::now(&nic, 0);
+    let mut end = begin;
     let started = Instant::now();
     let first = begin.cycle;
     let mut last_arrival = first;
@@ -218,17 +219,15 @@ fn measure(args: &Args) -> Result<Measured, Failure> {
                 latencies.push(now - sent_at[n]);
                 came += 1;
             }
-            for n in received + 1..=received + came {
-                if n == from {
-                    begin = Mark::now(&nic);
-                }
-                if n == to {
-                    end = Mark::now(&nic);
-                }
-            }
             received += came;
             if came > 0 {
                 last_arrival = now;
+                if received - came < from {
+                    begin = Mark::now(&nic, received);
+                }
+                if received - came < to {
+                    end = Mark::now(&nic, received);
+                }
             }
             nic.pair(q).rx.refill();
         }
@@ -236,16 +235,15 @@ fn measure(args: &Args) -> Result<Measured, Failure> {
         if now - last_arrival > 250_000 {
             break;
         }
-        nic.function().wait(Duration::from_nanos(REACTION * CYCLE_NS));
+        nic.function().wait(machine::MOMENT);
     }
     let cycles = world.borrow().now() - first;
     let wall = started.elapsed().as_secs_f64();
-    if received < count { eprintln!("{:?}", nic.card_stats()); }
     machine::clean(&world.borrow())?;
     latencies.sort_unstable();
     let percentile = |p: usize| latencies.get(latencies.len() * p / 100).copied().unwrap_or(0);
-    let frames = (to - from) as f64;
-    let cycles_per_frame = (end.cycle - begin.cycle) as f64 / frames;
+    let middle = (end.frames - begin.frames).max(1) as f64;
+    let cycles_per_frame = (end.cycle - begin.cycle) as f64 / middle;
     Ok(Measured {
         frame: args.frame,
         width: args.width,
@@ -254,9 +252,9 @@ fn measure(args: &Args) -> Result<Measured, Failure> {
         frames: received as u64,
         lost: (count - received) as u64,
         cycles_per_frame,
-        tlps_per_frame: (end.originated() - begin.originated()) as f64 / frames,
-        link_bytes_per_frame: (end.link_bytes() - begin.link_bytes()) as f64 / frames,
-        bytes_per_cycle: len as f64 / cycles_per_frame,
+        tlps_per_frame: (end.originated() - begin.originated()) as f64 / middle,
+        link_bytes_per_frame: (end.link_bytes() - begin.link_bytes()) as f64 / middle,
+        bytes_per_cycle: len as f64 / cycles_per_frame.max(f64::MIN_POSITIVE),
         latency_cycles_p50: percentile(50),
         latency_cycles_p99: percentile(99),
         sim_cycles_per_second: (cycles as f64 / wall) as u64,

@@ -1,7 +1,7 @@
 //! `nitor demo`: two hosts, a card each, one wire. A capture crosses frame by frame, then a file over TCP.
 
 use crate::capture::Capture;
-use crate::machine::{self, Nic};
+use crate::machine::{self, Host};
 use crate::report::{self, Failure, Table};
 use crate::{tcp, Outcome, Width};
 use anyhow::Context;
@@ -9,15 +9,14 @@ use indicatif::{ProgressBar, ProgressStyle};
 use nitor_driver::pci::PciFunction;
 use nitor_driver::Segment;
 use nitor_sim::stats::{LinkStats, Traffic};
-use nitor_sim::wire::WireConfig;
-use nitor_sim::{World, CYCLE_NS, REACTION};
+use nitor_sim::World;
 use serde::Serialize;
 use std::cell::RefCell;
 use std::fs::File;
 use std::io::BufWriter;
 use std::path::PathBuf;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 #[derive(clap::Args)]
 #[command(
@@ -97,15 +96,15 @@ pub fn run(args: &Args) -> Outcome {
     let frames = capture.map_err(report::input)?.frames;
     let started = Instant::now();
     let world = machine::world(args.seed, args.width, 2)?;
-    world.borrow_mut().connect(0, 1, WireConfig::default());
+    world.borrow_mut().connect(0, 1, machine::wire(args.width));
     let create = || -> anyhow::Result<()> {
         let file = File::create(&args.wire)
             .with_context(|| format!("cannot write {}", args.wire.display()))?;
         Ok(world.borrow_mut().start_capture(Box::new(BufWriter::new(file)))?)
     };
     create().map_err(report::environment)?;
-    let mut a = machine::open(&world, 0, machine::config(1, 2048, 9216))?;
-    let mut b = machine::open(&world, 1, machine::config(1, 2048, 9216))?;
+    let mut a = Host::open(&world, 0, 2048, 9216)?;
+    let mut b = Host::open(&world, 1, 2048, 9216)?;
     if let Some(path) = &args.waves {
         let now = world.borrow().now();
         world.borrow_mut().add_waves(0, path, now..now + args.waves_cycles);
@@ -146,17 +145,20 @@ fn traffic(world: &World) -> (LinkStats, LinkStats) {
 
 /// Frames on their way at once.
 const WINDOW: usize = 256;
+/// Cycles, a millisecond, without a frame after which the others are lost.
+const PATIENCE: u64 = 250_000;
 
 fn cross(
     world: &Rc<RefCell<World>>,
-    a: &mut Nic,
-    b: &mut Nic,
+    a: &mut Host,
+    b: &mut Host,
     frames: &[Vec<u8>],
     show: bool,
 ) -> Result<Crossing, Failure> {
     let stride = LONGEST.next_multiple_of(64);
     let slots = frames.len().min(2 * WINDOW);
     let mut memory = a
+        .nic
         .function()
         .alloc_dma(slots * stride, 4096)
         .map_err(|e| Failure::Environment(e.to_string()))?;
@@ -171,7 +173,10 @@ fn cross(
     let begin = world.borrow().now();
     let (mut sent, mut received, mut last_arrival) = (0, 0, begin);
     while received < frames.len() {
-        a.pair(0).tx.reap(usize::MAX, |_| ()).map_err(machine::fault)?;
+        if a.interrupted() {
+            a.nic.pair(0).tx.reap(usize::MAX, |_| ()).map_err(machine::fault)?;
+            a.nic.pair(0).unmask();
+        }
         while sent < frames.len() && sent - received < WINDOW {
             let at = sent % slots * stride;
             let frame = &frames[sent];
@@ -183,14 +188,20 @@ fn cross(
             let rest = Segment { iova: iova + split as u64, len: frame.len() - split };
             let pieces = [head, rest];
             let used = if rest.len == 0 { 1 } else { 2 };
-            if a.pair(0).tx.send(&pieces[..used], sent as u64).is_err() {
+            if a.nic.pair(0).tx.send(&pieces[..used], sent as u64).is_err() {
                 break;
             }
             sent += 1;
         }
-        a.pair(0).tx.flush();
+        a.nic.pair(0).tx.flush();
         let now = world.borrow().now();
-        while let Some(frame) = b.pair(0).rx.receive().map_err(machine::fault)? {
+        if now - last_arrival > PATIENCE {
+            break;
+        }
+        if !b.interrupted() {
+            continue;
+        }
+        while let Some(frame) = b.nic.pair(0).rx.receive().map_err(machine::fault)? {
             let mut expected = frames.get(received).cloned().unwrap_or_default();
             expected.resize(expected.len().max(60), 0);
             if frame.to_vec() != expected {
@@ -204,14 +215,21 @@ fn cross(
             received += 1;
             last_arrival = now;
         }
-        b.pair(0).rx.refill();
+        b.nic.pair(0).rx.refill();
+        b.nic.pair(0).unmask();
         bar.set_position(received as u64);
-        if now - last_arrival > 250_000 {
-            break;
-        }
-        a.function().wait(Duration::from_nanos(REACTION * CYCLE_NS));
     }
     bar.finish_and_clear();
+    // What is sent must complete before its memory goes.
+    while a.nic.pair(0).tx.oldest().is_some() {
+        if world.borrow().now() - last_arrival > PATIENCE {
+            return Err(Failure::Check("a frame sent does not complete".into()));
+        }
+        if a.interrupted() {
+            a.nic.pair(0).tx.reap(usize::MAX, |_| ()).map_err(machine::fault)?;
+            a.nic.pair(0).unmask();
+        }
+    }
     let cycles = world.borrow().now() - begin;
     let after = traffic(&world.borrow());
     let per_frame = |of: fn(&Traffic) -> u64, up: bool| {
@@ -260,7 +278,7 @@ fn print(r: &Report) {
             format!("{:.2}", c.tlps_per_frame.completions_to_card),
         )
         .row("doorbells", c.doorbells)
-        .row("interrupts (the drivers poll)", c.interrupts)
+        .row("interrupts", c.interrupts)
         .heading("A file from host A to host B over TCP, a TCP/IP stack on each card")
         .row("bytes, each checked", report::grouped(r.tcp.bytes as u64))
         .row("cycles", report::grouped(r.tcp.cycles))

@@ -2,13 +2,16 @@
 
 use crate::report::Failure;
 use crate::Width;
+use nitor_driver::pci::PciFunction;
 use nitor_driver::{Config, Ena, Mode, QueueFault};
 use nitor_fw::Settings;
 use nitor_sim::firmware::standard;
 use nitor_sim::host::HostConfig;
-use nitor_sim::{HostFunction, World};
+use nitor_sim::wire::WireConfig;
+use nitor_sim::{HostFunction, World, CYCLE_NS, REACTION};
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::time::Duration;
 
 /// The driver of a simulated card; a sent packet's token is its number.
 pub type Nic = Ena<HostFunction>;
@@ -44,6 +47,51 @@ pub fn clean(world: &World) -> Result<(), Failure> {
         Some((host, violation)) => {
             Err(Failure::Check(format!("host {host}'s root complex objects: {violation:?}")))
         }
+    }
+}
+
+/// A wire at the speed that a card of this width is made for.
+pub fn wire(width: Width) -> WireConfig {
+    let rate = match width {
+        Width::W128 => 25.0,
+        Width::W512 => 100.0,
+    };
+    WireConfig { rate: Some(rate), ..WireConfig::default() }
+}
+
+/// The shortest time that a host can let pass.
+pub const MOMENT: Duration = Duration::from_nanos(REACTION * CYCLE_NS);
+
+/// A host that looks at its card when that interrupts.
+pub struct Host {
+    pub nic: Nic,
+}
+
+impl Host {
+    /// Brings up the driver of host `n` with one queue pair.
+    pub fn open(
+        world: &Rc<RefCell<World>>,
+        n: usize,
+        buffer: u16,
+        mtu: u32,
+    ) -> Result<Self, Failure> {
+        let mode = Mode::Interrupts {
+            tx_delay: Duration::from_micros(16),
+            rx_delay: Duration::from_micros(2),
+        };
+        let mut nic = open(world, n, Config { mode, ..config(1, buffer, mtu) })?;
+        nic.pair(0).unmask();
+        Ok(Self { nic })
+    }
+
+    /// Lets a moment pass; true if the card interrupts. Then the queue pair is to be served, and unmasked.
+    pub fn interrupted(&mut self) -> bool {
+        let fired = self.nic.wait(MOMENT);
+        self.nic.pair(0).vector().is_some_and(|vector| fired.contains(vector))
+    }
+
+    pub fn now(&self) -> Duration {
+        self.nic.function().now()
     }
 }
 

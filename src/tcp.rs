@@ -1,10 +1,9 @@
 //! A file over TCP: a smoltcp stack on each card, host A serves, host B fetches.
 
-use crate::machine::Nic;
+use crate::machine::Host;
 use crate::report::Failure;
-use nitor_driver::pci::PciFunction;
 use nitor_driver::Phy;
-use nitor_sim::{HostFunction, CYCLE_NS, REACTION};
+use nitor_sim::{HostFunction, CYCLE_NS};
 use serde::Serialize;
 use smoltcp::iface::{Config, Interface, SocketHandle, SocketSet};
 use smoltcp::socket::tcp;
@@ -21,7 +20,7 @@ pub struct Fetched {
 
 /// A host's stack on its card.
 struct Stack {
-    nic: Nic,
+    host: Host,
     phy: Phy<HostFunction>,
     iface: Interface,
     sockets: SocketSet<'static>,
@@ -32,12 +31,12 @@ const PORT: u16 = 80;
 const SOCKET_BUFFER: usize = 65_535;
 
 impl Stack {
-    fn new(mut nic: Nic, address: Ipv4Address) -> Result<Self, Failure> {
+    fn new(mut host: Host, address: Ipv4Address) -> Result<Self, Failure> {
         let mut phy =
-            Phy::new(&nic, 256).map_err(|e| Failure::Check(format!("smoltcp device: {e}")))?;
-        let config = Config::new(EthernetAddress(nic.mac()).into());
-        let now = Instant::from_micros(nic.function().now().as_micros() as i64);
-        let mut iface = Interface::new(config, &mut phy.on(nic.pair(0)), now);
+            Phy::new(&host.nic, 256).map_err(|e| Failure::Check(format!("smoltcp device: {e}")))?;
+        let config = Config::new(EthernetAddress(host.nic.mac()).into());
+        let now = Instant::from_micros(host.now().as_micros() as i64);
+        let mut iface = Interface::new(config, &mut phy.on(host.nic.pair(0)), now);
         iface.update_ip_addrs(|addresses| {
             // One address in an empty list: there is room.
             let _ = addresses.push(IpCidr::new(IpAddress::Ipv4(address), 24));
@@ -47,13 +46,19 @@ impl Stack {
         let mut socket = tcp::Socket::new(buffer(), buffer());
         socket.set_nagle_enabled(false);
         let socket = sockets.add(socket);
-        Ok(Self { nic, phy, iface, sockets, socket })
+        Ok(Self { host, phy, iface, sockets, socket })
     }
 
     fn poll(&mut self) {
-        let now = Instant::from_micros(self.nic.function().now().as_micros() as i64);
-        self.iface.poll(now, &mut self.phy.on(self.nic.pair(0)), &mut self.sockets);
-        self.nic.pair(0).rx.refill();
+        let interrupted = self.host.interrupted();
+        let now = Instant::from_micros(self.host.now().as_micros() as i64);
+        // Timers and what the application wants to send need no interrupt.
+        self.iface.poll(now, &mut self.phy.on(self.host.nic.pair(0)), &mut self.sockets);
+        if interrupted {
+            let pair = self.host.nic.pair(0);
+            pair.rx.refill();
+            pair.unmask();
+        }
     }
 
     fn socket(&mut self) -> &mut tcp::Socket<'static> {
@@ -67,10 +72,10 @@ fn content(i: usize) -> u8 {
 }
 
 /// Simulated time without progress after which the transfer has failed.
-const PATIENCE: Duration = Duration::from_millis(400);
+const PATIENCE: Duration = Duration::from_millis(100);
 
 /// Host B fetches `len` bytes from host A.
-pub fn fetch(a: Nic, b: Nic, len: usize) -> Result<Fetched, Failure> {
+pub fn fetch(a: Host, b: Host, len: usize) -> Result<Fetched, Failure> {
     let (server, client) = (Ipv4Address::new(10, 0, 0, 1), Ipv4Address::new(10, 0, 0, 2));
     let mut a = Stack::new(a, server)?;
     let mut b = Stack::new(b, client)?;
@@ -80,7 +85,7 @@ pub fn fetch(a: Nic, b: Nic, len: usize) -> Result<Fetched, Failure> {
     socket
         .connect(b.iface.context(), (IpAddress::Ipv4(server), PORT), 49_152)
         .map_err(|e| failed(&format!("the client cannot connect: {e}")))?;
-    let begin = a.nic.function().now();
+    let begin = a.host.now();
     let mut progress = begin;
     let (mut sent, mut received) = (0, 0);
     let mut chunk = vec![];
@@ -108,13 +113,12 @@ pub fn fetch(a: Nic, b: Nic, len: usize) -> Result<Fetched, Failure> {
             if wrong.is_some() {
                 return Err(failed(&format!("a wrong byte among the first {received}")));
             }
-            progress = b.nic.function().now();
+            progress = b.host.now();
         }
-        if b.nic.function().now() - progress > PATIENCE {
+        if b.host.now() - progress > PATIENCE {
             return Err(failed(&format!("stuck after {received} of {len} bytes")));
         }
-        a.nic.function().wait(Duration::from_nanos(REACTION * CYCLE_NS));
     }
-    let cycles = (b.nic.function().now() - begin).as_nanos() as u64 / CYCLE_NS;
+    let cycles = (b.host.now() - begin).as_nanos() as u64 / CYCLE_NS;
     Ok(Fetched { bytes: received, cycles, bits_per_cycle: (received * 8) as f64 / cycles as f64 })
 }

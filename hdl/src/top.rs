@@ -347,7 +347,7 @@ impl<
     }
 }
 
-/// For the open FPGA boards: 16 queue pairs, 64 reads in flight, 16 KiB buffers.
-pub type Card128 = Card<128, 16, 4, 6, 4, 5, 5, 6, 6, 9, 9, 9>;
+/// For the open FPGA boards: 16 queue pairs, 64 reads in flight, 32 KiB buffers.
+pub type Card128 = Card<128, 16, 4, 6, 4, 5, 5, 6, 6, 10, 9, 9>;
 /// For 100 Gb/s: 16 queue pairs, 256 reads in flight, 64 KiB buffers.
 pub type Card512 = Card<512, 64, 6, 8, 4, 5, 5, 7, 7, 9, 9, 8>;

@@ -64,7 +64,7 @@ mod bridge {
         /// The same for the MAC's receive and transmit streams.
         mac_rx_gap: u32,
         mac_tx_stall: u32,
-        /// How many cycles the MAC may hold a frame that waits for the wire.
+        /// How many cycles of the wire the MAC takes in advance.
         mac_slack: u64,
         /// Credits granted to the card at first; 0 is no limit.
         posted_headers: u32,

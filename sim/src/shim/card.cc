@@ -192,8 +192,9 @@ void Card::end_take(Taking& slot, bool frame, bool error) {
   record.offset = static_cast<std::uint32_t>(arena_.size());
   record.len = static_cast<std::uint32_t>(slot.data.size());
   if (frame) {
-    // The frame is on the wire until the MAC is free again.
-    record.cookie = mac_frame_sent(slot.data.size());
+    // The frame is on the wire until the MAC is free again; a short one is padded.
+    mac_sends(kFrameEnd + (slot.data.size() < 60 ? 60 - slot.data.size() : 0));
+    record.cookie = std::max(mac_free_q16_ >> 16, cycle_);
     if (error) slot.flags |= kFrameError;
   } else {
     count_credits(slot.header, slot.flags);
@@ -252,13 +253,9 @@ void Card::return_credits() {
   }
 }
 
-// Takes note of a frame whose last beat went out now; the cycle its last bit leaves the MAC.
-std::uint64_t Card::mac_frame_sent(std::size_t bytes) {
-  if (mac_byte_q16_ == 0) return cycle_;
-  // Short frames are padded; preamble and start (8), FCS (4) and gap (12) take the wire, too.
-  const std::uint64_t on_wire = std::max<std::uint64_t>(bytes, 60) + 24;
-  mac_free_q16_ = std::max(mac_free_q16_, cycle_ << 16) + on_wire * mac_byte_q16_;
-  return mac_free_q16_ >> 16;
+// Puts bytes behind those on their way to the wire.
+void Card::mac_sends(std::size_t bytes) {
+  mac_free_q16_ = std::max(mac_free_q16_, cycle_ << 16) + bytes * mac_byte_q16_;
 }
 
 rust::Slice<const Record> Card::records() const { return {records_.data(), records_.size()}; }

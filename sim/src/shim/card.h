@@ -22,6 +22,9 @@ using Header = std::array<std::uint32_t, 4>;
 // Everything that does not depend on the width of the model.
 class Card {
  public:
+  // What a frame takes of the wire besides its bytes: before it preamble and start, behind it FCS and gap.
+  static constexpr std::size_t kPreamble = 8, kFrameEnd = 4 + 12;
+
   explicit Card(const ShimConfig& config);
   virtual ~Card() = default;
   Card(const Card&) = delete;
@@ -102,9 +105,9 @@ class Card {
   void end_take(Taking& slot, bool frame, bool error);
   void count_credits(const Header& header, std::uint8_t& flags);
   void return_credits();
-  // Whether the MAC takes the first beat of a frame now, and the pace it keeps.
-  bool mac_may_start() const { return mac_free_q16_ <= (cycle_ + mac_slack_) << 16; }
-  std::uint64_t mac_frame_sent(std::size_t bytes);
+  // Whether the MAC has room for a beat: it takes them ahead of the wire by no more than its slack.
+  bool mac_has_room() const { return mac_free_q16_ <= (cycle_ + mac_slack_) << 16; }
+  void mac_sends(std::size_t bytes);
 
   // Configuration.
   std::uint32_t rx_gap_, tx_stall_, mac_rx_gap_, mac_tx_stall_;

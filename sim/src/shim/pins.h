@@ -69,7 +69,7 @@ class PinnedCard final : public Card {
     drive_mac_rx();
     drive_mgmt();
     m.tx_ready = !tx_dice_.hit(tx_stall_);
-    m.mac_tx_ready = (mac_tx_.active || mac_may_start()) && !mac_tx_dice_.hit(mac_tx_stall_);
+    m.mac_tx_ready = mac_has_room() && !mac_tx_dice_.hit(mac_tx_stall_);
     m.link_up = link_up_;
     m.clock = 0;
     m.eval();
@@ -200,9 +200,13 @@ class PinnedCard final : public Card {
     if (mac_tx_held_ && !m.mac_tx_valid) mac_tx_fault_ |= kUnstable;
     mac_tx_held_ = m.mac_tx_valid && !m.mac_tx_ready;
     if (!m.mac_tx_valid || !m.mac_tx_ready) return;
-    if (!mac_tx_.active) begin_take(mac_tx_, Header{}, 0);
+    if (!mac_tx_.active) {
+      begin_take(mac_tx_, Header{}, 0);
+      mac_sends(kPreamble);
+    }
     const std::size_t n = m.mac_tx_last ? m.mac_tx_bytes : kBytes;
     if (n == 0 || n > kBytes) mac_tx_fault_ |= kBadFraming;
+    mac_sends(n);
     const auto* bytes = reinterpret_cast<const std::uint8_t*>(m.mac_tx_data.data());
     mac_tx_.data.insert(mac_tx_.data.end(), bytes, bytes + std::min(n, kBytes));
     if (m.mac_tx_last) {
