@@ -113,11 +113,11 @@ fn pcapng_frames(file: &[u8]) -> Result<Vec<Frame>> {
                 let Some(&link) = links.first() else {
                     bail!("frame {} comes before any interface description", frames.len() + 1);
                 };
-                frames.push(Frame {
-                    original: p.original_len as usize,
-                    data: p.data.into_owned(),
-                    link,
-                });
+                let original = p.original_len as usize;
+                // The block's padding may be left at its end.
+                let mut data = p.data.into_owned();
+                data.truncate(original);
+                frames.push(Frame { original, data, link });
             }
             _ => {}
         }

@@ -23,6 +23,7 @@ use crate::pcie::rx::TlpRx;
 use crate::pcie::target::Target;
 use crate::pcie::tx::TlpTx;
 use crate::rx::RxPath;
+use crate::tx::framer::TxFramer;
 use crate::tx::TxPath;
 use nitor_rtl::prelude::*;
 
@@ -76,6 +77,7 @@ pub struct Card<
     mailbox: Mailbox<D, K, L>,
     stats: Stats,
     txp: TxPath<D, K, L, Q, S, B, G>,
+    framer: TxFramer<D>,
     rxp: RxPath<D, K, L, Q, R, B, M>,
 }
 
@@ -159,6 +161,7 @@ impl<
             mailbox: Default::default(),
             stats: Default::default(),
             txp: Default::default(),
+            framer: Default::default(),
             rxp: Default::default(),
         }
     }
@@ -182,7 +185,7 @@ impl<
     /// The card: an ENA device between PCI Express and an Ethernet MAC.
     #[kernel]
     fn update(&mut self) {
-        clocked!(self, clock, reset; demux, target, space, read, inline, out, bar, regs, resets, manage, mailbox, stats);
+        clocked!(self, clock, reset; demux, target, space, read, inline, out, bar, regs, resets, manage, mailbox, stats, framer);
         clocked!(self, clock; readless, table, cqs, irq, txp, rxp);
         let hard = self.reset.val();
         let function = hard || self.resets.function_reset.val();
@@ -312,7 +315,9 @@ impl<
         self.manage.bus_master.next = self.space.bus_master.val();
 
         // The wire.
-        MacSrc::<D>::link(&mut self.mac_tx, &mut self.txp.mac);
+        MacSrc::<D>::join(&mut self.txp.mac, &mut self.framer.beats);
+        self.framer.cut.next = core;
+        MacSrc::<D>::link(&mut self.mac_tx, &mut self.framer.mac);
         MacSnk::<D>::link(&mut self.mac_rx, &mut self.rxp.mac);
 
         // Counters.

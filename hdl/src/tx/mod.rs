@@ -6,6 +6,7 @@
 //! | [parse] | descriptor cache, grammar, whole packets | 1 cycle, and 3 a batch |
 //! | [gather] | room in the TX buffer, read requests | 2 cycles |
 //! | [out] | TX buffer, frames to the MAC, completions | 2 cycles, or its beats |
+//! | [framer] | frames that a reset cuts off are ended; outside of what that resets | its beats |
 //!
 //! All of it is in order, and that is what makes ends easy: a packet completes after all earlier descriptors of its queue were
 //! fetched, and when a queue's marker has come through, nothing of the queue is left. Only the reads underneath end in any
@@ -18,6 +19,7 @@
 //! breaks its queue, which is counted once in `stat_drop_dma`; then the queue stands still until it is
 //! destroyed and created again. All stat outputs are pulses of one cycle.
 
+pub mod framer;
 pub mod gather;
 pub mod out;
 pub mod parse;

@@ -1,0 +1,69 @@
+//! Keeps frames whole at the MAC: one that a reset cuts off is ended with `err`, so that the next begins as a frame of its own.
+//!
+//! | port | what |
+//! |---|---|
+//! | `beats` | frames from `tx/out`, which a reset of the core silences anywhere |
+//! | `cut` | the reset of the core; `reset` is only the card's own |
+//! | `mac` | the same frames; whatever happens on the other side, valid beats stay until they are taken |
+//!
+//! A beat a cycle, one cycle later. While `mac` refuses, four beats are held, then `beats` waits; so it does
+//! while `cut` is high and until the end of the frame cut off has been queued.
+
+use crate::common::fifo::Fifo;
+use crate::common::iface::*;
+use nitor_rtl::prelude::*;
+
+#[derive(LogicBlock, Default)]
+pub struct TxFramer<const D: usize> {
+    pub clock: Signal<In, Clock>,
+    pub reset: Signal<In, Bit>,
+    pub cut: Signal<In, Bit>,
+    pub beats: MacSnk<D>,
+    pub mac: MacSrc<D>,
+    data: Fifo<D, 2>,
+    // {err, last, bytes}; takes and gives together with `data`.
+    ends: Fifo<9, 2>,
+    /// Of the frame that began last the end is not yet queued.
+    open: Reg<Bit>,
+    cutting: Reg<Bit>,
+}
+
+impl<const D: usize> Logic for TxFramer<D> {
+    /// Ends frames that a reset cut off.
+    #[kernel]
+    fn update(&mut self) {
+        clocked!(self, clock, reset; data, ends);
+        registers!(self, clock, reset; open, cutting);
+        let room = self.ends.in_ready.val();
+        let closed = self.cut.val() || self.cutting.q.val();
+        let take = self.beats.valid.val() && room && !closed;
+        let end = self.cutting.q.val() && room;
+        self.beats.ready.next = room && !closed;
+        if take {
+            self.open.d.next = !self.beats.last.val();
+        }
+        if end {
+            self.open.d.next = false;
+            self.cutting.d.next = false;
+        } else if self.cut.val() && self.open.q.val() {
+            self.cutting.d.next = true;
+        }
+        self.data.in_valid.next = take || end;
+        self.data.in_data.next = if end { lit::<D>(0) } else { self.beats.data.val() };
+        let beat_end = cat::<2, 7, 9>(
+            cat::<1, 1, 2>(self.beats.err.val().into(), self.beats.last.val().into()),
+            self.beats.bytes.val(),
+        );
+        self.ends.in_valid.next = take || end;
+        self.ends.in_data.next = if end { lit::<9>(0x181) } else { beat_end };
+
+        let out = self.ends.out_data.val();
+        self.mac.valid.next = self.ends.out_valid.val();
+        self.mac.data.next = self.data.out_data.val();
+        self.mac.err.next = out.get_bit(8);
+        self.mac.last.next = out.get_bit(7);
+        self.mac.bytes.next = out.get_bits::<7>(0);
+        self.data.out_ready.next = self.mac.ready.val();
+        self.ends.out_ready.next = self.mac.ready.val();
+    }
+}

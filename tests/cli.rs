@@ -1,0 +1,179 @@
+//! The command line as people and scripts see it.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use pcap_file::pcap::{PcapHeader, PcapPacket, PcapReader, PcapWriter};
+use pcap_file::pcapng::{Block, PcapNgReader};
+use pcap_file::DataLink;
+use serde_json::Value;
+use std::time::Duration;
+use tempfile::TempDir;
+
+fn nitor(folder: &TempDir, args: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_nitor"));
+    command.args(args).current_dir(folder).output().unwrap()
+}
+
+fn succeeds(folder: &TempDir, args: &[&str]) -> Value {
+    let output = nitor(folder, args);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{args:?}: {errors}");
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// The exit code and the one line that says what is wrong.
+fn fails(folder: &TempDir, args: &[&str]) -> (i32, String) {
+    let output = nitor(folder, args);
+    (output.status.code().unwrap(), String::from_utf8(output.stderr).unwrap())
+}
+
+fn folder() -> TempDir {
+    tempfile::tempdir().unwrap()
+}
+
+fn write_pcap(path: &Path, frames: &[Vec<u8>], link: DataLink) {
+    let header = PcapHeader { datalink: link, ..PcapHeader::default() };
+    let mut writer = PcapWriter::with_header(fs::File::create(path).unwrap(), header).unwrap();
+    for frame in frames {
+        let packet = PcapPacket::new(Duration::ZERO, frame.len() as u32, frame);
+        writer.write_packet(&packet).unwrap();
+    }
+}
+
+fn frames_of_pcapng(path: &Path) -> Vec<Vec<u8>> {
+    let mut reader = PcapNgReader::new(fs::File::open(path).unwrap()).unwrap();
+    let mut frames = vec![];
+    while let Some(block) = reader.next_block() {
+        if let Block::EnhancedPacket(packet) = block.unwrap() {
+            frames.push(packet.data.to_vec());
+        }
+    }
+    frames
+}
+
+#[test]
+fn demo_carries_the_recorded_capture() {
+    let recorded = include_bytes!("captures/mixed.pcap");
+    let mut reader = PcapReader::new(&recorded[..]).unwrap();
+    let mut recorded = vec![];
+    while let Some(packet) = reader.next_packet() {
+        let mut frame = packet.unwrap().data.to_vec();
+        frame.resize(frame.len().max(60), 0);
+        recorded.push(frame);
+    }
+    for width in ["128", "512"] {
+        let folder = folder();
+        let args = ["demo", "--width", width, "--file", "20000", "--wire", "w.pcapng", "--json"];
+        let report = succeeds(&folder, &args);
+        let crossing = &report["crossing"];
+        assert_eq!(crossing["frames"], recorded.len());
+        assert_eq!(crossing["losses"], 0);
+        assert!(crossing["interrupts"].as_u64() > Some(0));
+        assert_eq!(report["tcp"]["bytes"], 20000);
+        let wire = frames_of_pcapng(&folder.path().join("w.pcapng"));
+        let differs = wire.iter().zip(&recorded).position(|(a, b)| a != b);
+        assert_eq!(differs.map(|i| (i, &wire[i], &recorded[i])), None);
+        assert!(wire.len() > recorded.len() + 4, "TCP is on the wire, too");
+
+        assert_eq!(succeeds(&folder, &args)["crossing"], *crossing);
+    }
+}
+
+#[test]
+fn demo_takes_captures_of_both_kinds_and_writes_waves() {
+    let folder = folder();
+    let frames: Vec<Vec<u8>> =
+        [14, 59, 60, 61, 1514, 9234].iter().map(|&len| vec![len as u8; len]).collect();
+    write_pcap(&folder.path().join("some.pcap"), &frames, DataLink::ETHERNET);
+    let args = ["demo", "--file", "1000", "--json", "--waves", "a.fst", "--waves-cycles", "500"];
+    let report = succeeds(&folder, &[&args[..], &["--pcap", "some.pcap"]].concat());
+    assert_eq!(report["crossing"]["frames"], frames.len());
+    assert!(fs::metadata(folder.path().join("a.fst")).unwrap().len() > 10_000);
+
+    // What one run saw on the wire is input of another.
+    let again = ["--pcap", "nitor-demo.pcapng", "--wire", "again.pcapng", "--width", "512"];
+    let report = succeeds(&folder, &[&args[..4], &again[..]].concat());
+    assert!(report["crossing"]["frames"].as_u64() > Some(frames.len() as u64));
+}
+
+#[test]
+fn broken_captures_get_a_clear_answer() {
+    let folder = folder();
+    let path = |name: &str| folder.path().join(name);
+    fs::write(path("empty.pcap"), []).unwrap();
+    fs::write(path("text.pcap"), "this is no capture").unwrap();
+    write_pcap(&path("none.pcap"), &[], DataLink::ETHERNET);
+    write_pcap(&path("long.pcap"), &[vec![0; 60], vec![0; 9235]], DataLink::ETHERNET);
+    write_pcap(&path("short.pcap"), &[vec![0; 13]], DataLink::ETHERNET);
+    write_pcap(&path("radio.pcap"), &[vec![0; 60]], DataLink::IEEE802_11);
+    write_pcap(&path("cut.pcap"), &[vec![0; 60], vec![0; 60]], DataLink::ETHERNET);
+    let whole = fs::read(path("cut.pcap")).unwrap();
+    fs::write(path("cut.pcap"), &whole[..whole.len() - 10]).unwrap();
+    let cases = [
+        ("missing.pcap", "cannot read missing.pcap"),
+        ("empty.pcap", "too short"),
+        ("text.pcap", "neither pcap nor pcapng"),
+        ("none.pcap", "no frame"),
+        ("long.pcap", "frame 2 has 9235 bytes, the card carries at most 9234"),
+        ("short.pcap", "frame 1 has 13 bytes"),
+        ("radio.pcap", "not Ethernet"),
+        ("cut.pcap", "frame 2 is broken"),
+        (".", "is a directory"),
+    ];
+    for (name, words) in cases {
+        let (code, message) = fails(&folder, &["demo", "--pcap", name]);
+        assert_eq!(code, 2, "{name}: {message}");
+        assert!(message.contains(words), "{name}: {message}");
+    }
+    let (code, message) = fails(&folder, &["demo", "--wire", "no/such/folder/w.pcapng"]);
+    assert_eq!(code, 3, "{message}");
+}
+
+#[test]
+fn bench_loop_measures() {
+    let folder = folder();
+    for (width, queues) in [("128", "1"), ("128", "4"), ("512", "1"), ("512", "16")] {
+        let args = ["bench", "loop", "--frame", "60", "--count", "1024", "--json"];
+        let figures =
+            succeeds(&folder, &[&args[..], &["--width", width, "--queues", queues]].concat());
+        let figure = |key: &str| {
+            figures[key].as_f64().unwrap_or_else(|| panic!("{key} is no number in {figures}"))
+        };
+        assert_eq!((figure("frames"), figure("lost")), (1024.0, 0.0));
+        let most = if width == "128" { 8.0 } else { 4.0 };
+        assert!(figure("cycles_per_frame") <= most, "{figures}");
+        assert!(figure("tlps_per_frame") <= 4.0, "{figures}");
+        assert!(figure("latency_cycles_p50") <= figure("latency_cycles_p99"));
+        assert!(figure("bytes_per_cycle") > 5.0 && figure("link_bytes_per_frame") > 120.0);
+        assert!(figure("sim_cycles_per_second") > 0.0);
+    }
+    for wrong in [["--frame", "59"], ["--frame", "9217"], ["--queues", "17"], ["--width", "64"]] {
+        let (code, message) = fails(&folder, &[&["bench", "loop"], &wrong[..]].concat());
+        assert_eq!(code, 2);
+        assert!(message.contains(wrong[0]), "{message}");
+    }
+}
+
+/// A file a module, and nothing that the tools object to.
+#[test]
+fn emit_writes_clean_verilog() {
+    for width in ["128", "512"] {
+        let folder = folder();
+        let report = succeeds(&folder, &["emit", "--width", width, "--out", "v", "--json"]);
+        let list = fs::read_to_string(folder.path().join("v/files.f")).unwrap();
+        assert_eq!(report["modules"], list.lines().count());
+        let mut all = String::new();
+        for file in list.lines() {
+            let text = fs::read_to_string(folder.path().join(file)).unwrap();
+            let name = Path::new(file).file_stem().unwrap().to_str().unwrap();
+            assert!(text.starts_with("//"), "{file} has no header");
+            assert_eq!(text.matches("\nendmodule").count(), 1, "{file}");
+            assert!(text.contains(&format!("module {name}")), "{file}");
+            assert!(!text.contains("lint_off"), "{file} has a waiver");
+            all += &text;
+        }
+        nitor_block::lint(all, report["top"].as_str().unwrap()).unwrap();
+    }
+}
