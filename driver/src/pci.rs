@@ -65,8 +65,8 @@ pub trait PciFunction {
     /// Takes the interrupts that came since the last call.
     fn take_interrupts(&self) -> VectorSet;
 
-    /// Lets time pass until there is an interrupt to take or `timeout` is over. However short the timeout, a loop
-    /// that polls with it gets to see what the card does.
+    /// Lets time pass until there is an interrupt to take or `timeout` is over. However short the timeout, and even if
+    /// an interrupt is there and not taken, a loop that polls with it gets to see what the card does.
     fn wait(&self, timeout: Duration);
 
     /// Time since some fixed moment, never going back.
