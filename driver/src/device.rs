@@ -1,76 +1,26 @@
-//! A card: bring-up, events, health, recovery, and the way down.
+//! A card: events, health, recovery, and the way down.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use nitor_abi::admin::{stats, BasicStats, GetStats, Opcode, Status};
-use nitor_abi::bar::{self, ResetReason};
+use nitor_abi::admin::{stats, BasicStats, GetStats, Opcode};
+use nitor_abi::bar::ResetReason;
 use nitor_abi::event::{Group, KeepAlive};
-use nitor_abi::feature::{
-    driver_feature, os, AenqConfig, Feature, HostAttributes, HostInfo, ENA_SPEC_VERSION,
-    HOST_INFO_PAGE,
-};
+use nitor_abi::feature::Feature;
 use nitor_abi::rss::{input, TABLE_ENTRIES};
 
-use crate::admin::{AdminQueue, AdminStats, VECTOR};
-use crate::aenq::{Event, EventQueue, GROUPS};
-use crate::dma::DmaBuf;
+use crate::admin::{AdminStats, VECTOR};
+use crate::aenq::Event;
 use crate::error::{Error, Result};
 use crate::features::{head, Features};
 use crate::pci::{PciFunction, VectorSet};
-use crate::queue::{PairConfig, QueuePair};
+use crate::queue::QueuePair;
 use crate::regs::{Regs, Versions};
 use crate::rss::RssKey;
-use crate::tx::TxLimits;
+use crate::setup::{apply_hints, check, check_mtu, quiesce, Config, Core, Mode, FRAME_OVERHEAD};
 
-/// Ethernet header and two VLAN tags: what a frame has beyond the MTU.
-pub const FRAME_OVERHEAD: u32 = 14 + 2 * 4;
-/// Rings are not made smaller than this when the card is short of resources.
-const MIN_DEPTH: u16 = 256;
 /// Events kept until they are asked for.
 const EVENTS_KEPT: usize = 64;
-
-/// How completions are learned of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mode {
-    /// By looking: no interrupt is ever sent.
-    Polling,
-    /// By MSI-X, a vector for management and one for each queue pair.
-    Interrupts {
-        /// How long completions may wait for others.
-        tx_delay: Duration,
-        rx_delay: Duration,
-    },
-}
-
-/// How a card is set up.
-#[derive(Clone, Debug)]
-pub struct Config {
-    pub pairs: u16,
-    /// Powers of two.
-    pub tx_depth: u16,
-    pub rx_depth: u16,
-    /// Bytes of a receive buffer. Longer frames take several.
-    pub rx_buffer_len: u16,
-    pub mtu: u32,
-    pub mode: Mode,
-    /// None: the card's own.
-    pub rss_key: Option<RssKey>,
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Config {
-            pairs: 1,
-            tx_depth: 1024,
-            rx_depth: 1024,
-            rx_buffer_len: 2048,
-            mtu: 1500,
-            mode: Mode::Polling,
-            rss_key: None,
-        }
-    }
-}
 
 /// Counts of what happened to the card as a whole.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -80,18 +30,6 @@ pub struct DeviceStats {
     pub tx_timeouts: u64,
     pub link_changes: u64,
     pub keep_alives: u64,
-}
-
-/// What is set up anew after each reset.
-struct Core<P: PciFunction, T> {
-    admin: AdminQueue<P>,
-    events: EventQueue<P>,
-    pairs: Vec<QueuePair<P, T>>,
-    features: Features,
-    versions: Versions,
-    started: Duration,
-    // The card may read it at any time.
-    _host_info: DmaBuf<P::Memory>,
 }
 
 /// An ENA card, up and running. `T` is what sent packets are known by.
@@ -105,7 +43,6 @@ pub struct Ena<P: PciFunction + Clone, T = u64> {
     drops: KeepAlive,
     reset_wanted: bool,
     log: VecDeque<Event>,
-    fired: VectorSet,
     stats: DeviceStats,
     closed: bool,
 }
@@ -130,7 +67,6 @@ impl<P: PciFunction + Clone, T> Ena<P, T> {
             drops: KeepAlive::default(),
             reset_wanted: false,
             log: VecDeque::new(),
-            fired: VectorSet::new(),
             stats: DeviceStats::default(),
             closed: false,
         };
@@ -176,27 +112,26 @@ impl<P: PciFunction + Clone, T> Ena<P, T> {
         &mut self.core.pairs[index]
     }
 
-    /// Waits for an interrupt, at most `timeout`, and gives the vectors that fired. Those of management are served here; a
-    /// queue pair has its [vector](QueuePair::vector), and is to be unmasked when it was served. Without
-    /// interrupts this only lets time pass.
+    /// Waits for an interrupt, at most `timeout`, and gives the vectors that fired. That of management is served here and left
+    /// out, so there may be none. A queue pair has its [vector](QueuePair::vector), and is to be unmasked when it was served.
+    /// Without interrupts this only lets time pass.
     pub fn wait(&mut self, timeout: Duration) -> VectorSet {
-        self.collect();
-        if self.fired.is_empty() {
+        let mut fired = self.fired();
+        if fired.is_empty() {
             self.function().wait(timeout);
-            self.collect();
-        }
-        let mut fired = std::mem::take(&mut self.fired);
-        let interrupted = fired.remove(VECTOR);
-        if interrupted || self.config.mode == Mode::Polling {
-            self.poll_events();
+            fired = self.fired();
         }
         fired
     }
 
-    fn collect(&mut self) {
-        let early = std::mem::take(&mut self.core.admin.fired);
-        let now = self.regs.function().take_interrupts();
-        self.fired.extend(early.iter().chain(now.iter()));
+    /// What has fired since the last call, without the vector of management.
+    fn fired(&mut self) -> VectorSet {
+        let mut fired = std::mem::take(&mut self.core.admin.fired);
+        fired.extend(self.function().take_interrupts().iter());
+        if fired.remove(VECTOR) || self.config.mode == Mode::Polling {
+            self.poll_events();
+        }
+        fired
     }
 
     /// Serves events that have come. [wait](Self::wait) and [health](Self::health) do it too.
@@ -265,11 +200,11 @@ impl<P: PciFunction + Clone, T> Ena<P, T> {
     pub fn recover(&mut self, reason: ResetReason) -> Result<()> {
         self.stats.resets += 1;
         self.core.admin.stop();
-        self.quiesce(reason)?;
+        quiesce(&mut self.regs, reason)?;
         let mut core = Core::start(&mut self.regs, &self.config)?;
         if core.features.mac() != self.core.features.mac() {
             // Freed with nothing using it.
-            let _ = self.quiesce(ResetReason::InitError);
+            let _ = quiesce(&mut self.regs, ResetReason::InitError);
             return Err(Error::Nonsense("its address changed in a reset"));
         }
         let old = std::mem::take(&mut self.core.pairs);
@@ -279,14 +214,8 @@ impl<P: PciFunction + Clone, T> Ena<P, T> {
         core.admin.stats.add(&self.core.admin.stats);
         self.core = core;
         self.reset_wanted = false;
-        self.fired = VectorSet::new();
         self.poll_events();
         Ok(())
-    }
-
-    /// Brings the card to a state in which it uses no memory, at worst by resetting the whole function.
-    fn quiesce(&mut self, reason: ResetReason) -> Result<()> {
-        quiesce(&mut self.regs, reason)
     }
 
     /// Takes the card down: queues destroyed, device reset, interrupts off, no access to memory.
@@ -304,7 +233,7 @@ impl<P: PciFunction + Clone, T> Ena<P, T> {
     }
 
     fn down(&mut self) -> Result<()> {
-        let quiet = self.quiesce(ResetReason::Shutdown);
+        let quiet = quiesce(&mut self.regs, ResetReason::Shutdown);
         let masked = self.function().disable_msix();
         self.regs.detach();
         quiet.and(masked.map_err(Error::from))
@@ -382,226 +311,4 @@ impl<P: PciFunction + Clone, T> Drop for Ena<P, T> {
             let _ = self.down();
         }
     }
-}
-
-fn quiesce<P: PciFunction + Clone>(regs: &mut Regs<P>, reason: ResetReason) -> Result<()> {
-    match regs.reset(reason) {
-        Ok(()) => Ok(()),
-        Err(_) => regs.function_reset().inspect_err(|_| regs.disable_dma()),
-    }
-}
-
-impl<P: PciFunction + Clone, T> Core<P, T> {
-    fn start(regs: &mut Regs<P>, config: &Config) -> Result<Self> {
-        let function = regs.function().clone();
-        quiesce(regs, ResetReason::Normal)?;
-        function.disable_msix()?;
-        let versions = regs.versions()?;
-        let caps = regs.caps()?;
-        if !(32..=48).contains(&caps.dma_addr_width) {
-            return Err(Error::Nonsense("an impossible width of DMA addresses"));
-        }
-        let timeout = Duration::from_millis(100) * caps.admin_cmd_timeout.into();
-        let mut host_info = function.alloc_dma(HOST_INFO_PAGE, HOST_INFO_PAGE)?;
-        host_info.as_mut_slice()[..HostInfo::LEN].copy_from_slice(&describe_host().to_bytes());
-        let mut admin = AdminQueue::start(regs, timeout)?;
-        let events = EventQueue::start(regs)?;
-        regs.write(bar::INTR_MASK, 1);
-
-        let mut pairs = Vec::new();
-        match configure(regs, config, &mut admin, &events, &host_info, &mut pairs) {
-            Ok(features) => Ok(Core {
-                admin,
-                events,
-                pairs,
-                features,
-                versions,
-                started: function.now(),
-                _host_info: host_info,
-            }),
-            Err(error) => {
-                // While the rings are still there.
-                let _ = quiesce(regs, ResetReason::InitError);
-                let _ = function.disable_msix();
-                Err(error)
-            }
-        }
-    }
-}
-
-/// All that admin commands are needed for.
-fn configure<P: PciFunction + Clone, T>(
-    regs: &mut Regs<P>,
-    config: &Config,
-    admin: &mut AdminQueue<P>,
-    events: &EventQueue<P>,
-    host_info: &DmaBuf<P::Memory>,
-    pairs: &mut Vec<QueuePair<P, T>>,
-) -> Result<Features> {
-    let function = regs.function().clone();
-    let host = HostAttributes { os_info: host_info.iova(), ..Default::default() };
-    match admin.set(Feature::HostAttributes, &host.to_bytes(), None) {
-        // Only for the card's information.
-        Ok(()) | Err(Error::Command { .. }) => {}
-        Err(error) => return Err(error),
-    }
-    let features = Features::query(admin)?;
-    check_limits(config, &features)?;
-    apply_hints(&features, admin, regs);
-    let enabled_groups = GROUPS & features.event_groups;
-    let groups = AenqConfig { supported_groups: 0, enabled_groups };
-    admin.set(Feature::AenqConfig, &groups.to_bytes(), None)?;
-
-    if let Mode::Interrupts { .. } = config.mode {
-        function.enable_msix(config.pairs + 1)?;
-        admin.use_interrupts();
-        regs.write(bar::INTR_MASK, 0);
-    }
-    events.give_credit();
-
-    create_pairs(&function, config, &features, admin, pairs)?;
-    if features.offers(Feature::RssIndirectionTable) {
-        let ids: Vec<u16> = pairs.iter().map(|pair| pair.rx_id()).collect();
-        admin.set_rss_table(&std::array::from_fn(|i| ids[i % ids.len()]))?;
-    }
-    if let Some(key) = &config.rss_key {
-        admin.set_rss_key(key)?;
-    }
-    if features.offers(Feature::Mtu) {
-        admin.set_mtu(config.mtu)?;
-    }
-    for pair in pairs {
-        pair.rx.refill();
-        if pair.vector().is_some() {
-            pair.unmask();
-        }
-    }
-    Ok(features)
-}
-
-/// Creates the queue pairs, with smaller rings if the card is short of resources.
-fn create_pairs<P: PciFunction + Clone, T>(
-    function: &P,
-    config: &Config,
-    features: &Features,
-    admin: &mut AdminQueue<P>,
-    pairs: &mut Vec<QueuePair<P, T>>,
-) -> Result<()> {
-    let delay = |delay: Duration| {
-        // 15 bits of the card's unit.
-        (delay.as_micros() / u128::from(features.delay_unit)).min(0x7fff) as u16
-    };
-    let (interrupts, tx_delay, rx_delay) = match config.mode {
-        Mode::Polling => (false, 0, 0),
-        Mode::Interrupts { tx_delay, rx_delay } => (true, delay(tx_delay), delay(rx_delay)),
-    };
-    let limits = &features.limits;
-    let (mut tx_depth, mut rx_depth) = (config.tx_depth, config.rx_depth);
-    loop {
-        let made = (0..config.pairs).try_for_each(|index| {
-            let config = PairConfig {
-                tx_depth,
-                rx_depth,
-                rx_buffer_len: config.rx_buffer_len,
-                max_rx_parts: limits.packet_rx_descs,
-                tx_limits: TxLimits {
-                    descs: limits.packet_tx_descs,
-                    header: limits.tx_header_size.min(255) as u8,
-                    bytes: (config.mtu + FRAME_OVERHEAD) as usize,
-                    offload: features.offload,
-                },
-                vector: interrupts.then_some(index + 1),
-                tx_delay,
-                rx_delay,
-            };
-            pairs.push(QueuePair::create(function, admin, &config)?);
-            Ok(())
-        });
-        match made {
-            Err(Error::Command { status: Status::ResourceAllocationFailure, .. })
-                if tx_depth.max(rx_depth) > MIN_DEPTH =>
-            {
-                // What a pair made before it failed is found and destroyed by the reset that follows if this fails too.
-                pairs.iter().try_for_each(|pair| pair.destroy(admin))?;
-                pairs.clear();
-                let smaller = |depth: u16| if depth > MIN_DEPTH { depth / 2 } else { depth };
-                (tx_depth, rx_depth) = (smaller(tx_depth), smaller(rx_depth));
-            }
-            other => return other,
-        }
-    }
-}
-
-fn apply_hints<P: PciFunction + Clone>(
-    features: &Features,
-    admin: &mut AdminQueue<P>,
-    regs: &mut Regs<P>,
-) {
-    let ms = |ms: u16| Duration::from_millis(ms.into());
-    if features.hints.admin_completion_timeout_ms > 0 {
-        admin.set_timeout(ms(features.hints.admin_completion_timeout_ms));
-    }
-    if features.hints.mmio_read_timeout_ms > 0 {
-        regs.set_read_timeout(ms(features.hints.mmio_read_timeout_ms));
-    }
-}
-
-/// What needs no card to be wrong.
-fn check(config: &Config) -> Result<()> {
-    let wrong = |what: &str| Err(Error::Config(what.into()));
-    let depth_ok = |depth: u16| depth.is_power_of_two() && depth > 1;
-    if config.pairs == 0 {
-        return wrong("no queue pair");
-    }
-    if !depth_ok(config.tx_depth) || !depth_ok(config.rx_depth) {
-        return wrong("a ring's depth is a power of two, and more than 1");
-    }
-    if config.rx_buffer_len == 0 {
-        return wrong("receive buffers have no room");
-    }
-    Ok(())
-}
-
-fn check_limits(config: &Config, features: &Features) -> Result<()> {
-    let wrong = |what: String| Err(Error::Config(what));
-    if u32::from(config.pairs) > features.max_pairs() {
-        return wrong(format!("the card has {} queue pairs", features.max_pairs()));
-    }
-    let (tx, rx) = features.max_depths();
-    if config.tx_depth > tx || config.rx_depth > rx {
-        return wrong(format!("the card's rings are {tx} and {rx} deep at most"));
-    }
-    check_mtu(config.mtu, config, features)
-}
-
-fn check_mtu(mtu: u32, config: &Config, features: &Features) -> Result<()> {
-    let max = features.attributes.max_mtu;
-    if mtu == 0 || mtu > max || mtu > 0xffff - FRAME_OVERHEAD {
-        return Err(Error::Config(format!("the card's MTU is {max} at most")));
-    }
-    let parts = u32::from(features.limits.packet_rx_descs);
-    if parts * u32::from(config.rx_buffer_len) < mtu + FRAME_OVERHEAD {
-        return Err(Error::Config(format!("a frame does not fit {parts} receive buffers")));
-    }
-    Ok(())
-}
-
-fn describe_host() -> HostInfo {
-    let number = |part: &str| part.parse().unwrap_or(0);
-    let mut info = HostInfo {
-        os_type: os::LINUX,
-        driver_major: number(env!("CARGO_PKG_VERSION_MAJOR")),
-        driver_minor: number(env!("CARGO_PKG_VERSION_MINOR")),
-        driver_sub: number(env!("CARGO_PKG_VERSION_PATCH")),
-        driver_module: b'N',
-        ena_spec_version: ENA_SPEC_VERSION,
-        num_cpus: std::thread::available_parallelism().map_or(1, |n| n.get() as u16),
-        driver_features: driver_feature::RX_OFFSET
-            | driver_feature::INTERRUPT_MODERATION
-            | driver_feature::RSS_CONFIGURABLE_FUNCTION_KEY,
-        ..Default::default()
-    };
-    let name = b"nitor-driver";
-    info.os_dist_str[..name.len()].copy_from_slice(name);
-    info
 }

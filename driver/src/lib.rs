@@ -3,7 +3,8 @@
 //! | module | what |
 //! |---|---|
 //! | [pci], [dma] | what is needed of the machine: implement [PciFunction] to drive a card somewhere else |
-//! | [device] | [Ena]: bring-up, events, health, recovery |
+//! | [device] | [Ena]: events, health, recovery, the way down |
+//! | `setup` | [Config], and bring-up |
 //! | `regs` | control registers, reads by DMA, reset |
 //! | `admin`, `aenq` | commands to the card, events from it |
 //! | [features], `rss` | what the card offers, receive-side scaling |
@@ -53,12 +54,13 @@ mod regs;
 mod ring;
 mod rss;
 pub mod rx;
+mod setup;
 mod stats;
 pub mod tx;
 
 pub use admin::AdminStats;
 pub use aenq::Event;
-pub use device::{Config, Ena, Mode};
+pub use device::{DeviceStats, Ena};
 pub use dma::{DmaBuf, DmaMemory};
 pub use error::{Error, QueueFault, Result};
 pub use nitor_abi::bar::ResetReason;
@@ -69,4 +71,5 @@ pub use queue::QueuePair;
 pub use regs::Versions;
 pub use rss::RssKey;
 pub use rx::{Checksum, RxFrame, RxInfo, RxQueue};
+pub use setup::{Config, Mode, FRAME_OVERHEAD};
 pub use tx::{L4Checksum, Offload, Refusal, Segment, Sent, TxQueue};

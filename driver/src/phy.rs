@@ -6,12 +6,13 @@
 use smoltcp::phy::{Device, DeviceCapabilities, Medium, RxToken, TxToken};
 use smoltcp::time::Instant;
 
-use crate::device::{Ena, FRAME_OVERHEAD};
+use crate::device::Ena;
 use crate::dma::DmaBuf;
 use crate::error::{QueueFault, Result};
 use crate::pci::PciFunction;
 use crate::queue::QueuePair;
 use crate::rx::RxFrame;
+use crate::setup::FRAME_OVERHEAD;
 use crate::tx::{Segment, TxQueue};
 
 /// What smoltcp takes for a header in its MTU.

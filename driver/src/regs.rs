@@ -28,6 +28,8 @@ const POISON: u16 = 0xdead;
 const READ_TIMEOUT: Duration = Duration::from_millis(200);
 const RESET_STEP: Duration = Duration::from_micros(100);
 const TIMEOUT_UNIT: Duration = Duration::from_millis(100);
+/// Patience after a reset of the function, if the card tells of more it is that.
+const FUNCTION_RESET_TIMEOUT: Duration = Duration::from_secs(1);
 /// 0.0.1
 const MIN_CONTROLLER: u32 = 1;
 
@@ -72,7 +74,7 @@ impl<P: PciFunction> Regs<P> {
     }
 
     /// Lets the card decode its BARs and use DMA, and tells where values of reads go.
-    fn enable(&self) {
+    pub fn enable(&self) {
         // The upper half is status: ones would clear it.
         let command = self.function.config_read(CFG_COMMAND) & 0xffff;
         self.function.config_write(CFG_COMMAND, command | COMMAND_MEMORY | COMMAND_MASTER);
@@ -180,10 +182,14 @@ impl<P: PciFunction> Regs<P> {
         self.until_resetting(true, timeout).map_err(|error| named(error, "begin a reset"))?;
         self.write(bar::DEV_CTL, DevCtl::default().into());
         self.until_resetting(false, timeout).map_err(|error| named(error, "end a reset"))?;
-        if !self.status()?.ready {
-            return Err(Error::NotReady);
+        self.check_ready()
+    }
+
+    fn check_ready(&mut self) -> Result<()> {
+        match self.status()?.ready {
+            true => Ok(()),
+            false => Err(Error::NotReady),
         }
-        Ok(())
     }
 
     fn until_resetting(&mut self, expected: bool, timeout: Duration) -> Result<()> {
@@ -201,7 +207,11 @@ impl<P: PciFunction> Regs<P> {
     pub fn function_reset(&mut self) -> Result<()> {
         self.function.reset()?;
         self.enable();
-        Ok(())
+        // The function answers before the card has forgotten what was; until then it ignores writes.
+        let timeout = FUNCTION_RESET_TIMEOUT.max(TIMEOUT_UNIT * self.caps()?.reset_timeout.into());
+        self.until_resetting(false, timeout)
+            .map_err(|error| named(error, "end a reset of the function"))?;
+        self.check_ready()
     }
 
     /// Leaves the card without any address to write to.

@@ -123,7 +123,8 @@ impl<P: PciFunction + Clone> RxQueue<P> {
             buffers,
             buffer_len,
             stride: buffer_len.next_multiple_of(BUFFER_ALIGN),
-            max_parts: max_parts.into(),
+            // A frame that has taken every buffer there is could never end.
+            max_parts: max_parts.min(depth).into(),
             depth,
             posted: vec![false; depth.into()],
             free: (0..depth).rev().collect(),
@@ -204,7 +205,7 @@ impl<P: PciFunction + Clone> RxQueue<P> {
             self.stats.bad_desc += 1;
             return Err(QueueFault::RxMalformed);
         }
-        if self.parts.len() == self.max_parts {
+        if self.parts.len() + 1 >= self.max_parts && !completion.last {
             self.stats.bad_desc_num += 1;
             return Err(QueueFault::TooManyBuffers);
         }
