@@ -8,7 +8,11 @@
 //! | 0x60 | PCI Express 2, endpoint: max payload 512, extended tags, function-level reset |
 //!
 //! Answers in the cycle after the access appears; one access every 2 cycles. Everything not listed reads as 0 and takes no write.
-//! `flr` pulses for a cycle and resets this space too, as the specification asks.
+//! A max payload size beyond 512 is kept and reads back, but 512 is used.
+//! `flr` pulses for a cycle and resets this space too, but for max payload size and Link Control, as the specification asks.
+//!
+//! Errors: a poisoned TLP sets Detected Parity Error and, in Device Status, Non-Fatal Error; an unsupported request
+//! sets Unsupported Request Detected and, reported by a completion as nearly all are, Correctable Error.
 
 use crate::common::iface::*;
 use nitor_rtl::prelude::*;
@@ -51,6 +55,8 @@ pub struct Config {
 
 /// Device Control after reset: max read request 512, relaxed ordering and no snoop allowed.
 const CONTROL_INIT: u64 = 0x2810;
+/// No phantom functions, no auxiliary power; bit 15 starts a function-level reset.
+const CONTROL_MASK: u64 = 0x79ff;
 
 impl Config {
     pub fn new(vectors: usize) -> Self {
@@ -124,11 +130,12 @@ impl Logic for Config {
         // Errors are remembered until written with 1.
         let mut seen = self.device_status.q.val();
         if self.set_unsupported.val() {
-            seen = seen | 0b1000;
+            seen = seen | 0b1001;
         }
         let mut parity = self.status.q.val();
         if self.set_poisoned.val() {
             parity = parity | 0x8000;
+            seen = seen | 0b0010;
         }
         let write = start && self.bus.write.val();
         let new = merge(value, self.bus.wdata.val(), self.bus.be.val());
@@ -157,7 +164,7 @@ impl Logic for Config {
                     self.msix.d.next = new.get_bits::<2>(30);
                 }
                 0x68 => {
-                    self.control.d.next = new.get_bits::<15>(0);
+                    self.control.d.next = new.get_bits::<15>(0) & CONTROL_MASK;
                     self.flr_now.d.next = ones.get_bit(15);
                     seen = seen & !ones.get_bits::<4>(16);
                 }
@@ -179,17 +186,18 @@ impl Logic for Config {
             self.bar0.d.next = lit::<18>(0);
             self.d3.d.next = false;
             self.msix.d.next = lit::<2>(0);
-            self.control.d.next = lit::<15>(CONTROL_INIT);
+            let kept = self.control.q.val() & 0x00e0;
+            self.control.d.next = (lit::<15>(CONTROL_INIT) & 0x7f1f) | kept;
             self.device_status.d.next = lit::<4>(0);
             self.control2.d.next = lit::<5>(0);
-            self.link.d.next = lit::<16>(0);
         }
         self.flr.next = self.flr_now.q.val();
         let awake = !self.d3.q.val();
         self.bus_master.next = self.command.q.val().get_bit(2) && awake;
         self.mem_enable.next = self.command.q.val().get_bit(1) && awake;
         self.bar0_base.next = cat::<18, 14, 32>(self.bar0.q.val(), lit::<14>(0));
-        self.mps.next = self.control.q.val().get_bits::<3>(5);
+        let mps = self.control.q.val().get_bits::<3>(5);
+        self.mps.next = if mps > 2 { lit::<3>(2) } else { mps };
         self.mrrs.next = self.control.q.val().get_bits::<3>(12);
         self.ext_tag.next = self.control.q.val().get_bit(8);
         self.msix_enable.next = self.msix.q.val().get_bit(1);

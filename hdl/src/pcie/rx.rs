@@ -1,17 +1,30 @@
-//! TLPs from the link, sorted: completions to the read engine, requests to the target.
+//! TLPs from the link, checked and sorted: completions to the read engine, requests to the target.
 //!
-//! Completions go straight through a register, one beat a cycle; `cpl.ready` is always honoured by the read engine.
-//! Posted and non-posted requests wait in a FIFO each, of 32 and 16 beats. A non-posted request is offered once all
-//! posted ones that came before it are taken, and never holds up posted ones. `rx_np_limit` counts the non-posted
-//! headers that may be sent in all, so their FIFO cannot overflow; when the posted FIFO is full `link.ready` falls,
-//! and the target empties it without waiting for anything upstream.
+//! | port | what |
+//! |---|---|
+//! | `link` | from the link layer, which frames every TLP with `sop` and `eop`; ECRC and prefixes are taken off |
+//! | `cpl` | completions, as they come, 1 cycle later, one beat a cycle |
+//! | `posted`, `np` | memory writes, and non-posted requests of one beat each |
+//! | `rx_np_limit` | cumulative count of non-posted headers that may be sent: their FIFO of 16 cannot overflow |
 //!
-//! A TLP that ends too early or too late for its length field is passed on to its end if it is a completion (the
-//! read engine checks them) and swallowed if its type is unknown; `stat_malformed` pulses.
+//! A memory write is kept back until it is whole and its length is right, and shows 2 cycles after its end. 32 beats and 32
+//! headers are held; then `link.ready` falls. As the target empties them without waiting for anything upstream,
+//! completions behind are late but never stuck. A non-posted request is offered once all memory writes that came before it are taken, and
+//! never holds up anything.
+//!
+//! | TLP | what happens |
+//! |---|---|
+//! | write longer than 512 bytes or across 4 KB, or ending elsewhere than its length says | swallowed, `stat_malformed` |
+//! | non-posted request across 4 KB, of more than a beat, configuration or I/O of more than a dword | the same |
+//! | completion that runs on | cut where its length says, `stat_malformed` |
+//! | completion that ends early | passed on: the read engine ends its piece; `stat_malformed` |
+//! | message | ignored: the card has no use for any |
+//! | unknown type; non-posted request beyond the limit | swallowed, `stat_malformed` |
 
 use super::tlp;
 use crate::common::fifo::Fifo;
 use crate::common::iface::*;
+use crate::common::ram::LutRam;
 use nitor_rtl::prelude::*;
 
 #[derive(LogicBlock, Default)]
@@ -24,17 +37,22 @@ pub struct TlpRx<const D: usize> {
     pub np: TlpSrc<D>,
     pub rx_np_limit: Signal<Out, Bits<8>>,
     pub stat_malformed: Signal<Out, Bit>,
-    // A beat from the link.
-    valid: Reg<Bit>,
-    sop: Reg<Bit>,
-    eop: Reg<Bit>,
-    hdr: Reg<Bits<128>>,
-    data: Reg<Bits<D>>,
-    // Where the rest of the TLP goes.
+    // Beats from the link.
+    beats: Fifo<D, 1>,
+    sides: Fifo<130, 1>,
+    // The TLP under way: where it goes, how many beats it still has, header of a write.
     kind: Reg<Bits<2>>,
-    posted_data: Fifo<D, 5>,
-    posted_side: Fifo<130, 5>,
-    // {posted requests before it, header}
+    left: Reg<Bits<9>>,
+    hdr: Reg<Bits<128>>,
+    // Writes: {beats, header} of the whole ones. Indices have a lap bit.
+    writes: Fifo<134, 5>,
+    store: LutRam<D, 5>,
+    begin: Reg<Bits<6>>,
+    tail: Reg<Bits<6>>,
+    head: Reg<Bits<6>>,
+    /// Beats of the write at the head that are gone.
+    gone: Reg<Bits<6>>,
+    // {writes before it, header}
     np_data: Fifo<32, 4>,
     np_side: Fifo<136, 4>,
     posted_in: Reg<Bits<8>>,
@@ -43,86 +61,151 @@ pub struct TlpRx<const D: usize> {
     malformed: Reg<Bit>,
 }
 
+const SWALLOW: u64 = 0;
 const COMPLETION: u64 = 1;
 const POSTED: u64 = 2;
 const NON_POSTED: u64 = 3;
+/// Dwords of the largest write: the max payload size that Device Capabilities tell.
+const MAX_WRITE: usize = 128;
 
-/// 0 for what no endpoint gets.
+/// Where a TLP goes, whatever its length; atomic operations and all of I/O to be refused by the target.
 #[kernel]
-fn classify(hdr: Bits<128>) -> Bits<2> {
-    match hdr.get_bits::<8>(24) {
+fn classify(kind: Bits<8>) -> Bits<2> {
+    match kind {
         tlp::CPL | tlp::CPLD => lit::<2>(COMPLETION),
         tlp::MWR32 | tlp::MWR64 => lit::<2>(POSTED),
-        // Memory, I/O, configuration and locked reads and their writes.
         0x00 | 0x20 | 0x01 | 0x21 | 0x02 | 0x42 | 0x04 | 0x44 | 0x05 | 0x45 => lit::<2>(NON_POSTED),
-        _ => lit::<2>(0),
+        0x4c | 0x6c | 0x4d | 0x6d | 0x4e | 0x6e => lit::<2>(NON_POSTED),
+        _ => lit::<2>(SWALLOW),
     }
 }
 
 impl<const D: usize> Logic for TlpRx<D> {
-    /// Sorts TLPs from the link: completions, posted and non-posted requests.
+    /// Checks and sorts TLPs from the link: completions, posted and non-posted requests.
     #[kernel]
     fn update(&mut self) {
-        registers!(self, clock, reset; valid, sop, eop, hdr, data, kind, posted_in, posted_out, limit, malformed);
-        clocked!(self, clock, reset; posted_data, posted_side, np_data, np_side);
-        let kind = if self.sop.q.val() { classify(self.hdr.q.val()) } else { self.kind.q.val() };
-        let to_cpl = kind == COMPLETION;
-        let to_posted = kind == POSTED;
-        let room =
-            (!to_cpl || self.cpl.ready.val()) && (!to_posted || self.posted_data.in_ready.val());
-        let go = self.valid.q.val() && room;
-        let ready = !self.valid.q.val() || room;
-        self.link.ready.next = ready;
-        if ready {
-            self.valid.d.next = self.link.valid.val();
-            self.sop.d.next = self.link.sop.val();
-            self.eop.d.next = self.link.eop.val();
-            self.hdr.d.next = self.link.hdr.val();
-            self.data.d.next = self.link.data.val();
-        }
-        if go {
-            self.kind.d.next = kind;
-        }
-        self.malformed.d.next = go && self.sop.q.val() && kind == 0;
-        self.stat_malformed.next = self.malformed.q.val();
-
-        self.cpl.valid.next = self.valid.q.val() && to_cpl;
-        self.cpl.sop.next = self.sop.q.val();
-        self.cpl.eop.next = self.eop.q.val();
-        self.cpl.hdr.next = self.hdr.q.val();
-        self.cpl.data.next = self.data.q.val();
-
-        let push_posted = go && to_posted;
-        self.posted_data.in_valid.next = push_posted;
-        self.posted_data.in_data.next = self.data.q.val();
-        self.posted_side.in_valid.next = push_posted;
-        self.posted_side.in_data.next = cat::<1, 129, 130>(
-            Bits::<1>::from(self.eop.q.val()),
-            cat::<1, 128, 129>(Bits::<1>::from(self.sop.q.val()), self.hdr.q.val()),
+        registers!(self, clock, reset; kind, left, hdr, begin, tail, head, gone);
+        registers!(self, clock, reset; posted_in, posted_out, limit, malformed);
+        clocked!(self, clock, reset; beats, sides, writes, np_data, np_side);
+        clocked!(self, clock; store);
+        self.beats.in_valid.next = self.link.valid.val();
+        self.beats.in_data.next = self.link.data.val();
+        self.sides.in_valid.next = self.link.valid.val();
+        self.sides.in_data.next = cat::<1, 129, 130>(
+            Bits::<1>::from(self.link.eop.val()),
+            cat::<1, 128, 129>(Bits::<1>::from(self.link.sop.val()), self.link.hdr.val()),
         );
-        if push_posted && self.eop.q.val() {
+        self.link.ready.next = self.sides.in_ready.val();
+
+        // What the header promises.
+        let side = self.sides.out_data.val();
+        let sop = side.get_bit(128);
+        let eop = side.get_bit(129);
+        let hdr = side.get_bits::<128>(0);
+        let data = self.beats.out_data.val();
+        let kind = hdr.get_bits::<8>(24);
+        let with_data = hdr.get_bit(30);
+        let length = hdr.get_bits::<10>(0);
+        let dwords = if length == 0 { lit::<11>(1024) } else { bit_cast::<11, 10>(length) };
+        let filled =
+            (bit_cast::<16, 11>(dwords) + lit::<16>(D / 32 - 1)) >> lit::<16>(clog2(D / 32));
+        let promised = if with_data { bit_cast::<9, 16>(filled) } else { lit::<9>(1) };
+        let class = classify(kind);
+        let memory = kind.get_bits::<5>(0) == 0 || kind.get_bits::<5>(0) == 1;
+        let offset = if hdr.get_bit(29) { hdr.get_bits::<10>(98) } else { hdr.get_bits::<10>(66) };
+        let crosses = bit_cast::<12, 10>(offset) + bit_cast::<12, 11>(dwords) > 1024;
+        let one_dword = match kind {
+            0x02 | 0x42 | 0x04 | 0x44 | 0x05 | 0x45 => true,
+            _ => false,
+        };
+        let message = match kind & 0xf8 {
+            0x30 | 0x70 => true,
+            _ => false,
+        };
+        let bad_header = (class == SWALLOW && !message)
+            || (memory && crosses)
+            || (class == POSTED && dwords > lit::<11>(MAX_WRITE))
+            || (one_dword && length != 1);
+
+        // What came.
+        let to = if sop {
+            if bad_header {
+                lit::<2>(SWALLOW)
+            } else {
+                class
+            }
+        } else {
+            self.kind.q.val()
+        };
+        let left = if sop { promised } else { self.left.q.val() };
+        let at_end = left == 1;
+        let wrong_end = to != SWALLOW && eop != at_end;
+        let to_cpl = to == COMPLETION;
+        let to_posted = to == POSTED;
+        let held = self.tail.q.val() - self.head.q.val();
+        let room = (!to_cpl || self.cpl.ready.val())
+            && (!to_posted || (!held.get_bit(5) && self.writes.in_ready.val()));
+        let valid = self.sides.out_valid.val();
+        let go = valid && room;
+        self.sides.out_ready.next = room;
+        self.beats.out_ready.next = room;
+        if go {
+            self.kind.d.next = if wrong_end { lit::<2>(SWALLOW) } else { to };
+            self.left.d.next = left - 1;
+        }
+
+        self.cpl.valid.next = valid && to_cpl;
+        self.cpl.sop.next = sop;
+        self.cpl.eop.next = eop || at_end;
+        self.cpl.hdr.next = hdr;
+        self.cpl.data.next = data;
+
+        // Writes are stored as they come and count when whole.
+        let write_hdr = if sop { hdr } else { self.hdr.q.val() };
+        let whole = go && to_posted && eop && at_end;
+        let stored = self.tail.q.val() + 1;
+        self.store.we.next = go && to_posted;
+        self.store.waddr.next = self.tail.q.val().get_bits::<5>(0);
+        self.store.wdata.next = data;
+        self.writes.in_valid.next = whole;
+        self.writes.in_data.next = cat::<6, 128, 134>(stored - self.begin.q.val(), write_hdr);
+        if go && to_posted {
+            self.hdr.d.next = write_hdr;
+            self.tail.d.next = if wrong_end { self.begin.q.val() } else { stored };
+        }
+        if whole {
+            self.begin.d.next = stored;
             self.posted_in.d.next = self.posted_in.q.val() + 1;
         }
-        let posted = self.posted_side.out_data.val();
-        self.posted.valid.next = self.posted_side.out_valid.val();
-        self.posted.sop.next = posted.get_bit(128);
-        self.posted.eop.next = posted.get_bit(129);
-        self.posted.hdr.next = posted.get_bits::<128>(0);
-        self.posted.data.next = self.posted_data.out_data.val();
-        self.posted_data.out_ready.next = self.posted.ready.val();
-        self.posted_side.out_ready.next = self.posted.ready.val();
-        if self.posted_side.out_valid.val() && self.posted.ready.val() && posted.get_bit(129) {
-            self.posted_out.d.next = self.posted_out.q.val() + 1;
+        let write = self.writes.out_data.val();
+        let write_ends = self.gone.q.val() + 1 == write.get_bits::<6>(128);
+        let pop = self.writes.out_valid.val() && self.posted.ready.val();
+        self.store.raddr.next = self.head.q.val().get_bits::<5>(0);
+        self.posted.valid.next = self.writes.out_valid.val();
+        self.posted.sop.next = self.gone.q.val() == 0;
+        self.posted.eop.next = write_ends;
+        self.posted.hdr.next = write.get_bits::<128>(0);
+        self.posted.data.next = self.store.rdata.val();
+        self.writes.out_ready.next = self.posted.ready.val() && write_ends;
+        if pop {
+            self.head.d.next = self.head.q.val() + 1;
+            self.gone.d.next = if write_ends { lit::<6>(0) } else { self.gone.q.val() + 1 };
+            if write_ends {
+                self.posted_out.d.next = self.posted_out.q.val() + 1;
+            }
         }
 
-        // A non-posted request has at most one dword of data.
-        let push_np = go && kind == NON_POSTED && self.sop.q.val();
+        // A non-posted request has at most one dword of data that counts. Its header credit comes back when
+        // it is taken, or at once if it goes nowhere.
+        let non_posted = go && sop && class == NON_POSTED;
+        let stays = non_posted && to == NON_POSTED && !wrong_end;
+        let push_np = stays && self.np_side.in_ready.val();
         self.np_data.in_valid.next = push_np;
-        self.np_data.in_data.next = self.data.q.val().get_bits::<32>(0);
+        self.np_data.in_data.next = data.get_bits::<32>(0);
         self.np_side.in_valid.next = push_np;
-        self.np_side.in_data.next = cat::<8, 128, 136>(self.posted_in.q.val(), self.hdr.q.val());
+        self.np_side.in_data.next = cat::<8, 128, 136>(self.posted_in.q.val(), hdr);
         let np = self.np_side.out_data.val();
-        // Modulo 256, with at most 32 posted requests waiting.
+        // Modulo 256, with at most 32 writes waiting.
         let behind = (self.posted_out.q.val() - np.get_bits::<8>(128)).get_bit(7);
         self.np.valid.next = self.np_side.out_valid.val() && !behind;
         self.np.sop.next = true;
@@ -132,9 +215,17 @@ impl<const D: usize> Logic for TlpRx<D> {
         let pop_np = self.np.ready.val() && !behind;
         self.np_data.out_ready.next = pop_np;
         self.np_side.out_ready.next = pop_np;
+        let mut limit = self.limit.q.val();
         if pop_np && self.np_side.out_valid.val() {
-            self.limit.d.next = self.limit.q.val() + 1;
+            limit = limit + 1;
         }
+        if non_posted && !push_np {
+            limit = limit + 1;
+        }
+        self.limit.d.next = limit;
         self.rx_np_limit.next = self.limit.q.val() + 16;
+
+        self.malformed.d.next = go && ((sop && bad_header) || wrong_end || (stays && !push_np));
+        self.stat_malformed.next = self.malformed.q.val();
     }
 }

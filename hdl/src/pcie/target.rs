@@ -1,12 +1,26 @@
 //! Executes the host's requests: configuration and BAR0, one dword at a time, on two register buses.
 //!
-//! Memory writes of any length and byte enables are walked dword by dword; reads of 1 or 2 dwords are answered, longer
-//! ones aborted (completer abort): BAR0 is registers. Unsupported request for memory outside BAR0 or while memory
-//! space is off, for I/O, locked and type-1 configuration requests. A poisoned write is dropped and counted. A posted write waits for the register
-//! buses only, never for the upstream direction: a non-posted request is taken only when there is room for its completion.
+//! | port | what |
+//! |---|---|
+//! | `posted`, `np` | requests as `pcie/rx` checked them |
+//! | `cfg`, `bar` | register buses; byte offsets in configuration space and in BAR0 |
+//! | `cpl` | completions, one beat each |
+//! | `bdf` | bus, device and function number as of the last configuration write |
 //!
-//! A register access takes 1 cycle more than the bus; a read's completion is offered 3 cycles after it was taken if the bus
-//! answers at once. The function answers to the bus and device number of the last configuration write, which `bdf` gives.
+//! | request | what happens |
+//! |---|---|
+//! | memory write to BAR0, any length and byte enables | walked dword by dword; a dword without enabled bytes costs a cycle |
+//! | memory read of 1 or 2 dwords from BAR0 | answered; without enabled bytes (a flush) with a dword of 0 |
+//! | longer memory read from BAR0 | completer abort: BAR0 is registers |
+//! | type 0 configuration request for function 0 | answered |
+//! | memory outside BAR0 or while memory space is off, I/O, locked, atomic, type 1, other functions | unsupported request; a write is dropped |
+//! | poisoned write | dropped, `stat_malformed`; to configuration space unsupported request too |
+//!
+//! Refusals and aborts pulse `stat_unsupported`. A posted write waits for the register buses only, never for the upstream direction: a
+//! non-posted request is taken only when its completion has room, and after all writes on offer.
+//!
+//! From a request to its bus 1 cycle, from a bus's answer to `cpl` 1. A write of one dword occupies the block for 2 cycles if the bus
+//! answers at once. Nothing is held but one request and one completion: further requests wait in `pcie/rx`.
 
 use super::tlp;
 use crate::common::iface::*;
@@ -47,12 +61,13 @@ pub struct Target<const D: usize> {
     /// The TLP's last beat is in `data`.
     ended: Reg<Bit>,
     ours: Reg<Bit>,
+    /// A write was taken since the last non-posted request.
+    np_first: Reg<Bit>,
     write: Reg<Bit>,
     // The completion.
     cpl_valid: Reg<Bit>,
     cpl_hdr: Reg<Bits<128>>,
     cpl_data: Reg<Bits<64>>,
-    second: Reg<Bit>,
     unsupported: Reg<Bit>,
     malformed: Reg<Bit>,
 }
@@ -93,13 +108,13 @@ fn end_byte(be: Bits<4>) -> Bits<4> {
     }
 }
 
-/// Byte Count field: specification table 2-34.
+/// Byte Count of a memory read, modulo 4096: specification, table 2-38.
 #[kernel]
 fn byte_count(hdr: Bits<128>) -> Bits<12> {
     let first = hdr.get_bits::<4>(32);
     let last = hdr.get_bits::<4>(36);
     let start = bit_cast::<12, 2>(first_byte(first));
-    if last == 0 {
+    if hdr.get_bits::<10>(0) == 1 {
         bit_cast::<12, 4>(end_byte(first)) - start
     } else {
         let dwords = bit_cast::<12, 10>(hdr.get_bits::<10>(0));
@@ -129,8 +144,8 @@ impl<const D: usize> Logic for Target<D> {
     /// Executes configuration and memory requests dword by dword.
     #[kernel]
     fn update(&mut self) {
-        registers!(self, clock, reset; state, bus_dev, hdr, addr, left, first, data, held, ended, ours, write);
-        registers!(self, clock, reset; cpl_valid, cpl_hdr, cpl_data, second, unsupported, malformed);
+        registers!(self, clock, reset; state, bus_dev, hdr, addr, left, first, data, held, ended, ours, np_first, write);
+        registers!(self, clock, reset; cpl_valid, cpl_hdr, cpl_data, unsupported, malformed);
         let idle = self.state.q.val() == TargetState::Idle;
         self.unsupported.d.next = false;
         self.malformed.d.next = false;
@@ -142,16 +157,17 @@ impl<const D: usize> Logic for Target<D> {
         let write_state = self.state.q.val() == TargetState::Write;
         let more = write_state && self.held.q.val() == 0 && !self.ended.q.val();
         let room = !self.cpl_valid.q.val();
-        // Posted first: they never wait for a completion to leave.
-        let take_np = idle && !self.posted.valid.val() && room;
-        self.posted.ready.next = idle || more;
-        self.np.ready.next = take_np;
+        // In turn, where there is room for a completion; a write never waits for one to leave.
+        let np_may = idle && room && (!self.posted.valid.val() || self.np_first.q.val());
+        let take_np = np_may && self.np.valid.val();
+        self.posted.ready.next = (idle && !take_np) || more;
+        self.np.ready.next = np_may;
         if self.cpl.ready.val() {
             self.cpl_valid.d.next = false;
         }
 
         let beat_dwords = lit::<11>(D / 32);
-        let posted_start = idle && self.posted.valid.val();
+        let posted_start = idle && !take_np && self.posted.valid.val();
         let new = if posted_start { self.posted.hdr.val() } else { self.np.hdr.val() };
         let wide = new.get_bit(29);
         let high = if wide { new.get_bits::<32>(64) } else { lit::<32>(0) };
@@ -161,15 +177,16 @@ impl<const D: usize> Logic for Target<D> {
             && low.get_bits::<18>(14) == self.bar0_base.val().get_bits::<18>(14);
         let length = new.get_bits::<10>(0);
         let dwords = if length == 0 { lit::<11>(1024) } else { bit_cast::<11, 10>(length) };
-        if posted_start || (take_np && self.np.valid.val()) {
+        let lower = cat::<5, 2, 7>(low.get_bits::<5>(2), first_byte(new.get_bits::<4>(32)));
+        let poisoned = new.get_bit(14);
+        if posted_start || take_np {
             self.hdr.d.next = new;
             self.left.d.next = dwords;
             self.first.d.next = true;
-            self.second.d.next = false;
             self.cpl_data.d.next = lit::<64>(0);
         }
         if posted_start {
-            let poisoned = new.get_bit(14);
+            self.np_first.d.next = true;
             self.state.d.next = TargetState::Write;
             self.addr.d.next = bit_cast::<16, 14>(low.get_bits::<14>(0)) & 0xfffc;
             self.data.d.next = self.posted.data.val();
@@ -181,16 +198,20 @@ impl<const D: usize> Logic for Target<D> {
             self.unsupported.d.next = !in_bar;
             self.malformed.d.next = poisoned;
         }
-        if take_np && self.np.valid.val() {
+        if take_np {
+            self.np_first.d.next = false;
             let kind = new.get_bits::<8>(24);
-            let config = kind == tlp::CFG_RD0 || kind == tlp::CFG_WR0;
+            let config_write = kind == tlp::CFG_WR0;
+            let config =
+                (kind == tlp::CFG_RD0 || (config_write && !poisoned)) && low.get_bits::<3>(16) == 0;
             let memory = kind == tlp::MRD32 || kind == tlp::MRD64;
             self.data.d.next = self.np.data.val();
-            self.write.d.next = kind == tlp::CFG_WR0;
+            self.write.d.next = config_write;
+            self.malformed.d.next = config_write && poisoned;
             if config {
                 self.addr.d.next = bit_cast::<16, 12>(low.get_bits::<12>(0) & 0xffc);
                 self.state.d.next = TargetState::Config;
-                if kind == tlp::CFG_WR0 {
+                if config_write {
                     self.bus_dev.d.next = low.get_bits::<16>(16);
                 }
             } else {
@@ -198,12 +219,16 @@ impl<const D: usize> Logic for Target<D> {
                     self.addr.d.next = bit_cast::<16, 14>(low.get_bits::<14>(0)) & 0xfffc;
                     self.state.d.next = TargetState::Read;
                 } else {
-                    let status =
-                        if memory && in_bar { lit::<3>(tlp::CA) } else { lit::<3>(tlp::UR) };
-                    let count = if memory { byte_count(new) } else { lit::<12>(4) };
+                    let aborted = memory && in_bar;
                     self.cpl_valid.d.next = true;
-                    self.cpl_hdr.d.next =
-                        completion(new, self.bus_dev.q.val(), status, false, lit::<7>(0), count);
+                    self.cpl_hdr.d.next = completion(
+                        new,
+                        self.bus_dev.q.val(),
+                        if aborted { lit::<3>(tlp::CA) } else { lit::<3>(tlp::UR) },
+                        false,
+                        if memory { lower } else { lit::<7>(0) },
+                        if memory { byte_count(new) } else { lit::<12>(4) },
+                    );
                     self.unsupported.d.next = true;
                 }
             }
@@ -222,7 +247,8 @@ impl<const D: usize> Logic for Target<D> {
         };
         let write_now = write_state && self.held.q.val() != 0;
         let skip = !self.ours.q.val() || be == 0;
-        self.bar.valid.next = (write_now && !skip) || self.state.q.val() == TargetState::Read;
+        let read_state = self.state.q.val() == TargetState::Read;
+        self.bar.valid.next = (write_now && !skip) || (read_state && be != 0);
         self.bar.write.next = write_state;
         self.bar.addr.next = self.addr.q.val();
         self.bar.wdata.next = self.data.q.val().get_bits::<32>(0);
@@ -241,11 +267,7 @@ impl<const D: usize> Logic for Target<D> {
             self.data.d.next = self.data.q.val() >> 32;
             self.first.d.next = false;
         }
-        // A TLP that ends early or runs on is left where its length or its end says, whichever is first.
-        if write_state
-            && self.ended.q.val()
-            && (self.held.q.val() == 0 || (step && self.held.q.val() == 1))
-        {
+        if step && self.ended.q.val() && self.held.q.val() == 1 {
             self.state.d.next = TargetState::Idle;
         }
         if more && self.posted.valid.val() {
@@ -258,7 +280,8 @@ impl<const D: usize> Logic for Target<D> {
             self.ended.d.next = self.posted.eop.val();
         }
 
-        if self.state.q.val() == TargetState::Read && self.bar.ready.val() {
+        if read_state && (be == 0 || self.bar.ready.val()) {
+            let rdata = if be == 0 { lit::<32>(0) } else { self.bar.rdata.val() };
             let lower = cat::<5, 2, 7>(self.addr.q.val().get_bits::<5>(2), lit::<2>(0))
                 | bit_cast::<7, 2>(first_byte(hdr.get_bits::<4>(32)));
             if self.first.q.val() {
@@ -270,10 +293,9 @@ impl<const D: usize> Logic for Target<D> {
                     lower,
                     byte_count(hdr),
                 );
-                self.cpl_data.d.next = bit_cast::<64, 32>(self.bar.rdata.val());
+                self.cpl_data.d.next = bit_cast::<64, 32>(rdata);
             } else {
-                self.cpl_data.d.next =
-                    self.cpl_data.q.val().set_slice::<32>(32, self.bar.rdata.val());
+                self.cpl_data.d.next = self.cpl_data.q.val().set_slice::<32>(32, rdata);
             }
             self.first.d.next = false;
             self.left.d.next = self.left.q.val() - 1;

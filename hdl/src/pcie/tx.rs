@@ -1,17 +1,32 @@
 //! The transmit side: one stream of TLPs from completions, posted writes and reads, within the link's credits.
 //!
-//! Three inputs with data and one of headers alone. A TLP is taken whole. Posted TLPs leave in the order they are taken, and nothing
-//! passes them: completions and reads go out of the same register, so what was taken before left before. Priority goes round
-//! so that none starves; an input without credit is passed over, except that a completion or read taken later never overtakes
-//! a posted TLP already taken, because taking is leaving.
+//! | port | what |
+//! |---|---|
+//! | `cpl`, `inline`, `payload` | TLPs with data; `inline_privileged` beside `inline`: passes a flush |
+//! | `np_*` | memory reads, headers alone |
+//! | `link` | to the link layer |
+//! | `fc_*` | cumulative limits of posted headers, posted data (16 bytes each), non-posted headers |
+//! | `flush`, `bus_master` | see below |
+//! | `idle` | nothing is under way but what an input has yet to begin: during `flush` it means that no DMA can follow |
 //!
-//! Credits are the cumulative limits of the specification's section 2.6: a TLP may go when limit - (consumed + its own)
-//! is less than half the modulus. Completions have no limit, as root complexes grant.
-//! One beat a cycle, no gap between TLPs.
+//! A TLP is taken whole, and only with its credits: what is taken leaves in the order it was taken, across all
+//! inputs. So a completion never passes a posted write taken before it, and one taken later is not held up by those
+//! that wait for credits; reads without credit block nobody. The turn goes round, none starves; a posted TLP that lacks credits when
+//! its turn has come is not passed by the other posted input, so that small ones do not eat a large one's credits.
 //!
-//! `bus_master` low holds DMA back, completions go. `flush` swallows what DMA offers, except privileged inline writes; the TLP under way
-//! is finished. `idle`: no DMA TLP is under way.
+//! A beat leaves 1 cycle after it was taken. One beat a cycle, no gap between TLPs of one input or of several; an input
+//! that was idle is granted in the cycle after it is seen. While fewer credits are left than two of the largest TLPs
+//! need (2 headers, 64 data) headers are looked at before they are granted, which costs a cycle a TLP. When `link` stalls,
+//! two beats are held and the inputs wait.
+//! Every `ready` follows from registers, `flush` and `bus_master` alone. A limit never counts as infinite: whoever grants infinite credit keeps it ahead.
+//!
+//! `flush`: a DMA TLP whose first beat is taken while it is high is dropped, unless privileged; those taken before are sent to
+//! their end. `bus_master` low: posted TLPs wait; a read taken while it is low is dropped, and so the read engine, which sees the same
+//! two signals in the same cycle, knows of each read whether it was sent. Completions go on in both cases.
+//! Beats without `sop` where a TLP should begin are dropped: the rest of one whose source was reset during a flush.
+//! When `flush` falls DMA sources offer nothing older.
 
+use crate::common::fifo::Fifo;
 use crate::common::iface::*;
 use nitor_rtl::prelude::*;
 
@@ -35,18 +50,23 @@ pub struct TlpTx<const D: usize> {
     pub idle: Signal<Out, Bit>,
     pub stat_write: Signal<Out, Bit>,
     pub stat_completion: Signal<Out, Bit>,
-    // The input whose TLP is under way.
-    under_way: Reg<Bit>,
-    source: Reg<Bits<2>>,
-    turn: Reg<Bits<2>>,
+    // Limits as they came.
+    limit_ph: Reg<Bits<8>>,
+    limit_pd: Reg<Bits<12>>,
+    limit_nph: Reg<Bits<8>>,
+    // What was sent against them.
     ph: Reg<Bits<8>>,
     pd: Reg<Bits<12>>,
     nph: Reg<Bits<8>>,
-    valid: Reg<Bit>,
-    sop: Reg<Bit>,
-    eop: Reg<Bit>,
-    hdr: Reg<Bits<128>>,
-    data: Reg<Bits<D>>,
+    // The input whose beats are taken.
+    granted: Reg<Bit>,
+    grant: Reg<Bits<2>>,
+    /// Its TLP has begun.
+    mid: Reg<Bit>,
+    /// The posted input that goes next when both wait: 1 for `payload`.
+    owed: Reg<Bit>,
+    beats: Fifo<D, 1>,
+    sides: Fifo<130, 1>,
     stat: Reg<Bits<2>>,
 }
 
@@ -63,138 +83,158 @@ fn data_credits(hdr: Bits<128>) -> Bits<12> {
     (dwords + 3) >> 2
 }
 
+/// `required` more fit below `limit`: specification, section 2.6.1.2.
 #[kernel]
-fn posted_fits(hdr: Bits<128>, ph: Bits<8>, fc_ph: Bits<8>, pd: Bits<12>, fc_pd: Bits<12>) -> Bit {
-    let header = fc_ph - (ph + 1);
-    let data = fc_pd - (pd + data_credits(hdr));
-    !header.get_bit(7) && !data.get_bit(11)
+fn fits<const N: usize>(limit: Bits<N>, sent: Bits<N>, required: Bits<N>) -> Bit {
+    !(limit - (sent + required)).get_bit(N - 1)
 }
 
 impl<const D: usize> Logic for TlpTx<D> {
     /// Merges completions, posted writes and reads within the link's credits.
     #[kernel]
     fn update(&mut self) {
-        registers!(self, clock, reset; under_way, source, turn, ph, pd, nph, valid, sop, eop, hdr, data, stat);
+        registers!(self, clock, reset; limit_ph, limit_pd, limit_nph, ph, pd, nph);
+        registers!(self, clock, reset; granted, grant, mid, owed, stat);
+        clocked!(self, clock, reset; beats, sides);
         let flush = self.flush.val();
         let dma = self.bus_master.val();
-        let out_free = !self.valid.q.val() || self.link.ready.val();
+        self.limit_ph.d.next = self.fc_ph.val();
+        self.limit_pd.d.next = self.fc_pd.val();
+        self.limit_nph.d.next = self.fc_nph.val();
 
-        // Who may start a TLP.
-        let inline_fits = posted_fits(
-            self.inline.hdr.val(),
-            self.ph.q.val(),
-            self.fc_ph.val(),
-            self.pd.q.val(),
-            self.fc_pd.val(),
-        );
-        let payload_fits = posted_fits(
-            self.payload.hdr.val(),
-            self.ph.q.val(),
-            self.fc_ph.val(),
-            self.pd.q.val(),
-            self.fc_pd.val(),
-        );
-        let read_fits = !(self.fc_nph.val() - (self.nph.q.val() + 1)).get_bit(7);
-        let drop_inline = flush && !self.inline_privileged.val();
-        let may_cpl = self.cpl.valid.val();
-        let may_inline = self.inline.valid.val() && (drop_inline || (dma && inline_fits));
-        let may_payload = self.payload.valid.val() && (flush || (dma && payload_fits));
-        let may_read = self.np_valid.val() && (flush || (dma && read_fits));
-        let mut found = false;
-        let mut chosen = lit::<2>(CPL);
-        for i in 0..4 {
-            let at = self.turn.q.val() + lit::<2>(i);
-            let may = match at {
-                CPL => may_cpl,
-                INLINE => may_inline,
-                PAYLOAD => may_payload,
-                _ => may_read,
-            };
-            if may && !found {
-                found = true;
-                chosen = at;
-            }
-        }
-        let current = if self.under_way.q.val() { self.source.q.val() } else { chosen };
-        let starting = !self.under_way.q.val() && found;
-        let swallow = !self.under_way.q.val()
-            && match chosen {
-                CPL => false,
-                INLINE => drop_inline,
-                _ => flush,
-            };
-        let active = self.under_way.q.val() || found;
-        let go = active && (out_free || swallow);
-        self.cpl.ready.next = go && current == CPL;
-        self.inline.ready.next = go && current == INLINE;
-        self.payload.ready.next = go && current == PAYLOAD;
-        self.np_ready.next = go && current == READ;
-        let valid = match current {
+        // The granted input's beat.
+        let grant = self.grant.q.val();
+        let open = self.granted.q.val() && self.sides.in_ready.val();
+        self.cpl.ready.next = open && grant == CPL;
+        self.inline.ready.next = open && grant == INLINE;
+        self.payload.ready.next = open && grant == PAYLOAD;
+        // Credits may have been no matter when it was granted.
+        let read_goes =
+            flush || !dma || fits::<8>(self.limit_nph.q.val(), self.nph.q.val(), lit::<8>(1));
+        self.np_ready.next = open && grant == READ && read_goes;
+        let valid = match grant {
             CPL => self.cpl.valid.val(),
             INLINE => self.inline.valid.val(),
             PAYLOAD => self.payload.valid.val(),
             _ => self.np_valid.val(),
         };
-        let sop = match current {
+        let sop = match grant {
             CPL => self.cpl.sop.val(),
             INLINE => self.inline.sop.val(),
             PAYLOAD => self.payload.sop.val(),
             _ => true,
         };
-        let eop = match current {
+        let eop = match grant {
             CPL => self.cpl.eop.val(),
             INLINE => self.inline.eop.val(),
             PAYLOAD => self.payload.eop.val(),
             _ => true,
         };
-        let hdr = match current {
+        let hdr = match grant {
             CPL => self.cpl.hdr.val(),
             INLINE => self.inline.hdr.val(),
             PAYLOAD => self.payload.hdr.val(),
             _ => self.np_hdr.val(),
         };
-        let data = match current {
+        let data = match grant {
             CPL => self.cpl.data.val(),
             INLINE => self.inline.data.val(),
             PAYLOAD => self.payload.data.val(),
             _ => lit::<D>(0),
         };
-        let beat = go && valid;
-        if out_free {
-            self.valid.d.next = beat && !swallow;
-            self.sop.d.next = sop;
-            self.eop.d.next = eop;
-            self.hdr.d.next = hdr;
-            self.data.d.next = data;
+        let unwanted = match grant {
+            CPL => false,
+            INLINE => flush && !self.inline_privileged.val(),
+            PAYLOAD => flush,
+            _ => flush || !dma,
+        };
+        let drop = !self.mid.q.val() && (unwanted || !sop);
+        let take = open && valid && (grant != READ || read_goes);
+        let push = take && !drop;
+        let begin = push && !self.mid.q.val();
+        let posted = grant == INLINE || grant == PAYLOAD;
+        self.beats.in_valid.next = push;
+        self.beats.in_data.next = data;
+        self.sides.in_valid.next = push;
+        self.sides.in_data.next =
+            cat::<1, 129, 130>(Bits::<1>::from(eop), cat::<1, 128, 129>(Bits::<1>::from(sop), hdr));
+        if push {
+            self.mid.d.next = !eop;
         }
-        if beat {
-            // What is swallowed is swallowed beat by beat: its source may be reset in the midst of a TLP.
-            self.under_way.d.next = !eop && !swallow;
-            self.source.d.next = current;
-        }
-        let sent = starting && beat && !swallow;
-        if starting && beat {
-            self.turn.d.next = current + 1;
-        }
-        let posted = current == INLINE || current == PAYLOAD;
-        if sent && posted {
+        if begin && posted {
             self.ph.d.next = self.ph.q.val() + 1;
             self.pd.d.next = self.pd.q.val() + data_credits(hdr);
+            self.owed.d.next = grant == INLINE;
         }
-        if sent && current == READ {
+        if begin && grant == READ {
             self.nph.d.next = self.nph.q.val() + 1;
         }
+
+        // Who may begin a TLP in the next cycle. `plenty` holds whatever begins in this one; without it the
+        // sums must stand and the header be seen.
+        let ph = self.ph.q.val();
+        let pd = self.pd.q.val();
+        let nph = self.nph.q.val();
+        let plenty = fits::<8>(self.limit_ph.q.val(), ph, lit::<8>(2))
+            && fits::<12>(self.limit_pd.q.val(), pd, lit::<12>(64));
+        let header_fits = fits::<8>(self.limit_ph.q.val(), ph, lit::<8>(1)) && !(begin && posted);
+        let inline_fits = header_fits
+            && fits::<12>(self.limit_pd.q.val(), pd, data_credits(self.inline.hdr.val()));
+        let payload_fits = header_fits
+            && fits::<12>(self.limit_pd.q.val(), pd, data_credits(self.payload.hdr.val()));
+        let inline_first = self.inline.valid.val() && !self.owed.q.val();
+        let payload_first = self.payload.valid.val() && self.owed.q.val();
+        let inline_may = dma && (plenty || (inline_fits && !payload_first));
+        let payload_may = dma && (plenty || (payload_fits && !inline_first));
+        let plenty_reads = fits::<8>(self.limit_nph.q.val(), nph, lit::<8>(2));
+        let read_fits =
+            fits::<8>(self.limit_nph.q.val(), nph, lit::<8>(1)) && !(begin && grant == READ);
+        let drop_inline = !self.inline.sop.val() || (flush && !self.inline_privileged.val());
+        let may_inline = self.inline.valid.val() && (drop_inline || inline_may);
+        let may_payload =
+            self.payload.valid.val() && (!self.payload.sop.val() || flush || payload_may);
+        let may_read = self.np_valid.val() && (flush || !dma || plenty_reads || read_fits);
+        let mut found = false;
+        let mut next = grant;
+        for i in 1..5 {
+            let at = grant + lit::<2>(i % 4);
+            let may = match at {
+                CPL => self.cpl.valid.val(),
+                INLINE => may_inline,
+                PAYLOAD => may_payload,
+                _ => may_read,
+            };
+            // What is taken now is not offered again in the next cycle.
+            if may && !found && !(take && at == grant) {
+                found = true;
+                next = at;
+            }
+        }
+        // Where nobody waits the last input keeps the grant unseen, if any TLP of its could go.
+        let keep = match grant {
+            CPL => true,
+            READ => plenty_reads && dma && !flush,
+            _ => plenty && dma && !flush,
+        };
+        let between = if push { eop } else { !self.mid.q.val() };
+        if between {
+            self.grant.d.next = next;
+            self.granted.d.next = found || (self.granted.q.val() && keep);
+        }
+
+        let side = self.sides.out_data.val();
+        self.link.valid.next = self.sides.out_valid.val();
+        self.link.sop.next = side.get_bit(128);
+        self.link.eop.next = side.get_bit(129);
+        self.link.hdr.next = side.get_bits::<128>(0);
+        self.link.data.next = self.beats.out_data.val();
+        self.sides.out_ready.next = self.link.ready.val();
+        self.beats.out_ready.next = self.link.ready.val();
+
+        self.idle.next = !self.sides.out_valid.val() && (!self.mid.q.val() || grant == CPL);
         self.stat.d.next =
-            lit::<2>(0).replace_bit(0, sent && posted).replace_bit(1, sent && current == CPL);
+            lit::<2>(0).replace_bit(0, begin && posted).replace_bit(1, begin && grant == CPL);
         self.stat_write.next = self.stat.q.val().get_bit(0);
         self.stat_completion.next = self.stat.q.val().get_bit(1);
-
-        self.link.valid.next = self.valid.q.val();
-        self.link.sop.next = self.sop.q.val();
-        self.link.eop.next = self.eop.q.val();
-        self.link.hdr.next = self.hdr.q.val();
-        self.link.data.next = self.data.q.val();
-        let dma_under_way = self.under_way.q.val() && self.source.q.val() != CPL;
-        self.idle.next = !dma_under_way && !self.valid.q.val();
     }
 }
