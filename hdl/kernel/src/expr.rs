@@ -167,7 +167,12 @@ impl Lower {
         if let Some(ident) = p.path.get_ident() {
             return match self.find(ident) {
                 Some(Local::Wire(wire)) => Ok(quote! { #wire.clone() }),
-                _ => Err(syn::Error::new(p.span(), "unknown name")),
+                _ => Err(syn::Error::new(
+                    p.span(),
+                    format!(
+                        "`{ident}` is no local of this kernel; signals are read by `self.x.val()`"
+                    ),
+                )),
             };
         }
         // A state of an enumeration.
@@ -188,13 +193,7 @@ impl Lower {
         let condition = self.expr(&i.cond)?;
         let then = self.block_value(&i.then_branch)?;
         let otherwise = self.expr(otherwise)?;
-        let vars = self.assigned_anywhere(i);
-        if let Some(v) = vars {
-            return Err(syn::Error::new(
-                v,
-                "assign variables in statements, not inside an `if` used as a value",
-            ));
-        }
+        self.refuse_assignments(i)?;
         Ok(quote! { {
             let __c = #condition;
             let __c = __k.name("cond", __c);
@@ -207,22 +206,21 @@ impl Lower {
         } })
     }
 
-    fn assigned_anywhere(&self, i: &syn::ExprIf) -> Option<proc_macro2::Span> {
-        struct Find(Option<proc_macro2::Span>);
-        impl<'s> syn::visit::Visit<'s> for Find {
-            fn visit_expr_assign(&mut self, a: &'s syn::ExprAssign) {
-                if matches!(&*a.left, Expr::Path(_)) {
-                    self.0 = Some(a.span());
-                }
-            }
+    /// Only statements merge what their branches assign to variables.
+    fn refuse_assignments(&self, branches: &(impl Spanned + Clone + Into<Expr>)) -> Result<()> {
+        let found = self.assigned(&branches.clone().into());
+        match found.first() {
+            None => Ok(()),
+            Some(_) => Err(syn::Error::new(
+                branches.span(),
+                "assign variables in statements, not inside an `if` or `match` used as a value",
+            )),
         }
-        let mut find = Find(None);
-        syn::visit::Visit::visit_expr_if(&mut find, i);
-        find.0
     }
 
     fn match_value(&mut self, m: &syn::ExprMatch) -> Result<TokenStream> {
         let test = self.expr(&m.expr)?;
+        self.refuse_assignments(m)?;
         let mut arms = TokenStream::new();
         for arm in &m.arms {
             let patterns = self.patterns(arm)?;
@@ -317,7 +315,7 @@ impl Lower {
 
     fn call(&mut self, c: &ExprCall) -> Result<TokenStream> {
         let Expr::Path(p) = &*c.func else {
-            return Err(syn::Error::new(c.span(), "unsupported call"));
+            return Err(syn::Error::new(c.span(), "call a `#[kernel] fn` by its path"));
         };
         let name = last_name(&p.path);
         let generics = turbofish(&p.path);
@@ -370,8 +368,10 @@ impl Lower {
                 }
             }
             "lit" | "bit_cast" | "cat" => {
-                Err(syn::Error::new(c.span(), "wrong number of arguments"))
+                Err(syn::Error::new(c.span(), format!("wrong number of arguments to `{name}`")))
             }
+            "from" => Err(syn::Error::new(c.span(), "only `Bits::<1>::from(bit)` converts")),
+            "default" => Err(syn::Error::new(c.span(), "write the value: `lit::<N>(0)`")),
             _ => {
                 let mut path = p.path.clone();
                 if let Some(seg) = path.segments.last_mut() {

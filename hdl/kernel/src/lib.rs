@@ -6,9 +6,12 @@
 //! inlines the function's body at each call.
 
 mod expr;
+mod refuse;
 mod rust;
 mod scope;
 mod stmt;
+#[cfg(test)]
+mod tests;
 
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
@@ -23,8 +26,15 @@ pub fn kernel(
     item: proc_macro::TokenStream,
 ) -> proc_macro::TokenStream {
     let item = parse_macro_input!(item as ItemFn);
-    let lowered = if item.sig.receiver().is_some() { update(&item) } else { helper(&item) };
-    lowered.unwrap_or_else(|e| e.to_compile_error()).into()
+    lowered(&item).unwrap_or_else(|e| e.to_compile_error()).into()
+}
+
+fn lowered(item: &ItemFn) -> Result<TokenStream> {
+    refuse::check(&item.block)?;
+    match item.sig.receiver() {
+        Some(_) => update(item),
+        None => helper(item),
+    }
 }
 
 fn update(item: &ItemFn) -> Result<TokenStream> {

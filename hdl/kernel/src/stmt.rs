@@ -92,7 +92,10 @@ impl Lower {
                     return Err(syn::Error::new(f.pat.span(), "a loop index is one name"));
                 };
                 if !matches!(&*f.expr, Expr::Range(_)) || !self.is_constant(&f.expr) {
-                    return Err(syn::Error::new(f.expr.span(), "loops run over constant ranges"));
+                    return Err(syn::Error::new(
+                        f.expr.span(),
+                        "loops run over constant ranges: `for i in a..b`",
+                    ));
                 }
                 self.enter();
                 let ident = &index.ident;
@@ -105,7 +108,10 @@ impl Lower {
             Expr::Block(b) => self.block_statements(&b.block),
             Expr::Macro(m) => self.macro_statement(&m.mac),
             Expr::Call(c) => self.link_statement(c),
-            _ => Err(syn::Error::new(e.span(), "this does not lower to hardware")),
+            _ => Err(syn::Error::new(
+                e.span(),
+                "this is no statement of a kernel: `let`, assignments, `if`, `match`, `for`",
+            )),
         }
     }
 
@@ -198,12 +204,17 @@ impl Lower {
             Pat::Wild(_) => {}
             Pat::Or(or) => {
                 for case in &or.cases {
+                    if matches!(case, Pat::Wild(_)) {
+                        return Err(syn::Error::new(case.span(), "`_` stands alone in a pattern"));
+                    }
                     self.pattern(case, list)?;
                 }
             }
-            Pat::Lit(l) => list.push(quote! { ::nitor_rtl::build::number(#l as u128) }),
+            Pat::Lit(l) if matches!(l.lit, syn::Lit::Int(_) | syn::Lit::Bool(_)) => {
+                list.push(quote! { ::nitor_rtl::build::number(#l as u128) })
+            }
             Pat::Path(p) => list.push(self.expr(&Expr::Path(p.clone()))?),
-            Pat::Ident(i) if i.subpat.is_none() => {
+            Pat::Ident(i) if i.subpat.is_none() && self.is_constant(&constant(&i.ident)) => {
                 let ident = &i.ident;
                 list.push(quote! { ::nitor_rtl::build::number(#ident as u128) })
             }
@@ -222,7 +233,12 @@ impl Lower {
         let name = mac.path.segments.last().map(|s| s.ident.to_string()).unwrap_or_default();
         let args: WireArgs = match name.as_str() {
             "registers" | "clocked" => mac.parse_body()?,
-            _ => return Err(syn::Error::new(mac.span(), "this macro does not lower to hardware")),
+            _ => {
+                return Err(syn::Error::new(
+                    mac.span(),
+                    "the macros of a kernel are `registers!` and `clocked!`",
+                ))
+            }
         };
         let clock = args.clock.to_string();
         let mut out = TokenStream::new();
@@ -253,7 +269,10 @@ impl Lower {
 
     fn link_statement(&mut self, c: &syn::ExprCall) -> Result<TokenStream> {
         let Expr::Path(p) = &*c.func else {
-            return Err(syn::Error::new(c.span(), "unsupported call"));
+            return Err(syn::Error::new(
+                c.span(),
+                "only `join` and `link` are calls without a value",
+            ));
         };
         let last = p.path.segments.last().map(|s| s.ident.to_string()).unwrap_or_default();
         if (last != "join" && last != "link") || c.args.len() != 2 {
@@ -302,7 +321,7 @@ impl Lower {
     }
 
     /// Variables of outer scopes assigned in a piece of syntax: each needs a multiplexer where branches meet.
-    fn assigned(&self, e: &Expr) -> Vec<syn::Ident> {
+    pub fn assigned(&self, e: &Expr) -> Vec<syn::Ident> {
         struct Find<'a>(&'a Lower, Vec<syn::Ident>);
         impl<'s> syn::visit::Visit<'s> for Find<'_> {
             fn visit_expr_assign(&mut self, a: &'s syn::ExprAssign) {
@@ -319,6 +338,11 @@ impl Lower {
         find.1
     }
 }
+
+fn constant(name: &syn::Ident) -> Expr {
+    syn::parse_quote! { #name }
+}
+
 struct WireArgs {
     clock: syn::Ident,
     reset: Option<syn::Ident>,
