@@ -59,7 +59,7 @@ impl Scope {
             Expr::Literal(_) => None,
             Expr::Cast(_, w) => Some(*w),
             Expr::Paren(e) => self.width(e)?,
-            Expr::Unary(Unary::Not, a) => self.width(a)?,
+            Expr::Unary(Unary::Not | Unary::Neg, a) => self.width(a)?,
             Expr::Unary(Unary::All | Unary::Any | Unary::Xor, _) | Expr::Index(..) => Some(1),
             Expr::Slice(_, w, _) => Some(*w),
             Expr::Binary(l, op, r) => match op {
