@@ -182,6 +182,13 @@ impl SoftCard {
     }
 }
 
+/// Why the card cannot be opened; it was not driven wrong on the way.
+pub fn failure(card: &SoftCard, config: Config) -> nitor_driver::Error {
+    let error = card.open(config).err().expect("an error");
+    assert_eq!(card.inner().faults, Vec::<String>::new());
+    error
+}
+
 /// A small configuration that makes rings wrap soon.
 pub fn small(mode: Mode) -> Config {
     Config { tx_depth: 16, rx_depth: 16, mode, ..Config::default() }
