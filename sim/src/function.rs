@@ -184,6 +184,8 @@ impl From<SetupError> for PciError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::interrupts::Interrupts;
+    use crate::tlp::{ByteEnables, Header};
     use crate::HostConfig;
 
     #[test]
@@ -204,5 +206,24 @@ mod tests {
         assert!(!read(&mut [0; 3]));
         drop(memory);
         assert!(!read(&mut bytes));
+    }
+    #[test]
+    fn an_interrupt_that_nobody_takes_stops_no_time() {
+        let mut world = World::new(1);
+        world.add_host(HostConfig::new(128)).unwrap();
+        let (address, data) = Interrupts::message(0);
+        let enables = ByteEnables { first: 0xf, last: 0 };
+        let header = Header::mem_write(CARD_ID, 0, address, 1, enables);
+        let interrupts = &mut world.host_mut(0).root.interrupts;
+        interrupts.enable(1);
+        interrupts.written(0, header, &data.to_le_bytes()).unwrap();
+        let function = HostFunction { world: Rc::new(RefCell::new(world)), host: 0 };
+        for _ in 0..3 {
+            let before = function.now();
+            function.wait(Duration::from_secs(1));
+            assert!(before < function.now());
+            assert!(function.now() - before < Duration::from_millis(1));
+        }
+        assert!(function.take_interrupts().contains(0));
     }
 }
