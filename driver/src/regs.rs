@@ -164,6 +164,10 @@ impl<P: PciFunction> Regs<P> {
 
     /// Resets the device. Afterwards it knows no queue, and uses no memory but for register reads.
     pub fn reset(&mut self, reason: ResetReason) -> Result<()> {
+        if self.readless.is_some() && self.function.config_read(CFG_COMMAND) & COMMAND_MASTER == 0 {
+            // The function was reset, or shut off: no read would be answered.
+            return Err(Error::NotReady);
+        }
         let status = self.status()?;
         let caps = self.caps()?;
         if !status.ready {
