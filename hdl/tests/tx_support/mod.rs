@@ -3,6 +3,7 @@
 
 pub mod bench;
 pub mod dma;
+pub mod streams;
 
 use nitor_block::bitvec::bitvec;
 use nitor_block::{Block as Instance, Direction, Model, Port};
