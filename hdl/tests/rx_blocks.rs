@@ -350,7 +350,7 @@ fn intake(seed: u64, gaps: u64, frees: u64) {
     let mut quiet = 0;
     while quiet < 60 {
         let beat = if rng.below(100) < gaps { None } else { wire.pop_front() };
-        quiet = if beat.is_some() { 0 } else { quiet + 1 };
+        quiet = if beat.is_some() || !wire.is_empty() { 0 } else { quiet + 1 };
         block.set("mac_valid", beat.is_some().into());
         if let Some((data, last, bytes, err)) = beat {
             block.set_bytes("mac_data", &data);
