@@ -36,7 +36,7 @@ proptest! {
         let mut offering = false;
         for n in 0..3000 {
             let draining = n >= 2900;
-            if cut_for == 0 && rng.below(100) < cut_percent {
+            if cut_for == 0 && !draining && rng.below(100) < cut_percent {
                 cut_for = 1 + rng.below(16);
             }
             let cut = cut_for > 0;
@@ -102,6 +102,9 @@ proptest! {
         if !coming.beats.is_empty() {
             taken.push(coming);
         }
-        prop_assert!(given.len() > 100 && given == taken, "{given:?} became {taken:?}");
+        prop_assert!(given.len() > 20);
+        let differs = (0..given.len().max(taken.len())).find(|&i| given.get(i) != taken.get(i));
+        let differs = differs.map(|i| (i, given.get(i), taken.get(i)));
+        prop_assert!(differs.is_none(), "{differs:?} of {} and {}", given.len(), taken.len());
     }
 }
