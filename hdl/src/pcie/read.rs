@@ -17,7 +17,7 @@
 //! | of wrong length, byte count or lower address | swallowed, the piece times out; `cpl_unexpected` |
 //! | missing for `_timeout` | the piece ends with `err`; `cpl_timeout`; the tag rests for eight times as long, so that what comes late meets no new request |
 //!
-//! With `bus_master` low, pieces end with `err` at once. While `flush` is high requests are dropped and completions only
+//! With `bus_master` low, pieces end with `err` at once, one that waits at `np` when `pcie/tx` has taken and dropped it. While `flush` is high requests are dropped and completions only
 //! free their tags; `busy` falls when none is outstanding. After reset a walk of 2^T cycles fills the tag list.
 
 use super::tlp;
@@ -28,15 +28,16 @@ use nitor_rtl::prelude::*;
 
 /// A tag's record, written when its read is issued.
 mod rec {
-    pub const W: usize = 62;
+    pub const W: usize = 67;
     /// 13 bits
     pub const LEN: usize = 0;
     pub const DST: usize = 13;
     pub const OP: usize = 33;
     pub const CLIENT: usize = 42;
+    /// 7 bits
     pub const LOW: usize = 44;
-    pub const EPOCH: usize = 46;
-    pub const TIME: usize = 47;
+    pub const EPOCH: usize = 51;
+    pub const TIME: usize = 52;
 }
 
 /// A tag's progress, written when a completion comes.
@@ -99,6 +100,10 @@ pub struct DmaRead<const D: usize, const K: usize, const L: usize, const T: usiz
     piece_last: Reg<Bit>,
     hdr_valid: Reg<Bit>,
     hdr: Reg<Bits<128>>,
+    hdr_tag: Reg<Bits<T>>,
+    // A read that pcie/tx dropped.
+    unsent_valid: Reg<Bit>,
+    unsent_tag: Reg<Bits<T>>,
     issue_valid: Reg<Bit>,
     issue_client: Reg<Bits<2>>,
     issue_op: Reg<Bits<9>>,
@@ -169,13 +174,16 @@ impl<const D: usize, const K: usize, const L: usize, const T: usize> Logic for D
         clocked!(self, clock; record, record_scan, record_own, progress, progress_scan);
         registers!(self, clock, reset; turn, cut_valid, cut_client, cut_addr, cut_len, cut_dst, cut_op, cut_last);
         registers!(self, clock, reset; piece_valid, piece_client, piece_addr, piece_len, piece_dst, piece_op, piece_last);
-        registers!(self, clock, reset; hdr_valid, hdr, issue_valid, issue_client, issue_op, issue_last);
+        registers!(self, clock, reset; hdr_valid, hdr, hdr_tag, unsent_valid, unsent_tag, issue_valid, issue_client, issue_op, issue_last);
         registers!(self, clock, reset; fail_valid, fail_client, fail_op, walk, outstanding, cycles, scan, late_valid, late_tag);
         registers!(self, clock, reset; in_valid, in_sop, in_eop, in_hdr, in_data, go_keep, go_dst, go_left, go_final, go_err, go_client, go_op);
         registers!(self, clock, reset; go_free, go_tag, freed_valid, freed_tag, p_valid[..], p_client[..], p_dst[..], p_data[..], p_mask[..]);
         registers!(self, clock, reset; p_done[..], p_err[..], p_op[..], p_hi, stat);
 
-        self.cycles.d.next = self.cycles.q.val() + 1;
+        // Time in which a read waits for credits does not count.
+        if !self.hdr_valid.q.val() || self.np_ready.val() {
+            self.cycles.d.next = self.cycles.q.val() + 1;
+        }
         let now = self.cycles.q.val().get_bits::<15>(TICK);
         let flush = self.flush.val();
 
@@ -235,7 +243,8 @@ impl<const D: usize, const K: usize, const L: usize, const T: usize> Logic for D
         let tag = self.tags.out_data.val();
         let usable = self.ext_tag.val() || bit_cast::<8, T>(tag) < 32;
         let out_free = !self.hdr_valid.q.val() || self.np_ready.val();
-        let has_tag = self.tags.out_valid.val() && usable;
+        // Until all are filled in the walk writes the records.
+        let has_tag = self.tags.out_valid.val() && usable && !walking && !self.unsent_valid.q.val();
         let issue =
             self.piece_valid.q.val() && !flush && self.bus_master.val() && has_tag && out_free;
         let fail = self.piece_valid.q.val()
@@ -290,9 +299,14 @@ impl<const D: usize, const K: usize, const L: usize, const T: usize> Logic for D
         };
         if self.np_ready.val() {
             self.hdr_valid.d.next = false;
+            if self.hdr_valid.q.val() && (flush || !self.bus_master.val()) {
+                self.unsent_valid.d.next = true;
+                self.unsent_tag.d.next = self.hdr_tag.q.val();
+            }
         }
         if issue {
             self.hdr_valid.d.next = true;
+            self.hdr_tag.d.next = tag;
             self.hdr.d.next = tlp::memory_request(
                 false,
                 self.requester.val(),
@@ -326,7 +340,7 @@ impl<const D: usize, const K: usize, const L: usize, const T: usize> Logic for D
                 tag
             }
         };
-        if walking {
+        if walking && self.tags.in_ready.val() {
             self.walk.d.next = self.walk.q.val() + 1;
         }
 
@@ -338,7 +352,7 @@ impl<const D: usize, const K: usize, const L: usize, const T: usize> Logic for D
             .set_slice::<20>(rec::DST, self.piece_dst.q.val())
             .set_slice::<9>(rec::OP, self.piece_op.q.val())
             .set_slice::<2>(rec::CLIENT, self.piece_client.q.val())
-            .set_slice::<2>(rec::LOW, skip)
+            .set_slice::<7>(rec::LOW, self.piece_addr.q.val().get_bits::<7>(0))
             .replace_bit(rec::EPOCH, epoch)
             .set_slice::<15>(rec::TIME, now);
         let record_data = if walking { lit::<{ rec::W }>(0) } else { new_record };
@@ -369,9 +383,10 @@ impl<const D: usize, const K: usize, const L: usize, const T: usize> Logic for D
             self.late_tag.d.next = self.scan.q.val();
         }
 
-        // A beat comes in, or a late tag in its stead.
-        self.cpl.ready.next = !self.late_valid.q.val();
-        self.in_valid.d.next = self.cpl.valid.val() && !self.late_valid.q.val();
+        // A beat comes in, or a tag that is late or was not sent in its stead.
+        let tag_enters = self.late_valid.q.val() || self.unsent_valid.q.val();
+        self.cpl.ready.next = !tag_enters;
+        self.in_valid.d.next = self.cpl.valid.val() && !tag_enters;
         self.in_sop.d.next = self.cpl.sop.val();
         self.in_eop.d.next = self.cpl.eop.val();
         self.in_hdr.d.next = self.cpl.hdr.val();
@@ -380,11 +395,22 @@ impl<const D: usize, const K: usize, const L: usize, const T: usize> Logic for D
         if enter_late {
             self.late_valid.d.next = false;
         }
+        let enter_unsent =
+            self.unsent_valid.q.val() && !self.late_valid.q.val() && !self.in_valid.q.val();
+        if enter_unsent {
+            self.unsent_valid.d.next = false;
+        }
 
         let hdr = self.in_hdr.q.val();
         let sop = self.in_valid.q.val() && self.in_sop.q.val();
         let cpl_tag = hdr.get_bits::<8>(72);
-        let look = if enter_late { self.late_tag.q.val() } else { bit_cast::<T, 8>(cpl_tag) };
+        let look = if enter_late {
+            self.late_tag.q.val()
+        } else if enter_unsent {
+            self.unsent_tag.q.val()
+        } else {
+            bit_cast::<T, 8>(cpl_tag)
+        };
         self.record.raddr.next = look;
         self.progress.raddr.next = look;
         let r = self.record.rdata.val();
@@ -392,7 +418,6 @@ impl<const D: usize, const K: usize, const L: usize, const T: usize> Logic for D
         let this_life = p.get_bit(prog::EPOCH) == r.get_bit(rec::EPOCH);
         let left =
             if this_life { p.get_bits::<13>(prog::LEFT) } else { r.get_bits::<13>(rec::LEN) };
-        let started = left != r.get_bits::<13>(rec::LEN);
         let was_err = this_life && p.get_bit(prog::ERR);
         let was_ended = this_life && p.get_bit(prog::ENDED);
         let live = r.get_bit(rec::EPOCH) != p.get_bit(prog::FREE);
@@ -402,7 +427,8 @@ impl<const D: usize, const K: usize, const L: usize, const T: usize> Logic for D
         let bad_status = hdr.get_bits::<3>(45) != 0 || !hdr.get_bit(30);
         let poisoned = hdr.get_bit(14);
         let cpl_skip = hdr.get_bits::<2>(64);
-        let right_skip = if started { lit::<2>(0) } else { r.get_bits::<2>(rec::LOW) };
+        let done_before = r.get_bits::<13>(rec::LEN) - left;
+        let low_address = r.get_bits::<7>(rec::LOW) + bit_cast::<7, 13>(done_before);
         let count = if hdr.get_bits::<12>(32) == 0 {
             lit::<13>(4096)
         } else {
@@ -418,7 +444,7 @@ impl<const D: usize, const K: usize, const L: usize, const T: usize> Logic for D
         let bytes = if is_final { left } else { carried };
         // The last completion carries no dword too many.
         let tight = !is_final || (carried - left) < 4;
-        let right = count == left && cpl_skip == right_skip && tight;
+        let right = count == left && hdr.get_bits::<7>(64) == low_address && tight;
 
         let ends_bad = sop && expected && bad_status;
         let counts = sop && expected && !bad_status && right;
@@ -426,9 +452,9 @@ impl<const D: usize, const K: usize, const L: usize, const T: usize> Logic for D
         let late_again = enter_late && live && was_ended;
         let err = was_err || (counts && poisoned);
         let last_piece = ends_bad || (counts && is_final);
-        let over_now = last_piece || late_again;
+        let over_now = last_piece || late_again || enter_unsent;
         let new_left = if counts { left - bytes } else { left };
-        let touched = ends_bad || counts || late_first || late_again;
+        let touched = ends_bad || counts || late_first || late_again || enter_unsent;
         let new_progress = lit::<{ prog::W }>(0)
             .set_slice::<13>(prog::LEFT, new_left)
             .replace_bit(prog::EPOCH, r.get_bit(rec::EPOCH))
@@ -472,7 +498,6 @@ impl<const D: usize, const K: usize, const L: usize, const T: usize> Logic for D
         // Place the beat: where byte 0 of the beat goes, and which bytes count.
         let quiet = flush || was_ended;
         let keep = if sop { counts && !quiet } else { self.go_keep.q.val() };
-        let done_before = r.get_bits::<13>(rec::LEN) - left;
         let first_dst = r.get_bits::<20>(rec::DST) + bit_cast::<20, 13>(done_before)
             - bit_cast::<20, 2>(cpl_skip);
         let dst = if sop { first_dst } else { self.go_dst.q.val() };
@@ -499,15 +524,17 @@ impl<const D: usize, const K: usize, const L: usize, const T: usize> Logic for D
             mask = mask.replace_bit(i, inside);
         }
         let beat = self.in_valid.q.val() && keep;
-        let fails = (ends_bad && !quiet) || (late_first && !flush);
+        let fails = ((ends_bad || enter_unsent) && !quiet) || (late_first && !flush);
         self.p_valid[0].d.next = beat;
         self.p_mask[0].d.next = mask;
         self.p_data[0].d.next = self.in_data.q.val();
         self.p_dst[0].d.next = dst;
         self.p_done[0].d.next = fails || (beat && ends_here && finishing);
         self.p_err[0].d.next = fails || piece_err;
-        self.p_client[0].d.next = if enter_late { r.get_bits::<2>(rec::CLIENT) } else { client };
-        self.p_op[0].d.next = if enter_late { r.get_bits::<9>(rec::OP) } else { op };
+        self.p_client[0].d.next =
+            if enter_late || enter_unsent { r.get_bits::<2>(rec::CLIENT) } else { client };
+        self.p_op[0].d.next =
+            if enter_late || enter_unsent { r.get_bits::<9>(rec::OP) } else { op };
 
         // Rotate left by the place within a row: the even steps, then the odd ones.
         for s in 1..3 {

@@ -1,6 +1,8 @@
 //! What the tests of the PCIe blocks share.
 #![allow(dead_code)] // each test binary uses its own part of it
 
+pub mod reads;
+
 use nitor_block::{Block as Running, Model, Port};
 use nitor_hdl::pcie::config::Config;
 use nitor_hdl::pcie::inline::InlineWrite;
@@ -40,7 +42,7 @@ fn model(emitted: Emitted) -> Model {
 }
 
 /// Cycles until a missing completion of [`READ128`] and [`READ512`] is given up.
-pub const TIMEOUT: u64 = 2048;
+pub const TIMEOUT: u64 = 1 << 16;
 
 /// The blocks at both widths; the wide ones first. 32 tags at 128 bits, 256 at 512.
 pub fn designs() -> Vec<Emitted> {

@@ -1,0 +1,118 @@
+//! Inline writes: each becomes one TLP, in the order of its client.
+
+mod pcie_support;
+
+use std::collections::VecDeque;
+
+use nitor_block::Model;
+use pcie_support::{cases, start, Joiner, Rng, INLINE128, INLINE512};
+use proptest::prelude::*;
+
+const REQUESTER: u16 = 0x3a5c;
+
+#[derive(Clone, Debug, PartialEq)]
+struct Write {
+    addr: u64,
+    /// 64 bytes; what is behind `len` counts for nothing.
+    data: Vec<u8>,
+    len: usize,
+}
+
+/// A write of whole dwords that does not leave its 64 bytes; bits 30:28 of the address name the client.
+fn write(rng: &mut Rng, client: u64) -> Write {
+    let first = rng.below(16);
+    let dwords = rng.range(1, 16 - first);
+    let line = rng.below(1 << 20) << 6;
+    let high = if rng.percent(50) { rng.range(1, 0xffff) << 32 } else { 0 };
+    let addr = high | client << 28 | line | first * 4;
+    Write { addr, data: rng.bytes(64), len: 4 * dwords as usize }
+}
+
+/// Runs so many writes of each client through; the cycles it took.
+fn writes(model: &Model, k: usize, seed: u64, counts: [usize; 4], idle: u64, stall: u64) -> u64 {
+    let mut rng = Rng(seed);
+    let mut block = start(model, seed);
+    block.set("requester", REQUESTER.into());
+    let mut queues: Vec<VecDeque<Write>> =
+        (0..4).map(|c| (0..counts[c]).map(|_| write(&mut rng, c as u64)).collect()).collect();
+    let mut taken: [VecDeque<Write>; 4] = Default::default();
+    let mut offering = [false; 4];
+    let mut joiner = Joiner::default();
+    let mut left: usize = counts.iter().sum();
+    let mut privileged = false;
+    let begin = block.cycles();
+    while left > 0 {
+        assert!(block.cycles() - begin < 100_000, "{left} writes do not come");
+        for c in 0..4 {
+            offering[c] |= !queues[c].is_empty() && rng.below(100) >= idle;
+            block.set(format!("req_{c}_valid").as_str(), offering[c].into());
+            if let (true, Some(write)) = (offering[c], queues[c].front()) {
+                block.set(format!("req_{c}_addr").as_str(), write.addr);
+                block.set(format!("req_{c}_len").as_str(), write.len as u64);
+                block.set_bytes(format!("req_{c}_data").as_str(), &write.data);
+            }
+        }
+        let ready = rng.below(100) >= stall;
+        block.set("tx_ready", ready.into());
+        block.clock_low();
+        let beat = block.get("tx_valid") == 1 && ready;
+        let sop = block.get("tx_sop") == 1;
+        let mut begins = vec![];
+        for c in 0..4 {
+            if offering[c] && block.get(format!("req_{c}_ready").as_str()) == 1 {
+                offering[c] = false;
+                begins.push(c);
+                taken[c].extend(queues[c].pop_front());
+            }
+        }
+        // Taken when it leaves, neither before nor after.
+        assert_eq!(begins.len(), usize::from(beat && sop));
+        if beat {
+            if sop {
+                privileged = block.get("privileged") == 1;
+            }
+            let (hdr, data) = (block.get_bytes("tx_hdr"), block.get_bytes("tx_data"));
+            assert_eq!(data.len(), k);
+            if let Some(tlp) = joiner.push((sop, block.get("tx_eop") == 1, hdr, data)) {
+                let client = (tlp.addr() >> 28 & 3) as usize;
+                let expected = taken[client].pop_front().expect("a write that was taken");
+                assert_eq!(
+                    (tlp.addr(), &tlp.data[..]),
+                    (expected.addr, &expected.data[..expected.len])
+                );
+                // 3 dwords of header below 4 GiB, else 4.
+                let kind = if expected.addr >> 32 == 0 { 0x40 } else { 0x60 };
+                assert_eq!(tlp.kind(), kind);
+                let be = if expected.len == 4 { 0x0f } else { 0xff };
+                assert_eq!(tlp.hdr[1], u32::from(REQUESTER) << 16 | be);
+                assert_eq!(privileged, client == 2);
+                left -= 1;
+            }
+        }
+        block.clock_high();
+    }
+    block.cycles() - begin
+}
+
+proptest! {
+    #![proptest_config(cases(30))]
+
+    #[test]
+    fn writes_of_all_clients(seed: u64, wide: bool, idle in 0u64..95, stall in 0u64..90) {
+        let (model, k) = if wide { (&*INLINE512, 64) } else { (&*INLINE128, 16) };
+        writes(model, k, seed, [20, 20, 20, 20], idle, stall);
+    }
+}
+
+/// As fast as the module says.
+#[test]
+fn speed() {
+    let alone = writes(&INLINE512, 64, 1, [200, 0, 0, 0], 0, 0);
+    let together = writes(&INLINE512, 64, 2, [100, 100, 100, 100], 0, 0);
+    println!(
+        "512 bits: alone {} cycles a write, together {}",
+        alone as f64 / 200.0,
+        together as f64 / 400.0
+    );
+    assert!(alone <= 2 * 200 + 10 && together <= 400 + 10);
+}
