@@ -24,7 +24,7 @@ fn write(rng: &mut Rng, client: u64) -> Write {
     let dwords = rng.range(1, 16 - first);
     let line = rng.below(1 << 20) << 6;
     let high = if rng.percent(50) { rng.range(1, 0xffff) << 32 } else { 0 };
-    let addr = high | client << 28 | line | first * 4;
+    let addr = high | (client << 28) | line | (first * 4);
     Write { addr, data: rng.bytes(64), len: 4 * dwords as usize }
 }
 

@@ -183,7 +183,6 @@ impl<const D: usize> Logic for Target<D> {
             self.hdr.d.next = new;
             self.left.d.next = dwords;
             self.first.d.next = true;
-            self.cpl_data.d.next = lit::<64>(0);
         }
         if posted_start {
             self.np_first.d.next = true;
@@ -199,6 +198,8 @@ impl<const D: usize> Logic for Target<D> {
             self.malformed.d.next = poisoned;
         }
         if take_np {
+            // Not with a write: a completion may still wait.
+            self.cpl_data.d.next = lit::<64>(0);
             self.np_first.d.next = false;
             let kind = new.get_bits::<8>(24);
             let config_write = kind == tlp::CFG_WR0;

@@ -2,6 +2,7 @@
 #![allow(dead_code)] // each test binary uses its own part of it
 
 pub mod reads;
+pub mod streams;
 
 use nitor_block::{Block as Running, Model, Port};
 use nitor_hdl::pcie::config::Config;

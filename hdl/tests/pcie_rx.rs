@@ -1,0 +1,281 @@
+//! TLPs from the link, sorted; whatever is wrong with them is seen, counted, and does no harm.
+
+mod pcie_support;
+
+use std::collections::VecDeque;
+
+use nitor_block::Model;
+use pcie_support::streams::{Feed, Take};
+use pcie_support::{cases, start, Beat, Rng, Tlp, RX128, RX512};
+use proptest::prelude::*;
+
+/// What a TLP is, and what is wrong with it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Kind {
+    Write,
+    WriteTooLong,
+    WriteAcross4K,
+    /// More or fewer beats than the length says.
+    WriteWrongEnd,
+    Completion,
+    CompletionTooLong,
+    CompletionTooShort,
+    NonPosted,
+    NonPostedAcross4K,
+    ConfigOfTwo,
+    Message,
+    Unknown,
+}
+
+const KINDS: [Kind; 16] = [
+    Kind::Write,
+    Kind::Write,
+    Kind::Write,
+    Kind::WriteTooLong,
+    Kind::WriteAcross4K,
+    Kind::WriteWrongEnd,
+    Kind::Completion,
+    Kind::Completion,
+    Kind::CompletionTooLong,
+    Kind::CompletionTooShort,
+    Kind::NonPosted,
+    Kind::NonPosted,
+    Kind::NonPostedAcross4K,
+    Kind::ConfigOfTwo,
+    Kind::Message,
+    Kind::Unknown,
+];
+
+fn make(rng: &mut Rng, kind: Kind) -> Tlp {
+    let wide = rng.percent(50);
+    let high = if wide { rng.range(1, 0xffff) << 32 } else { 0 };
+    let page = rng.below(1 << 16) << 12;
+    let write = |rng: &mut Rng, dwords: u64, offset: u64| {
+        let data = rng.bytes(4 * dwords as usize);
+        Tlp::memory(true, 8, 0, 0xff, high | page | offset, data)
+    };
+    let with_header = |header: u32, rng: &mut Rng, dwords: usize| Tlp {
+        hdr: [header | dwords as u32 & 0x3ff, rng.next() as u32, rng.next() as u32 & !0xfff, 0],
+        data: rng.bytes(4 * dwords),
+    };
+    match kind {
+        Kind::Write | Kind::WriteWrongEnd => {
+            let dwords = rng.range(1, 128);
+            let offset = 4 * rng.below(1024 - dwords);
+            write(rng, dwords, offset)
+        }
+        Kind::WriteTooLong => {
+            let dwords = rng.range(129, 400);
+            write(rng, dwords, 0)
+        }
+        Kind::WriteAcross4K => {
+            let dwords = rng.range(2, 128);
+            let offset = 4096 - 4 * rng.range(1, dwords - 1);
+            write(rng, dwords, offset)
+        }
+        Kind::Completion | Kind::CompletionTooLong | Kind::CompletionTooShort => {
+            let dwords = rng.range(1, 128) as usize;
+            match rng.below(4) {
+                0 if kind == Kind::Completion => with_header(0x0a00_0000, rng, 0),
+                _ => with_header(0x4a00_0000, rng, dwords),
+            }
+        }
+        Kind::NonPosted => {
+            let header = *rng.pick(&[0x00u32, 0x02, 0x04, 0x05, 0x42, 0x44, 0x45, 0x4c]) << 24;
+            let dwords = usize::from(header >> 30 & 1 == 1);
+            let mut tlp = with_header(header, rng, dwords);
+            tlp.hdr[0] |= 1;
+            tlp
+        }
+        Kind::NonPostedAcross4K => {
+            let mut tlp = with_header(2, rng, 0);
+            tlp.hdr[0] = 2;
+            tlp.hdr[2] |= 0xffc;
+            tlp
+        }
+        Kind::ConfigOfTwo => with_header(0x4400_0000, rng, 2),
+        Kind::Message => with_header(*rng.pick(&[0x3400_0000, 0x7400_0000]), rng, 0),
+        Kind::Unknown => with_header(*rng.pick(&[0x1b00_0000, 0x5f00_0000]), rng, 0),
+    }
+}
+
+struct Expected {
+    completions: Vec<Beat>,
+    writes: VecDeque<Tlp>,
+    /// With the number of writes before it.
+    requests: VecDeque<(Tlp, usize)>,
+    malformed: u64,
+}
+
+/// Adds a TLP to what goes in and to what should come out.
+fn add(
+    rng: &mut Rng,
+    k: usize,
+    kind: Kind,
+    feed: &mut VecDeque<Vec<Beat>>,
+    expected: &mut Expected,
+) {
+    let tlp = make(rng, kind);
+    let mut beats = tlp.beats(k, rng);
+    let whole = beats.len();
+    let noise = |rng: &mut Rng| (false, true, rng.bytes(16), rng.bytes(k));
+    match kind {
+        Kind::WriteWrongEnd | Kind::CompletionTooShort if whole > 1 && rng.percent(50) => {
+            beats.truncate(rng.range(1, whole as u64 - 1) as usize);
+        }
+        Kind::WriteWrongEnd | Kind::CompletionTooLong | Kind::CompletionTooShort => {
+            for _ in 0..rng.range(1, 3) {
+                beats.last_mut().unwrap().1 = false;
+                beats.push(noise(rng));
+            }
+        }
+        _ => {}
+    }
+    beats.last_mut().unwrap().1 = true;
+    let fine = match kind {
+        Kind::Write => {
+            expected.writes.push_back(tlp);
+            true
+        }
+        Kind::NonPosted => {
+            expected.requests.push_back((tlp, expected.writes.len()));
+            true
+        }
+        Kind::Completion | Kind::CompletionTooLong | Kind::CompletionTooShort => {
+            let mut out = beats[..beats.len().min(whole)].to_vec();
+            out.last_mut().unwrap().1 = true;
+            expected.completions.extend(out);
+            kind == Kind::Completion
+        }
+        Kind::Message => true,
+        _ => false,
+    };
+    expected.malformed += u64::from(!fine);
+    feed.push_back(beats);
+}
+
+fn sorts(
+    model: &Model,
+    k: usize,
+    seed: u64,
+    idle: u64,
+    stall: u64,
+    kinds: &[Kind],
+    count: usize,
+) -> u64 {
+    let mut rng = Rng(seed);
+    let mut block = start(model, seed);
+    let mut tlps = VecDeque::new();
+    let mut expected = Expected {
+        completions: vec![],
+        writes: VecDeque::new(),
+        requests: VecDeque::new(),
+        malformed: 0,
+    };
+    for _ in 0..count {
+        let kind = *rng.pick(kinds);
+        add(&mut rng, k, kind, &mut tlps, &mut expected);
+    }
+    let mut link = Feed::new("link", k);
+    let [mut cpl, mut posted, mut np] = ["cpl", "posted", "np"].map(Take::new);
+    let (mut requests, mut taken_writes, mut malformed) = (0u64, 0, 0);
+    let mut completions = expected.completions.into_iter();
+    let begin = block.cycles();
+    let mut quiet = 0;
+    while quiet < 200 {
+        assert!(block.cycles() - begin < 500_000, "{} TLPs are stuck", tlps.len());
+        quiet += 1;
+        // Non-posted requests only as far as they are allowed.
+        let limit = block.get("rx_np_limit");
+        if link.beats.is_empty() {
+            if let Some(beats) = tlps.front() {
+                let kind = beats[0].2[3];
+                let non_posted =
+                    !matches!(kind, 0x40 | 0x60 | 0x0a | 0x4a | 0x34 | 0x74 | 0x1b | 0x5f);
+                let may = !non_posted || (limit.wrapping_sub(requests + 1) & 0xff) < 128;
+                if may {
+                    requests += u64::from(non_posted);
+                    link.beats.extend(tlps.pop_front().unwrap());
+                }
+            }
+        }
+        link.drive(&mut block, !rng.percent(idle));
+        let [a, b, c] = [0; 3].map(|_| !rng.percent(stall));
+        cpl.drive(&mut block, a);
+        posted.drive(&mut block, b);
+        np.drive(&mut block, c);
+        block.clock_low();
+        if link.sample(&block).is_some() || !tlps.is_empty() {
+            quiet = 0;
+        }
+        malformed += block.get("stat_malformed");
+        if let Some((sop, eop, hdr, data)) = cpl.beat(&block) {
+            quiet = 0;
+            let wanted = completions.next().expect("a completion that came");
+            assert_eq!((sop, eop, &data), (wanted.0, wanted.1, &wanted.3));
+            assert!(!sop || hdr == wanted.2);
+        }
+        // One that is taken in the same cycle does not count yet.
+        if let Some(tlp) = np.sample(&block) {
+            quiet = 0;
+            let (wanted, after) = expected.requests.pop_front().expect("a request that came");
+            assert_eq!(tlp, wanted);
+            assert!(taken_writes >= after, "a request passed a write");
+        }
+        if let Some(tlp) = posted.sample(&block) {
+            quiet = 0;
+            taken_writes += 1;
+            assert_eq!(Some(tlp), expected.writes.pop_front());
+        }
+        block.clock_high();
+    }
+    assert_eq!((expected.writes.len(), expected.requests.len()), (0, 0));
+    assert_eq!(completions.next(), None);
+    assert_eq!(malformed, expected.malformed);
+    block.cycles() - begin - 200
+}
+
+fn model(wide: bool) -> (&'static Model, usize) {
+    if wide {
+        (&RX512, 64)
+    } else {
+        (&RX128, 16)
+    }
+}
+
+proptest! {
+    #![proptest_config(cases(60))]
+
+    #[test]
+    fn good_and_bad(seed: u64, wide: bool, idle in 0u64..80, stall in 0u64..80) {
+        let (model, k) = model(wide);
+        sorts(model, k, seed, idle, stall, &KINDS, 150);
+    }
+}
+
+/// A beat a cycle, completions and writes; these wait until the last one is whole.
+#[test]
+fn full_speed() {
+    for wide in [false, true] {
+        let (model, k) = model(wide);
+        for kind in [Kind::Completion, Kind::Write] {
+            let mut rng = Rng(3);
+            let beats: usize = (0..300)
+                .map(|_| {
+                    let kind = *rng.pick(&[kind]);
+                    let mut expected = Expected {
+                        completions: vec![],
+                        writes: VecDeque::new(),
+                        requests: VecDeque::new(),
+                        malformed: 0,
+                    };
+                    let mut feed = VecDeque::new();
+                    add(&mut rng, k, kind, &mut feed, &mut expected);
+                    feed[0].len()
+                })
+                .sum();
+            let cycles = sorts(model, k, 3, 0, 0, &[kind], 300);
+            assert!(cycles <= beats as u64 + 60, "{kind:?}: {cycles} cycles for {beats} beats");
+        }
+    }
+}

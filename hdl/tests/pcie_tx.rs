@@ -1,0 +1,230 @@
+//! The merge of all that the card sends: whole TLPs, in the order they were taken, within the link's credits.
+
+mod pcie_support;
+
+use std::collections::VecDeque;
+
+use nitor_block::Model;
+use pcie_support::streams::{Feed, Take};
+use pcie_support::{cases, start, Rng, Tlp, TX128, TX512};
+use proptest::prelude::*;
+
+const INPUTS: [&str; 3] = ["cpl", "inline", "payload"];
+const READ: usize = 3;
+
+/// How the link and the card behave, in percent of cycles.
+#[derive(Clone, Copy, Debug, Default)]
+struct Setup {
+    idle: u64,
+    stall: u64,
+    /// Credits are granted again this many cycles after they were used.
+    delay: u64,
+    /// Credits at first: posted headers, posted data, non-posted headers.
+    credits: [u64; 3],
+    /// Flush and bus mastering change.
+    switching: u64,
+}
+
+/// TLP `n` of an input: numbered by tag and address.
+fn tlp(rng: &mut Rng, input: usize, n: usize) -> Tlp {
+    let dwords = match input {
+        0 => rng.below(3),
+        1 => rng.range(1, 16),
+        2 => rng.range(1, 128),
+        _ => 0,
+    } as usize;
+    let addr = (n as u64) << 12 | (input as u64) << 8;
+    let mut tlp = Tlp::memory(true, 7, n as u8, 0xff, addr, rng.bytes(4 * dwords));
+    match input {
+        0 => tlp.hdr[0] = if dwords == 0 { 0x0a00_0000 } else { 0x4a00_0000 | dwords as u32 },
+        READ => tlp.hdr[0] = rng.range(1, 1023) as u32,
+        _ => {}
+    }
+    tlp
+}
+
+fn data_credits(tlp: &Tlp) -> u64 {
+    tlp.data.len().div_ceil(16) as u64
+}
+
+/// Sends so many TLPs of each input; the cycles it took and the TLPs that came out.
+fn merge(model: &Model, k: usize, seed: u64, counts: [usize; 4], setup: Setup) -> (u64, usize) {
+    let mut rng = Rng(seed);
+    let mut block = start(model, seed);
+    let mut feeds = INPUTS.map(|prefix| Feed::new(prefix, k));
+    let mut waiting: [VecDeque<Tlp>; 4] =
+        std::array::from_fn(|i| (0..counts[i]).map(|n| tlp(&mut rng, i, n)).collect());
+    for (feed, tlps) in feeds.iter_mut().zip(&waiting) {
+        tlps.iter().for_each(|tlp| feed.push(tlp, &mut rng));
+    }
+    let mut link = Take::new("link");
+    let mut offering = false;
+    let mut privileged = rng.percent(50);
+    let (mut flush, mut master) = (false, true);
+    // Taken and to leave, in that order.
+    let mut order: VecDeque<Tlp> = VecDeque::new();
+    let mut sent = 0;
+    let mut granted = setup.credits;
+    let mut used = [0u64; 3];
+    let mut returns: VecDeque<(u64, [u64; 3])> = VecDeque::new();
+    let mut expected_writes = 0;
+    let mut writes = 0;
+    let begin = block.cycles();
+    let mut last = begin;
+    while waiting.iter().any(|tlps| !tlps.is_empty()) || !order.is_empty() {
+        let now = block.cycles();
+        assert!(
+            now - last < 3000,
+            "nothing moves: {:?} wait",
+            waiting.each_ref().map(VecDeque::len)
+        );
+        while returns.front().is_some_and(|(at, _)| *at <= now) {
+            let (_, back) = returns.pop_front().unwrap();
+            granted.iter_mut().zip(back).for_each(|(limit, back)| *limit += back);
+        }
+        block.set("fc_ph", granted[0] & 0xff);
+        block.set("fc_pd", granted[1] & 0xfff);
+        block.set("fc_nph", granted[2] & 0xff);
+        // A grant is from the cycle before.
+        let may = master || flush;
+        flush ^= rng.percent(setup.switching);
+        master ^= rng.percent(setup.switching);
+        // Not for ever.
+        if now - last > 200 {
+            (flush, master) = (false, true);
+        }
+        block.set("flush", flush.into());
+        block.set("bus_master", master.into());
+        for feed in &mut feeds {
+            feed.drive(&mut block, !rng.percent(setup.idle));
+        }
+        block.set("inline_privileged", privileged.into());
+        offering |= !waiting[READ].is_empty() && !rng.percent(setup.idle);
+        block.set("np_valid", offering.into());
+        if let Some(tlp) = waiting[READ].front() {
+            let hdr: Vec<u8> = tlp.hdr.iter().flat_map(|dw| dw.to_le_bytes()).collect();
+            block.set_bytes("np_hdr", &hdr);
+        }
+        let stalled = rng.percent(setup.stall);
+        link.drive(&mut block, !stalled);
+        block.clock_low();
+        writes += block.get("stat_write");
+        for (i, feed) in feeds.iter_mut().enumerate() {
+            let Some((sop, eop, ..)) = feed.sample(&block) else { continue };
+            last = now;
+            let tlp = waiting[i].front().unwrap();
+            if sop {
+                let keep = i == 0 || !flush || (i == 1 && privileged);
+                if keep {
+                    order.push_back(tlp.clone());
+                }
+                if keep && i > 0 {
+                    assert!(master || may, "a write without leave");
+                    expected_writes += 1;
+                    let needs = [1, data_credits(tlp), 0];
+                    used.iter_mut().zip(needs).for_each(|(used, needs)| *used += needs);
+                    returns.push_back((now + setup.delay, needs));
+                }
+            }
+            if eop {
+                waiting[i].pop_front();
+                if i == 1 {
+                    privileged = rng.percent(50);
+                }
+            }
+        }
+        if offering && block.get("np_ready") == 1 {
+            last = now;
+            offering = false;
+            let tlp = waiting[READ].pop_front().unwrap();
+            if !flush && master {
+                order.push_back(tlp);
+                used[2] += 1;
+                returns.push_back((now + setup.delay, [0, 0, 1]));
+            }
+        }
+        assert!(
+            used.iter().zip(granted).all(|(used, limit)| *used <= limit),
+            "{used:?} of {granted:?}"
+        );
+        if let Some(tlp) = link.sample(&block) {
+            last = now;
+            let mut wanted = order.pop_front().expect("a TLP that was taken");
+            wanted.data.truncate(wanted.length() * usize::from(wanted.kind() & 0x40 != 0));
+            assert_eq!(tlp, wanted);
+            sent += 1;
+        }
+        block.clock_high();
+    }
+    let cycles = block.cycles() - begin;
+    for _ in 0..3 {
+        block.clock_low();
+        writes += block.get("stat_write");
+        block.clock_high();
+    }
+    assert_eq!(writes, expected_writes);
+    assert_eq!(block.get("idle"), 1);
+    (cycles, sent)
+}
+
+fn model(wide: bool) -> (&'static Model, usize) {
+    if wide {
+        (&TX512, 64)
+    } else {
+        (&TX128, 16)
+    }
+}
+
+proptest! {
+    #![proptest_config(cases(40))]
+
+    /// The running counts of credits wrap several times.
+    #[test]
+    fn few_credits(
+        seed: u64,
+        wide: bool,
+        idle in 0u64..60,
+        stall in 0u64..60,
+        delay in 0u64..60,
+        headers in 1u64..6,
+        data in 32u64..80,
+        reads in 1u64..6,
+    ) {
+        let (model, k) = model(wide);
+        let credits = [headers, data, reads];
+        let setup = Setup { idle, stall, delay, credits, switching: 0 };
+        let counts = [100, 200, 150, 300];
+        let (_, sent) = merge(model, k, seed, counts, setup);
+        prop_assert_eq!(sent, 750);
+    }
+
+    /// A flush drops what it is to drop, bus mastering holds back what it is to hold back.
+    #[test]
+    fn flush_and_bus_master(seed: u64, wide: bool, idle in 0u64..60, stall in 0u64..60, switching in 1u64..10) {
+        let (model, k) = model(wide);
+        let setup = Setup { idle, stall, delay: 20, credits: [8, 64, 8], switching };
+        let (_, sent) = merge(model, k, seed, [60, 60, 60, 60], setup);
+        prop_assert!((60..240).contains(&sent));
+    }
+}
+
+/// One beat a cycle, of one input or of all.
+#[test]
+fn full_speed() {
+    for wide in [false, true] {
+        let (model, k) = model(wide);
+        let credits = [100, 2000, 100];
+        let setup = Setup { delay: 10, credits, ..Setup::default() };
+        for counts in [[300, 0, 0, 0], [0, 300, 0, 0], [0, 0, 300, 0], [0, 0, 0, 300], [300; 4]] {
+            let mut rng = Rng(5);
+            let mut beats = 0;
+            for (input, count) in counts.into_iter().enumerate() {
+                beats += (0..count)
+                    .map(|n| tlp(&mut rng, input, n).data.len().div_ceil(k).max(1))
+                    .sum::<usize>() as u64;
+            }
+            let (cycles, _) = merge(model, k, 5, counts, setup);
+            assert!(cycles <= beats + 20, "{counts:?}: {cycles} cycles for {beats} beats");
+        }
+    }
+}
