@@ -1,7 +1,9 @@
 //! The PCIe transaction layer: TLPs in and out, configuration space, DMA reads, inline writes.
 
 pub mod config;
+pub mod cut;
 pub mod inline;
+pub mod place;
 pub mod read;
 pub mod rx;
 pub mod target;

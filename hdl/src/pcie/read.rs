@@ -20,6 +20,8 @@
 //! With `bus_master` low, pieces end with `err` at once, one that waits at `np` when `pcie/tx` has taken and dropped it. While `flush` is high requests are dropped and completions only
 //! free their tags; `busy` falls when none is outstanding. After reset a walk of 2^T cycles fills the tag list.
 
+use super::cut::ReadCut;
+use super::place::ReadPlace;
 use super::tlp;
 use crate::common::fifo::Fifo;
 use crate::common::iface::*;
@@ -79,25 +81,7 @@ pub struct DmaRead<const D: usize, const K: usize, const L: usize, const T: usiz
     pub cpl_timeout: Signal<Out, Bit>,
     pub cpl_unexpected: Signal<Out, Bit>,
 
-    // {last, op, dst, len, addr}
-    queues: [Fifo<110, 1>; 4],
-    turn: Reg<Bits<2>>,
-    // The request being cut.
-    cut_valid: Reg<Bit>,
-    cut_client: Reg<Bits<2>>,
-    cut_addr: Reg<Bits<64>>,
-    cut_len: Reg<Bits<16>>,
-    cut_dst: Reg<Bits<20>>,
-    cut_op: Reg<Bits<9>>,
-    cut_last: Reg<Bit>,
-    // A piece that waits for a tag.
-    piece_valid: Reg<Bit>,
-    piece_client: Reg<Bits<2>>,
-    piece_addr: Reg<Bits<64>>,
-    piece_len: Reg<Bits<13>>,
-    piece_dst: Reg<Bits<20>>,
-    piece_op: Reg<Bits<9>>,
-    piece_last: Reg<Bit>,
+    pieces: ReadCut,
     hdr_valid: Reg<Bit>,
     hdr: Reg<Bits<128>>,
     hdr_tag: Reg<Bits<T>>,
@@ -145,16 +129,7 @@ pub struct DmaRead<const D: usize, const K: usize, const L: usize, const T: usiz
     go_tag: Reg<Bits<T>>,
     freed_valid: Reg<Bit>,
     freed_tag: Reg<Bits<T>>,
-    // Beats on their way out: placed, half rotated, rotated.
-    p_valid: [Reg<Bit>; 3],
-    p_client: [Reg<Bits<2>>; 3],
-    p_dst: [Reg<Bits<20>>; 3],
-    p_data: [Reg<Bits<D>>; 3],
-    p_mask: [Reg<Bits<K>>; 3],
-    p_done: [Reg<Bit>; 3],
-    p_err: [Reg<Bit>; 3],
-    p_op: [Reg<Bits<9>>; 3],
-    p_hi: Reg<Bits<K>>,
+    place: ReadPlace<D, K, L>,
     stat: Reg<Bits<5>>,
     _timeout: usize,
 }
@@ -170,15 +145,12 @@ impl<const D: usize, const K: usize, const L: usize, const T: usize> Logic for D
     /// DMA read engine: cuts requests, tags the pieces, puts completions in their place.
     #[kernel]
     fn update(&mut self) {
-        clocked!(self, clock, reset; queues[..], tags);
+        clocked!(self, clock, reset; pieces, tags, place);
         clocked!(self, clock; record, record_scan, record_own, progress, progress_scan);
-        registers!(self, clock, reset; turn, cut_valid, cut_client, cut_addr, cut_len, cut_dst, cut_op, cut_last);
-        registers!(self, clock, reset; piece_valid, piece_client, piece_addr, piece_len, piece_dst, piece_op, piece_last);
         registers!(self, clock, reset; hdr_valid, hdr, hdr_tag, unsent_valid, unsent_tag, issue_valid, issue_client, issue_op, issue_last);
         registers!(self, clock, reset; fail_valid, fail_client, fail_op, walk, outstanding, cycles, scan, late_valid, late_tag);
         registers!(self, clock, reset; in_valid, in_sop, in_eop, in_hdr, in_data, go_keep, go_dst, go_left, go_final, go_err, go_client, go_op);
-        registers!(self, clock, reset; go_free, go_tag, freed_valid, freed_tag, p_valid[..], p_client[..], p_dst[..], p_data[..], p_mask[..]);
-        registers!(self, clock, reset; p_done[..], p_err[..], p_op[..], p_hi, stat);
+        registers!(self, clock, reset; go_free, go_tag, freed_valid, freed_tag, stat);
 
         // Time in which a read waits for credits does not count.
         if !self.hdr_valid.q.val() || self.np_ready.val() {
@@ -187,108 +159,27 @@ impl<const D: usize, const K: usize, const L: usize, const T: usize> Logic for D
         let now = self.cycles.q.val().get_bits::<15>(TICK);
         let flush = self.flush.val();
 
-        // Requests wait in a queue each; the one after the last served goes first.
-        let walking = self.walk.q.val() != lit::<9>(1 << T);
-        let mut found = false;
-        let mut chosen = lit::<2>(0);
-        let mut request = lit::<110>(0);
-        for i in 0..4 {
-            let at = self.turn.q.val() + lit::<2>(i);
-            for c in 0..4 {
-                if !found && at == lit::<2>(c) && self.queues[c].out_valid.val() {
-                    found = true;
-                    chosen = lit::<2>(c);
-                    request = self.queues[c].out_data.val();
-                }
-            }
-        }
         for c in 0..4 {
-            self.queues[c].in_valid.next = self.req[c].valid.val();
-            self.queues[c].in_data.next = cat::<1, 109, 110>(
-                Bits::<1>::from(self.req[c].last.val()),
-                cat::<9, 100, 109>(
-                    self.req[c].op.val(),
-                    cat::<20, 80, 100>(
-                        self.req[c].dst.val(),
-                        cat::<16, 64, 80>(self.req[c].len.val(), self.req[c].addr.val()),
-                    ),
-                ),
-            );
-            self.req[c].ready.next = self.queues[c].in_ready.val();
+            ReadReqSnk::link(&mut self.req[c], &mut self.pieces.req[c]);
         }
-
-        // Cut: up to the next multiple of the max read request size.
-        let low = self.cut_addr.q.val().get_bits::<12>(0);
-        let over = match self.mrrs.val() {
-            0 => low & 0x7f,
-            1 => low & 0xff,
-            2 => low & 0x1ff,
-            3 => low & 0x3ff,
-            4 => low & 0x7ff,
-            _ => low,
-        };
-        let size = match self.mrrs.val() {
-            0 => lit::<13>(128),
-            1 => lit::<13>(256),
-            2 => lit::<13>(512),
-            3 => lit::<13>(1024),
-            4 => lit::<13>(2048),
-            _ => lit::<13>(4096),
-        };
-        let room = size - bit_cast::<13, 12>(over);
-        let is_last = self.cut_len.q.val() <= bit_cast::<16, 13>(room);
-        let len = if is_last { bit_cast::<13, 16>(self.cut_len.q.val()) } else { room };
+        self.pieces.mrrs.next = self.mrrs.val();
+        self.pieces.flush.next = flush;
 
         // A piece leaves for a tag, or fails, or is dropped.
+        let walking = self.walk.q.val() != lit::<9>(1 << T);
+        let piece = self.pieces.piece_valid.val();
         let tag = self.tags.out_data.val();
         let usable = self.ext_tag.val() || bit_cast::<8, T>(tag) < 32;
         let out_free = !self.hdr_valid.q.val() || self.np_ready.val();
         // Until all are filled in the walk writes the records.
         let has_tag = self.tags.out_valid.val() && usable && !walking && !self.unsent_valid.q.val();
-        let issue =
-            self.piece_valid.q.val() && !flush && self.bus_master.val() && has_tag && out_free;
-        let fail = self.piece_valid.q.val()
-            && !flush
-            && !self.bus_master.val()
-            && !self.fail_valid.q.val();
-        let piece_free = !self.piece_valid.q.val() || issue || fail || flush;
-        let take_piece = self.cut_valid.q.val() && piece_free;
-        let cut_free = !self.cut_valid.q.val() || (take_piece && is_last) || flush;
-        let take_request = found && cut_free;
-
-        for c in 0..4 {
-            self.queues[c].out_ready.next = take_request && chosen == lit::<2>(c);
-        }
-        if take_piece {
-            self.cut_addr.d.next = self.cut_addr.q.val() + bit_cast::<64, 13>(len);
-            self.cut_len.d.next = self.cut_len.q.val() - bit_cast::<16, 13>(len);
-            self.cut_dst.d.next = self.cut_dst.q.val() + bit_cast::<20, 13>(len);
-        }
-        if cut_free {
-            self.cut_valid.d.next = found && !flush;
-        }
-        if take_request {
-            self.turn.d.next = chosen + 1;
-            self.cut_client.d.next = chosen;
-            self.cut_addr.d.next = request.get_bits::<64>(0);
-            self.cut_len.d.next = request.get_bits::<16>(64);
-            self.cut_dst.d.next = request.get_bits::<20>(80);
-            self.cut_op.d.next = request.get_bits::<9>(100);
-            self.cut_last.d.next = request.get_bit(109);
-        }
-        if piece_free {
-            self.piece_valid.d.next = self.cut_valid.q.val() && !flush;
-            self.piece_client.d.next = self.cut_client.q.val();
-            self.piece_addr.d.next = self.cut_addr.q.val();
-            self.piece_len.d.next = len;
-            self.piece_dst.d.next = self.cut_dst.q.val();
-            self.piece_op.d.next = self.cut_op.q.val();
-            self.piece_last.d.next = self.cut_last.q.val() && is_last;
-        }
+        let issue = piece && !flush && self.bus_master.val() && has_tag && out_free;
+        let fail = piece && !flush && !self.bus_master.val() && !self.fail_valid.q.val();
+        self.pieces.piece_ready.next = issue || fail;
 
         // The read itself.
-        let skip = self.piece_addr.q.val().get_bits::<2>(0);
-        let end = self.piece_len.q.val() + bit_cast::<13, 2>(skip);
+        let skip = self.pieces.piece_addr.val().get_bits::<2>(0);
+        let end = self.pieces.piece_len.val() + bit_cast::<13, 2>(skip);
         let dwords = (end + 3) >> 2;
         let first_be = lit::<4>(15) << bit_cast::<4, 2>(skip);
         let last_be = lit::<4>(15) >> bit_cast::<4, 2>(lit::<2>(0) - end.get_bits::<2>(0));
@@ -312,16 +203,16 @@ impl<const D: usize, const K: usize, const L: usize, const T: usize> Logic for D
                 self.requester.val(),
                 bit_cast::<8, T>(tag),
                 be,
-                self.piece_addr.q.val(),
+                self.pieces.piece_addr.val(),
                 bit_cast::<10, 13>(dwords),
             );
         }
         self.np_valid.next = self.hdr_valid.q.val();
         self.np_hdr.next = self.hdr.q.val();
         self.issue_valid.d.next = issue || fail;
-        self.issue_client.d.next = self.piece_client.q.val();
-        self.issue_op.d.next = self.piece_op.q.val();
-        self.issue_last.d.next = self.piece_last.q.val();
+        self.issue_client.d.next = self.pieces.piece_client.val();
+        self.issue_op.d.next = self.pieces.piece_op.val();
+        self.issue_last.d.next = self.pieces.piece_last.val();
         self.bus.issue_valid.next = self.issue_valid.q.val();
         self.bus.issue_client.next = self.issue_client.q.val();
         self.bus.issue_op.next = self.issue_op.q.val();
@@ -348,11 +239,11 @@ impl<const D: usize, const K: usize, const L: usize, const T: usize> Logic for D
         self.record_own.raddr.next = tag;
         let epoch = !self.record_own.rdata.val().get_bit(rec::EPOCH);
         let new_record = lit::<{ rec::W }>(0)
-            .set_slice::<13>(rec::LEN, self.piece_len.q.val())
-            .set_slice::<20>(rec::DST, self.piece_dst.q.val())
-            .set_slice::<9>(rec::OP, self.piece_op.q.val())
-            .set_slice::<2>(rec::CLIENT, self.piece_client.q.val())
-            .set_slice::<7>(rec::LOW, self.piece_addr.q.val().get_bits::<7>(0))
+            .set_slice::<13>(rec::LEN, self.pieces.piece_len.val())
+            .set_slice::<20>(rec::DST, self.pieces.piece_dst.val())
+            .set_slice::<9>(rec::OP, self.pieces.piece_op.val())
+            .set_slice::<2>(rec::CLIENT, self.pieces.piece_client.val())
+            .set_slice::<7>(rec::LOW, self.pieces.piece_addr.val().get_bits::<7>(0))
             .replace_bit(rec::EPOCH, epoch)
             .set_slice::<15>(rec::TIME, now);
         let record_data = if walking { lit::<{ rec::W }>(0) } else { new_record };
@@ -501,7 +392,7 @@ impl<const D: usize, const K: usize, const L: usize, const T: usize> Logic for D
         let first_dst = r.get_bits::<20>(rec::DST) + bit_cast::<20, 13>(done_before)
             - bit_cast::<20, 2>(cpl_skip);
         let dst = if sop { first_dst } else { self.go_dst.q.val() };
-        let lead = if sop { bit_cast::<13, 2>(cpl_skip) } else { lit::<13>(0) };
+        let lead = if sop { cpl_skip } else { lit::<2>(0) };
         let until = if sop { bytes + bit_cast::<13, 2>(cpl_skip) } else { self.go_left.q.val() };
         let ends_here = until <= lit::<13>(K);
         let finishing = if sop { is_final } else { self.go_final.q.val() };
@@ -518,78 +409,45 @@ impl<const D: usize, const K: usize, const L: usize, const T: usize> Logic for D
             self.go_client.d.next = client;
             self.go_op.d.next = op;
         }
-        let mut mask = lit::<K>(0);
-        for i in 0..K {
-            let inside = lit::<13>(i) >= lead && lit::<13>(i) < until;
-            mask = mask.replace_bit(i, inside);
-        }
         let beat = self.in_valid.q.val() && keep;
         let fails = ((ends_bad || enter_unsent) && !quiet) || (late_first && !flush);
-        self.p_valid[0].d.next = beat;
-        self.p_mask[0].d.next = mask;
-        self.p_data[0].d.next = self.in_data.q.val();
-        self.p_dst[0].d.next = dst;
-        self.p_done[0].d.next = fails || (beat && ends_here && finishing);
-        self.p_err[0].d.next = fails || piece_err;
-        self.p_client[0].d.next =
-            if enter_late || enter_unsent { r.get_bits::<2>(rec::CLIENT) } else { client };
-        self.p_op[0].d.next =
-            if enter_late || enter_unsent { r.get_bits::<9>(rec::OP) } else { op };
-
-        // Rotate left by the place within a row: the even steps, then the odd ones.
-        for s in 1..3 {
-            self.p_valid[s].d.next = self.p_valid[s - 1].q.val();
-            self.p_dst[s].d.next = self.p_dst[s - 1].q.val();
-            self.p_done[s].d.next = self.p_done[s - 1].q.val();
-            self.p_err[s].d.next = self.p_err[s - 1].q.val();
-            self.p_client[s].d.next = self.p_client[s - 1].q.val();
-            self.p_op[s].d.next = self.p_op[s - 1].q.val();
-            let mut data = self.p_data[s - 1].q.val();
-            let mut mask = self.p_mask[s - 1].q.val();
-            for b in 0..L {
-                if b / 3 == s - 1 {
-                    if self.p_dst[s - 1].q.val().get_bit(b) {
-                        data = (data << lit::<16>(8 << b)) | (data >> lit::<16>(D - (8 << b)));
-                        mask = (mask << lit::<16>(1 << b)) | (mask >> lit::<16>(K - (1 << b)));
-                    }
-                }
-            }
-            self.p_data[s].d.next = data;
-            self.p_mask[s].d.next = mask;
-        }
-        let mut lanes_hi = lit::<K>(0);
-        for i in 0..K - 1 {
-            let wrapped = lit::<L>(i) < bit_cast::<L, 20>(self.p_dst[1].q.val());
-            lanes_hi = lanes_hi.replace_bit(i, wrapped);
-        }
-        self.p_hi.d.next = lanes_hi;
-        self.bus.data_valid.next = self.p_valid[2].q.val();
-        self.bus.data_client.next = self.p_client[2].q.val();
-        self.bus.data_row.next = bit_cast::<16, 20>(self.p_dst[2].q.val() >> lit::<20>(L));
-        self.bus.data.next = self.p_data[2].q.val();
-        self.bus.be_lo.next = self.p_mask[2].q.val() & !self.p_hi.q.val();
-        self.bus.be_hi.next = self.p_mask[2].q.val() & self.p_hi.q.val();
+        self.place.beat.next = beat;
+        self.place.data.next = self.in_data.q.val();
+        self.place.dst.next = dst;
+        self.place.lead.next = lead;
+        self.place.until.next = until;
+        self.place.done.next = fails || (beat && ends_here && finishing);
+        self.place.err.next = fails || piece_err;
+        let tag_entered = enter_late || enter_unsent;
+        self.place.client.next = if tag_entered { r.get_bits::<2>(rec::CLIENT) } else { client };
+        self.place.op.next = if tag_entered { r.get_bits::<9>(rec::OP) } else { op };
+        self.bus.data_valid.next = self.place.out_beat.val();
+        self.bus.data_client.next = self.place.out_client.val();
+        self.bus.data_row.next = self.place.out_row.val();
+        self.bus.data.next = self.place.out_data.val();
+        self.bus.be_lo.next = self.place.be_lo.val();
+        self.bus.be_hi.next = self.place.be_hi.val();
 
         // An ended piece goes first; one that failed without a read waits for a free cycle.
-        let give_fail = self.fail_valid.q.val() && !self.p_done[2].q.val();
+        let give_fail = self.fail_valid.q.val() && !self.place.out_done.val();
         if fail {
             self.fail_valid.d.next = true;
-            self.fail_client.d.next = self.piece_client.q.val();
-            self.fail_op.d.next = self.piece_op.q.val();
+            self.fail_client.d.next = self.pieces.piece_client.val();
+            self.fail_op.d.next = self.pieces.piece_op.val();
         } else {
             if give_fail {
                 self.fail_valid.d.next = false;
             }
         }
-        self.bus.done_valid.next = self.p_done[2].q.val() || give_fail;
-        self.bus.done_client.next = if self.p_done[2].q.val() {
-            self.p_client[2].q.val()
+        self.bus.done_valid.next = self.place.out_done.val() || give_fail;
+        self.bus.done_client.next = if self.place.out_done.val() {
+            self.place.out_client.val()
         } else {
             self.fail_client.q.val()
         };
         self.bus.done_op.next =
-            if self.p_done[2].q.val() { self.p_op[2].q.val() } else { self.fail_op.q.val() };
-        self.bus.done_err.next = !self.p_done[2].q.val() || self.p_err[2].q.val();
+            if self.place.out_done.val() { self.place.out_op.val() } else { self.fail_op.q.val() };
+        self.bus.done_err.next = !self.place.out_done.val() || self.place.out_err.val();
 
         let unexpected = sop && !(expected && (bad_status || right));
         self.stat.d.next = lit::<5>(0)

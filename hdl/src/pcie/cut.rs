@@ -1,0 +1,140 @@
+//! First half of the read engine: takes the clients' requests in turn and cuts them into pieces.
+//!
+//! A piece ends at the next multiple of the max read request size (`mrrs` as in Device Control), so it never crosses 4 KB. One piece a cycle,
+//! also from one request to the next; a piece shows 3 cycles after its request was taken. Each client has a queue of 2;
+//! when it is full `req.ready` falls. The turn goes round after each request, however long.
+//!
+//! While `flush` is high requests are taken and forgotten, and `piece_valid` falls.
+
+use crate::common::fifo::Fifo;
+use crate::common::iface::*;
+use nitor_rtl::prelude::*;
+
+#[derive(LogicBlock, Default)]
+pub struct ReadCut {
+    pub clock: Signal<In, Clock>,
+    pub reset: Signal<In, Bit>,
+    pub flush: Signal<In, Bit>,
+    pub req: [ReadReqSnk; 4],
+    pub mrrs: Signal<In, Bits<3>>,
+    pub piece_valid: Signal<Out, Bit>,
+    pub piece_ready: Signal<In, Bit>,
+    pub piece_client: Signal<Out, Bits<2>>,
+    pub piece_addr: Signal<Out, Bits<64>>,
+    /// 1..=4096
+    pub piece_len: Signal<Out, Bits<13>>,
+    pub piece_dst: Signal<Out, Bits<20>>,
+    pub piece_op: Signal<Out, Bits<9>>,
+    /// The last one of the operation.
+    pub piece_last: Signal<Out, Bit>,
+    // {last, op, dst, len, addr}
+    queues: [Fifo<110, 1>; 4],
+    turn: Reg<Bits<2>>,
+    // The request being cut.
+    valid: Reg<Bit>,
+    client: Reg<Bits<2>>,
+    addr: Reg<Bits<64>>,
+    len: Reg<Bits<16>>,
+    dst: Reg<Bits<20>>,
+    op: Reg<Bits<9>>,
+    last: Reg<Bit>,
+    // The piece cut off.
+    out_valid: Reg<Bit>,
+    out_client: Reg<Bits<2>>,
+    out_addr: Reg<Bits<64>>,
+    out_len: Reg<Bits<13>>,
+    out_dst: Reg<Bits<20>>,
+    out_op: Reg<Bits<9>>,
+    out_last: Reg<Bit>,
+}
+
+impl Logic for ReadCut {
+    /// Read requests of four clients, cut at multiples of the max read request size.
+    #[kernel]
+    fn update(&mut self) {
+        clocked!(self, clock, reset; queues[..]);
+        registers!(self, clock, reset; turn, valid, client, addr, len, dst, op, last);
+        registers!(self, clock, reset; out_valid, out_client, out_addr, out_len, out_dst, out_op, out_last);
+        let flush = self.flush.val();
+        let mut found = false;
+        let mut chosen = lit::<2>(0);
+        let mut request = lit::<110>(0);
+        for i in 0..4 {
+            let at = self.turn.q.val() + lit::<2>(i);
+            for c in 0..4 {
+                if !found && at == lit::<2>(c) && self.queues[c].out_valid.val() {
+                    found = true;
+                    chosen = lit::<2>(c);
+                    request = self.queues[c].out_data.val();
+                }
+            }
+        }
+        for c in 0..4 {
+            self.queues[c].in_valid.next = self.req[c].valid.val();
+            self.queues[c].in_data.next = cat::<1, 109, 110>(
+                Bits::<1>::from(self.req[c].last.val()),
+                cat::<9, 100, 109>(
+                    self.req[c].op.val(),
+                    cat::<20, 80, 100>(
+                        self.req[c].dst.val(),
+                        cat::<16, 64, 80>(self.req[c].len.val(), self.req[c].addr.val()),
+                    ),
+                ),
+            );
+            self.req[c].ready.next = self.queues[c].in_ready.val();
+        }
+
+        let size = match self.mrrs.val() {
+            0 => lit::<13>(128),
+            1 => lit::<13>(256),
+            2 => lit::<13>(512),
+            3 => lit::<13>(1024),
+            4 => lit::<13>(2048),
+            _ => lit::<13>(4096),
+        };
+        let over = bit_cast::<13, 64>(self.addr.q.val()) & (size - 1);
+        let room = size - over;
+        let is_last = self.len.q.val() <= bit_cast::<16, 13>(room);
+        let len = if is_last { bit_cast::<13, 16>(self.len.q.val()) } else { room };
+
+        let out_free = !self.out_valid.q.val() || self.piece_ready.val() || flush;
+        let cut = self.valid.q.val() && out_free;
+        let free = !self.valid.q.val() || (cut && is_last) || flush;
+        for c in 0..4 {
+            self.queues[c].out_ready.next = found && free && chosen == lit::<2>(c);
+        }
+        if cut {
+            self.addr.d.next = self.addr.q.val() + bit_cast::<64, 13>(len);
+            self.len.d.next = self.len.q.val() - bit_cast::<16, 13>(len);
+            self.dst.d.next = self.dst.q.val() + bit_cast::<20, 13>(len);
+        }
+        if free {
+            self.valid.d.next = found && !flush;
+        }
+        if found && free {
+            self.turn.d.next = chosen + 1;
+            self.client.d.next = chosen;
+            self.addr.d.next = request.get_bits::<64>(0);
+            self.len.d.next = request.get_bits::<16>(64);
+            self.dst.d.next = request.get_bits::<20>(80);
+            self.op.d.next = request.get_bits::<9>(100);
+            self.last.d.next = request.get_bit(109);
+        }
+        if out_free {
+            self.out_valid.d.next = self.valid.q.val() && !flush;
+            self.out_client.d.next = self.client.q.val();
+            self.out_addr.d.next = self.addr.q.val();
+            self.out_len.d.next = len;
+            self.out_dst.d.next = self.dst.q.val();
+            self.out_op.d.next = self.op.q.val();
+            self.out_last.d.next = self.last.q.val() && is_last;
+        }
+        self.piece_valid.next = self.out_valid.q.val();
+        self.piece_client.next = self.out_client.q.val();
+        self.piece_addr.next = self.out_addr.q.val();
+        self.piece_len.next = self.out_len.q.val();
+        self.piece_dst.next = self.out_dst.q.val();
+        self.piece_op.next = self.out_op.q.val();
+        self.piece_last.next = self.out_last.q.val();
+    }
+}
