@@ -13,12 +13,13 @@
 //! |---|---|
 //! | unsupported, aborted | the piece ends with `err`; `cpl_ur_ca` |
 //! | poisoned | its data are written, the piece ends with `err` when complete; `cpl_poisoned` |
+//! | ends before its length | what came is written, the piece ends with `err` when complete |
 //! | of no outstanding tag, of another requester | swallowed; `cpl_unexpected` |
 //! | of wrong length, byte count or lower address | swallowed, the piece times out; `cpl_unexpected` |
-//! | missing for `_timeout` | the piece ends with `err`; `cpl_timeout`; the tag rests for eight times as long, so that what comes late meets no new request |
+//! | missing for `_timeout` | the piece ends with `err`; `cpl_timeout`; nothing of it is written any more; the tag rests for eight times as long, so that what comes late meets no new request |
 //!
 //! With `bus_master` low, pieces end with `err` at once, one that waits at `np` when `pcie/tx` has taken and dropped it. While `flush` is high requests are dropped and completions only
-//! free their tags; `busy` falls when none is outstanding. After reset a walk of 2^T cycles fills the tag list.
+//! free their tags; `busy` falls when none is outstanding; `flush` must stay high until then. After reset a walk of 2^T cycles fills the tag lists; what is answered before it is over is unexpected.
 
 use super::cut::ReadCut;
 use super::place::ReadPlace;
@@ -97,7 +98,9 @@ pub struct DmaRead<const D: usize, const K: usize, const L: usize, const T: usiz
     fail_client: Reg<Bits<2>>,
     fail_op: Reg<Bits<9>>,
 
-    tags: Fifo<T, T>,
+    // Tags below 32, and those that extended tags add.
+    tags: Fifo<5, 5>,
+    more_tags: Fifo<T, T>,
     walk: Reg<Bits<9>>,
     outstanding: Reg<Bits<9>>,
     record: LutRam<{ rec::W }, T>,
@@ -120,10 +123,6 @@ pub struct DmaRead<const D: usize, const K: usize, const L: usize, const T: usiz
     go_keep: Reg<Bit>,
     go_dst: Reg<Bits<20>>,
     go_left: Reg<Bits<13>>,
-    go_final: Reg<Bit>,
-    go_err: Reg<Bit>,
-    go_client: Reg<Bits<2>>,
-    go_op: Reg<Bits<9>>,
     /// The tag of the completion under way is free at its end.
     go_free: Reg<Bit>,
     go_tag: Reg<Bits<T>>,
@@ -145,11 +144,11 @@ impl<const D: usize, const K: usize, const L: usize, const T: usize> Logic for D
     /// DMA read engine: cuts requests, tags the pieces, puts completions in their place.
     #[kernel]
     fn update(&mut self) {
-        clocked!(self, clock, reset; pieces, tags, place);
+        clocked!(self, clock, reset; pieces, tags, more_tags, place);
         clocked!(self, clock; record, record_scan, record_own, progress, progress_scan);
         registers!(self, clock, reset; hdr_valid, hdr, hdr_tag, unsent_valid, unsent_tag, issue_valid, issue_client, issue_op, issue_last);
         registers!(self, clock, reset; fail_valid, fail_client, fail_op, walk, outstanding, cycles, scan, late_valid, late_tag);
-        registers!(self, clock, reset; in_valid, in_sop, in_eop, in_hdr, in_data, go_keep, go_dst, go_left, go_final, go_err, go_client, go_op);
+        registers!(self, clock, reset; in_valid, in_sop, in_eop, in_hdr, in_data, go_keep, go_dst, go_left);
         registers!(self, clock, reset; go_free, go_tag, freed_valid, freed_tag, stat);
 
         // Time in which a read waits for credits does not count.
@@ -168,11 +167,15 @@ impl<const D: usize, const K: usize, const L: usize, const T: usize> Logic for D
         // A piece leaves for a tag, or fails, or is dropped.
         let walking = self.walk.q.val() != lit::<9>(1 << T);
         let piece = self.pieces.piece_valid.val();
-        let tag = self.tags.out_data.val();
-        let usable = self.ext_tag.val() || bit_cast::<8, T>(tag) < 32;
+        let more = self.more_tags.out_valid.val() && self.ext_tag.val();
+        let tag = if more {
+            self.more_tags.out_data.val()
+        } else {
+            bit_cast::<T, 5>(self.tags.out_data.val())
+        };
         let out_free = !self.hdr_valid.q.val() || self.np_ready.val();
         // Until all are filled in the walk writes the records.
-        let has_tag = self.tags.out_valid.val() && usable && !walking && !self.unsent_valid.q.val();
+        let has_tag = (self.tags.out_valid.val() || more) && !walking && !self.unsent_valid.q.val();
         let issue = piece && !flush && self.bus_master.val() && has_tag && out_free;
         let fail = piece && !flush && !self.bus_master.val() && !self.fail_valid.q.val();
         self.pieces.piece_ready.next = issue || fail;
@@ -218,20 +221,19 @@ impl<const D: usize, const K: usize, const L: usize, const T: usize> Logic for D
         self.bus.issue_op.next = self.issue_op.q.val();
         self.bus.issue_last.next = self.issue_last.q.val();
 
-        // Tags: filled by the walk, then by what completes; one that may not be used now goes to the back.
-        let rotate = self.tags.out_valid.val() && !usable && !self.freed_valid.q.val();
-        self.tags.out_ready.next = issue || rotate;
-        self.tags.in_valid.next = walking || self.freed_valid.q.val() || rotate;
-        self.tags.in_data.next = if walking {
-            bit_cast::<T, 9>(self.walk.q.val())
-        } else {
-            if self.freed_valid.q.val() {
-                self.freed_tag.q.val()
-            } else {
-                tag
-            }
-        };
-        if walking && self.tags.in_ready.val() {
+        // Tags: filled by the walk, then by what completes.
+        let put = walking || self.freed_valid.q.val();
+        let put_tag =
+            if walking { bit_cast::<T, 9>(self.walk.q.val()) } else { self.freed_tag.q.val() };
+        let put_more = bit_cast::<9, T>(put_tag) >= 32;
+        self.tags.in_valid.next = put && !put_more;
+        self.tags.in_data.next = bit_cast::<5, T>(put_tag);
+        self.tags.out_ready.next = issue && !more;
+        self.more_tags.in_valid.next = put && put_more;
+        self.more_tags.in_data.next = put_tag;
+        self.more_tags.out_ready.next = issue && more;
+        let taken = if put_more { self.more_tags.in_ready.val() } else { self.tags.in_ready.val() };
+        if walking && taken {
             self.walk.d.next = self.walk.q.val() + 1;
         }
 
@@ -299,8 +301,10 @@ impl<const D: usize, const K: usize, const L: usize, const T: usize> Logic for D
             self.late_tag.q.val()
         } else if enter_unsent {
             self.unsent_tag.q.val()
-        } else {
+        } else if sop {
             bit_cast::<T, 8>(cpl_tag)
+        } else {
+            self.go_tag.q.val()
         };
         self.record.raddr.next = look;
         self.progress.raddr.next = look;
@@ -314,7 +318,9 @@ impl<const D: usize, const K: usize, const L: usize, const T: usize> Logic for D
         let live = r.get_bit(rec::EPOCH) != p.get_bit(prog::FREE);
 
         let in_range = bit_cast::<16, 8>(cpl_tag) < lit::<16>(1 << T);
-        let expected = live && in_range && hdr.get_bits::<16>(80) == self.requester.val();
+        // Until the walk is over the memories hold anything.
+        let expected =
+            !walking && live && in_range && hdr.get_bits::<16>(80) == self.requester.val();
         let bad_status = hdr.get_bits::<3>(45) != 0 || !hdr.get_bit(30);
         let poisoned = hdr.get_bit(14);
         let cpl_skip = hdr.get_bits::<2>(64);
@@ -339,13 +345,37 @@ impl<const D: usize, const K: usize, const L: usize, const T: usize> Logic for D
 
         let ends_bad = sop && expected && bad_status;
         let counts = sop && expected && !bad_status && right;
+        let was_kept = self.in_valid.q.val() && self.go_keep.q.val();
+        // Where byte 0 of the beat goes, and which bytes count.
+        let beat_ends = self.in_valid.q.val() && self.in_eop.q.val();
+        let quiet = flush || was_ended;
+        let beat = if sop { counts && !quiet } else { was_kept && !flush };
+        let first_dst = r.get_bits::<20>(rec::DST) + bit_cast::<20, 13>(done_before)
+            - bit_cast::<20, 2>(cpl_skip);
+        let dst = if sop { first_dst } else { self.go_dst.q.val() };
+        let lead = if sop { cpl_skip } else { lit::<2>(0) };
+        let until = if sop { bytes + bit_cast::<13, 2>(cpl_skip) } else { self.go_left.q.val() };
+        let ends_here = until <= lit::<13>(K);
+        let short = beat && beat_ends && !ends_here;
+        let finishing = if sop { is_final } else { self.go_free.q.val() };
+        if self.in_valid.q.val() {
+            // Beats beyond the payload, if any come, count for nothing.
+            self.go_keep.d.next = beat && !ends_here;
+            self.go_dst.d.next = dst + lit::<20>(K);
+            self.go_left.d.next = until - lit::<13>(K);
+        }
+
         let late_first = enter_late && live && !was_ended;
         let late_again = enter_late && live && was_ended;
-        let err = was_err || (counts && poisoned);
+        if late_first && self.go_tag.q.val() == look {
+            // Its completion under way comes too late.
+            self.go_keep.d.next = false;
+        }
+        let err = was_err || (counts && poisoned) || short;
         let last_piece = ends_bad || (counts && is_final);
         let over_now = last_piece || late_again || enter_unsent;
         let new_left = if counts { left - bytes } else { left };
-        let touched = ends_bad || counts || late_first || late_again || enter_unsent;
+        let touched = ends_bad || counts || short || late_first || late_again || enter_unsent;
         let new_progress = lit::<{ prog::W }>(0)
             .set_slice::<13>(prog::LEFT, new_left)
             .replace_bit(prog::EPOCH, r.get_bit(rec::EPOCH))
@@ -365,7 +395,6 @@ impl<const D: usize, const K: usize, const L: usize, const T: usize> Logic for D
         self.progress_scan.waddr.next = progress_at;
         self.progress_scan.wdata.next = progress_data;
         // A tag may be used again when the last beat of its last completion is in.
-        let beat_ends = self.in_valid.q.val() && self.in_eop.q.val();
         let frees =
             (over_now && (!sop || beat_ends)) || (beat_ends && !sop && self.go_free.q.val());
         if sop {
@@ -374,7 +403,7 @@ impl<const D: usize, const K: usize, const L: usize, const T: usize> Logic for D
         } else if beat_ends {
             self.go_free.d.next = false;
         }
-        self.freed_tag.d.next = if over_now { look } else { self.go_tag.q.val() };
+        self.freed_tag.d.next = look;
         self.freed_valid.d.next = frees;
         let mut outstanding = self.outstanding.q.val();
         if issue {
@@ -386,41 +415,16 @@ impl<const D: usize, const K: usize, const L: usize, const T: usize> Logic for D
         self.outstanding.d.next = outstanding;
         self.busy.next = self.outstanding.q.val() != 0;
 
-        // Place the beat: where byte 0 of the beat goes, and which bytes count.
-        let quiet = flush || was_ended;
-        let keep = if sop { counts && !quiet } else { self.go_keep.q.val() };
-        let first_dst = r.get_bits::<20>(rec::DST) + bit_cast::<20, 13>(done_before)
-            - bit_cast::<20, 2>(cpl_skip);
-        let dst = if sop { first_dst } else { self.go_dst.q.val() };
-        let lead = if sop { cpl_skip } else { lit::<2>(0) };
-        let until = if sop { bytes + bit_cast::<13, 2>(cpl_skip) } else { self.go_left.q.val() };
-        let ends_here = until <= lit::<13>(K);
-        let finishing = if sop { is_final } else { self.go_final.q.val() };
-        let piece_err = if sop { err } else { self.go_err.q.val() };
-        let client = if sop { r.get_bits::<2>(rec::CLIENT) } else { self.go_client.q.val() };
-        let op = if sop { r.get_bits::<9>(rec::OP) } else { self.go_op.q.val() };
-        if self.in_valid.q.val() {
-            // Beats beyond the payload, if any come, count for nothing.
-            self.go_keep.d.next = keep && !ends_here;
-            self.go_dst.d.next = dst + lit::<20>(K);
-            self.go_left.d.next = until - lit::<13>(K);
-            self.go_final.d.next = finishing;
-            self.go_err.d.next = piece_err;
-            self.go_client.d.next = client;
-            self.go_op.d.next = op;
-        }
-        let beat = self.in_valid.q.val() && keep;
         let fails = ((ends_bad || enter_unsent) && !quiet) || (late_first && !flush);
         self.place.beat.next = beat;
         self.place.data.next = self.in_data.q.val();
         self.place.dst.next = dst;
         self.place.lead.next = lead;
         self.place.until.next = until;
-        self.place.done.next = fails || (beat && ends_here && finishing);
-        self.place.err.next = fails || piece_err;
-        let tag_entered = enter_late || enter_unsent;
-        self.place.client.next = if tag_entered { r.get_bits::<2>(rec::CLIENT) } else { client };
-        self.place.op.next = if tag_entered { r.get_bits::<9>(rec::OP) } else { op };
+        self.place.done.next = fails || (beat && (ends_here || beat_ends) && finishing);
+        self.place.err.next = fails || err;
+        self.place.client.next = r.get_bits::<2>(rec::CLIENT);
+        self.place.op.next = r.get_bits::<9>(rec::OP);
         self.bus.data_valid.next = self.place.out_beat.val();
         self.bus.data_client.next = self.place.out_client.val();
         self.bus.data_row.next = self.place.out_row.val();

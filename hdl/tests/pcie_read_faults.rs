@@ -1,0 +1,164 @@
+//! The DMA read engine when tags, links or resets do what they seldom do.
+
+mod pcie_support;
+
+use pcie_support::reads::{completion, model, read_of, Bench, Request, Setup, REQUESTER};
+use pcie_support::{READ128, READ512, TIMEOUT};
+
+/// A completion that ends early ends its piece with an error at once if it is the last one, else with the last one.
+#[test]
+fn short_completions() {
+    for wide in [false, true] {
+        for split in [0, 100] {
+            let (model, k) = model(wide);
+            let setup =
+                Setup { faults: [0, 0, 0, 0, 100], split, latency: (20, 60), ..Setup::fast() };
+            let mut bench = Bench::new(model, k, setup, 1);
+            for i in 0..50 {
+                bench.ask(Request { dst: 700 * i, ..read_of(1, 0x1000 + 641 * i, 600) });
+            }
+            bench.run(10_000);
+            bench.nothing_besides();
+            assert!(bench.failed > 20);
+        }
+    }
+}
+
+/// A completion whose beats come so slowly that the time-out passes: what comes after the error is not written.
+#[test]
+fn given_up_in_a_completion() {
+    for wide in [false, true] {
+        let (model, k) = model(wide);
+        let setup = Setup { faults: [0, 0, 0, 100, 0], ..Setup::fast() };
+        let mut bench = Bench::new(model, k, setup, 2);
+        bench.ask(read_of(2, 0x1000, 512));
+        while bench.tags.is_empty() {
+            bench.step();
+        }
+        let tag = bench.tags[0];
+        bench.inject(completion(tag, REQUESTER, 0, false, 2 << 28 | 0x1000, 256, 512));
+        for _ in 0..2 {
+            bench.step();
+        }
+        bench.setup.gap = 100;
+        let begin = bench.block.cycles();
+        while bench.failed == 0 {
+            bench.step();
+            assert!(bench.block.cycles() - begin < 2 * TIMEOUT);
+        }
+        bench.setup.gap = 0;
+        bench.run(100);
+        bench.nothing_besides();
+        // Another one is none the worse, and the rest of the late one is swallowed.
+        bench.setup.faults = [0; 5];
+        bench.ask(read_of(2, 0x5000, 512));
+        bench.inject(completion(tag, REQUESTER, 0, false, 2 << 28 | 0x1100, 256, 256));
+        bench.run(1000);
+        bench.nothing_besides();
+        assert_eq!((bench.failed, bench.done[2]), (1, 2));
+        assert_eq!(bench.block.get("busy"), 0);
+    }
+}
+
+/// A tag whose answer never comes rests for eight times the time-out, and is not used before.
+#[test]
+fn tags_rest() {
+    let setup = Setup { faults: [0, 0, 0, 100, 0], ..Setup::fast() };
+    let mut bench = Bench::new(&READ128, 16, setup, 3);
+    bench.ask(read_of(0, 0x2000, 64));
+    bench.run(2 * TIMEOUT);
+    bench.setup.faults = [0; 5];
+    let tag = bench.tags[0];
+    for i in 0..100 {
+        bench.ask(Request { dst: 64 * i, ..read_of(0, 64 * i, 64) });
+    }
+    bench.run(20_000);
+    assert!(!bench.tags[1..].contains(&tag));
+    while bench.block.get("busy") == 1 {
+        bench.step();
+        assert!(bench.block.cycles() < 9 * TIMEOUT);
+    }
+    assert!(bench.block.cycles() > 8 * TIMEOUT);
+    for i in 0..100 {
+        bench.ask(Request { dst: 64 * i, ..read_of(0, 64 * i, 64) });
+    }
+    bench.run(20_000);
+    bench.nothing_besides();
+    assert!(bench.tags[101..].contains(&tag));
+}
+
+/// Extended tags come and go: none is lost, and 32 are as quick as they can be.
+#[test]
+fn extended_tags_switch() {
+    let setup = Setup { latency: (8, 8), ..Setup::fast() };
+    let mut bench = Bench::new(&READ512, 64, setup, 4);
+    let mut at = 0;
+    let mut ask = |bench: &mut Bench, count| {
+        for _ in 0..count {
+            bench.ask(Request { dst: at % 0x80000, ..read_of(0, 0x1000 + at, 64) });
+            at += 64;
+        }
+    };
+    for round in 0..10 {
+        bench.setup.ext_tag = true;
+        bench.block.set("ext_tag", 1);
+        ask(&mut bench, 100 + 30 * round);
+        bench.run(20_000);
+        bench.setup.ext_tag = false;
+        bench.block.set("ext_tag", 0);
+        let begin = bench.block.cycles();
+        ask(&mut bench, 300);
+        bench.run(20_000);
+        let cycles = bench.block.cycles() - begin;
+        assert!(cycles < 350, "300 reads in {cycles} cycles");
+    }
+    bench.setup.ext_tag = true;
+    bench.block.set("ext_tag", 1);
+    bench.setup.latency = (2000, 2000);
+    ask(&mut bench, 400);
+    for _ in 0..1000 {
+        bench.step();
+    }
+    assert_eq!(bench.outstanding.len(), 256);
+    bench.run(20_000);
+    bench.nothing_besides();
+}
+
+/// A reset forgets the tags; an answer from before it is unexpected, however early it comes.
+#[test]
+fn reset_in_the_middle() {
+    for wide in [false, true] {
+        for pause in [0, 1, 5, 20, 31, 200, 255, 300] {
+            let (model, k) = model(wide);
+            let setup = Setup { latency: (1 << 20, 1 << 20), ..Setup::fast() };
+            let mut bench = Bench::new(model, k, setup.clone(), 5);
+            for i in 0..20 {
+                bench.ask(Request { dst: 128 * i, ..read_of(3, 128 * i, 128) });
+            }
+            for _ in 0..400 {
+                bench.step();
+            }
+            let tags = bench.tags.clone();
+            let mut block = bench.block;
+            assert_eq!((tags.len(), block.get("busy")), (20, 1));
+            block.reset(2);
+            let mut bench = Bench::again(block, k, setup, 5);
+            for _ in 0..pause {
+                bench.step();
+            }
+            for (i, tag) in tags.into_iter().enumerate().rev() {
+                let from = (3 << 28) | (128 * i as u64);
+                bench.inject(completion(tag, REQUESTER, 0, false, from, 128, 128));
+                bench.expected.unexpected += 1;
+            }
+            bench.run(1000);
+            bench.setup.latency = (50, 50);
+            for i in 0..300 {
+                bench.ask(Request { dst: 128 * i, ..read_of(3, 128 * i, 128) });
+            }
+            bench.run(20_000);
+            bench.nothing_besides();
+            assert_eq!(bench.done[3], 300);
+        }
+    }
+}
