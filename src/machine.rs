@@ -23,10 +23,21 @@ pub fn mac(n: usize) -> [u8; 6] {
 
 /// A world with `hosts` hosts; connect their cards, then [open] them.
 pub fn world(seed: u64, width: Width, hosts: usize) -> Result<Rc<RefCell<World>>, Failure> {
+    world_of(seed, width, hosts, |_| ())
+}
+
+/// The same of hosts that `alter` makes less ordinary.
+pub fn world_of(
+    seed: u64,
+    width: Width,
+    hosts: usize,
+    alter: impl Fn(&mut HostConfig),
+) -> Result<Rc<RefCell<World>>, Failure> {
     let mut world = World::new(seed);
     for n in 0..hosts {
         let firmware = standard(Settings::new(mac(n)));
-        let config = HostConfig::new(width.into()).with_firmware(firmware);
+        let mut config = HostConfig::new(width.into()).with_firmware(firmware);
+        alter(&mut config);
         world.add_host(config).map_err(|e| Failure::Environment(format!("host {n}: {e}")))?;
     }
     Ok(Rc::new(RefCell::new(world)))

@@ -158,6 +158,8 @@ record! {
 /// `kind` of [GetStats].
 pub mod stats {
     pub const BASIC: u8 = 0;
+    /// No driver in the field asks for them. Here: all of the card's counters, [Counter](crate::mgmt::Counter) by counter as
+    /// 64 bits each, in the control buffer.
     pub const EXTENDED: u8 = 1;
     pub const ENI: u8 = 2;
     pub const SRD: u8 = 3;

@@ -190,6 +190,7 @@ counters! {
     RxDropsNoQueue "rx_drops_no_queue",
     TxDropsDmaError "tx_drops_dma_error",
     TxDropsBadDescriptor "tx_drops_bad_descriptor",
+    /// To a queue whose descriptors could not be read.
     RxDropsDmaError "rx_drops_dma_error",
     ReadTlps "read_tlps",
     WriteTlps "write_tlps",
@@ -201,9 +202,19 @@ counters! {
     CplTimeout "cpl_timeout",
     CplUnexpected "cpl_unexpected",
     RequestsUnsupported "requests_unsupported",
-    RequestsMalformed "requests_malformed",
-    DoorbellIllegal "doorbell_illegal",
+    /// Poisoned writes.
+    RequestsPoisoned "requests_poisoned",
+    /// Of no queue, or not a whole double word.
+    DoorbellsNoQueue "doorbells_no_queue",
     CqOverflow "cq_overflow",
+    /// Reading descriptors failed: the queue stands still until it is destroyed.
+    TxQueuesBroken "tx_queues_broken",
+    RxQueuesBroken "rx_queues_broken",
+    /// Backwards, beyond the ring, or of a queue that isn't there.
+    TxDoorbellsIllegal "tx_doorbells_illegal",
+    RxDoorbellsIllegal "rx_doorbells_illegal",
+    /// Of unknown type, or whose length and end disagree.
+    TlpsMalformed "tlps_malformed",
 }
 
 impl Counter {

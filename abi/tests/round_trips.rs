@@ -64,7 +64,7 @@ proptest! {
 #[test]
 fn counters_are_where_the_bus_has_them() {
     use nitor_abi::mgmt::Counter;
-    assert_eq!(Counter::ALL.len(), 24);
+    assert_eq!(Counter::ALL.len(), 29);
     assert_eq!(Counter::TxFrames.address(), 0x600);
     assert_eq!(Counter::CqOverflow.address(), 0x6b8);
     assert_eq!(Counter::RxDropsNoQueue.name(), "rx_drops_no_queue");

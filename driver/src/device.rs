@@ -7,6 +7,7 @@ use nitor_abi::admin::{stats, BasicStats, GetStats, Opcode};
 use nitor_abi::bar::ResetReason;
 use nitor_abi::event::{Group, KeepAlive};
 use nitor_abi::feature::Feature;
+use nitor_abi::mgmt::Counter;
 use nitor_abi::rss::{input, TABLE_ENTRIES};
 
 use crate::admin::{AdminStats, VECTOR};
@@ -288,6 +289,11 @@ impl<P: PciFunction + Clone, T> Ena<P, T> {
         let get = GetStats { kind: stats::BASIC, ..Default::default() };
         let body = self.core.admin.command("statistics", Opcode::GetStats, get.to_bytes(), None)?;
         Ok(BasicStats::from_bytes(&head(&body)))
+    }
+
+    /// All of the card's counters since it has power: what it refused and why, among others.
+    pub fn counters(&mut self) -> Result<Vec<(Counter, u64)>> {
+        self.core.admin.counters()
     }
 
     /// The card's drops as its last sign of life told them.

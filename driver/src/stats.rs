@@ -1,7 +1,22 @@
-//! All counts under the names that `ethtool -S` has for ENA cards.
+//! All counts under the names that `ethtool -S` has for ENA cards, and the counters that only this card has.
 
+use nitor_abi::admin::{stats, GetStats, Opcode};
+use nitor_abi::mgmt::Counter;
+
+use crate::admin::AdminQueue;
 use crate::device::Ena;
+use crate::error::Result;
 use crate::pci::PciFunction;
+
+impl<P: PciFunction + Clone> AdminQueue<P> {
+    pub fn counters(&mut self) -> Result<Vec<(Counter, u64)>> {
+        let buffer = self.control_buffer(8 * Counter::ALL.len())?;
+        let get = GetStats { kind: stats::EXTENDED, ..Default::default() };
+        self.command("counters", Opcode::GetStats, get.to_bytes(), Some(&buffer))?;
+        let values = buffer.as_slice().as_chunks::<8>().0.iter().map(|v| u64::from_le_bytes(*v));
+        Ok(Counter::ALL.iter().copied().zip(values).collect())
+    }
+}
 
 impl<P: PciFunction + Clone, T> Ena<P, T> {
     /// Names and values, in the order `ethtool` has them.

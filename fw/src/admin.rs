@@ -204,6 +204,11 @@ impl Life {
                 stats::BASIC => {
                     Ok(body(Totals::read(hw).since(&self.before).basic_stats().to_bytes()))
                 }
+                stats::EXTENDED => {
+                    let control = ControlBuffer::from_bytes(&part(command, admin::CONTROL_BUFFER));
+                    let counters = crate::stats::counters(hw);
+                    hw.write_control(control, &counters).map(|()| [0; _])
+                }
                 _ => Err(Status::UnsupportedOpcode),
             },
         }

@@ -18,6 +18,15 @@ pub(crate) struct Totals {
     pub tx_drops: u64,
 }
 
+/// All counters since power-on.
+pub(crate) fn counters(hw: &mut Hw<'_>) -> [u8; 8 * Counter::ALL.len()] {
+    let mut bytes = [0; 8 * Counter::ALL.len()];
+    for (counter, into) in Counter::ALL.iter().zip(bytes.chunks_exact_mut(8)) {
+        into.copy_from_slice(&hw.read_address(counter.address()).to_le_bytes());
+    }
+    bytes
+}
+
 impl Totals {
     pub fn read(hw: &mut Hw<'_>) -> Self {
         let mut read = |counter: Counter| hw.read_address(counter.address());

@@ -99,7 +99,7 @@ fn what_is_unknown_is_refused_and_the_queue_goes_on() {
     for opcode in [0, 5, 6, 7, 10, 12, 0x80, 0xff] {
         assert_eq!(bench.command(opcode, &[0; 64]), Err(Status::BadOpcode));
     }
-    for kind in 1..=255 {
+    for kind in 2..=255 {
         let stats = GetStats { kind, ..Default::default() };
         assert_eq!(
             bench.command(Opcode::GetStats as u8, &stats.to_bytes()),
@@ -107,6 +107,23 @@ fn what_is_unknown_is_refused_and_the_queue_goes_on() {
         );
     }
     bench.command(GET, &get_attributes()).unwrap();
+}
+
+#[test]
+fn extended_statistics_are_all_counters() {
+    let mut bench = Bench::new();
+    for (i, counter) in bench.card.counters.iter_mut().enumerate() {
+        *counter = 0xffff_ffff_0000 + i as u64;
+    }
+    let len = 8 * Counter::ALL.len();
+    let get = GetStats { kind: stats::EXTENDED, ..Default::default() }.to_bytes();
+    let too_short = bench.with_control(len as u32 - 1).command(Opcode::GetStats as u8, &get);
+    assert_eq!(too_short, Err(Status::IllegalParameter));
+    bench.with_control(len as u32).command(Opcode::GetStats as u8, &get).unwrap();
+    let bytes = bench.card.bytes(CONTROL, len).to_vec();
+    for (i, value) in bytes.chunks_exact(8).enumerate() {
+        assert_eq!(value, (0xffff_ffff_0000 + i as u64).to_le_bytes());
+    }
 }
 
 #[test]

@@ -6,6 +6,7 @@
 //! `G` = Q + 5 and `M` = Q + R + 3 - L follow from them.
 
 use crate::common::iface::*;
+use crate::common::probe::PROBE_BITS;
 use crate::host::bar::BarDecode;
 use crate::host::cq::CompletionQueues;
 use crate::host::readless::Readless;
@@ -60,6 +61,8 @@ pub struct Card<
     /// The firmware's bus and interrupt.
     pub mgmt: RegBusSnk,
     pub mgmt_irq: Signal<Out, Bit>,
+    /// See [crate::common::probe].
+    pub probe: Signal<Out, Bits<PROBE_BITS>>,
     demux: TlpRx<D>,
     target: Target<D>,
     space: Config,
@@ -138,6 +141,7 @@ impl<
             link_up: Default::default(),
             mgmt: Default::default(),
             mgmt_irq: Default::default(),
+            probe: Default::default(),
             demux: Default::default(),
             target: Default::default(),
             space: Config::new(config.vectors),
@@ -211,7 +215,7 @@ impl<
         self.target.bar0_base.next = self.space.bar0_base.val();
         self.target.mem_enable.next = self.space.mem_enable.val();
         self.space.set_unsupported.next = self.target.stat_unsupported.val();
-        self.space.set_poisoned.next = self.target.stat_malformed.val();
+        self.space.set_poisoned.next = self.target.stat_poisoned.val();
         self.read.flush.next = flush;
         self.read.mrrs.next = self.space.mrrs.val();
         self.read.requester.next = self.target.bdf.val();
@@ -230,6 +234,7 @@ impl<
         self.out.fc_nph.next = self.fc_nph.val();
         self.out.flush.next = flush;
         self.out.bus_master.next = self.space.bus_master.val();
+        self.out.press.next = self.rxp.press.val();
 
         // Host registers and reset.
         self.bar.core_reset.next = core;
@@ -331,8 +336,7 @@ impl<
         self.stats.rx_drops_no_queue.next = self.rxp.stat_drop_no_queue.val();
         self.stats.tx_drops_dma_error.next = self.txp.stat_drop_dma.val();
         self.stats.tx_drops_bad_descriptor.next = self.txp.stat_bad_descriptor.val();
-        self.stats.rx_drops_dma_error.next =
-            self.rxp.stat_drop_dma_error.val() || self.rxp.stat_fetch_error.val();
+        self.stats.rx_drops_dma_error.next = self.rxp.stat_drop_dma_error.val();
         self.stats.read_tlps.next = self.read.stat_read.val();
         self.stats.write_tlps.next = self.out.stat_write.val();
         self.stats.completion_tlps.next = self.out.stat_completion.val();
@@ -343,16 +347,62 @@ impl<
         self.stats.cpl_timeout.next = self.read.cpl_timeout.val();
         self.stats.cpl_unexpected.next = self.read.cpl_unexpected.val();
         self.stats.requests_unsupported.next = self.target.stat_unsupported.val();
-        self.stats.requests_malformed.next =
-            self.target.stat_malformed.val() || self.demux.stat_malformed.val();
-        self.stats.doorbell_illegal.next = self.bar.stat_doorbell_illegal.val()
-            || self.txp.stat_doorbell_illegal.val()
-            || self.rxp.stat_doorbell_illegal.val();
+        self.stats.requests_poisoned.next = self.target.stat_poisoned.val();
+        self.stats.doorbells_no_queue.next = self.bar.stat_doorbell_illegal.val();
         self.stats.cq_overflow.next = self.cqs.stat_cq_overflow.val();
+        self.stats.tx_queues_broken.next = self.txp.stat_broken.val();
+        self.stats.rx_queues_broken.next = self.rxp.stat_fetch_error.val();
+        self.stats.tx_doorbells_illegal.next = self.txp.stat_doorbell_illegal.val();
+        self.stats.rx_doorbells_illegal.next = self.rxp.stat_doorbell_illegal.val();
+        self.stats.tlps_malformed.next = self.demux.stat_malformed.val();
+
+        // What can be watched: see common/probe.
+        self.probe.next = lit::<PROBE_BITS>(0)
+            .replace_bit(0, self.bar.tx_doorbell.valid.val())
+            .replace_bit(1, self.txp.doorbell.ready.val())
+            .replace_bit(2, self.txp.fetch.valid.val())
+            .replace_bit(3, self.read.req[2].ready.val())
+            .set_slice::<2>(4, self.txp.probe.val().get_bits::<2>(0))
+            .set_slice::<2>(6, self.txp.probe.val().get_bits::<2>(2))
+            .replace_bit(8, self.txp.data.valid.val())
+            .replace_bit(9, self.read.req[3].ready.val())
+            .replace_bit(10, self.read.np_valid.val())
+            .replace_bit(11, self.out.np_ready.val())
+            .set_slice::<2>(12, self.txp.probe.val().get_bits::<2>(4))
+            .replace_bit(14, self.txp.mac.valid.val())
+            .replace_bit(15, self.framer.beats.ready.val())
+            .replace_bit(16, self.framer.mac.valid.val())
+            .replace_bit(17, self.mac_tx.ready.val())
+            .replace_bit(18, self.txp.done.valid.val())
+            .replace_bit(19, self.cqs.tx.ready.val())
+            .replace_bit(20, self.mac_rx.valid.val())
+            .replace_bit(21, self.rxp.mac.ready.val())
+            .set_slice::<2>(22, self.rxp.probe.val().get_bits::<2>(0))
+            .replace_bit(24, self.bar.rx_doorbell.valid.val())
+            .replace_bit(25, self.rxp.doorbell.ready.val())
+            .replace_bit(26, self.rxp.fetch.valid.val())
+            .replace_bit(27, self.read.req[1].ready.val())
+            .set_slice::<2>(28, self.rxp.probe.val().get_bits::<2>(2))
+            .replace_bit(30, self.rxp.tx.valid.val())
+            .replace_bit(31, self.out.payload.ready.val())
+            .replace_bit(32, self.rxp.done.valid.val())
+            .replace_bit(33, self.cqs.rx.ready.val())
+            .replace_bit(34, self.cqs.write.valid.val())
+            .replace_bit(35, self.inline.req[0].ready.val())
+            .replace_bit(36, self.irq.write.valid.val())
+            .replace_bit(37, self.inline.req[3].ready.val())
+            .replace_bit(38, self.inline.tx.valid.val())
+            .replace_bit(39, self.out.inline.ready.val())
+            .replace_bit(40, self.out.link.valid.val())
+            .replace_bit(41, self.tx.ready.val())
+            .replace_bit(42, self.rx.valid.val())
+            .replace_bit(43, self.demux.link.ready.val())
+            .replace_bit(44, self.demux.cpl.valid.val())
+            .replace_bit(45, self.read.cpl.ready.val());
     }
 }
 
 /// For the open FPGA boards: 16 queue pairs, 64 reads in flight, 32 KiB buffers.
 pub type Card128 = Card<128, 16, 4, 6, 4, 5, 5, 6, 6, 10, 9, 9>;
 /// For 100 Gb/s: 16 queue pairs, 256 reads in flight, 64 KiB buffers.
-pub type Card512 = Card<512, 64, 6, 8, 4, 5, 5, 7, 7, 9, 9, 8>;
+pub type Card512 = Card<512, 64, 6, 8, 4, 5, 5, 8, 8, 9, 9, 9>;

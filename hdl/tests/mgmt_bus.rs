@@ -131,8 +131,9 @@ proptest! {
             "rx_drops_no_room", "rx_drops_bad_frame", "rx_drops_no_queue", "tx_drops_dma_error",
             "tx_drops_bad_descriptor", "rx_drops_dma_error", "read_tlps", "write_tlps",
             "completion_tlps", "msix_messages", "doorbells", "cpl_poisoned", "cpl_ur_ca",
-            "cpl_timeout", "cpl_unexpected", "requests_unsupported", "requests_malformed",
-            "doorbell_illegal", "cq_overflow",
+            "cpl_timeout", "cpl_unexpected", "requests_unsupported", "requests_poisoned",
+            "doorbells_no_queue", "cq_overflow", "tx_queues_broken", "rx_queues_broken",
+            "tx_doorbells_illegal", "rx_doorbells_illegal", "tlps_malformed",
         ];
         let mut master = Master::new(&block, "bus");
         let mut counts = [0u64; 32];

@@ -247,13 +247,13 @@ fn serves(model: &Model, k: usize, seed: u64, idle: u64, stall: u64) {
             assert_eq!(tlp.data, data);
         }
         refused += block.get("stat_unsupported");
-        malformed += block.get("stat_malformed");
+        malformed += block.get("stat_poisoned");
         block.clock_high();
     }
     for _ in 0..600 {
         block.clock_low();
         refused += block.get("stat_unsupported");
-        malformed += block.get("stat_malformed");
+        malformed += block.get("stat_poisoned");
         block.clock_high();
     }
     assert_eq!((refused, malformed), (bench.refused, bench.malformed));

@@ -23,6 +23,8 @@ struct Setup {
     credits: [u64; 3],
     /// Flush and bus mastering change.
     switching: u64,
+    /// The receive buffer fills.
+    press: u64,
 }
 
 /// TLP `n` of an input: numbered by tag and address.
@@ -47,8 +49,16 @@ fn data_credits(tlp: &Tlp) -> u64 {
     tlp.data.len().div_ceil(16) as u64
 }
 
-/// Sends so many TLPs of each input; the cycles it took and the TLPs that came out.
-fn merge(model: &Model, k: usize, seed: u64, counts: [usize; 4], setup: Setup) -> (u64, usize) {
+struct Merged {
+    cycles: u64,
+    /// TLPs that came out.
+    sent: usize,
+    /// Reads taken while `payload` had more.
+    reads_meanwhile: usize,
+}
+
+/// Sends so many TLPs of each input.
+fn merge(model: &Model, k: usize, seed: u64, counts: [usize; 4], setup: Setup) -> Merged {
     let mut rng = Rng(seed);
     let mut block = start(model, seed);
     let mut feeds = INPUTS.map(|prefix| Feed::new(prefix, k));
@@ -63,7 +73,7 @@ fn merge(model: &Model, k: usize, seed: u64, counts: [usize; 4], setup: Setup) -
     let (mut flush, mut master) = (false, true);
     // Taken and to leave, in that order.
     let mut order: VecDeque<Tlp> = VecDeque::new();
-    let mut sent = 0;
+    let (mut sent, mut reads_meanwhile) = (0, 0);
     let mut granted = setup.credits;
     let mut used = [0u64; 3];
     let mut returns: VecDeque<(u64, [u64; 3])> = VecDeque::new();
@@ -95,6 +105,7 @@ fn merge(model: &Model, k: usize, seed: u64, counts: [usize; 4], setup: Setup) -
         }
         block.set("flush", flush.into());
         block.set("bus_master", master.into());
+        block.set("press", rng.percent(setup.press).into());
         for feed in &mut feeds {
             feed.drive(&mut block, !rng.percent(setup.idle));
         }
@@ -137,6 +148,7 @@ fn merge(model: &Model, k: usize, seed: u64, counts: [usize; 4], setup: Setup) -
             last = now;
             offering = false;
             let tlp = waiting[READ].pop_front().unwrap();
+            reads_meanwhile += usize::from(!waiting[2].is_empty());
             if !flush && master {
                 order.push_back(tlp);
                 used[2] += 1;
@@ -164,7 +176,7 @@ fn merge(model: &Model, k: usize, seed: u64, counts: [usize; 4], setup: Setup) -
     }
     assert_eq!(writes, expected_writes);
     assert_eq!(block.get("idle"), 1);
-    (cycles, sent)
+    Merged { cycles, sent, reads_meanwhile }
 }
 
 fn model(wide: bool) -> (&'static Model, usize) {
@@ -189,12 +201,13 @@ proptest! {
         headers in 1u64..6,
         data in 32u64..80,
         reads in 1u64..6,
+        press in 0u64..=100,
     ) {
         let (model, k) = model(wide);
         let credits = [headers, data, reads];
-        let setup = Setup { idle, stall, delay, credits, switching: 0 };
+        let setup = Setup { idle, stall, delay, credits, switching: 0, press };
         let counts = [100, 200, 150, 300];
-        let (_, sent) = merge(model, k, seed, counts, setup);
+        let Merged { sent, .. } = merge(model, k, seed, counts, setup);
         prop_assert_eq!(sent, 750);
     }
 
@@ -202,9 +215,24 @@ proptest! {
     #[test]
     fn flush_and_bus_master(seed: u64, wide: bool, idle in 0u64..60, stall in 0u64..60, switching in 1u64..10) {
         let (model, k) = model(wide);
-        let setup = Setup { idle, stall, delay: 20, credits: [8, 64, 8], switching };
-        let (_, sent) = merge(model, k, seed, [60, 60, 60, 60], setup);
+        let setup = Setup { idle, stall, delay: 20, credits: [8, 64, 8], switching, press: switching };
+        let Merged { sent, .. } = merge(model, k, seed, [60, 60, 60, 60], setup);
         prop_assert!((60..240).contains(&sent));
+    }
+}
+
+/// What the wire brought goes before reads when it piles up, and yet they are not forgotten.
+#[test]
+fn reads_yield_under_pressure() {
+    for wide in [false, true] {
+        let (model, k) = model(wide);
+        let reads_meanwhile = |press| {
+            let setup = Setup { delay: 10, credits: [100, 2000, 100], press, ..Setup::default() };
+            merge(model, k, 9, [0, 0, 240, 240], setup).reads_meanwhile
+        };
+        assert!((235..=240).contains(&reads_meanwhile(0)), "else they take turns");
+        let under_pressure = reads_meanwhile(100);
+        assert!((28..=36).contains(&under_pressure), "{under_pressure} reads beside 240 writes");
     }
 }
 
@@ -223,7 +251,7 @@ fn full_speed() {
                     .map(|n| tlp(&mut rng, input, n).data.len().div_ceil(k).max(1))
                     .sum::<usize>() as u64;
             }
-            let (cycles, _) = merge(model, k, 5, counts, setup);
+            let Merged { cycles, .. } = merge(model, k, 5, counts, setup);
             assert!(cycles <= beats + 20, "{counts:?}: {cycles} cycles for {beats} beats");
         }
     }

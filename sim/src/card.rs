@@ -101,6 +101,8 @@ mod bridge {
         fn irq(self: &Shim) -> bool;
         fn set_link(self: Pin<&mut Shim>, up: bool);
         fn set_mac_rate(self: Pin<&mut Shim>, byte_time_q16: u64);
+        fn count_streams(self: Pin<&mut Shim>);
+        fn stream_counts(self: &Shim) -> &[u64];
         fn start_waves(self: Pin<&mut Shim>, path: &str) -> bool;
         fn close_waves(self: Pin<&mut Shim>);
     }
@@ -162,6 +164,12 @@ pub trait Card {
     fn set_link(&mut self, up: bool);
     /// Sets the cycles that a byte takes on the wire, in 1/65536; 0 is no limit.
     fn set_mac_rate(&mut self, byte_time_q16: u64);
+    /// Counts from now on, for each stream of the probe, its cycles by {ready, valid}.
+    fn count_streams(&mut self) {}
+    /// Four counts a stream, empty if nothing is counted.
+    fn stream_counts(&self) -> &[u64] {
+        &[]
+    }
     /// Starts writing waves to `path`; false if that is not possible.
     fn start_waves(&mut self, path: &Path) -> bool;
     fn stop_waves(&mut self);
@@ -238,6 +246,14 @@ impl Card for VerilatedCard {
 
     fn set_mac_rate(&mut self, byte_time_q16: u64) {
         self.shim.pin_mut().set_mac_rate(byte_time_q16);
+    }
+
+    fn count_streams(&mut self) {
+        self.shim.pin_mut().count_streams();
+    }
+
+    fn stream_counts(&self) -> &[u64] {
+        self.shim.stream_counts()
     }
 
     fn start_waves(&mut self, path: &Path) -> bool {

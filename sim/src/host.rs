@@ -162,6 +162,17 @@ impl Host {
         Ok(Host { root: RootComplex::new(config.root, seed), card, controller })
     }
 
+    /// Counts from now on what the streams within the card do.
+    pub fn count_streams(&mut self) {
+        self.card.count_streams();
+    }
+
+    /// What they did since: for each stream of [nitor_hdl::common::probe::STREAMS] the cycles with neither `valid` nor `ready`,
+    /// `valid` alone, `ready` alone, and both.
+    pub fn stream_counts(&self) -> Vec<[u64; 4]> {
+        self.card.stream_counts().chunks_exact(4).map(|c| [c[0], c[1], c[2], c[3]]).collect()
+    }
+
     /// Runs until cycle `until`; frames that left are added to `departures`.
     pub(crate) fn run(&mut self, number: usize, until: u64, departures: &mut Departures) {
         self.root.flush(self.card.as_mut());

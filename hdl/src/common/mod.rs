@@ -3,4 +3,5 @@
 pub mod fifo;
 pub mod iface;
 pub mod op_tracker;
+pub mod probe;
 pub mod ram;

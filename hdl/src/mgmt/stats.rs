@@ -3,7 +3,7 @@
 //! Each counter has an 8-bit accumulator that takes a pulse every cycle (the two byte counters 24 bits and a length). A walker adds
 //! one accumulator a cycle to its total in RAM, so a total lags its pulses by up to 64 cycles, and no accumulator
 //! overflows. `bus` addresses 0x600 + 8n: reading the lower half latches the upper half, which 0x604 + 8n returns
-//! until the next lower half is read. Counters 24 to 31 read 0; writes are ignored. An access takes 3 cycles; it holds
+//! until the next lower half is read. Counters 29 to 31 read 0; writes are ignored. An access takes 3 cycles; it holds
 //! the walker for one.
 
 use crate::common::iface::*;
@@ -38,13 +38,18 @@ pub struct Stats {
     pub cpl_timeout: Signal<In, Bit>,
     pub cpl_unexpected: Signal<In, Bit>,
     pub requests_unsupported: Signal<In, Bit>,
-    pub requests_malformed: Signal<In, Bit>,
-    pub doorbell_illegal: Signal<In, Bit>,
+    pub requests_poisoned: Signal<In, Bit>,
+    pub doorbells_no_queue: Signal<In, Bit>,
     pub cq_overflow: Signal<In, Bit>,
+    pub tx_queues_broken: Signal<In, Bit>,
+    pub rx_queues_broken: Signal<In, Bit>,
+    pub tx_doorbells_illegal: Signal<In, Bit>,
+    pub rx_doorbells_illegal: Signal<In, Bit>,
+    pub tlps_malformed: Signal<In, Bit>,
     pulses: Reg<Bits<32>>,
     tx_len: Reg<Bits<16>>,
     rx_len: Reg<Bits<16>>,
-    pulse_sums: [Reg<Bits<8>>; 24],
+    pulse_sums: [Reg<Bits<8>>; COUNTERS],
     tx_sum: Reg<Bits<24>>,
     rx_sum: Reg<Bits<24>>,
     totals: LutRam<64, 5>,
@@ -60,6 +65,7 @@ pub struct Stats {
     latched: Reg<Bits<32>>,
 }
 
+const COUNTERS: usize = 29;
 const TX_BYTES: usize = 1;
 const RX_BYTES: usize = 3;
 
@@ -91,9 +97,14 @@ impl Logic for Stats {
         pulses = pulses.replace_bit(18, self.cpl_timeout.val());
         pulses = pulses.replace_bit(19, self.cpl_unexpected.val());
         pulses = pulses.replace_bit(20, self.requests_unsupported.val());
-        pulses = pulses.replace_bit(21, self.requests_malformed.val());
-        pulses = pulses.replace_bit(22, self.doorbell_illegal.val());
+        pulses = pulses.replace_bit(21, self.requests_poisoned.val());
+        pulses = pulses.replace_bit(22, self.doorbells_no_queue.val());
         pulses = pulses.replace_bit(23, self.cq_overflow.val());
+        pulses = pulses.replace_bit(24, self.tx_queues_broken.val());
+        pulses = pulses.replace_bit(25, self.rx_queues_broken.val());
+        pulses = pulses.replace_bit(26, self.tx_doorbells_illegal.val());
+        pulses = pulses.replace_bit(27, self.rx_doorbells_illegal.val());
+        pulses = pulses.replace_bit(28, self.tlps_malformed.val());
         self.pulses.d.next = pulses;
         self.tx_len.d.next = if self.tx_frames.val() { self.tx_bytes.val() } else { lit::<16>(0) };
         self.rx_len.d.next = if self.rx_frames.val() { self.rx_bytes.val() } else { lit::<16>(0) };
@@ -107,12 +118,12 @@ impl Logic for Stats {
         let step = !take && !clearing;
         let walk = self.walk.q.val();
         if step {
-            self.walk.d.next = if walk == 23 { lit::<5>(0) } else { walk + 1 };
+            self.walk.d.next = if walk == lit::<5>(COUNTERS - 1) { lit::<5>(0) } else { walk + 1 };
         }
 
         // The accumulator picked starts anew with this cycle's count.
         let mut picked = lit::<24>(0);
-        for i in 0..24 {
+        for i in 0..COUNTERS {
             let one = bit_cast::<8, 1>(self.pulses.q.val().get_bit(i).into());
             let sum = self.pulse_sums[i].q.val();
             let mine = walk == lit::<5>(i);

@@ -14,7 +14,7 @@
 //! | longer memory read from BAR0 | completer abort: BAR0 is registers |
 //! | type 0 configuration request for function 0 | answered |
 //! | memory outside BAR0 or while memory space is off, I/O, locked, atomic, type 1, other functions | unsupported request; a write is dropped |
-//! | poisoned write | dropped, `stat_malformed`; to configuration space unsupported request too |
+//! | poisoned write | dropped, `stat_poisoned`; to configuration space unsupported request too |
 //!
 //! Refusals and aborts pulse `stat_unsupported`. A posted write waits for the register buses only, never for the upstream direction: a
 //! non-posted request is taken only when its completion has room, and after all writes on offer.
@@ -47,7 +47,7 @@ pub struct Target<const D: usize> {
     pub mem_enable: Signal<In, Bit>,
     pub bdf: Signal<Out, Bits<16>>,
     pub stat_unsupported: Signal<Out, Bit>,
-    pub stat_malformed: Signal<Out, Bit>,
+    pub stat_poisoned: Signal<Out, Bit>,
     state: Reg<TargetState>,
     bus_dev: Reg<Bits<16>>,
     // The request at hand.
@@ -150,7 +150,7 @@ impl<const D: usize> Logic for Target<D> {
         self.unsupported.d.next = false;
         self.malformed.d.next = false;
         self.stat_unsupported.next = self.unsupported.q.val();
-        self.stat_malformed.next = self.malformed.q.val();
+        self.stat_poisoned.next = self.malformed.q.val();
         self.bdf.next = self.bus_dev.q.val();
 
         let hdr = self.hdr.q.val();

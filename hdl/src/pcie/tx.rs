@@ -20,6 +20,9 @@
 //! two beats are held and the inputs wait.
 //! Every `ready` follows from registers, `flush` and `bus_master` alone. A limit never counts as infinite: whoever grants infinite credit keeps it ahead.
 //!
+//! `press`: what the wire brought piles up. Reads then go only when `payload` does not, one after eight of its
+//! TLPs at the latest: the wire can't wait, and what is sent can.
+//!
 //! `flush`: a DMA TLP whose first beat is taken while it is high is dropped, unless privileged; those taken before are sent to
 //! their end. `bus_master` low: posted TLPs wait; a read taken while it is low is dropped, and so the read engine, which sees the same
 //! two signals in the same cycle, knows of each read whether it was sent. Completions go on in both cases.
@@ -47,6 +50,7 @@ pub struct TlpTx<const D: usize> {
     pub fc_nph: Signal<In, Bits<8>>,
     pub flush: Signal<In, Bit>,
     pub bus_master: Signal<In, Bit>,
+    pub press: Signal<In, Bit>,
     pub idle: Signal<Out, Bit>,
     pub stat_write: Signal<Out, Bit>,
     pub stat_completion: Signal<Out, Bit>,
@@ -61,10 +65,14 @@ pub struct TlpTx<const D: usize> {
     // The input whose beats are taken.
     granted: Reg<Bit>,
     grant: Reg<Bits<2>>,
+    /// The grant was for a TLP to drop: no credits were looked at.
+    bare: Reg<Bit>,
     /// Its TLP has begun.
     mid: Reg<Bit>,
     /// The posted input that goes next when both wait: 1 for `payload`.
     owed: Reg<Bit>,
+    /// TLPs of `payload` that a read has let pass.
+    yielded: Reg<Bits<3>>,
     beats: Fifo<D, 1>,
     sides: Fifo<130, 1>,
     stat: Reg<Bits<2>>,
@@ -94,7 +102,7 @@ impl<const D: usize> Logic for TlpTx<D> {
     #[kernel]
     fn update(&mut self) {
         registers!(self, clock, reset; limit_ph, limit_pd, limit_nph, ph, pd, nph);
-        registers!(self, clock, reset; granted, grant, mid, owed, stat);
+        registers!(self, clock, reset; granted, grant, bare, mid, owed, yielded, stat);
         clocked!(self, clock, reset; beats, sides);
         let flush = self.flush.val();
         let dma = self.bus_master.val();
@@ -106,8 +114,9 @@ impl<const D: usize> Logic for TlpTx<D> {
         let grant = self.grant.q.val();
         let open = self.granted.q.val() && self.sides.in_ready.val();
         self.cpl.ready.next = open && grant == CPL;
-        self.inline.ready.next = open && grant == INLINE;
-        self.payload.ready.next = open && grant == PAYLOAD;
+        let posted_goes = !self.bare.q.val() || flush;
+        self.inline.ready.next = open && grant == INLINE && posted_goes;
+        self.payload.ready.next = open && grant == PAYLOAD && posted_goes;
         // Credits may have been no matter when it was granted.
         let read_goes =
             flush || !dma || fits::<8>(self.limit_nph.q.val(), self.nph.q.val(), lit::<8>(1));
@@ -149,10 +158,11 @@ impl<const D: usize> Logic for TlpTx<D> {
             _ => flush || !dma,
         };
         let drop = !self.mid.q.val() && (unwanted || !sop);
-        let take = open && valid && (grant != READ || read_goes);
+        let posted = grant == INLINE || grant == PAYLOAD;
+        let goes = (!posted || posted_goes) && (grant != READ || read_goes);
+        let take = open && valid && goes;
         let push = take && !drop;
         let begin = push && !self.mid.q.val();
-        let posted = grant == INLINE || grant == PAYLOAD;
         self.beats.in_valid.next = push;
         self.beats.in_data.next = data;
         self.sides.in_valid.next = push;
@@ -165,6 +175,12 @@ impl<const D: usize> Logic for TlpTx<D> {
             self.ph.d.next = self.ph.q.val() + 1;
             self.pd.d.next = self.pd.q.val() + data_credits(hdr);
             self.owed.d.next = grant == INLINE;
+        }
+        if begin && grant == PAYLOAD && self.yielded.q.val() != 7 {
+            self.yielded.d.next = self.yielded.q.val() + 1;
+        }
+        if grant == READ || !self.press.val() {
+            self.yielded.d.next = lit::<3>(0);
         }
         if begin && grant == READ {
             self.nph.d.next = self.nph.q.val() + 1;
@@ -193,7 +209,12 @@ impl<const D: usize> Logic for TlpTx<D> {
         let may_inline = self.inline.valid.val() && (drop_inline || inline_may);
         let may_payload =
             self.payload.valid.val() && (!self.payload.sop.val() || flush || payload_may);
-        let may_read = self.np_valid.val() && (flush || !dma || plenty_reads || read_fits);
+        // The TLP behind the one being taken isn't seen yet.
+        let yields = self.press.val()
+            && self.yielded.q.val() != 7
+            && (may_payload || (take && grant == PAYLOAD));
+        let may_read =
+            self.np_valid.val() && !yields && (flush || !dma || plenty_reads || read_fits);
         let mut found = false;
         let mut next = grant;
         for i in 1..5 {
@@ -219,6 +240,13 @@ impl<const D: usize> Logic for TlpTx<D> {
         let between = if push { eop } else { !self.mid.q.val() };
         if between {
             self.grant.d.next = next;
+            self.bare.d.next = found
+                && flush
+                && match next {
+                    INLINE => self.inline.sop.val() && !self.inline_privileged.val(),
+                    PAYLOAD => self.payload.sop.val(),
+                    _ => false,
+                };
             self.granted.d.next = found || (self.granted.q.val() && keep);
         }
 

@@ -7,10 +7,12 @@
 //!
 //! Dropped and counted as bad: `err`, longer than `max_frame`, shorter than an Ethernet header (14 bytes; shorter than
 //! 60 is accepted, since nothing behind needs the padding and the sender may be a wire without minimum size), a `bytes`
-//! outside 1..=K. Dropped and counted as without room: no row free, or 128 frames waiting for `rx/assign`.
+//! outside 1..=K. Dropped and counted as without room: no row free, or 256 frames waiting for `rx/assign`.
 //!
 //! The stored beats are repeated on `tap_*` for `rx/parse`; `tap_end` is the last beat of a frame, also of one given up,
 //! and `tap_keep` says which.
+//!
+//! `press` is up while a quarter of the rows or more are in use, or 32 frames or more wait.
 //!
 //! One beat a cycle. A frame shows at `info_*` two cycles after its last beat. `reset` in the middle of a frame
 //! loses the rest of that frame: what frames a beat belongs to is followed through it, and only `wire_reset` clears that.
@@ -40,6 +42,7 @@ pub struct RxInput<const D: usize, const K: usize, const B: usize> {
     pub info_valid: Signal<Out, Bit>,
     pub info_ready: Signal<In, Bit>,
     pub info_data: Signal<Out, Bits<INFO_BITS>>,
+    pub press: Signal<Out, Bit>,
     pub stat_drop_no_room: Signal<Out, Bit>,
     pub stat_drop_bad: Signal<Out, Bit>,
     // The beat as the MAC gave it.
@@ -58,9 +61,10 @@ pub struct RxInput<const D: usize, const K: usize, const B: usize> {
     next_row: Reg<Bits<16>>,
     len: Reg<Bits<16>>,
     free: Reg<Bits<16>>,
+    pressed: Reg<Bit>,
     drop_no_room: Reg<Bit>,
     drop_bad: Reg<Bit>,
-    info: Fifo<INFO_BITS, 7>,
+    info: Fifo<INFO_BITS, 8>,
 }
 
 impl<const D: usize, const K: usize, const B: usize> Logic for RxInput<D, K, B> {
@@ -68,7 +72,7 @@ impl<const D: usize, const K: usize, const B: usize> Logic for RxInput<D, K, B> 
     #[kernel]
     fn update(&mut self) {
         registers!(self, clock, reset; in_valid, in_first, in_last, in_err, in_bytes, in_data, active,
-            start, next_row, len, free, drop_no_room, drop_bad);
+            start, next_row, len, free, pressed, drop_no_room, drop_bad);
         registers!(self, clock, wire_reset; mid);
         clocked!(self, clock, reset; info);
 
@@ -90,7 +94,10 @@ impl<const D: usize, const K: usize, const B: usize> Logic for RxInput<D, K, B> 
         let total = bit_cast::<17, 16>(self.len.q.val()) + bit_cast::<17, 7>(bytes);
         let broken = self.in_err.q.val() || bytes == 0 || bytes > lit::<7>(K) || total < 14;
         let bad = fresh && (total > bit_cast::<17, 16>(self.max_frame.val()) || (last && broken));
-        let full = self.next_row.q.val() - self.free.q.val() == lit::<16>(2 << B);
+        let used = self.next_row.q.val() - self.free.q.val();
+        let full = used == lit::<16>(2 << B);
+        self.pressed.d.next = used >= lit::<16>((2 << B) / 4) || self.info.level.val() >= 32;
+        self.press.next = self.pressed.q.val();
         let no_room = fresh && !bad && (full || (last && !self.info.in_ready.val()));
         let lost = bad || no_room;
         let keep = fresh && last && !lost;

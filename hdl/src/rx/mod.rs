@@ -60,6 +60,8 @@ pub struct RxPath<
     pub mps: Signal<In, Bits<3>>,
     pub requester: Signal<In, Bits<16>>,
     pub max_frame: Signal<In, Bits<16>>,
+    /// See [input].
+    pub press: Signal<Out, Bit>,
     pub stat_frame: Signal<Out, Bit>,
     /// Bytes of the frame counted.
     pub stat_bytes: Signal<Out, Bits<16>>,
@@ -71,10 +73,12 @@ pub struct RxPath<
     pub stat_fetch_error: Signal<Out, Bit>,
     pub stat_doorbell: Signal<Out, Bit>,
     pub stat_doorbell_illegal: Signal<Out, Bit>,
+    /// `valid` and `ready` of stored frames and of segments.
+    pub probe: Signal<Out, Bits<4>>,
     input: RxInput<D, K, B>,
     parse: RxParse<D, K>,
     steer: RxSteer,
-    flows: Fifo<FLOW_BITS, 7>,
+    flows: Fifo<FLOW_BITS, 8>,
     prefetch: RxPrefetch<D, K, L, Q, R, M>,
     assign: RxAssign<L, Q>,
     writer: RxWrite<D, K, L, B>,
@@ -157,6 +161,7 @@ impl<
         self.writer.seg_data.next = self.assign.seg_data.val();
         self.assign.seg_ready.next = self.writer.seg_ready.val();
 
+        self.press.next = self.input.press.val();
         self.stat_frame.next = self.assign.stat_frame.val();
         self.stat_bytes.next = self.assign.stat_bytes.val();
         self.stat_drop_no_descriptor.next = self.assign.stat_drop_no_descriptor.val();
@@ -167,5 +172,11 @@ impl<
         self.stat_fetch_error.next = self.prefetch.stat_fetch_error.val();
         self.stat_doorbell.next = self.prefetch.stat_doorbell.val();
         self.stat_doorbell_illegal.next = self.prefetch.stat_doorbell_illegal.val();
+
+        self.probe.next = lit::<4>(0)
+            .replace_bit(0, self.input.info_valid.val())
+            .replace_bit(1, self.assign.info_ready.val())
+            .replace_bit(2, self.assign.seg_valid.val())
+            .replace_bit(3, self.writer.seg_ready.val());
     }
 }

@@ -62,6 +62,9 @@ pub struct TxPath<
     pub stat_bad_descriptor: Signal<Out, Bit>,
     pub stat_doorbell: Signal<Out, Bit>,
     pub stat_doorbell_illegal: Signal<Out, Bit>,
+    pub stat_broken: Signal<Out, Bit>,
+    /// `valid` and `ready` of batches, packets, and packets in the buffer.
+    pub probe: Signal<Out, Bits<6>>,
     sched: TxSched<Q>,
     parse: TxParse<D, K, L, Q, G>,
     gather: TxGather<K, L, S, B>,
@@ -124,6 +127,7 @@ impl<
         self.sched.broken_queue.next = self.parse.broken_queue.val();
         self.stat_doorbell.next = self.sched.stat_doorbell.val();
         self.stat_doorbell_illegal.next = self.sched.stat_doorbell_illegal.val();
+        self.stat_broken.next = self.parse.broken_valid.val();
 
         self.parse.batch_valid.next = self.sched.batch_valid.val();
         self.sched.batch_ready.next = self.parse.batch_ready.val();
@@ -167,5 +171,13 @@ impl<
         self.stat_bytes.next = self.out.stat_bytes.val();
         self.stat_drop_dma.next = self.out.stat_drop_dma.val();
         self.stat_bad_descriptor.next = self.out.stat_bad.val();
+
+        self.probe.next = lit::<6>(0)
+            .replace_bit(0, self.sched.batch_valid.val())
+            .replace_bit(1, self.parse.batch_ready.val())
+            .replace_bit(2, self.parse.packet_valid.val())
+            .replace_bit(3, self.gather.packet_ready.val())
+            .replace_bit(4, self.gather.info_valid.val())
+            .replace_bit(5, self.out.info_ready.val());
     }
 }

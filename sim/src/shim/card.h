@@ -22,6 +22,7 @@ using Header = std::array<std::uint32_t, 4>;
 // Everything that does not depend on the width of the model.
 class Card {
  public:
+  static constexpr std::size_t kStreams = 32;
   // What a frame takes of the wire besides its bytes: before it preamble and start, behind it FCS and gap.
   static constexpr std::size_t kPreamble = 8, kFrameEnd = 4 + 12;
 
@@ -48,6 +49,11 @@ class Card {
   bool irq() const { return irq_; }
   void set_link(bool up) { link_up_ = up; }
   void set_mac_rate(std::uint64_t byte_time_q16) { mac_byte_q16_ = byte_time_q16; }
+  // Counts from now on, for each stream of the probe, its cycles by {ready, valid}.
+  void count_streams() { streams_.assign(4 * kStreams, 0); }
+  rust::Slice<const std::uint64_t> stream_counts() const {
+    return {streams_.data(), streams_.size()};
+  }
 
   // Opens `path` and dumps every cycle until close_waves. Only if configured with `waves`.
   bool start_waves(rust::Str path) { return open_waves(std::string(path)); }
@@ -132,6 +138,7 @@ class Card {
   Taking tx_, mac_tx_;
   std::uint64_t mac_free_q16_ = 0;
   std::vector<Record> records_;
+  std::vector<std::uint64_t> streams_;
   std::vector<std::uint8_t> arena_;
 
   // Credits we grant: limits and use, as running totals.

@@ -81,6 +81,10 @@ class PinnedCard final : public Card {
     take_mgmt_reply();
     accepted_rx();
     accepted_mac_rx();
+    if (!streams_.empty()) {
+      std::uint64_t probe = m.probe;
+      for (std::size_t i = 0; i < kStreams; ++i, probe >>= 2) ++streams_[4 * i + (probe & 3)];
+    }
     m.clock = 1;
     m.eval();
     dump(1);

@@ -1,0 +1,114 @@
+//! `nitor bench`: figures in cycles, which repeat exactly for the same seed.
+
+mod frames;
+mod looped;
+mod stages;
+mod table;
+
+use crate::report::{self, Failure, Table};
+use crate::{Outcome, Width};
+use frames::Sizes;
+
+#[derive(clap::Subcommand)]
+pub enum Bench {
+    /// Frames sent and looped back to receive on one card
+    Loop(LoopArgs),
+    /// The rows by which cards are compared, as a table
+    Table(table::Args),
+}
+
+#[derive(clap::Args)]
+#[command(
+    after_help = "Examples:\n  nitor bench loop --frame 60 --count 4096 --width 512 --queues 4 --json\n  \
+                  nitor bench loop --frame imix --width 512 --latency 2000 --stages\n  \
+                  nitor bench loop --frame 9000 --width 512 --wire 120"
+)]
+pub struct LoopArgs {
+    /// Bytes of a frame without FCS, 60 to 9216; or imix: 60, 590 and 1,514 bytes as 7 : 4 : 1
+    #[arg(long, default_value = "60", allow_negative_numbers = true)]
+    frame: Sizes,
+    /// Frames
+    #[arg(long, default_value = "4096", value_parser = clap::value_parser!(u64).range(16..=10_000_000))]
+    count: u64,
+    /// Bits of the data path
+    #[arg(long, value_enum, default_value = "128")]
+    width: Width,
+    /// Queue pairs
+    #[arg(long, default_value = "1", value_parser = clap::value_parser!(u16).range(1..=16))]
+    queues: u16,
+    /// Nanoseconds from a read of the card to its answer, give or take a fifth
+    #[arg(long, default_value = "1000", value_parser = clap::value_parser!(u64).range(200..=20_000))]
+    latency: u64,
+    /// Gb/s of the wire, 1 to 400; 25 if left out at 128 bits, 100 at 512
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=400))]
+    wire: Option<u16>,
+    /// Bytes that a read of the card may ask for, as the host sets it
+    #[arg(long, default_value = "512", value_parser = max_read)]
+    max_read: u32,
+    /// Show what each stage of the card does with its cycles
+    #[arg(long)]
+    stages: bool,
+    /// Seed of everything random
+    #[arg(long, default_value = "1")]
+    seed: u64,
+    /// Print the result as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// As device control in the PCI Express capability has it.
+fn max_read(text: &str) -> Result<u32, String> {
+    let allowed = |bytes: &u32| bytes.is_power_of_two() && (128..=4096).contains(bytes);
+    text.parse().ok().filter(allowed).ok_or_else(|| "give a power of two from 128 to 4096".into())
+}
+
+impl Bench {
+    pub fn json(&self) -> bool {
+        match self {
+            Bench::Loop(args) => args.json,
+            Bench::Table(args) => args.json,
+        }
+    }
+
+    pub fn run(&self) -> Outcome {
+        match self {
+            Bench::Loop(args) => looped(args),
+            Bench::Table(args) => table::run(args),
+        }
+    }
+}
+
+fn looped(args: &LoopArgs) -> Outcome {
+    let measured = looped::measure(args)?;
+    if args.json {
+        report::json(&measured);
+    } else {
+        let m = &measured;
+        let mut table = Table::default();
+        table
+            .heading(format!(
+                "{} frames of {} looped on {} queue pairs, {} bits, seed {}",
+                m.frames,
+                m.frame.text(),
+                m.queues,
+                u32::from(m.width),
+                m.seed
+            ))
+            .row("cycles a frame", format!("{:.2}", m.cycles_per_frame))
+            .row("TLPs from the card a frame", format!("{:.2}", m.tlps_per_frame))
+            .row("bytes on the link a frame, both ways", format!("{:.1}", m.link_bytes_per_frame))
+            .row("bytes a cycle, each way", format!("{:.2}", m.bytes_per_cycle))
+            .row("latency, median, cycles", m.latency_cycles_p50)
+            .row("latency, 99 %, cycles", m.latency_cycles_p99)
+            .row("lost", m.lost)
+            .row("simulated cycles a second", report::grouped(m.sim_cycles_per_second));
+        table.print();
+        if let Some(stages) = &m.stages {
+            stages::print(stages);
+        }
+    }
+    if measured.lost != 0 {
+        return Err(Failure::Check(format!("{} frames were lost", measured.lost)));
+    }
+    Ok(())
+}

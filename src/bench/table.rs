@@ -1,0 +1,113 @@
+//! The rows by which cards are compared, at one width or both.
+
+use super::frames::Sizes;
+use super::looped::{measure, Measured};
+use super::LoopArgs;
+use crate::report::{self, Failure};
+use crate::{Outcome, Width};
+use indicatif::ProgressBar;
+use serde::Serialize;
+
+#[derive(clap::Args)]
+#[command(after_help = "Examples:\n  nitor bench table\n  nitor bench table --width 512 --json")]
+pub struct Args {
+    /// Bits of the data path; both if left out
+    #[arg(long, value_enum)]
+    width: Option<Width>,
+    /// Seed of everything random
+    #[arg(long, default_value = "1")]
+    seed: u64,
+    /// Print the result as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Serialize)]
+struct Rows {
+    rows: Vec<Measured>,
+}
+
+/// Frame, queue pairs, latency in nanoseconds.
+const ROWS: [(Sizes, u16, u64); 12] = [
+    (Sizes::Fixed(60), 1, 1000),
+    (Sizes::Fixed(60), 4, 1000),
+    (Sizes::Fixed(60), 16, 1000),
+    (Sizes::Fixed(60), 1, 2000),
+    (Sizes::Fixed(60), 4, 2000),
+    (Sizes::Fixed(60), 16, 2000),
+    (Sizes::Imix, 1, 1000),
+    (Sizes::Imix, 16, 1000),
+    (Sizes::Fixed(1514), 1, 1000),
+    (Sizes::Fixed(1514), 16, 1000),
+    (Sizes::Fixed(9000), 1, 1000),
+    (Sizes::Fixed(9000), 16, 1000),
+];
+
+fn arguments(width: Width, seed: u64, (frame, queues, latency): (Sizes, u16, u64)) -> LoopArgs {
+    // Jumbo frames at the most that the link to the host carries: the wire must not be the limit.
+    let jumbo = frame == Sizes::Fixed(9000) && width == Width::W512;
+    LoopArgs {
+        frame,
+        count: (8_000_000 / frame.longest() as u64).clamp(1000, 4096 * u64::from(queues).min(4)),
+        width,
+        queues,
+        latency,
+        wire: jumbo.then_some(112),
+        max_read: 512,
+        stages: false,
+        seed,
+        json: false,
+    }
+}
+
+pub fn run(args: &Args) -> Outcome {
+    let widths = args.width.map_or(vec![Width::W128, Width::W512], |width| vec![width]);
+    let progress = if args.json {
+        ProgressBar::hidden()
+    } else {
+        ProgressBar::new((widths.len() * ROWS.len()) as u64)
+    };
+    let mut rows = vec![];
+    for &width in &widths {
+        for row in ROWS {
+            rows.push(measure(&arguments(width, args.seed, row))?);
+            progress.inc(1);
+        }
+    }
+    progress.finish_and_clear();
+    let lost: u64 = rows.iter().map(|row| row.lost).sum();
+    if args.json {
+        report::json(&Rows { rows });
+    } else {
+        print(&rows);
+    }
+    if lost != 0 {
+        return Err(Failure::Check(format!("{lost} frames were lost")));
+    }
+    Ok(())
+}
+
+fn print(rows: &[Measured]) {
+    println!(
+        "| bits | frame | queues | read latency | wire | cycles a frame | bytes a cycle, each way | TLPs a frame | link bytes a frame | lost |\n\
+         |---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|"
+    );
+    for m in rows {
+        let frame = match m.frame {
+            Sizes::Fixed(bytes) => bytes.to_string(),
+            Sizes::Imix => "IMIX".into(),
+        };
+        println!(
+            "| {} | {frame} | {} | {} ns | {} Gb/s | {:.2} | {:.2} | {:.2} | {:.0} | {} |",
+            u32::from(m.width),
+            m.queues,
+            m.latency_ns,
+            m.wire_gbps,
+            m.cycles_per_frame,
+            m.bytes_per_cycle,
+            m.tlps_per_frame,
+            m.link_bytes_per_frame,
+            m.lost
+        );
+    }
+}
