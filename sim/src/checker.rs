@@ -35,6 +35,8 @@ pub enum Rule {
     Timeout,
     /// A poisoned TLP.
     Poisoned,
+    /// What the ENA interface does not allow: see [crate::monitor].
+    Device,
 }
 
 /// A broken rule, where and by what.

@@ -17,6 +17,7 @@ pub mod host;
 pub mod interrupts;
 pub mod iommu;
 pub mod memory;
+pub mod monitor;
 mod outbox;
 mod quiet;
 pub mod requester;

@@ -11,6 +11,7 @@ use crate::completer::{Completer, CompleterConfig};
 use crate::faults::FaultPlan;
 use crate::interrupts::{Interrupts, WINDOW};
 use crate::iommu::Iommu;
+use crate::monitor::{Monitor, Verdict};
 use crate::outbox::{Outbox, Purpose};
 use crate::quiet::QuietWatch;
 use crate::requester::{Ended, Outcome, Request, RequestError, RequestId, Requester};
@@ -81,6 +82,7 @@ pub struct RootComplex {
     pub function: Function,
     pub interrupts: Interrupts,
     pub stats: LinkStats,
+    pub monitor: Monitor,
     completer: Completer,
     requester: Requester,
     outbox: Outbox,
@@ -114,6 +116,7 @@ impl RootComplex {
             function: Function::default(),
             interrupts: Interrupts::default(),
             stats: LinkStats::default(),
+            monitor: Monitor::default(),
             completer: Completer::new(config.completer.clone(), config.max_payload, rng),
             requester: Requester::new(config.request_timeout),
             outbox: Outbox::default(),
@@ -231,7 +234,11 @@ impl RootComplex {
         }
         match header.kind() {
             Kind::MemWrite if interrupt => match self.interrupts.written(cycle, header, payload) {
-                Ok(vector) => self.stamp(cycle, Event::Interrupt { vector }),
+                Ok(vector) => {
+                    let verdict = self.monitor.interrupt(vector);
+                    self.judge(cycle, header, verdict);
+                    self.stamp(cycle, Event::Interrupt { vector });
+                }
                 Err(detail) => {
                     self.checker.report(cycle, Rule::Interrupt, header, detail);
                 }
@@ -243,6 +250,9 @@ impl RootComplex {
                 }
             }
             Kind::MemRead => {
+                let (skip, len) = header.byte_enables().span(header.dwords());
+                let verdict = self.monitor.read(header.address() + u64::from(skip), len);
+                self.judge(cycle, header, verdict);
                 let RootComplex { completer, iommu, faults, checker, outbox, .. } = self;
                 if !completer.read(cycle, header, iommu, faults, checker, outbox) {
                     self.stats.iommu_read_faults += 1;
@@ -279,6 +289,8 @@ impl RootComplex {
         let iova = header.address() + u64::from(skip);
         let bytes = &payload[skip as usize..(skip + len) as usize];
         let requester = header.requester();
+        let verdict = self.monitor.write(iova, bytes, &self.iommu);
+        self.judge(cycle, header, verdict);
         let contiguous = (skip..skip + len).all(|index| be.enabled(index, dwords));
         let written = if contiguous {
             self.iommu.write(requester, iova, bytes)
@@ -296,6 +308,12 @@ impl RootComplex {
         self.stamp(cycle, Event::Written { iova, len });
     }
 
+    fn judge(&mut self, cycle: u64, header: Header, verdict: Verdict) {
+        if let Err(detail) = verdict {
+            self.checker.report(cycle, Rule::Device, header, detail);
+        }
+    }
+
     /// The card has accepted a TLP.
     fn downstream(&mut self, record: &Record, payload: &[u8]) {
         let header = Header(record.header);
@@ -303,6 +321,7 @@ impl RootComplex {
         let mut special = None;
         if header.kind() == Kind::MemWrite {
             let word = payload.first_chunk().map(|word| u32::from_le_bytes(*word));
+            self.registers_written(cycle, header, payload);
             if let (Some(offset), Some(value)) = (self.register(header), word) {
                 self.quiet.register_written(offset, value);
                 if self.config.doorbells.contains(&offset) {
@@ -331,6 +350,20 @@ impl RootComplex {
         }
     }
 
+    /// Registers are written as whole double words, each by itself.
+    fn registers_written(&mut self, cycle: u64, header: Header, payload: &[u8]) {
+        let Some(offset) = self.register(header).filter(|_| !header.poisoned()) else { return };
+        let (be, dwords) = (header.byte_enables(), header.dwords());
+        for (i, word) in payload.as_chunks::<4>().0.iter().enumerate() {
+            let at = 4 * i as u32;
+            if (at..at + 4).all(|index| be.enabled(index, dwords)) {
+                let value = u32::from_le_bytes(*word);
+                let verdict = self.monitor.register(offset + u64::from(at), value, &self.iommu);
+                self.judge(cycle, header, verdict);
+            }
+        }
+    }
+
     /// The offset in BAR 0 that a memory request is for.
     fn register(&self, header: Header) -> Option<u64> {
         let bar = self.function.bars[0]?;
@@ -352,6 +385,7 @@ impl RootComplex {
             if enables & 2 != 0 {
                 limits.max_read_request = 128 << (value >> 12 & 7);
                 if value & FUNCTION_LEVEL_RESET != 0 {
+                    self.monitor.reset();
                     limits.bus_master_off.get_or_insert(cycle + self.config.flr_grace);
                     limits.captured = false;
                 }

@@ -80,11 +80,13 @@ impl World {
         Ok(self.hosts.len() - 1)
     }
 
-    /// The same with a card of the caller's own; `config`'s card settings are not used.
+    /// The same with a card of the caller's own, which need not be one of ENA's; `config`'s card settings are not used.
     pub fn add_host_with(&mut self, card: Box<dyn Card>, config: HostConfig) -> io::Result<usize> {
         assert_eq!(self.now, 0, "hosts are there from the beginning");
         let seed = self.derive(1, self.hosts.len());
-        self.hosts.push(Host::with_card(card, config, seed)?);
+        let mut host = Host::with_card(card, config, seed)?;
+        host.root.monitor.switch_off();
+        self.hosts.push(host);
         Ok(self.hosts.len() - 1)
     }
 

@@ -1,0 +1,80 @@
+//! Memory that descriptors name: found by address, in whatever order.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::queues::{Direction, Sq};
+
+/// Of one descriptor. `number` tells those at the same address apart.
+#[derive(Clone, Copy, Debug)]
+pub struct Extent {
+    pub address: u64,
+    pub len: u32,
+    pub number: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Owner {
+    len: u32,
+    /// The receive queue's base, none for memory to be sent.
+    rx: Option<u64>,
+}
+
+/// See the module.
+#[derive(Debug, Default)]
+pub struct Posted {
+    extents: BTreeMap<(u64, u64), Owner>,
+    next: u64,
+}
+
+/// Extents looked at before all are.
+const NEAR: usize = 64;
+
+impl Posted {
+    /// Adds memory; `rx` is the receive queue's base.
+    pub fn add(&mut self, address: u64, len: u32, rx: Option<u64>) -> Extent {
+        let number = self.next;
+        self.next += 1;
+        self.extents.insert((address, number), Owner { len, rx });
+        Extent { address, len, number }
+    }
+
+    pub fn remove(&mut self, extent: Extent) {
+        self.extents.remove(&(extent.address, extent.number));
+    }
+
+    /// Extents that contain these bytes, nearest first.
+    fn around(&self, address: u64, end: u64) -> impl Iterator<Item = (u64, u64, Owner)> + '_ {
+        let before = self.extents.range(..=(address, u64::MAX)).rev();
+        let within = move |(&(start, number), &owner): (&(u64, u64), &Owner)| {
+            (end <= start + u64::from(owner.len)).then_some((start, number, owner))
+        };
+        let mut seen = 0;
+        before.filter_map(within).take_while(move |_| {
+            seen += 1;
+            seen <= NEAR
+        })
+    }
+
+    pub fn may_read(&self, address: u64, end: u64) -> bool {
+        self.around(address, end).any(|(_, _, owner)| owner.rx.is_none())
+    }
+
+    /// Takes bytes written to a receive buffer: the next ones of it. False if there is no such buffer.
+    pub fn wrote(
+        &self,
+        address: u64,
+        len: u32,
+        queues: &mut HashMap<(Direction, u16), Sq>,
+    ) -> bool {
+        for (start, number, owner) in self.around(address, address + u64::from(len)) {
+            let Some(base) = owner.rx else { continue };
+            let queue = queues
+                .values_mut()
+                .find(|sq| sq.direction == Direction::Rx && sq.ring().start == base);
+            if queue.is_some_and(|sq| sq.fill(number, (address - start) as u32, len)) {
+                return true;
+            }
+        }
+        false
+    }
+}

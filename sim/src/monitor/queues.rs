@@ -1,0 +1,301 @@
+//! Queues as the host made them.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+
+use super::posted::{Extent, Posted};
+use super::{u16_at, u32_at, u48_at, Verdict};
+use crate::iommu::Iommu;
+use crate::CARD_ID;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Direction {
+    Tx,
+    Rx,
+}
+
+impl Direction {
+    pub fn of(code: u8) -> Self {
+        if code == 1 {
+            Direction::Tx
+        } else {
+            Direction::Rx
+        }
+    }
+}
+
+#[derive(Debug)]
+pub struct Cq {
+    base: u64,
+    depth: u16,
+    entry: usize,
+    written: u16,
+    /// Of its interrupt, if it has one.
+    pub vector: Option<u16>,
+}
+
+impl Cq {
+    pub fn created(command: &[u8]) -> Self {
+        let interrupts = command[4] & 1 << 5 != 0;
+        Cq {
+            base: u48_at(command, 12),
+            depth: u16_at(command, 6),
+            entry: usize::from(command[5] & 31) * 4,
+            written: 0,
+            vector: u16::try_from(u32_at(command, 8)).ok().filter(|_| interrupts),
+        }
+    }
+
+    pub fn contains(&self, address: u64) -> bool {
+        (self.base..self.base + u64::from(self.depth) * self.entry as u64).contains(&address)
+    }
+
+    /// Takes a write into the ring: its next entries, with the right phase.
+    pub fn take<'a>(
+        &mut self,
+        address: u64,
+        bytes: &'a [u8],
+    ) -> Result<impl Iterator<Item = &'a [u8]>, String> {
+        let slot = self.written % self.depth;
+        let expected = self.base + u64::from(slot) * self.entry as u64;
+        let count = bytes.len() / self.entry;
+        if address != expected || !bytes.len().is_multiple_of(self.entry) || count == 0 {
+            let len = bytes.len();
+            return Err(format!("{len} bytes at {address:#x}, not entries from {expected:#x} on"));
+        }
+        let entries = bytes.chunks_exact(self.entry);
+        for entry in entries.clone() {
+            let phase = u8::from((self.written / self.depth).is_multiple_of(2));
+            if entry[3] & 1 != phase {
+                return Err(format!(
+                    "entry {} with phase {}",
+                    self.written % self.depth,
+                    1 - phase
+                ));
+            }
+            self.written = self.written.wrapping_add(1);
+        }
+        Ok(entries)
+    }
+}
+
+/// A packet to send, or a buffer to fill.
+#[derive(Debug)]
+struct Item {
+    req_id: u16,
+    /// Descriptors it takes in the ring.
+    descriptors: u16,
+    extents: Vec<Extent>,
+    /// Bytes written to the buffer.
+    filled: u32,
+}
+
+#[derive(Debug)]
+pub struct Sq {
+    pub direction: Direction,
+    pub cq: u16,
+    base: u64,
+    depth: u16,
+    tail: u16,
+    /// Descriptors that the card has read.
+    fetched: u16,
+    /// Descriptors of completed items.
+    head: u16,
+    wild: bool,
+    items: VecDeque<Item>,
+    /// The packet that is being posted.
+    open: Option<Item>,
+    /// A received packet has begun and not ended.
+    mid: bool,
+}
+
+const DESCRIPTOR: u64 = 16;
+/// More than any packet has.
+const MOST_DESCRIPTORS: u16 = 21;
+
+/// Bits of a descriptor's first word.
+const META: u32 = 1 << 23;
+const FIRST: u32 = 1 << 26;
+const LAST: u32 = 1 << 27;
+
+impl Sq {
+    pub fn created(command: &[u8]) -> Self {
+        Sq {
+            direction: Direction::of(command[4] >> 5),
+            cq: u16_at(command, 8),
+            base: u48_at(command, 12),
+            depth: u16_at(command, 10),
+            tail: 0,
+            fetched: 0,
+            head: 0,
+            wild: false,
+            items: VecDeque::new(),
+            open: None,
+            mid: false,
+        }
+    }
+
+    pub fn is_wild(&self) -> bool {
+        self.wild
+    }
+
+    pub fn outstanding(&self) -> usize {
+        self.items.len()
+    }
+
+    pub fn ring(&self) -> Range<u64> {
+        self.base..self.base + u64::from(self.depth) * DESCRIPTOR
+    }
+
+    /// Its memory is the host's again.
+    pub fn forget(self, posted: &mut Posted) {
+        for item in self.items.into_iter().chain(self.open) {
+            item.extents.into_iter().for_each(|extent| posted.remove(extent));
+        }
+    }
+
+    /// Descriptors up to `tail` are the card's.
+    pub fn doorbell(&mut self, tail: u16, iommu: &Iommu, posted: &mut Posted) {
+        if tail.wrapping_sub(self.head) > self.depth
+            || tail.wrapping_sub(self.head) < self.tail.wrapping_sub(self.head)
+        {
+            self.wild = true;
+        }
+        while self.tail != tail && !self.wild {
+            let slot = u64::from(self.tail & (self.depth - 1));
+            let mut descriptor = [0; DESCRIPTOR as usize];
+            let there = iommu.read(CARD_ID, self.base + slot * DESCRIPTOR, &mut descriptor).is_ok();
+            self.wild |= !there;
+            let legal = match self.direction {
+                Direction::Tx => self.post_tx(&descriptor, posted),
+                Direction::Rx => self.post_rx(&descriptor, posted),
+            };
+            self.wild |= !legal;
+            self.tail = self.tail.wrapping_add(1);
+        }
+    }
+
+    fn post_rx(&mut self, descriptor: &[u8], posted: &mut Posted) -> bool {
+        let len = match u16_at(descriptor, 0) {
+            0 => 0x1_0000,
+            len => u32::from(len),
+        };
+        let extent = posted.add(u48_at(descriptor, 8), len, Some(self.base));
+        self.items.push_back(Item {
+            req_id: u16_at(descriptor, 4),
+            descriptors: 1,
+            extents: vec![extent],
+            filled: 0,
+        });
+        true
+    }
+
+    /// False if this can't be where it is.
+    fn post_tx(&mut self, descriptor: &[u8], posted: &mut Posted) -> bool {
+        let word = u32_at(descriptor, 0);
+        let fresh = Item { req_id: 0, descriptors: 0, extents: vec![], filled: 0 };
+        let (mut packet, begins) = match self.open.take() {
+            None => (fresh, true),
+            Some(packet) => (packet, false),
+        };
+        if begins != (word & FIRST != 0) {
+            return false;
+        }
+        packet.descriptors += 1;
+        if word & META != 0 {
+            self.open = Some(packet);
+            return begins && word & LAST == 0;
+        }
+        if begins || (packet.descriptors == 2 && packet.extents.is_empty() && packet.filled == 0) {
+            let high = (word >> 16 & 0x3f) as u16;
+            packet.req_id = high << 10 | (u32_at(descriptor, 4) >> 22) as u16;
+        }
+        // Of packets to send: that a data descriptor was seen.
+        packet.filled = 1;
+        let len = word & 0xffff;
+        if len != 0 {
+            packet.extents.push(posted.add(u48_at(descriptor, 8), len, None));
+        }
+        if word & LAST == 0 {
+            let legal = packet.descriptors <= MOST_DESCRIPTORS;
+            self.open = Some(packet);
+            return legal;
+        }
+        let bytes: u32 = packet.extents.iter().map(|extent| extent.len).sum();
+        let legal = bytes > 0 && packet.descriptors <= MOST_DESCRIPTORS;
+        self.items.push_back(packet);
+        legal
+    }
+
+    /// The card reads from the ring: descriptors in order, none that it wasn't told of.
+    pub fn fetch(&mut self, address: u64, len: u32) -> Verdict {
+        if self.wild {
+            return Ok(());
+        }
+        let offset = address - self.base;
+        let count = (u64::from(len) / DESCRIPTOR) as u16;
+        let expected = u64::from(self.fetched & (self.depth - 1)) * DESCRIPTOR;
+        let fetched = self.fetched.wrapping_add(count);
+        if offset != expected || !u64::from(len).is_multiple_of(DESCRIPTOR) {
+            return Err(format!("{len} bytes of descriptors at {offset:#x}, not at {expected:#x}"));
+        }
+        if self.tail.wrapping_sub(self.fetched) < count {
+            let tail = self.tail;
+            return Err(format!("descriptors up to {fetched} are read, posted are {tail}"));
+        }
+        self.fetched = fetched;
+        Ok(())
+    }
+
+    /// The card has filled part of buffer `number`: is it what comes next?
+    pub fn fill(&mut self, number: u64, offset: u32, len: u32) -> bool {
+        // The buffer being filled is the oldest, or follows those of the same packet.
+        let mut items = self.items.iter_mut().take(32);
+        let item = items.find(|item| item.extents[0].number == number);
+        match item {
+            Some(item) if item.filled == offset => {
+                item.filled += len;
+                true
+            }
+            _ => self.wild,
+        }
+    }
+
+    /// The card has written a completion entry.
+    pub fn complete(&mut self, entry: &[u8], posted: &mut Posted) -> Verdict {
+        let req_id = match self.direction {
+            Direction::Tx => u16_at(entry, 0),
+            Direction::Rx => u16_at(entry, 6),
+        };
+        let found = match self.direction {
+            Direction::Tx => self.items.iter().position(|item| item.req_id == req_id),
+            // In the order of the ring.
+            Direction::Rx => self.items.front().filter(|item| item.req_id == req_id).map(|_| 0),
+        };
+        let Some(item) = found.and_then(|at| self.items.remove(at)) else {
+            return if self.wild {
+                Ok(())
+            } else {
+                Err(format!("request {req_id:#x} is completed and is not the card's"))
+            };
+        };
+        item.extents.iter().for_each(|extent| posted.remove(*extent));
+        self.head = self.head.wrapping_add(item.descriptors);
+        if self.direction == Direction::Tx || self.wild {
+            return Ok(());
+        }
+        let word = u32_at(entry, 0);
+        let (len, begun) = (u32::from(u16_at(entry, 4)), self.mid);
+        self.mid = word & LAST == 0;
+        if len & 0xffff != item.filled & 0xffff || item.filled == 0 {
+            return Err(format!("{len} bytes are completed, {} were written", item.filled));
+        }
+        if begun == (word & FIRST != 0) {
+            return Err(format!("request {req_id:#x}: first or last is wrong ({word:#x})"));
+        }
+        if self.mid && item.filled != item.extents[0].len {
+            return Err(format!("request {req_id:#x} isn't full and the next one is begun"));
+        }
+        Ok(())
+    }
+}
