@@ -319,7 +319,9 @@ impl RootComplex {
         let header = Header(record.header);
         let cycle = record.last;
         let mut special = None;
-        if header.kind() == Kind::MemWrite {
+        let whole = payload.len() == header.payload_len()
+            && (header.address() & 0xfff) + payload.len() as u64 <= 4096;
+        if header.kind() == Kind::MemWrite && whole {
             let word = payload.first_chunk().map(|word| u32::from_le_bytes(*word));
             self.registers_written(cycle, header, payload);
             if let (Some(offset), Some(value)) = (self.register(header), word) {
@@ -356,9 +358,10 @@ impl RootComplex {
         let (be, dwords) = (header.byte_enables(), header.dwords());
         for (i, word) in payload.as_chunks::<4>().0.iter().enumerate() {
             let at = 4 * i as u32;
-            if (at..at + 4).all(|index| be.enabled(index, dwords)) {
-                let value = u32::from_le_bytes(*word);
-                let verdict = self.monitor.register(offset + u64::from(at), value, &self.iommu);
+            let enabled = |bytes: u32| (at..at + bytes).all(|index| be.enabled(index, dwords));
+            let (value, at) = (u32::from_le_bytes(*word), offset + u64::from(at));
+            if enabled(4) || (enabled(2) && self.monitor.is_doorbell(at)) {
+                let verdict = self.monitor.register(at, value, &self.iommu);
                 self.judge(cycle, header, verdict);
             }
         }

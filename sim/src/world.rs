@@ -117,9 +117,9 @@ impl World {
         }
     }
 
-    /// Lets `frame` arrive at the card of `host` as if from its wire, `delay` cycles from now.
-    pub fn inject(&mut self, host: usize, delay: u64, frame: &[u8]) {
-        self.hosts[host].card.push_frame(self.now + delay, frame, false, 0);
+    /// Lets `frame` arrive at the card of `host` as if from its wire, `delay` cycles from now, damaged or not.
+    pub fn inject(&mut self, host: usize, delay: u64, frame: &[u8], damaged: bool) {
+        self.hosts[host].card.push_frame(self.now + delay, frame, damaged, 0);
     }
 
     pub fn wire(&self, wire: usize) -> &Wire {

@@ -54,13 +54,13 @@ const ENTRY: usize = 64;
 
 impl Answers {
     fn contains(&self, address: u64) -> bool {
-        (self.base..self.base + u64::from(self.depth) * ENTRY as u64).contains(&address)
+        address.wrapping_sub(self.base) < u64::from(self.depth) * ENTRY as u64
     }
 
     /// Takes a write into the ring: it is the next entry, whole, with the right phase.
     fn take(&mut self, address: u64, bytes: &[u8], phase_at: usize) -> Result<(), String> {
         let slot = self.written % self.depth;
-        let expected = self.base + u64::from(slot) * ENTRY as u64;
+        let expected = self.base.wrapping_add(u64::from(slot) * ENTRY as u64);
         let phase = u8::from((self.written / self.depth).is_multiple_of(2));
         if address != expected || bytes.len() != ENTRY {
             let len = bytes.len();
@@ -166,6 +166,11 @@ impl Monitor {
         Ok(())
     }
 
+    /// A doorbell of a queue, which takes its lower half alone too.
+    pub fn is_doorbell(&self, offset: u64) -> bool {
+        self.doorbells.contains_key(&offset)
+    }
+
     /// Notes the memory that commands up to `tail` name.
     fn lend(&mut self, tail: u16, iommu: &Iommu) {
         let depth = self.commands.depth;
@@ -193,7 +198,8 @@ impl Monitor {
 
     fn command(&self, number: u16, entry: &mut [u8; ENTRY], iommu: &Iommu) -> bool {
         let slot = u64::from(number % self.commands.depth);
-        iommu.read(CARD_ID, self.commands.base + slot * ENTRY as u64, entry).is_ok()
+        let address = self.commands.base.wrapping_add(slot * ENTRY as u64);
+        iommu.read(CARD_ID, address, entry).is_ok()
     }
 
     /// The card reads `len` bytes.
