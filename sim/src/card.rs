@@ -103,6 +103,7 @@ mod bridge {
         fn set_mac_rate(self: Pin<&mut Shim>, byte_time_q16: u64);
         fn count_streams(self: Pin<&mut Shim>);
         fn stream_counts(self: &Shim) -> &[u64];
+        fn coverage(self: &Shim) -> &[u32];
         fn start_waves(self: Pin<&mut Shim>, path: &str) -> bool;
         fn close_waves(self: Pin<&mut Shim>);
     }
@@ -168,6 +169,10 @@ pub trait Card {
     fn count_streams(&mut self) {}
     /// Four counts a stream, empty if nothing is counted.
     fn stream_counts(&self) -> &[u64] {
+        &[]
+    }
+    /// How often each branch of the Verilog was taken; empty unless built with the feature `coverage`.
+    fn coverage(&self) -> &[u32] {
         &[]
     }
     /// Starts writing waves to `path`; false if that is not possible.
@@ -254,6 +259,10 @@ impl Card for VerilatedCard {
 
     fn stream_counts(&self) -> &[u64] {
         self.shim.stream_counts()
+    }
+
+    fn coverage(&self) -> &[u32] {
+        self.shim.coverage()
     }
 
     fn start_waves(&mut self, path: &Path) -> bool {

@@ -173,6 +173,11 @@ impl Host {
         self.card.stream_counts().chunks_exact(4).map(|c| [c[0], c[1], c[2], c[3]]).collect()
     }
 
+    /// How often each branch of the card's Verilog was taken; empty unless built with the feature `coverage`.
+    pub fn coverage(&self) -> &[u32] {
+        self.card.coverage()
+    }
+
     /// Runs until cycle `until`; frames that left are added to `departures`.
     pub(crate) fn run(&mut self, number: usize, until: u64, departures: &mut Departures) {
         self.root.flush(self.card.as_mut());

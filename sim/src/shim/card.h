@@ -55,6 +55,9 @@ class Card {
     return {streams_.data(), streams_.size()};
   }
 
+  // How often each branch of the Verilog was taken; empty if the model does not count.
+  virtual rust::Slice<const std::uint32_t> coverage() const = 0;
+
   // Opens `path` and dumps every cycle until close_waves. Only if configured with `waves`.
   bool start_waves(rust::Str path) { return open_waves(std::string(path)); }
   virtual void close_waves() = 0;

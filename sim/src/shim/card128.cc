@@ -1,4 +1,8 @@
 #include "Vnic128.h"
+#if VM_COVERAGE
+#include "Vnic128___024root.h"
+#include "Vnic128__Syms.h"
+#endif
 #include "pins.h"
 
 namespace nitor {

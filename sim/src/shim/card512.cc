@@ -1,4 +1,8 @@
 #include "Vnic512.h"
+#if VM_COVERAGE
+#include "Vnic512___024root.h"
+#include "Vnic512__Syms.h"
+#endif
 #include "pins.h"
 
 namespace nitor {

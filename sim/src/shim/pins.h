@@ -42,6 +42,15 @@ class PinnedCard final : public Card {
     return cycle_;
   }
 
+  rust::Slice<const std::uint32_t> coverage() const override {
+#if VM_COVERAGE
+    const auto& counters = model_->rootp->vlSymsp->__Vcoverage;
+    return {counters, std::size(counters)};
+#else
+    return {};
+#endif
+  }
+
   bool open_waves(const std::string& path) override {
     waves_ = std::make_unique<VerilatedFstC>();
     model_->trace(waves_.get(), 99);
