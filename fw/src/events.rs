@@ -7,9 +7,8 @@ use nitor_abi::mgmt;
 use crate::admin::Place;
 use crate::hw::Hw;
 use crate::stats::Totals;
-use crate::Life;
+use crate::{Life, Settings};
 
-const KEEP_ALIVE_US: u32 = 1_000_000;
 /// Where an event's phase bit is: not where commands have it.
 const PHASE_AT: u16 = 4;
 
@@ -51,7 +50,7 @@ impl Events {
 
 impl Life {
     /// Posts what is due. What finds no credit waits: link changes as the latest state, keep-alives as one.
-    pub(crate) fn serve_events(&mut self, hw: &mut Hw<'_>) {
+    pub(crate) fn serve_events(&mut self, settings: &Settings, hw: &mut Hw<'_>) {
         let status = hw.status();
         if self.events.groups == 0 || !status.bus_master {
             return;
@@ -63,13 +62,11 @@ impl Life {
             }
         }
         if self.events.wants(Group::KeepAlive) {
-            let now = hw.now();
+            let (now, period) = (hw.now(), settings.keep_alive_us);
             let due = match self.events.keep_alive {
                 None => Some(now),
-                Some(last) if now.wrapping_sub(last) >= 2 * KEEP_ALIVE_US => Some(now),
-                Some(last) if now.wrapping_sub(last) >= KEEP_ALIVE_US => {
-                    Some(last.wrapping_add(KEEP_ALIVE_US))
-                }
+                Some(last) if now.wrapping_sub(last) >= 2 * period => Some(now),
+                Some(last) if now.wrapping_sub(last) >= period => Some(last.wrapping_add(period)),
                 Some(_) => None,
             };
             if due.is_some() && self.event_credit(hw).is_some() {

@@ -45,12 +45,14 @@ pub struct Settings {
     pub link_speed: u32,
     /// Largest MTU, without Ethernet header.
     pub max_mtu: u16,
+    /// Time between two signs of life, in microseconds, at least 1,000: a second, or drivers give the card up.
+    pub keep_alive_us: u32,
 }
 
 impl Settings {
     /// A port of 100 Gb/s with jumbo frames. `mac` should be a locally administered unicast address, or one you own.
     pub const fn new(mac: [u8; 6]) -> Self {
-        Settings { mac, link_speed: 100_000, max_mtu: 9216 }
+        Settings { mac, link_speed: 100_000, max_mtu: 9216, keep_alive_us: 1_000_000 }
     }
 }
 
@@ -104,7 +106,7 @@ impl Firmware {
             hw.bus.write32(mgmt::RESET_ACK, 1);
         }
         let more = life.serve_admin(settings, &mut hw);
-        life.serve_events(&mut hw);
+        life.serve_events(settings, &mut hw);
         more
     }
 

@@ -252,6 +252,19 @@ impl Raw {
         Some(entry)
     }
 
+    /// The next event, if it is there.
+    pub fn poll_event(&mut self) -> Option<Entry> {
+        let admin = self.admin();
+        let at = usize::from(admin.taken % admin.event_depth) * 64;
+        let phase = u8::from((admin.taken / admin.event_depth).is_multiple_of(2));
+        let entry: Entry = admin.events.as_slice()[at..at + 64].try_into().unwrap();
+        if entry[4] & 1 != phase {
+            return None;
+        }
+        admin.taken = admin.taken.wrapping_add(1);
+        Some(entry)
+    }
+
     pub fn answer(&mut self) -> Entry {
         let end = self.now() + PATIENCE;
         loop {

@@ -264,10 +264,7 @@ impl Monitor {
     }
 
     fn completed(&mut self, cq: u16, entry: &[u8]) -> Verdict {
-        let direction = if entry.len() == 8 { Direction::Tx } else { Direction::Rx };
-        let mut candidates =
-            self.sqs.values_mut().filter(|sq| sq.cq == cq && sq.direction == direction);
-        let Some(sq) = candidates.next() else {
+        let Some(sq) = self.sqs.values_mut().find(|sq| sq.cq == cq) else {
             return Err("a completion, and no queue is there that uses it".into());
         };
         sq.complete(entry, &mut self.posted)
