@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: demo test lint fmt clean help setup
+.PHONY: demo test fuzz lint fmt clean help setup
 
 demo: setup ## two hosts, a card each and a wire: see packets cross
 	@echo "demo: building (some minutes the first time), then running"
@@ -18,6 +18,9 @@ test: setup ## all tests
 	@echo "  make demo                             see packets cross"
 	@echo "  cargo test -p nitor-block             one crate's tests"
 	@echo "  make lint                             what CI checks besides"
+
+fuzz: setup ## the card against random input, a minute each (tests/fuzz/run --help)
+	@tests/fuzz/run 60
 
 lint: setup ## formatting and clippy, warnings are errors
 	@cargo fmt --all --check

@@ -14,12 +14,13 @@ use serde::Serialize;
 use std::cell::RefCell;
 use std::fs::File;
 use std::io::BufWriter;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Instant;
 
 #[derive(clap::Args)]
 #[command(
+    allow_negative_numbers = true,
     after_help = "Examples:\n  nitor demo\n  nitor demo --pcap trace.pcapng --width 512 --wire wire.pcapng\n  \
                         nitor demo --waves card.fst --json"
 )]
@@ -37,7 +38,7 @@ pub struct Args {
     #[arg(long)]
     waves: Option<PathBuf>,
     /// Cycles of waves
-    #[arg(long, default_value = "20000")]
+    #[arg(long, default_value = "20000", value_parser = clap::value_parser!(u64).range(1..=1_000_000_000))]
     waves_cycles: u64,
     /// Bytes of the file that is fetched over TCP
     #[arg(long, default_value = "100000", value_parser = clap::value_parser!(u64).range(1..=100_000_000))]
@@ -88,6 +89,14 @@ const RECORDED: &[u8] = include_bytes!("../tests/captures/mixed.pcap");
 /// The longest frame the card carries: MTU 9216, Ethernet header, a VLAN tag.
 const LONGEST: usize = 9216 + 14 + 4;
 
+/// Makes a file, or fails: what writes waves says nothing of it.
+fn regular(path: &Path) -> anyhow::Result<()> {
+    let name = path.display();
+    let file = File::create(path).with_context(|| format!("cannot write {name}"))?;
+    anyhow::ensure!(file.metadata()?.is_file(), "cannot write waves to {name}: it is no file");
+    Ok(())
+}
+
 pub fn run(args: &Args) -> Outcome {
     let (name, capture) = match &args.pcap {
         Some(path) => (path.display().to_string(), Capture::read(path, LONGEST)),
@@ -103,6 +112,9 @@ pub fn run(args: &Args) -> Outcome {
         Ok(world.borrow_mut().start_capture(Box::new(BufWriter::new(file)))?)
     };
     create().map_err(report::environment)?;
+    if let Some(path) = &args.waves {
+        regular(path).map_err(report::environment)?;
+    }
     let mut a = Host::open(&world, 0, 2048, 9216)?;
     let mut b = Host::open(&world, 1, 2048, 9216)?;
     if let Some(path) = &args.waves {
@@ -286,9 +298,9 @@ fn print(r: &Report) {
         .heading("Simulation")
         .row("cycles a second, two cards", report::grouped(r.sim_cycles_per_second));
     table.print();
-    println!("\nWhat the wire saw: {} (opens in Wireshark)", r.wire.display());
+    say!("\nWhat the wire saw: {} (opens in Wireshark)", r.wire.display());
     if let Some(waves) = &r.waves {
-        println!("Host A's card: {} (opens in GTKWave or Surfer)", waves.display());
+        say!("Host A's card: {} (opens in GTKWave or Surfer)", waves.display());
     }
-    println!("Again: nitor demo --width {} --seed {}", u32::from(r.width), r.seed);
+    say!("Again: nitor demo --width {} --seed {}", u32::from(r.width), r.seed);
 }

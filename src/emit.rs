@@ -37,14 +37,14 @@ pub fn run(args: &Args) -> Outcome {
     if args.json {
         report::json(&emitted);
     } else {
-        println!(
+        say!(
             "{} modules, {} lines of Verilog in {}; top {}, file list files.f",
             emitted.modules,
             emitted.lines,
             args.out.display(),
             emitted.top
         );
-        println!(
+        say!(
             "Try: verilator --lint-only -Wall -f {0}/files.f --top-module {1}",
             args.out.display(),
             emitted.top

@@ -1,11 +1,13 @@
 //! `nitor`: simulate, measure and emit the card.
 
+#[macro_use]
+mod report;
+
 mod bench;
 mod capture;
 mod demo;
 mod emit;
 mod machine;
-mod report;
 mod tcp;
 
 use clap::{Parser, Subcommand};
@@ -41,7 +43,17 @@ fn main() -> ExitCode {
     // A reader that closes our standard output (`| head`) is no failure of ours.
     #[cfg(unix)]
     sigpipe::reset();
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => match usage(&error) {
+            Some(line) => {
+                let failure = Failure::Input(line);
+                failure.print(false);
+                return failure.code();
+            }
+            None => error.exit(),
+        },
+    };
     let (json, result) = match cli.command {
         Command::Demo(args) => (args.json, demo::run(&args)),
         Command::Bench(bench) => (bench.json(), bench.run()),
@@ -54,6 +66,19 @@ fn main() -> ExitCode {
             failure.code()
         }
     }
+}
+
+/// What is wrong with the arguments, on one line; none if it is help that was asked for.
+fn usage(error: &clap::Error) -> Option<String> {
+    use clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand as Missing;
+    if !error.use_stderr() || error.kind() == Missing {
+        return None;
+    }
+    let text = error.render().to_string();
+    let said = text.lines().map(str::trim).take_while(|line| !line.starts_with("Usage:"));
+    let said = said.filter(|line| !line.is_empty() && !line.starts_with("For more information"));
+    let line = said.collect::<Vec<_>>().join(" ");
+    Some(format!("{}; --help says more", line.trim_start_matches("error: ")))
 }
 
 /// The widths the card is built for.

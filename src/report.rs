@@ -1,7 +1,22 @@
 //! What a person or a script reads: tables, JSON, failures with their exit code.
 
 use serde::Serialize;
-use std::process::ExitCode;
+use std::fmt::Arguments;
+use std::io::{stdout, Write};
+use std::process::{exit, ExitCode};
+
+/// Prints a line to standard output.
+macro_rules! say {
+    ($($text:tt)*) => { $crate::report::say(format_args!($($text)*)) };
+}
+
+pub fn say(text: Arguments<'_>) {
+    let mut out = stdout().lock();
+    if let Err(error) = out.write_fmt(text).and_then(|()| out.write_all(b"\n")) {
+        eprintln!("nitor: cannot write to standard output: {error}");
+        exit(3);
+    }
+}
 
 /// The version of every JSON object's layout; it changes when a key changes its meaning or goes.
 pub const SCHEMA: u32 = 1;
@@ -40,7 +55,7 @@ impl Failure {
                 Failure::Input(_) => "input",
                 Failure::Environment(_) => "environment",
             };
-            println!(
+            say!(
                 "{}",
                 serde_json::json!({"schema": SCHEMA, "error": {"kind": kind, "message": self.text()}})
             );
@@ -66,7 +81,7 @@ pub fn json(value: &impl Serialize) {
     {
         into.extend(from);
     }
-    println!("{object:#}");
+    say!("{object:#}");
 }
 
 /// A two-column table: a name, a figure; groups are set off by a heading.
@@ -92,8 +107,8 @@ impl Table {
         let (name, value) = (name.unwrap_or(0), value.unwrap_or(0));
         for (label, figure) in &self.lines {
             match figure {
-                Some(figure) => println!("  {label:<name$}  {figure:>value$}"),
-                None => println!("\n{label}"),
+                Some(figure) => say!("  {label:<name$}  {figure:>value$}"),
+                None => say!("\n{label}"),
             }
         }
     }

@@ -19,13 +19,14 @@ pub enum Bench {
 
 #[derive(clap::Args)]
 #[command(
+    allow_negative_numbers = true,
     after_help = "Examples:\n  nitor bench loop --frame 60 --count 4096 --width 512 --queues 4 --json\n  \
                   nitor bench loop --frame imix --width 512 --latency 2000 --stages\n  \
                   nitor bench loop --frame 9000 --width 512 --wire 120"
 )]
 pub struct LoopArgs {
     /// Bytes of a frame without FCS, 60 to 9216; or imix: 60, 590 and 1,514 bytes as 7 : 4 : 1
-    #[arg(long, default_value = "60", allow_negative_numbers = true)]
+    #[arg(long, default_value = "60")]
     frame: Sizes,
     /// Frames
     #[arg(long, default_value = "4096", value_parser = clap::value_parser!(u64).range(16..=10_000_000))]

@@ -44,11 +44,11 @@ pub fn table(begin: &Counts, end: &Counts, frames: f64) -> Vec<Stage> {
 }
 
 pub fn print(stages: &[Stage]) {
-    println!("\nstages, in % of the cycles: something moves; it waits for the taker; the taker waits for it");
-    println!("  {:<40} {:>9} {:>6} {:>6} {:>7}", "", "per frame", "moves", "stalls", "starves");
+    say!("\nstages, in % of the cycles: something moves; it waits for the taker; the taker waits for it");
+    say!("  {:<40} {:>9} {:>6} {:>6} {:>7}", "", "per frame", "moves", "stalls", "starves");
     for stage in stages {
         let Stage { stream, per_frame, moves, stalls, starves } = stage;
         let [moves, stalls, starves] = [moves, stalls, starves].map(|share| share * 100.0);
-        println!("  {stream:<40} {per_frame:>9.3} {moves:>6.1} {stalls:>6.1} {starves:>7.1}");
+        say!("  {stream:<40} {per_frame:>9.3} {moves:>6.1} {stalls:>6.1} {starves:>7.1}");
     }
 }

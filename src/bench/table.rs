@@ -9,7 +9,10 @@ use indicatif::ProgressBar;
 use serde::Serialize;
 
 #[derive(clap::Args)]
-#[command(after_help = "Examples:\n  nitor bench table\n  nitor bench table --width 512 --json")]
+#[command(
+    allow_negative_numbers = true,
+    after_help = "Examples:\n  nitor bench table\n  nitor bench table --width 512 --json"
+)]
 pub struct Args {
     /// Bits of the data path; both if left out
     #[arg(long, value_enum)]
@@ -88,7 +91,7 @@ pub fn run(args: &Args) -> Outcome {
 }
 
 fn print(rows: &[Measured]) {
-    println!(
+    say!(
         "| bits | frame | queues | read latency | wire | cycles a frame | bytes a cycle, each way | TLPs a frame | link bytes a frame | lost |\n\
          |---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|"
     );
@@ -97,7 +100,7 @@ fn print(rows: &[Measured]) {
             Sizes::Fixed(bytes) => bytes.to_string(),
             Sizes::Imix => "IMIX".into(),
         };
-        println!(
+        say!(
             "| {} | {frame} | {} | {} ns | {} Gb/s | {:.2} | {:.2} | {:.2} | {:.0} | {} |",
             u32::from(m.width),
             m.queues,
