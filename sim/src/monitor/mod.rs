@@ -4,7 +4,7 @@
 //! there before its completion, and a completion before its interrupt; rings are written entry by entry with the right
 //! phase. It looks at TLPs and host memory alone, never at what the card says of itself.
 //!
-//! A queue whose driver breaks the rules (a doorbell beyond the ring, descriptors that make no packet) is *wild*: what
+//! A queue whose driver breaks the rules (a doorbell beyond the ring, descriptors that make no packet, buffers within each other) is *wild*: what
 //! the card makes of that is not judged here, only that other queues don't suffer. The IOMMU still guards the memory.
 
 mod posted;

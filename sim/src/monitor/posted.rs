@@ -42,6 +42,16 @@ impl Posted {
         self.extents.remove(&(extent.address, extent.number));
     }
 
+    /// Whether a buffer to receive into has any of these bytes.
+    pub fn is_received_into(&self, address: u64, len: u32) -> bool {
+        let end = address.saturating_add(len.into());
+        let before = self.extents.range(..(address, 0)).rev().take(NEAR);
+        let within = self.extents.range((address, 0)..(end, 0)).take(NEAR);
+        before.chain(within).any(|(&(start, _), owner)| {
+            owner.rx.is_some() && start < end && address < start.saturating_add(owner.len.into())
+        })
+    }
+
     /// Extents that contain these bytes, nearest first.
     fn around(&self, address: u64, end: u64) -> impl Iterator<Item = (u64, u64, Owner)> + '_ {
         let before = self.extents.range(..=(address, u64::MAX)).rev();

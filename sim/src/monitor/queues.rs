@@ -175,19 +175,23 @@ impl Sq {
         }
     }
 
+    /// False if it is wild.
     fn post_rx(&mut self, descriptor: &[u8], posted: &mut Posted) -> bool {
         let len = match u16_at(descriptor, 0) {
             0 => 0x1_0000,
             len => u32::from(len),
         };
-        let extent = posted.add(u48_at(descriptor, 8), len, Some(self.base));
+        let address = u48_at(descriptor, 8);
+        // Buffers in each other: what belongs to which can't be told.
+        let apart = !posted.is_received_into(address, len);
+        let extent = posted.add(address, len, Some(self.base));
         self.items.push_back(Item {
             req_id: u16_at(descriptor, 4),
             descriptors: 1,
             extents: vec![extent],
             filled: 0,
         });
-        true
+        apart
     }
 
     /// False if this can't be where it is.

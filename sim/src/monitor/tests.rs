@@ -251,3 +251,16 @@ fn a_wild_queue_is_not_judged_and_others_are() {
     bench.fill(0, 0, 20).unwrap();
     assert!(bench.received(0, 1, 20, 0x0d).is_err());
 }
+
+/// Which buffer a byte belongs to can't be told then. Found by fuzzing.
+#[test]
+fn buffers_within_each_other_make_a_queue_wild() {
+    let mut bench = Bench::new();
+    for (slot, address) in [DATA as u32, DATA as u32 + 3].into_iter().enumerate() {
+        bench.post(RX, slot as u16, [0x1d00_0064, slot as u32, address, 0]);
+    }
+    bench.ring(RX, 2);
+    bench.monitor.write(DATA, &[0; 3], &bench.iommu).unwrap();
+    bench.monitor.write(DATA + 3, &[0; 97], &bench.iommu).unwrap();
+    bench.received(0, 0, 100, 0x0d).unwrap();
+}
