@@ -15,7 +15,7 @@ use crate::regs::Regs;
 
 const DEPTH: u16 = 32;
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(3);
-const FIRST_POLL: Duration = Duration::from_micros(100);
+const FIRST_POLL: Duration = Duration::from_micros(8);
 const LAST_POLL: Duration = Duration::from_millis(5);
 /// Vector of the admin and event queues.
 pub(crate) const VECTOR: u16 = 0;

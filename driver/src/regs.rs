@@ -26,7 +26,7 @@ const GONE: u32 = u32::MAX;
 /// What `req_id` is set to before a read, plus its number: no answer to this read or the last.
 const POISON: u16 = 0xdead;
 const READ_TIMEOUT: Duration = Duration::from_millis(200);
-const RESET_STEP: Duration = Duration::from_micros(100);
+const RESET_STEP: Duration = Duration::from_micros(20);
 const TIMEOUT_UNIT: Duration = Duration::from_millis(100);
 /// Patience after a reset of the function, if the card tells of more it is that.
 const FUNCTION_RESET_TIMEOUT: Duration = Duration::from_secs(1);
