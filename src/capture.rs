@@ -75,7 +75,8 @@ fn pcap_frames(file: &[u8]) -> Result<Vec<Frame>> {
     let mut reader = PcapReader::new(file)?;
     let link = reader.header().datalink;
     let mut frames = vec![];
-    while let Some(packet) = reader.next_packet() {
+    // Raw: time stamps that are none, or a snap length that isn't kept, are no matter here.
+    while let Some(packet) = reader.next_raw_packet() {
         let packet = packet.with_context(|| format!("frame {} is broken", frames.len() + 1))?;
         frames.push(Frame {
             original: packet.orig_len as usize,

@@ -92,6 +92,16 @@ fn demo_takes_captures_of_both_kinds_and_writes_waves() {
     assert_eq!(report["crossing"]["frames"], frames.len());
     assert!(fs::metadata(folder.path().join("a.fst")).unwrap().len() > 10_000);
 
+    // A clock gone wild and a snap length that isn't kept take nothing from the frames.
+    let path = folder.path().join("some.pcap");
+    let mut file = fs::read(&path).unwrap();
+    let little = file[0] != 0xa1;
+    file[16..20].copy_from_slice(&if little { 20u32.to_le_bytes() } else { 20u32.to_be_bytes() });
+    file[28..32].fill(0xff);
+    fs::write(folder.path().join("wild.pcap"), file).unwrap();
+    let report = succeeds(&folder, &[&args[..4], &["--pcap", "wild.pcap"]].concat());
+    assert_eq!(report["crossing"]["frames"], frames.len());
+
     // What one run saw on the wire is input of another.
     let again = ["--pcap", "nitor-demo.pcapng", "--wire", "again.pcapng", "--width", "512"];
     let report = succeeds(&folder, &[&args[..4], &again[..]].concat());
