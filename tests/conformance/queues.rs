@@ -5,7 +5,7 @@ use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::support::raw::{received, sent_id, Raw, RX, TX};
+use super::support::raw::{received, sent_id, Raw, TX};
 use super::{counts, ethernet, seed, Pair, WIDTHS};
 
 #[test]
@@ -103,8 +103,6 @@ pub fn case_36_create_and_destroy_in_any_order_under_traffic() {
             }
             raw.step(rng.random_range(0..800));
         }
-        let root = &raw.world.borrow().hosts();
-        assert_eq!(*root, 1);
         raw.assert_clean();
     }
 }
@@ -248,7 +246,6 @@ pub fn case_41_packets_with_a_meta_descriptor_and_after_it() {
             let fresh = raw.queue(TX, 64, u32::MAX);
             raw.destroy(std::mem::replace(&mut pair.tx, fresh));
         }
-        assert_eq!(RX, 2);
         raw.assert_clean();
     }
 }
