@@ -218,6 +218,23 @@ counters! {
 }
 
 impl Counter {
+    /// Whether it counts what went well, and nothing else.
+    pub const fn is_traffic(self) -> bool {
+        use Counter::*;
+        matches!(
+            self,
+            TxFrames
+                | TxBytes
+                | RxFrames
+                | RxBytes
+                | ReadTlps
+                | WriteTlps
+                | CompletionTlps
+                | MsixMessages
+                | Doorbells
+        )
+    }
+
     /// Address of the lower half.
     pub const fn address(self) -> u16 {
         STATS + 8 * self as u16

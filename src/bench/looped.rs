@@ -6,12 +6,14 @@ use super::LoopArgs;
 use crate::machine::{self, Nic};
 use crate::report::Failure;
 use crate::Width;
+use nitor_abi::mgmt::Counter;
 use nitor_driver::pci::PciFunction;
 use nitor_driver::Segment;
 use nitor_sim::completer::Latency;
 use nitor_sim::stats::LinkStats;
 use nitor_sim::CYCLE_NS;
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 /// What a run measured. Rates are those of its middle: the first and last eighth of the frames are left out.
@@ -33,6 +35,8 @@ pub struct Measured {
     pub latency_cycles_p50: u64,
     pub latency_cycles_p99: u64,
     pub sim_cycles_per_second: u64,
+    /// Counters of the card that tell of anything but traffic, where they are not 0.
+    pub counted: BTreeMap<&'static str, u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stages: Option<Vec<Stage>>,
 }
@@ -165,6 +169,10 @@ pub fn measure(args: &LoopArgs) -> Result<Measured, Failure> {
     }
     let cycles = world.borrow().now() - first;
     let wall = started.elapsed().as_secs_f64();
+    let counters =
+        nic.counters().map_err(|e| Failure::Check(format!("the card does not answer: {e}")))?;
+    let telling = |(counter, count): &(Counter, u64)| !counter.is_traffic() && *count != 0;
+    let counted = counters.into_iter().filter(telling).map(|(c, count)| (c.name(), count));
     machine::clean(&world.borrow())?;
     latencies.sort_unstable();
     let percentile = |p: usize| latencies.get(latencies.len() * p / 100).copied().unwrap_or(0);
@@ -188,6 +196,7 @@ pub fn measure(args: &LoopArgs) -> Result<Measured, Failure> {
         latency_cycles_p50: percentile(50),
         latency_cycles_p99: percentile(99),
         sim_cycles_per_second: (cycles as f64 / wall) as u64,
+        counted: counted.collect(),
         stages,
     })
 }

@@ -103,6 +103,9 @@ fn looped(args: &LoopArgs) -> Outcome {
             .row("latency, 99 %, cycles", m.latency_cycles_p99)
             .row("lost", m.lost)
             .row("simulated cycles a second", report::grouped(m.sim_cycles_per_second));
+        for (name, count) in &m.counted {
+            table.row(format!("the card counted {name}"), count);
+        }
         table.print();
         if let Some(stages) = &m.stages {
             stages::print(stages);
