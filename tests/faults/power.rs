@@ -28,6 +28,9 @@ fn unmap(scene: &mut Scene, iova: u64) {
     assert!(scene.root(|root, _| root.iommu.unmap(CARD_ID, iova)));
 }
 
+/// What was under way when the card lost the bus.
+const CUT_OFF: &[(&str, u64, u64)] =
+    &[("tx_queues_broken", 0, 1), ("tx_drops_dma_error", 1, 40), ("rx_drops_no_descriptor", 0, 40)];
 /// What arrives in and after a reset: the broken frame, and others that find no queue.
 const RESET: &[(&str, u64, u64)] = &[("rx_drops_bad_frame", 0, 1), ("rx_drops_no_queue", 0, 60)];
 
@@ -49,11 +52,7 @@ pub const CASES: &[Case] = &[
     Case {
         name: "bus mastering off in the middle of everything",
         does: "reads end with an error at once, writes wait; nothing is sent to the host",
-        counters: &[
-            ("tx_queues_broken", 0, 1),
-            ("tx_drops_dma_error", 1, 40),
-            ("rx_drops_no_descriptor", 0, 40),
-        ],
+        counters: CUT_OFF,
         after: After::Reset,
         commit: |scene| {
             busy(scene);
@@ -80,11 +79,7 @@ pub const CASES: &[Case] = &[
     Case {
         name: "D3hot in the middle of everything",
         does: "as with bus mastering off",
-        counters: &[
-            ("tx_queues_broken", 0, 1),
-            ("tx_drops_dma_error", 1, 40),
-            ("rx_drops_no_descriptor", 0, 40),
-        ],
+        counters: CUT_OFF,
         after: After::Reset,
         commit: |scene| {
             busy(scene);
