@@ -1,8 +1,11 @@
 //! The card's RTL, in folders that follow the packet's way.
 
+pub mod board;
 pub mod common;
+pub mod eth;
 pub mod host;
 pub mod irq;
+pub mod link;
 pub mod mgmt;
 pub mod pcie;
 pub mod rx;

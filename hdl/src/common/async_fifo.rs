@@ -1,0 +1,74 @@
+//! First-word-fall-through FIFO between two clocks, with gray pointers.
+//!
+//! 2^A entries of N bits in distributed RAM; A >= 2. Each side knows the other by a gray-coded pointer through two
+//! flip-flops, so it sees a change whole or not at all, 2 to 3 of its own cycles late: `in_ready` and `out_valid` may be
+//! pessimistic, never wrong. A word a cycle on either side as long as 2^A covers the round trip (A >= 4 for clocks of any ratio up
+//! to 4). When full it refuses; nothing is overwritten.
+//!
+//! Each side has a reset of its own. Both must be held together for 4 cycles of the slower clock; the words held are then gone.
+
+use super::ram::LutRam;
+use nitor_rtl::prelude::*;
+
+#[derive(LogicBlock, Default)]
+pub struct AsyncFifo<const N: usize, const A: usize, const P: usize> {
+    pub in_clock: Signal<In, Clock>,
+    pub in_reset: Signal<In, Bit>,
+    pub in_valid: Signal<In, Bit>,
+    pub in_ready: Signal<Out, Bit>,
+    pub in_data: Signal<In, Bits<N>>,
+    pub out_clock: Signal<In, Clock>,
+    pub out_reset: Signal<In, Bit>,
+    pub out_valid: Signal<Out, Bit>,
+    pub out_ready: Signal<In, Bit>,
+    pub out_data: Signal<Out, Bits<N>>,
+    ram: LutRam<N, A>,
+    // P = A + 1: pointers with a lap bit.
+    tail: Reg<Bits<P>>,
+    tail_gray: Reg<Bits<P>>,
+    head_seen: [Reg<Bits<P>>; 2],
+    not_full: Reg<Bit>,
+    head: Reg<Bits<P>>,
+    head_gray: Reg<Bits<P>>,
+    tail_seen: [Reg<Bits<P>>; 2],
+}
+
+#[kernel]
+pub fn gray<const P: usize>(x: Bits<P>) -> Bits<P> {
+    x ^ (x >> lit::<4>(1))
+}
+
+impl<const N: usize, const A: usize, const P: usize> Logic for AsyncFifo<N, A, P> {
+    /// FIFO between two clocks, with gray pointers.
+    #[kernel]
+    fn update(&mut self) {
+        registers!(self, in_clock, in_reset; tail, tail_gray, head_seen[..], not_full);
+        registers!(self, out_clock, out_reset; head, head_gray, tail_seen[..]);
+        self.ram.clock.next = self.in_clock.val();
+
+        let push = self.in_valid.val() && self.not_full.q.val();
+        let tail = if push { self.tail.q.val() + 1 } else { self.tail.q.val() };
+        self.ram.we.next = push;
+        self.ram.waddr.next = self.tail.q.val().get_bits::<A>(0);
+        self.ram.wdata.next = self.in_data.val();
+        self.tail.d.next = tail;
+        let tail_gray = gray::<P>(tail);
+        self.tail_gray.d.next = tail_gray;
+        self.head_seen[0].d.next = self.head_gray.q.val();
+        self.head_seen[1].d.next = self.head_seen[0].q.val();
+        // Full is a lap ahead: in gray code, the two upper bits inverted.
+        self.not_full.d.next = tail_gray != (self.head_seen[1].q.val() ^ lit::<P>(3 << (A - 1)));
+        self.in_ready.next = self.not_full.q.val();
+
+        let head = self.head.q.val();
+        let valid = gray::<P>(head) != self.tail_seen[1].q.val();
+        self.tail_seen[0].d.next = self.tail_gray.q.val();
+        self.tail_seen[1].d.next = self.tail_seen[0].q.val();
+        let next = if valid && self.out_ready.val() { head + 1 } else { head };
+        self.head.d.next = next;
+        self.head_gray.d.next = gray::<P>(next);
+        self.ram.raddr.next = head.get_bits::<A>(0);
+        self.out_valid.next = valid;
+        self.out_data.next = self.ram.rdata.val();
+    }
+}

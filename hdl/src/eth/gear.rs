@@ -1,0 +1,109 @@
+//! Between the card's beats of D bits and words of 32: [Narrow] towards the wire, [Widen] from it.
+//!
+//! Words are {err, last, bytes - 1, data} as in [super::gmii_rx]. [Narrow] gives a word a cycle without gaps while beats are there;
+//! a beat is taken with its last word. [Widen] takes a word a cycle and holds one beat; when that is not taken it refuses.
+
+use super::gmii_rx::WORD_BITS;
+use crate::common::iface::*;
+use nitor_rtl::prelude::*;
+
+/// Beats to words.
+#[derive(LogicBlock, Default)]
+pub struct Narrow<const D: usize> {
+    pub clock: Signal<In, Clock>,
+    pub reset: Signal<In, Bit>,
+    pub beats: MacSnk<D>,
+    pub word_valid: Signal<Out, Bit>,
+    pub word_ready: Signal<In, Bit>,
+    pub word: Signal<Out, Bits<WORD_BITS>>,
+    at: Reg<Bits<4>>,
+}
+
+impl<const D: usize> Logic for Narrow<D> {
+    /// A frame's beats to words.
+    #[kernel]
+    fn update(&mut self) {
+        registers!(self, clock, reset; at);
+        let at = self.at.q.val();
+        let last_byte = self.beats.bytes.val() - 1;
+        let last = self.beats.last.val();
+        let at_end = if last {
+            bit_cast::<5, 4>(at) == last_byte.get_bits::<5>(2)
+        } else {
+            at == lit::<4>(D / 32 - 1)
+        };
+        let valid = self.beats.valid.val();
+        let mut data = lit::<32>(0);
+        for i in 0..(D / 32) {
+            if at == lit::<4>(i) {
+                data = self.beats.data.val().get_bits::<32>(32 * i);
+            }
+        }
+        let ends = last && at_end;
+        let side = cat::<2, 2, 4>(
+            cat::<1, 1, 2>(Bits::<1>::from(ends && self.beats.err.val()), Bits::<1>::from(ends)),
+            if ends { last_byte.get_bits::<2>(0) } else { lit::<2>(3) },
+        );
+        self.word_valid.next = valid;
+        self.word.next = cat::<4, 32, WORD_BITS>(side, data);
+        self.beats.ready.next = self.word_ready.val() && at_end;
+        if valid && self.word_ready.val() {
+            self.at.d.next = if at_end { lit::<4>(0) } else { at + 1 };
+        }
+    }
+}
+
+/// Words to beats.
+#[derive(LogicBlock, Default)]
+pub struct Widen<const D: usize> {
+    pub clock: Signal<In, Clock>,
+    pub reset: Signal<In, Bit>,
+    pub word_valid: Signal<In, Bit>,
+    pub word_ready: Signal<Out, Bit>,
+    pub word: Signal<In, Bits<WORD_BITS>>,
+    pub beats: MacSrc<D>,
+    data: Reg<Bits<D>>,
+    at: Reg<Bits<4>>,
+    whole: Reg<Bit>,
+    last: Reg<Bit>,
+    err: Reg<Bit>,
+    bytes: Reg<Bits<7>>,
+}
+
+impl<const D: usize> Logic for Widen<D> {
+    /// Words to a frame's beats.
+    #[kernel]
+    fn update(&mut self) {
+        registers!(self, clock, reset; data, at, whole, last, err, bytes);
+        let room = !self.whole.q.val() || self.beats.ready.val();
+        let take = self.word_valid.val() && room;
+        let word = self.word.val();
+        let last = word.get_bit(34);
+        let at = self.at.q.val();
+        let at_end = last || at == lit::<4>(D / 32 - 1);
+        if room {
+            self.whole.d.next = take && at_end;
+        }
+        if take {
+            let mut data = self.data.q.val();
+            for i in 0..(D / 32) {
+                if at == lit::<4>(i) {
+                    data = data.set_slice::<32>(32 * i, word.get_bits::<32>(0));
+                }
+            }
+            self.data.d.next = data;
+            self.at.d.next = if at_end { lit::<4>(0) } else { at + 1 };
+            self.last.d.next = last;
+            self.err.d.next = word.get_bit(35);
+            self.bytes.d.next = (bit_cast::<7, 4>(at) << lit::<7>(2))
+                + bit_cast::<7, 2>(word.get_bits::<2>(32))
+                + 1;
+        }
+        self.word_ready.next = room;
+        self.beats.valid.next = self.whole.q.val();
+        self.beats.data.next = self.data.q.val();
+        self.beats.last.next = self.last.q.val();
+        self.beats.err.next = self.err.q.val();
+        self.beats.bytes.next = self.bytes.q.val();
+    }
+}

@@ -1,0 +1,236 @@
+//! The receive half of the MAC: bytes from the PHY's clock to words of frames without FCS.
+//!
+//! | port | what |
+//! |---|---|
+//! | `dv`, `er`, `rxd` | GMII: data valid, error, a byte a cycle |
+//! | `word_*` | {err, last, bytes - 1, data}: 4 bytes, the first in bits 7:0; the last word says how many count and whether to drop the frame |
+//! | `bad_fcs`, `runt`, `giant`, `lost` | a pulse a frame, at its end; so is `good` |
+//!
+//! A frame begins behind a start delimiter and is preamble, destination to FCS. It ends with `err` if its FCS is wrong or the PHY
+//! said `er` (`bad_fcs`), if it has less than 64 bytes (`runt`), or more than `_longest` (`giant`; it is cut there). Nothing
+//! can wait here: if the word before is still there when a word is due, the frame is cut, its end with `err` follows when there is room,
+//! and it counts as `lost`; so do frames that begin before that end was given away, of which nothing is seen. A frame of 4 bytes or less is a runt that nobody else sees.
+//! What comes after `dv` rises without a delimiter is ignored.
+//!
+//! A byte a cycle, a word every 4 cycles; the last word comes 2 cycles after `dv` falls.
+
+use super::crc::{self, GOOD, START};
+use nitor_rtl::prelude::*;
+
+#[derive(Copy, Clone, PartialEq, Debug, LogicState)]
+pub enum RxState {
+    Idle,
+    Preamble,
+    Frame,
+    /// Until `dv` falls.
+    Skip,
+}
+
+pub const WORD_BITS: usize = 36;
+
+#[derive(LogicBlock)]
+pub struct GmiiRx {
+    pub clock: Signal<In, Clock>,
+    pub reset: Signal<In, Bit>,
+    pub dv: Signal<In, Bit>,
+    pub er: Signal<In, Bit>,
+    pub rxd: Signal<In, Bits<8>>,
+    /// Stays until it is taken.
+    pub word_valid: Signal<Out, Bit>,
+    pub word_ready: Signal<In, Bit>,
+    pub word: Signal<Out, Bits<WORD_BITS>>,
+    pub good: Signal<Out, Bit>,
+    pub bad_fcs: Signal<Out, Bit>,
+    pub runt: Signal<Out, Bit>,
+    pub giant: Signal<Out, Bit>,
+    pub lost: Signal<Out, Bit>,
+    state: Reg<RxState>,
+    crc: Reg<Bits<32>>,
+    /// Bytes so far.
+    count: Reg<Bits<14>>,
+    /// The PHY said error.
+    error: Reg<Bit>,
+    // The last 4 bytes, which may be the FCS.
+    late: Reg<Bits<32>>,
+    // The word being filled.
+    word_data: Reg<Bits<32>>,
+    fill: Reg<Bits<3>>,
+    // A word on its way out.
+    out: Reg<Bits<WORD_BITS>>,
+    out_valid: Reg<Bit>,
+    /// The end of a frame that was cut is still to be given away.
+    owed: Reg<Bit>,
+    events: Reg<Bits<5>>,
+    _longest: usize,
+}
+
+impl GmiiRx {
+    /// `longest`: bytes of the longest frame, FCS included.
+    pub fn new(longest: usize) -> Self {
+        assert!((64..16000).contains(&longest));
+        Self {
+            clock: Default::default(),
+            reset: Default::default(),
+            dv: Default::default(),
+            er: Default::default(),
+            rxd: Default::default(),
+            word_valid: Default::default(),
+            word_ready: Default::default(),
+            word: Default::default(),
+            good: Default::default(),
+            bad_fcs: Default::default(),
+            runt: Default::default(),
+            giant: Default::default(),
+            lost: Default::default(),
+            state: Default::default(),
+            crc: Default::default(),
+            count: Default::default(),
+            error: Default::default(),
+            late: Default::default(),
+            word_data: Default::default(),
+            fill: Default::default(),
+            out: Default::default(),
+            out_valid: Default::default(),
+            owed: Default::default(),
+            events: Default::default(),
+            _longest: longest,
+        }
+    }
+}
+
+impl Default for GmiiRx {
+    fn default() -> Self {
+        Self::new(9216 + 14 + 4 + 4)
+    }
+}
+
+impl Logic for GmiiRx {
+    /// Receive half of the MAC: preamble, length and FCS checked and taken off.
+    #[kernel]
+    fn update(&mut self) {
+        registers!(self, clock, reset; state, crc, count, error, late, word_data, fill);
+        registers!(self, clock, reset; out, out_valid, owed, events);
+        let dv = self.dv.val();
+        let er = self.er.val();
+        let byte = self.rxd.val();
+        let count = self.count.q.val();
+        let fill = self.fill.q.val();
+        let in_frame = self.state.q.val() == RxState::Frame;
+
+        // Bytes move along: one that is 4 old is not FCS.
+        let oldest = self.late.q.val().get_bits::<8>(0);
+        if in_frame && dv {
+            self.crc.d.next = crc::crc32_byte(self.crc.q.val(), byte);
+            self.count.d.next = count + 1;
+            self.late.d.next = cat::<8, 24, 32>(byte, self.late.q.val().get_bits::<24>(8));
+            self.error.d.next = self.error.q.val() || er;
+            if count >= 4 {
+                if fill == 4 {
+                    self.word_data.d.next = bit_cast::<32, 8>(oldest);
+                    self.fill.d.next = lit::<3>(1);
+                } else {
+                    let at = bit_cast::<5, 3>(fill) << lit::<5>(3);
+                    self.word_data.d.next =
+                        self.word_data.q.val().set_slice::<8>(at.index(), oldest);
+                    self.fill.d.next = fill + 1;
+                }
+            }
+        }
+        if !in_frame {
+            self.crc.d.next = lit::<32>(START);
+            self.count.d.next = lit::<14>(0);
+            self.fill.d.next = lit::<3>(0);
+            self.error.d.next = false;
+        }
+
+        // What is due.
+        let starts = dv && !er && byte == 0xd5;
+        let short = count < 64;
+        let bad = self.crc.q.val() != lit::<32>(GOOD) || self.error.q.val();
+        let too_long = dv && count == lit::<14>(self._longest);
+        let ends = in_frame && (!dv || too_long);
+        let full_word = in_frame && fill == 4 && count >= 4;
+        let push = (ends && fill != 0) || full_word;
+        let err = too_long || short || bad;
+        let side = if ends {
+            cat::<2, 2, 4>(
+                cat::<1, 1, 2>(Bits::<1>::from(err), lit::<1>(1)),
+                bit_cast::<2, 3>(fill - 1),
+            )
+        } else {
+            lit::<4>(3)
+        };
+        let free = !self.out_valid.q.val() || self.word_ready.val();
+        let overflow = push && !free;
+        let owed = self.owed.q.val();
+        // A new frame while the end of one is owed.
+        let crowded = owed
+            && starts
+            && (self.state.q.val() == RxState::Idle || self.state.q.val() == RxState::Preamble);
+        if free {
+            self.out_valid.d.next = push || owed;
+        }
+        if free && push {
+            self.out.d.next = cat::<4, 32, WORD_BITS>(side, self.word_data.q.val());
+        } else if free && owed {
+            self.out.d.next = lit::<WORD_BITS>(0xf_0000_0000u64);
+            self.owed.d.next = false;
+        }
+        if overflow {
+            self.owed.d.next = true;
+        }
+
+        match self.state.q.val() {
+            RxState::Idle => {
+                if crowded {
+                    self.state.d.next = RxState::Skip;
+                } else if starts {
+                    self.state.d.next = RxState::Frame;
+                } else if dv && !er && byte == 0x55 {
+                    self.state.d.next = RxState::Preamble;
+                } else if dv {
+                    self.state.d.next = RxState::Skip;
+                }
+            }
+            RxState::Preamble => {
+                if !dv {
+                    self.state.d.next = RxState::Idle;
+                } else if crowded {
+                    self.state.d.next = RxState::Skip;
+                } else if starts {
+                    self.state.d.next = RxState::Frame;
+                } else if er || byte != 0x55 {
+                    self.state.d.next = RxState::Skip;
+                }
+            }
+            RxState::Frame => {
+                if !dv {
+                    self.state.d.next = RxState::Idle;
+                } else if too_long || overflow {
+                    self.state.d.next = RxState::Skip;
+                }
+            }
+            RxState::Skip => {
+                if !dv {
+                    self.state.d.next = RxState::Idle;
+                }
+            }
+        }
+
+        let whole = ends && !overflow;
+        self.events.d.next = lit::<5>(0)
+            .replace_bit(0, whole && !err)
+            .replace_bit(1, whole && bad && !short && !too_long)
+            .replace_bit(2, whole && short)
+            .replace_bit(3, whole && too_long)
+            .replace_bit(4, overflow || crowded);
+        self.word_valid.next = self.out_valid.q.val();
+        self.word.next = self.out.q.val();
+        let events = self.events.q.val();
+        self.good.next = events.get_bit(0);
+        self.bad_fcs.next = events.get_bit(1);
+        self.runt.next = events.get_bit(2);
+        self.giant.next = events.get_bit(3);
+        self.lost.next = events.get_bit(4);
+    }
+}

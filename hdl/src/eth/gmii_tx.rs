@@ -1,0 +1,166 @@
+//! The transmit half of the MAC: words of frames to bytes for the PHY, with preamble, padding, FCS and gap.
+//!
+//! | port | what |
+//! |---|---|
+//! | `word_*` | {err, last, bytes - 1, data} as in [super::gmii_rx] |
+//! | `txd`, `en`, `er` | GMII |
+//! | `sent`, `aborted` | a pulse a frame, at its end |
+//!
+//! A frame is 7 bytes of preamble, the start delimiter, its bytes, zeros up to 60, and the FCS; 12 idle bytes follow. A frame that
+//! ends with `err`, or whose next word is not there in time, is ended with `er` and a wrong FCS (`aborted`), so that nobody takes it
+//! for good; the rest of it is then taken and thrown away.
+//!
+//! A byte a cycle: frames of 60 bytes leave every 84 cycles, which is the wire's rate.
+
+use super::crc::{self, START};
+use super::gmii_rx::WORD_BITS;
+use nitor_rtl::prelude::*;
+
+#[derive(Copy, Clone, PartialEq, Debug, LogicState)]
+pub enum TxState {
+    Idle,
+    Preamble,
+    Data,
+    Pad,
+    Fcs,
+    Gap,
+}
+
+#[derive(LogicBlock, Default)]
+pub struct GmiiTx {
+    pub clock: Signal<In, Clock>,
+    pub reset: Signal<In, Bit>,
+    pub word_valid: Signal<In, Bit>,
+    pub word_ready: Signal<Out, Bit>,
+    pub word: Signal<In, Bits<WORD_BITS>>,
+    pub txd: Signal<Out, Bits<8>>,
+    pub en: Signal<Out, Bit>,
+    pub er: Signal<Out, Bit>,
+    pub sent: Signal<Out, Bit>,
+    pub aborted: Signal<Out, Bit>,
+    state: Reg<TxState>,
+    /// Within preamble, FCS and gap.
+    step: Reg<Bits<4>>,
+    /// Bytes of the frame so far, up to 60.
+    count: Reg<Bits<6>>,
+    /// Byte of the word.
+    at: Reg<Bits<2>>,
+    crc: Reg<Bits<32>>,
+    bad: Reg<Bit>,
+    /// The rest of an aborted frame is thrown away.
+    draining: Reg<Bit>,
+    txd_out: Reg<Bits<8>>,
+    en_out: Reg<Bit>,
+    er_out: Reg<Bit>,
+    sent_out: Reg<Bit>,
+    aborted_out: Reg<Bit>,
+}
+
+impl Logic for GmiiTx {
+    /// Transmit half of the MAC: preamble, padding, FCS and inter-frame gap.
+    #[kernel]
+    fn update(&mut self) {
+        registers!(self, clock, reset; state, step, count, at, crc, bad, draining);
+        registers!(self, clock, reset; txd_out, en_out, er_out, sent_out, aborted_out);
+        let word = self.word.val();
+        let valid = self.word_valid.val();
+        let last = word.get_bit(34);
+        let err = word.get_bit(35);
+        let at = self.at.q.val();
+        let at_end = at == if last { word.get_bits::<2>(32) } else { lit::<2>(3) };
+        let byte = word.get_bits::<8>((bit_cast::<5, 2>(at) << lit::<5>(3)).index());
+        let step = self.step.q.val();
+        let count = self.count.q.val();
+        let counted = if count == 60 { count } else { count + 1 };
+        let crc = self.crc.q.val();
+
+        let mut txd = lit::<8>(0);
+        let mut en = false;
+        let mut er = false;
+        let mut take = self.draining.q.val();
+        if self.draining.q.val() && valid && last {
+            self.draining.d.next = false;
+        }
+        self.step.d.next = step + 1;
+        self.sent_out.d.next = false;
+        self.aborted_out.d.next = false;
+        match self.state.q.val() {
+            TxState::Idle => {
+                self.step.d.next = lit::<4>(0);
+                if valid && !self.draining.q.val() {
+                    self.state.d.next = TxState::Preamble;
+                }
+            }
+            TxState::Preamble => {
+                en = true;
+                txd = if step == 7 { lit::<8>(0xd5) } else { lit::<8>(0x55) };
+                self.crc.d.next = lit::<32>(START);
+                self.count.d.next = lit::<6>(0);
+                self.at.d.next = lit::<2>(0);
+                self.bad.d.next = false;
+                if step == 7 {
+                    self.state.d.next = TxState::Data;
+                }
+            }
+            TxState::Data => {
+                en = true;
+                txd = byte;
+                self.step.d.next = lit::<4>(0);
+                self.count.d.next = counted;
+                self.crc.d.next = crc::crc32_byte(crc, byte);
+                self.at.d.next = at + 1;
+                take = valid && at_end;
+                if !valid {
+                    er = true;
+                    self.bad.d.next = true;
+                    self.draining.d.next = true;
+                    self.state.d.next = TxState::Fcs;
+                } else if at_end {
+                    self.at.d.next = lit::<2>(0);
+                    if last {
+                        er = err;
+                        self.bad.d.next = err;
+                        self.state.d.next =
+                            if counted == 60 || err { TxState::Fcs } else { TxState::Pad };
+                    }
+                }
+            }
+            TxState::Pad => {
+                en = true;
+                self.step.d.next = lit::<4>(0);
+                self.count.d.next = counted;
+                self.crc.d.next = crc::crc32_byte(crc, lit::<8>(0));
+                if counted == 60 {
+                    self.state.d.next = TxState::Fcs;
+                }
+            }
+            TxState::Fcs => {
+                en = true;
+                // Inverted it is right; as it is it is wrong in every bit.
+                let fcs = if self.bad.q.val() { crc } else { !crc };
+                txd = fcs.get_bits::<8>((bit_cast::<5, 4>(step) << lit::<5>(3)).index());
+                if step == 3 {
+                    self.step.d.next = lit::<4>(0);
+                    self.state.d.next = TxState::Gap;
+                    self.sent_out.d.next = !self.bad.q.val();
+                    self.aborted_out.d.next = self.bad.q.val();
+                }
+            }
+            TxState::Gap => {
+                // The cycle in Idle is the twelfth.
+                if step == 10 {
+                    self.state.d.next = TxState::Idle;
+                }
+            }
+        }
+        self.word_ready.next = take;
+        self.txd_out.d.next = txd;
+        self.en_out.d.next = en;
+        self.er_out.d.next = er;
+        self.txd.next = self.txd_out.q.val();
+        self.en.next = self.en_out.q.val();
+        self.er.next = self.er_out.q.val();
+        self.sent.next = self.sent_out.q.val();
+        self.aborted.next = self.aborted_out.q.val();
+    }
+}

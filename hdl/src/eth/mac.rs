@@ -1,0 +1,161 @@
+//! A gigabit MAC: words of frames at the core's clock on one side, GMII at 125 MHz on the other, asynchronous FIFOs between.
+//!
+//! Words are {err, last, bytes - 1, data} as in [super::gmii_rx]. The FIFOs hold 32 words each way. At a core clock of 40 MHz or more
+//! whoever takes a word in most cycles loses no frame at line rate; the sender must give a word every 4 cycles of
+//! 125 MHz once a frame has begun, or it is aborted. Events come as pulses at the core's clock, a pulse a frame.
+
+use super::gmii_rx::{GmiiRx, WORD_BITS};
+use super::gmii_tx::GmiiTx;
+use crate::common::async_fifo::AsyncFifo;
+use crate::common::cross::{Level, Pulse};
+use nitor_rtl::prelude::*;
+
+/// Bits of `events`, in this order.
+pub mod event {
+    pub const SENT: usize = 0;
+    pub const ABORTED: usize = 1;
+    pub const GOOD: usize = 2;
+    pub const BAD_FCS: usize = 3;
+    pub const RUNT: usize = 4;
+    pub const GIANT: usize = 5;
+    pub const LOST: usize = 6;
+    pub const COUNT: usize = 7;
+}
+
+#[derive(LogicBlock)]
+pub struct Mac {
+    pub clock: Signal<In, Clock>,
+    pub reset: Signal<In, Bit>,
+    pub tx_clock: Signal<In, Clock>,
+    pub tx_reset: Signal<In, Bit>,
+    pub rx_clock: Signal<In, Clock>,
+    pub rx_reset: Signal<In, Bit>,
+    pub in_valid: Signal<In, Bit>,
+    pub in_ready: Signal<Out, Bit>,
+    pub in_word: Signal<In, Bits<WORD_BITS>>,
+    pub out_valid: Signal<Out, Bit>,
+    pub out_ready: Signal<In, Bit>,
+    pub out_word: Signal<Out, Bits<WORD_BITS>>,
+    pub events: Signal<Out, Bits<{ event::COUNT }>>,
+    pub link_up: Signal<Out, Bit>,
+    // GMII
+    pub txd: Signal<Out, Bits<8>>,
+    pub en: Signal<Out, Bit>,
+    pub er: Signal<Out, Bit>,
+    pub rxd: Signal<In, Bits<8>>,
+    pub dv: Signal<In, Bit>,
+    pub rx_er: Signal<In, Bit>,
+    pub phy_link: Signal<In, Bit>,
+    to_wire: AsyncFifo<WORD_BITS, 5, 6>,
+    from_wire: AsyncFifo<WORD_BITS, 5, 6>,
+    tx: GmiiTx,
+    rx: GmiiRx,
+    pulses: [Pulse; event::COUNT],
+    link: Level,
+}
+
+impl Default for Mac {
+    fn default() -> Self {
+        Self::new(9216 + 14 + 4 + 4)
+    }
+}
+
+impl Mac {
+    /// `longest`: bytes of the longest frame received, FCS included.
+    pub fn new(longest: usize) -> Self {
+        Self {
+            clock: Default::default(),
+            reset: Default::default(),
+            tx_clock: Default::default(),
+            tx_reset: Default::default(),
+            rx_clock: Default::default(),
+            rx_reset: Default::default(),
+            in_valid: Default::default(),
+            in_ready: Default::default(),
+            in_word: Default::default(),
+            out_valid: Default::default(),
+            out_ready: Default::default(),
+            out_word: Default::default(),
+            events: Default::default(),
+            link_up: Default::default(),
+            txd: Default::default(),
+            en: Default::default(),
+            er: Default::default(),
+            rxd: Default::default(),
+            dv: Default::default(),
+            rx_er: Default::default(),
+            phy_link: Default::default(),
+            to_wire: Default::default(),
+            from_wire: Default::default(),
+            tx: Default::default(),
+            rx: GmiiRx::new(longest),
+            pulses: Default::default(),
+            link: Default::default(),
+        }
+    }
+}
+
+impl Logic for Mac {
+    /// Gigabit Ethernet MAC with a clock of its own each way.
+    #[kernel]
+    fn update(&mut self) {
+        self.to_wire.in_clock.next = self.clock.val();
+        self.to_wire.in_reset.next = self.reset.val();
+        self.to_wire.out_clock.next = self.tx_clock.val();
+        self.to_wire.out_reset.next = self.tx_reset.val();
+        self.from_wire.in_clock.next = self.rx_clock.val();
+        self.from_wire.in_reset.next = self.rx_reset.val();
+        self.from_wire.out_clock.next = self.clock.val();
+        self.from_wire.out_reset.next = self.reset.val();
+        self.tx.clock.next = self.tx_clock.val();
+        self.tx.reset.next = self.tx_reset.val();
+        self.rx.clock.next = self.rx_clock.val();
+        self.rx.reset.next = self.rx_reset.val();
+        clocked!(self, clock, reset; link);
+
+        self.to_wire.in_valid.next = self.in_valid.val();
+        self.to_wire.in_data.next = self.in_word.val();
+        self.in_ready.next = self.to_wire.in_ready.val();
+        self.tx.word_valid.next = self.to_wire.out_valid.val();
+        self.tx.word.next = self.to_wire.out_data.val();
+        self.to_wire.out_ready.next = self.tx.word_ready.val();
+        self.txd.next = self.tx.txd.val();
+        self.en.next = self.tx.en.val();
+        self.er.next = self.tx.er.val();
+
+        self.rx.rxd.next = self.rxd.val();
+        self.rx.dv.next = self.dv.val();
+        self.rx.er.next = self.rx_er.val();
+        self.from_wire.in_valid.next = self.rx.word_valid.val();
+        self.from_wire.in_data.next = self.rx.word.val();
+        self.rx.word_ready.next = self.from_wire.in_ready.val();
+        self.out_valid.next = self.from_wire.out_valid.val();
+        self.out_word.next = self.from_wire.out_data.val();
+        self.from_wire.out_ready.next = self.out_ready.val();
+
+        self.link.d.next = self.phy_link.val();
+        self.link_up.next = self.link.q.val();
+        let mut events = lit::<{ event::COUNT }>(0);
+        for i in 0..(event::COUNT) {
+            self.pulses[i].out_clock.next = self.clock.val();
+            self.pulses[i].out_reset.next = self.reset.val();
+            events = events.replace_bit(i, self.pulses[i].q.val());
+        }
+        for i in 0..2 {
+            self.pulses[i].in_clock.next = self.tx_clock.val();
+            self.pulses[i].in_reset.next = self.tx_reset.val();
+        }
+        for i in 2..(event::COUNT) {
+            self.pulses[i].in_clock.next = self.rx_clock.val();
+            self.pulses[i].in_reset.next = self.rx_reset.val();
+        }
+        self.pulses[0].d.next = self.tx.sent.val();
+        self.pulses[1].d.next = self.tx.aborted.val();
+        self.pulses[2].d.next = self.rx.good.val();
+        self.pulses[3].d.next = self.rx.bad_fcs.val();
+        self.pulses[4].d.next = self.rx.runt.val();
+        self.pulses[5].d.next = self.rx.giant.val();
+        self.pulses[6].d.next = self.rx.lost.val();
+        self.events.next = events;
+    }
+}

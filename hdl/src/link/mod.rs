@@ -1,0 +1,56 @@
+//! The host link: the card's transaction-layer packets and its management bus over a cable, for boards without PCIe.
+//!
+//! ```text
+//! card ==TLPs==> [send]    ==frames==> [udp]    <==words==> MAC  (gigabit Ethernet)
+//! card <==TLPs== [receive] <==frames== [serial] <==bytes==> UART (3 Mbaud)
+//! bus  <=======> both
+//! ```
+//!
+//! # Frames
+//! A frame is words of 32 bits, least significant byte first on the cable:
+//!
+//! | word | |
+//! |---|---|
+//! | 0 | {credit, ack, seq, flags}, 8 bits each |
+//! | 1 | {session, words}, 16 bits each: so many words of messages follow |
+//!
+//! Flags: [DATA] messages follow and `seq` numbers the frame; [OPEN] from the host: begin `session`, with a hard reset of the card;
+//! [ASK] answer even if there is nothing to say; [NAK] send again from `ack` on; from the card [IRQ] the level of the
+//! management interrupt and [WIRE] the state of the card's wire. `ack` is the next `seq` expected, `credit` the card's cumulative
+//! limit of non-posted requests.
+//!
+//! | message | its first word is {info 16, words 8, type 8} | then |
+//! |---|---|---|
+//! | [TLP] | words of data | 4 of header, data |
+//! | [BUS_READ], [BUS_WRITE] | address in info | nothing; the value |
+//! | [BUS_VALUE] | | the value |
+//! | [BOARD_READ] | number of a board register in info | nothing; answered by [BUS_VALUE] |
+//!
+//! # Delivery
+//! Each side numbers its frames, keeps them until they are acknowledged, and takes only the one it expects next (go-back-N). A frame
+//! that is damaged, of another session or out of order is dropped; the latter is answered with [NAK]. The card sends again when
+//! nothing was acknowledged for `_patience` cycles. So every message arrives once and in order or the session ends.
+
+pub mod receive;
+pub mod send;
+pub mod serial;
+pub mod uart;
+pub mod udp;
+
+pub const DATA: u64 = 0x01;
+pub const OPEN: u64 = 0x02;
+pub const IRQ: u64 = 0x04;
+pub const WIRE: u64 = 0x08;
+pub const NAK: u64 = 0x10;
+pub const ASK: u64 = 0x20;
+
+pub const TLP: u64 = 1;
+pub const BUS_READ: u64 = 2;
+pub const BUS_WRITE: u64 = 3;
+pub const BUS_VALUE: u64 = 4;
+pub const BOARD_READ: u64 = 5;
+
+/// Words of messages that a frame may hold: with all headers it is an Ethernet frame of at most 1,514 bytes.
+pub const MOST_WORDS: usize = 364;
+/// Words of the longest message: a TLP with 512 bytes.
+pub const LONGEST: usize = 133;

@@ -1,0 +1,326 @@
+//! The receiving half of the host link: frames checked, kept in order, and taken apart into TLPs and bus accesses.
+//!
+//! | port | what |
+//! |---|---|
+//! | `word_*` | a frame's words from the cable, {err, last, data}; never refused |
+//! | `heard` | a pulse for each good frame of this session, with `ack`, `nak` and `ask` of it |
+//! | `expected`, `due` | the next number wanted; something has to be answered, `repeat` if out of order |
+//! | `opened` | a new session begins: the card and both halves are to be reset, which keeps `session` |
+//! | `tlp` | to the card |
+//! | `bus` | accesses to the management bus, one at a time |
+//! | `reply_*` | the value of a read, to be sent |
+//!
+//! A frame is stored as it comes and counts once its end was good. 2^S frames are held; when there is no place the frame
+//! is dropped and comes again. Messages are carried out one after another, a word a cycle; a TLP beat waits until the card takes
+//! it, a bus access until it is answered, so that all effects have the order in which the host sent them.
+
+use super::*;
+use crate::common::iface::*;
+use crate::common::ram::{BlockRam, LutRam};
+use nitor_rtl::prelude::*;
+
+#[derive(Copy, Clone, PartialEq, Debug, LogicState)]
+pub enum Doing {
+    Idle,
+    /// The slot's first word is being read.
+    Fetch,
+    Message,
+    Header,
+    Data,
+    Beat,
+    Value,
+    Bus,
+    Reply,
+    Skip,
+}
+
+#[derive(LogicBlock, Default)]
+pub struct LinkReceive<const D: usize, const S: usize, const A: usize> {
+    pub clock: Signal<In, Clock>,
+    /// Of the session; `hard_reset` forgets the session's number too.
+    pub reset: Signal<In, Bit>,
+    pub hard_reset: Signal<In, Bit>,
+    pub word_valid: Signal<In, Bit>,
+    pub word: Signal<In, Bits<34>>,
+    pub heard: Signal<Out, Bit>,
+    pub ack: Signal<Out, Bits<8>>,
+    pub nak: Signal<Out, Bit>,
+    pub ask: Signal<Out, Bit>,
+    pub opened: Signal<Out, Bit>,
+    pub session: Signal<Out, Bits<16>>,
+    pub expected: Signal<Out, Bits<8>>,
+    pub due: Signal<Out, Bit>,
+    pub repeat: Signal<Out, Bit>,
+    pub tlp: TlpSrc<D>,
+    pub bus: RegBusSrc,
+    pub board_addr: Signal<Out, Bits<16>>,
+    pub board_value: Signal<In, Bits<32>>,
+    pub reply_valid: Signal<Out, Bit>,
+    pub reply_ready: Signal<In, Bit>,
+    pub reply: Signal<Out, Bits<32>>,
+    pub stat_frame: Signal<Out, Bit>,
+    pub stat_damaged: Signal<Out, Bit>,
+    pub stat_again: Signal<Out, Bit>,
+    // A = S + 9: slots of 512 words.
+    ram: BlockRam<32, A>,
+    lengths: LutRam<9, S>,
+    // The frame coming in.
+    at: Reg<Bits<10>>,
+    head0: Reg<Bits<32>>,
+    head1: Reg<Bits<32>>,
+    judge: Reg<Bit>,
+    judge_err: Reg<Bit>,
+    known: Reg<Bit>,
+    current: Reg<Bits<16>>,
+    wanted: Reg<Bits<8>>,
+    heard_out: Reg<Bit>,
+    opened_out: Reg<Bit>,
+    due_out: Reg<Bit>,
+    repeat_out: Reg<Bit>,
+    flags_out: Reg<Bits<8>>,
+    ack_out: Reg<Bits<8>>,
+    damaged_out: Reg<Bit>,
+    // Slots: free-running counts.
+    tail: Reg<Bits<8>>,
+    head: Reg<Bits<8>>,
+    // The message at work.
+    doing: Reg<Doing>,
+    pos: Reg<Bits<9>>,
+    end: Reg<Bits<9>>,
+    kind: Reg<Bits<8>>,
+    info: Reg<Bits<16>>,
+    left: Reg<Bits<8>>,
+    part: Reg<Bits<4>>,
+    hdr: Reg<Bits<128>>,
+    data: Reg<Bits<D>>,
+    first: Reg<Bit>,
+    value: Reg<Bits<32>>,
+}
+
+impl<const D: usize, const S: usize, const A: usize> Logic for LinkReceive<D, S, A> {
+    /// Host link, receiving: frames in order, taken apart into TLPs and bus accesses.
+    #[kernel]
+    fn update(&mut self) {
+        registers!(self, clock, reset; at, head0, head1, judge, judge_err, wanted, heard_out, due_out, repeat_out);
+        registers!(self, clock, reset; flags_out, ack_out, damaged_out, tail, head, doing, pos, end, kind, info, left);
+        registers!(self, clock, reset; part, hdr, data, first, value);
+        registers!(self, clock, hard_reset; known, current, opened_out);
+        clocked!(self, clock; ram, lengths);
+
+        // A frame comes in: words behind the 512th are not kept.
+        let word = self.word.val();
+        let at = self.at.q.val();
+        let room = (self.tail.q.val() - self.head.q.val()) < lit::<8>(1 << S);
+        let fits = !at.get_bit(9);
+        let slot = bit_cast::<A, 8>(self.tail.q.val() & lit::<8>((1 << S) - 1)) << lit::<5>(9);
+        self.ram.we.next = self.word_valid.val() && fits && room;
+        self.ram.waddr.next = slot | bit_cast::<A, 10>(at);
+        self.ram.wdata.next = word.get_bits::<32>(0);
+        self.judge.d.next = false;
+        if self.word_valid.val() {
+            if at == 0 {
+                self.head0.d.next = word.get_bits::<32>(0);
+            }
+            if at == 1 {
+                self.head1.d.next = word.get_bits::<32>(0);
+            }
+            if word.get_bit(32) {
+                self.at.d.next = lit::<10>(0);
+                self.judge.d.next = true;
+                self.judge_err.d.next = word.get_bit(33) || at == 0 || !fits;
+            } else if fits {
+                self.at.d.next = at + 1;
+            }
+        }
+
+        // At its end: is it one of ours, and the next?
+        let flags = self.head0.q.val().get_bits::<8>(0);
+        let seq = self.head0.q.val().get_bits::<8>(8);
+        let words = self.head1.q.val().get_bits::<16>(0);
+        let session = self.head1.q.val().get_bits::<16>(16);
+        let sound = self.judge.q.val() && !self.judge_err.q.val() && words <= lit::<16>(MOST_WORDS);
+        let ours = sound && self.known.q.val() && session == self.current.q.val();
+        let opens = sound && flags.get_bit(1) && !ours;
+        let data = ours && flags.get_bit(0);
+        let next = data && seq == self.wanted.q.val();
+        // Behind the one expected by less than half of the numbers: a copy of one that was taken.
+        let ahead = data && !next && !(seq - self.wanted.q.val()).get_bit(7);
+        let take = next && room;
+        self.opened_out.d.next = opens;
+        if opens {
+            self.known.d.next = true;
+            self.current.d.next = session;
+        }
+        self.heard_out.d.next = ours;
+        self.flags_out.d.next = flags;
+        self.ack_out.d.next = self.head0.q.val().get_bits::<8>(16);
+        self.due_out.d.next = data || (ours && (flags.get_bit(5) || flags.get_bit(1)));
+        self.repeat_out.d.next = ahead || (next && !room);
+        self.damaged_out.d.next =
+            self.judge.q.val() && (self.judge_err.q.val() || words > lit::<16>(MOST_WORDS));
+        self.lengths.we.next = take;
+        self.lengths.waddr.next = bit_cast::<S, 8>(self.tail.q.val());
+        self.lengths.wdata.next = bit_cast::<9, 16>(words);
+        if take {
+            self.wanted.d.next = self.wanted.q.val() + 1;
+            self.tail.d.next = self.tail.q.val() + 1;
+        }
+        self.heard.next = self.heard_out.q.val();
+        self.ack.next = self.ack_out.q.val();
+        self.nak.next = self.flags_out.q.val().get_bit(4);
+        self.ask.next = self.flags_out.q.val().get_bit(5);
+        self.opened.next = self.opened_out.q.val();
+        self.session.next = self.current.q.val();
+        self.expected.next = self.wanted.q.val();
+        self.due.next = self.due_out.q.val();
+        self.repeat.next = self.repeat_out.q.val();
+        self.stat_frame.next = self.heard_out.q.val();
+        self.stat_damaged.next = self.damaged_out.q.val();
+        self.stat_again.next = self.due_out.q.val() && self.repeat_out.q.val();
+
+        // Messages. `pos` is the word that the RAM gives now; a step takes it.
+        self.lengths.raddr.next = bit_cast::<S, 8>(self.head.q.val());
+        let out = self.ram.rdata.val();
+        let mut pos = self.pos.q.val();
+        let mut step = false;
+        let mut ends = false;
+        let left = self.left.q.val();
+        let part = self.part.q.val();
+        let beat_full = part == lit::<4>(D / 32 - 1);
+        match self.doing.q.val() {
+            Doing::Idle => {
+                if self.tail.q.val() != self.head.q.val() {
+                    pos = lit::<9>(2);
+                    self.end.d.next = self.lengths.rdata.val() + 2;
+                    self.doing.d.next = Doing::Fetch;
+                }
+            }
+            Doing::Fetch => {
+                if pos == self.end.q.val() {
+                    self.head.d.next = self.head.q.val() + 1;
+                    self.doing.d.next = Doing::Idle;
+                } else {
+                    self.doing.d.next = Doing::Message;
+                }
+            }
+            Doing::Message => {
+                step = true;
+                self.kind.d.next = out.get_bits::<8>(0);
+                self.left.d.next = out.get_bits::<8>(8);
+                self.info.d.next = out.get_bits::<16>(16);
+                self.part.d.next = lit::<4>(0);
+                self.first.d.next = true;
+                self.doing.d.next = match out.get_bits::<8>(0) {
+                    TLP => Doing::Header,
+                    BUS_WRITE => Doing::Value,
+                    BUS_READ | BOARD_READ => Doing::Bus,
+                    _ => Doing::Skip,
+                };
+            }
+            Doing::Header => {
+                step = true;
+                self.hdr.d.next = cat::<32, 96, 128>(out, self.hdr.q.val().get_bits::<96>(32));
+                self.part.d.next = part + 1;
+                if part == 3 {
+                    self.part.d.next = lit::<4>(0);
+                    self.doing.d.next = if left == 0 { Doing::Beat } else { Doing::Data };
+                }
+            }
+            Doing::Data => {
+                step = true;
+                let mut beat = self.data.q.val();
+                for i in 0..(D / 32) {
+                    if part == lit::<4>(i) {
+                        beat = beat.set_slice::<32>(32 * i, out);
+                    }
+                }
+                self.data.d.next = beat;
+                self.left.d.next = left - 1;
+                self.part.d.next = part + 1;
+                if beat_full || left == 1 {
+                    self.part.d.next = lit::<4>(0);
+                    self.doing.d.next = Doing::Beat;
+                }
+            }
+            Doing::Beat => {
+                if self.tlp.ready.val() {
+                    self.first.d.next = false;
+                    if left == 0 {
+                        ends = true;
+                    } else {
+                        self.doing.d.next = Doing::Data;
+                    }
+                }
+            }
+            Doing::Value => {
+                step = true;
+                self.value.d.next = out;
+                self.doing.d.next = Doing::Bus;
+            }
+            Doing::Bus => {
+                let board = self.kind.q.val() == BOARD_READ;
+                if self.bus.ready.val() || board {
+                    self.value.d.next =
+                        if board { self.board_value.val() } else { self.bus.rdata.val() };
+                    if self.kind.q.val() == BUS_WRITE {
+                        ends = true;
+                    } else {
+                        self.doing.d.next = Doing::Reply;
+                    }
+                }
+            }
+            Doing::Reply => {
+                if self.reply_ready.val() {
+                    ends = true;
+                }
+            }
+            Doing::Skip => {
+                if left == 0 {
+                    ends = true;
+                } else {
+                    step = true;
+                    self.left.d.next = left - 1;
+                }
+            }
+        }
+        if step {
+            pos = pos + 1;
+        }
+        // A frame that ends within a message, which no host sends, ends the message.
+        let beyond = step && self.pos.q.val() + 1 == self.end.q.val();
+        if ends {
+            self.doing.d.next = Doing::Fetch;
+        }
+        let needs_more = match self.doing.q.val() {
+            Doing::Message => {
+                out.get_bits::<8>(8) != 0
+                    || out.get_bits::<8>(0) == TLP
+                    || out.get_bits::<8>(0) == BUS_WRITE
+            }
+            Doing::Header => part != 3 || left != 0,
+            Doing::Data => left != 1,
+            Doing::Skip => left != 1,
+            _ => false,
+        };
+        if beyond && needs_more {
+            self.doing.d.next = Doing::Fetch;
+        }
+        self.pos.d.next = pos;
+        let read_slot = bit_cast::<A, 8>(self.head.q.val() & lit::<8>((1 << S) - 1)) << lit::<5>(9);
+        self.ram.raddr.next = read_slot | bit_cast::<A, 9>(pos);
+
+        self.tlp.valid.next = self.doing.q.val() == Doing::Beat;
+        self.tlp.sop.next = self.first.q.val();
+        self.tlp.eop.next = left == 0;
+        self.tlp.hdr.next = self.hdr.q.val();
+        self.tlp.data.next = self.data.q.val();
+        self.bus.valid.next = self.doing.q.val() == Doing::Bus && self.kind.q.val() != BOARD_READ;
+        self.bus.write.next = self.kind.q.val() == BUS_WRITE;
+        self.bus.addr.next = self.info.q.val();
+        self.bus.wdata.next = self.value.q.val();
+        self.bus.be.next = lit::<4>(15);
+        self.board_addr.next = self.info.q.val();
+        self.reply_valid.next = self.doing.q.val() == Doing::Reply;
+        self.reply.next = self.value.q.val();
+    }
+}

@@ -1,0 +1,364 @@
+//! The sending half of the host link: TLPs and answers gathered into frames, which are kept until the host has them.
+//!
+//! | port | what |
+//! |---|---|
+//! | `tlp` | from the card |
+//! | `reply_*` | the value of a read |
+//! | `heard`, `ack`, `nak`, `due`, `repeat`, `expected` | from [super::receive] |
+//! | `frame_*` | words of a frame to the cable, {last, data}, with `frame_words`, its length, from the first word on |
+//!
+//! A message is written into the frame that is being filled as it comes, a word a cycle. That frame is closed when it could not take the longest
+//! message any more, or as soon as nothing waits to be sent: alone a TLP leaves at once, under load frames fill. 2^W frames
+//! are kept; with all of them full `tlp` waits. A frame leaves its place when it is acknowledged. [super::NAK], or `_patience` cycles
+//! without an acknowledgement, sends again from the first that is missing.
+//!
+//! An answer without messages goes when something is `due` and no frame is ready; `ack` and the state of the card go with every frame.
+
+use super::*;
+use crate::common::iface::*;
+use crate::common::ram::{BlockRam, LutRam};
+use nitor_rtl::prelude::*;
+
+#[derive(Copy, Clone, PartialEq, Debug, LogicState)]
+pub enum Filling {
+    Idle,
+    Header,
+    Data,
+    Value,
+}
+
+#[derive(Copy, Clone, PartialEq, Debug, LogicState)]
+pub enum Leaving {
+    Idle,
+    Word0,
+    Word1,
+    Body,
+}
+
+#[derive(LogicBlock)]
+pub struct LinkSend<const D: usize, const W: usize, const A: usize> {
+    pub clock: Signal<In, Clock>,
+    pub reset: Signal<In, Bit>,
+    pub tlp: TlpSnk<D>,
+    pub reply_valid: Signal<In, Bit>,
+    pub reply_ready: Signal<Out, Bit>,
+    pub reply: Signal<In, Bits<32>>,
+    pub heard: Signal<In, Bit>,
+    pub ack: Signal<In, Bits<8>>,
+    pub nak: Signal<In, Bit>,
+    pub due: Signal<In, Bit>,
+    pub repeat: Signal<In, Bit>,
+    pub expected: Signal<In, Bits<8>>,
+    pub session: Signal<In, Bits<16>>,
+    pub credit: Signal<In, Bits<8>>,
+    pub irq: Signal<In, Bit>,
+    pub wire_up: Signal<In, Bit>,
+    pub frame_valid: Signal<Out, Bit>,
+    pub frame_ready: Signal<In, Bit>,
+    pub frame: Signal<Out, Bits<33>>,
+    pub frame_words: Signal<Out, Bits<9>>,
+    pub stat_frame: Signal<Out, Bit>,
+    pub stat_again: Signal<Out, Bit>,
+    // A = W + 9: places of 512 words.
+    ram: BlockRam<32, A>,
+    lengths: LutRam<9, W>,
+    // Frames by number: base..next are out or ready, `next` is being filled, `send` leaves next.
+    base: Reg<Bits<8>>,
+    send: Reg<Bits<8>>,
+    next: Reg<Bits<8>>,
+    // The frame being filled.
+    fill: Reg<Bits<9>>,
+    filling: Reg<Filling>,
+    part: Reg<Bits<4>>,
+    left: Reg<Bits<8>>,
+    // The frame leaving.
+    leaving: Reg<Leaving>,
+    pos: Reg<Bits<9>>,
+    length: Reg<Bits<9>>,
+    number: Reg<Bits<8>>,
+    answer: Reg<Bit>,
+    answer_nak: Reg<Bit>,
+    status: Reg<Bits<2>>,
+    word0: Reg<Bits<32>>,
+    patience: Reg<Bits<24>>,
+    sent_out: Reg<Bit>,
+    again_out: Reg<Bit>,
+    _patience: usize,
+}
+
+impl<const D: usize, const W: usize, const A: usize> Default for LinkSend<D, W, A> {
+    fn default() -> Self {
+        Self::new(1_000_000)
+    }
+}
+
+impl<const D: usize, const W: usize, const A: usize> LinkSend<D, W, A> {
+    /// `patience`: cycles until a frame that was not acknowledged is sent again.
+    pub fn new(patience: usize) -> Self {
+        assert!(A == W + 9 && (1..=6).contains(&W) && patience < 1 << 24);
+        Self {
+            clock: Default::default(),
+            reset: Default::default(),
+            tlp: Default::default(),
+            reply_valid: Default::default(),
+            reply_ready: Default::default(),
+            reply: Default::default(),
+            heard: Default::default(),
+            ack: Default::default(),
+            nak: Default::default(),
+            due: Default::default(),
+            repeat: Default::default(),
+            expected: Default::default(),
+            session: Default::default(),
+            credit: Default::default(),
+            irq: Default::default(),
+            wire_up: Default::default(),
+            frame_valid: Default::default(),
+            frame_ready: Default::default(),
+            frame: Default::default(),
+            frame_words: Default::default(),
+            stat_frame: Default::default(),
+            stat_again: Default::default(),
+            ram: Default::default(),
+            lengths: Default::default(),
+            base: Default::default(),
+            send: Default::default(),
+            next: Default::default(),
+            fill: Default::default(),
+            filling: Default::default(),
+            part: Default::default(),
+            left: Default::default(),
+            leaving: Default::default(),
+            pos: Default::default(),
+            length: Default::default(),
+            number: Default::default(),
+            answer: Default::default(),
+            answer_nak: Default::default(),
+            status: Default::default(),
+            word0: Default::default(),
+            patience: Default::default(),
+            sent_out: Default::default(),
+            again_out: Default::default(),
+            _patience: patience,
+        }
+    }
+}
+
+impl<const D: usize, const W: usize, const A: usize> Logic for LinkSend<D, W, A> {
+    /// Host link, sending: TLPs and answers in frames that are kept until acknowledged.
+    #[kernel]
+    fn update(&mut self) {
+        registers!(self, clock, reset; base, send, next, fill, filling, part, left, leaving, pos, length, number);
+        registers!(self, clock, reset; answer, answer_nak, status, word0, patience, sent_out, again_out);
+        clocked!(self, clock; ram, lengths);
+
+        // Filling.
+        let fill = self.fill.q.val();
+        let place = (self.next.q.val() - self.base.q.val()) < lit::<8>(1 << W);
+        let hdr = self.tlp.hdr.val();
+        let data_words = if hdr.get_bit(30) { hdr.get_bits::<8>(0) } else { lit::<8>(0) };
+        let part = self.part.q.val();
+        let left = self.left.q.val();
+        let full = fill > lit::<9>(MOST_WORDS - LONGEST);
+        let mut put = false;
+        let mut value = lit::<32>(0);
+        let mut tlp_ready = false;
+        let mut reply_ready = false;
+        let mut quiet = false;
+        match self.filling.q.val() {
+            Filling::Idle => {
+                if !place || full {
+                    quiet = place;
+                } else if self.reply_valid.val() {
+                    put = true;
+                    value = lit::<32>(BUS_VALUE | 0x100);
+                    self.filling.d.next = Filling::Value;
+                } else if self.tlp.valid.val() {
+                    put = true;
+                    value =
+                        cat::<16, 16, 32>(lit::<16>(0), cat::<8, 8, 16>(data_words, lit::<8>(TLP)));
+                    self.left.d.next = data_words;
+                    self.part.d.next = lit::<4>(0);
+                    self.filling.d.next = Filling::Header;
+                } else {
+                    quiet = true;
+                }
+            }
+            Filling::Header => {
+                put = true;
+                for i in 0..4 {
+                    if part == lit::<4>(i) {
+                        value = hdr.get_bits::<32>(32 * i);
+                    }
+                }
+                self.part.d.next = part + 1;
+                if part == 3 {
+                    self.part.d.next = lit::<4>(0);
+                    if left == 0 {
+                        tlp_ready = true;
+                        self.filling.d.next = Filling::Idle;
+                    } else {
+                        self.filling.d.next = Filling::Data;
+                    }
+                }
+            }
+            Filling::Data => {
+                // Beats follow each other, but may let wait.
+                if self.tlp.valid.val() {
+                    put = true;
+                    for i in 0..(D / 32) {
+                        if part == lit::<4>(i) {
+                            value = self.tlp.data.val().get_bits::<32>(32 * i);
+                        }
+                    }
+                    self.part.d.next = part + 1;
+                    self.left.d.next = left - 1;
+                    if part == lit::<4>(D / 32 - 1) || left == 1 {
+                        self.part.d.next = lit::<4>(0);
+                        tlp_ready = true;
+                    }
+                    if left == 1 {
+                        self.filling.d.next = Filling::Idle;
+                    }
+                }
+            }
+            Filling::Value => {
+                put = true;
+                value = self.reply.val();
+                reply_ready = true;
+                self.filling.d.next = Filling::Idle;
+            }
+        }
+        self.tlp.ready.next = tlp_ready;
+        self.reply_ready.next = reply_ready;
+        let place_at = bit_cast::<A, 8>(self.next.q.val() & lit::<8>((1 << W) - 1)) << lit::<5>(9);
+        self.ram.we.next = put;
+        self.ram.waddr.next = place_at | bit_cast::<A, 9>(fill);
+        self.ram.wdata.next = value;
+        if put {
+            self.fill.d.next = fill + 1;
+        }
+        // Closed when it may be full, or when nothing else is to be sent.
+        let idle = self.leaving.q.val() == Leaving::Idle;
+        let nothing = self.send.q.val() == self.next.q.val();
+        let close = place && fill != 0 && quiet && (full || (idle && nothing));
+        self.lengths.we.next = close;
+        self.lengths.waddr.next = bit_cast::<W, 8>(self.next.q.val());
+        self.lengths.wdata.next = fill;
+        let next = if close { self.next.q.val() + 1 } else { self.next.q.val() };
+        self.next.d.next = next;
+        if close {
+            self.fill.d.next = lit::<9>(0);
+        }
+
+        // Acknowledgements: only what was sent can be.
+        let told = self.ack.val() - self.base.q.val();
+        let under_way = self.next.q.val() - self.base.q.val();
+        let moved = self.heard.val() && told != 0 && told <= under_way;
+        let base = if moved { self.ack.val() } else { self.base.q.val() };
+        self.base.d.next = base;
+        let mut send = self.send.q.val();
+        // An acknowledgement may overtake what is sent again.
+        if moved && (send - self.base.q.val()) < told {
+            send = base;
+        }
+        let waits = self.base.q.val() != self.send.q.val();
+        let late = self.patience.q.val() == lit::<24>(self._patience);
+        let again = waits && ((self.heard.val() && self.nak.val()) || late);
+        self.patience.d.next =
+            if !waits || moved || late { lit::<24>(0) } else { self.patience.q.val() + 1 };
+        self.again_out.d.next = again;
+
+        // Leaving.
+        let status =
+            cat::<1, 1, 2>(Bits::<1>::from(self.wire_up.val()), Bits::<1>::from(self.irq.val()));
+        let answer = self.answer.q.val();
+        let length = self.length.q.val();
+        let pos = self.pos.q.val();
+        let mut pos_next = pos;
+        self.sent_out.d.next = false;
+        if self.due.val() || status != self.status.q.val() {
+            self.answer.d.next = true;
+        }
+        if self.repeat.val() {
+            self.answer_nak.d.next = true;
+        }
+        let number = self.number.q.val();
+        self.lengths.raddr.next = bit_cast::<W, 8>(self.send.q.val());
+        let has_data = length != 0;
+        let ready_frame = self.send.q.val() != self.next.q.val();
+        let flags = lit::<8>(0)
+            .replace_bit(0, ready_frame)
+            .replace_bit(2, self.irq.val())
+            .replace_bit(3, self.wire_up.val())
+            .replace_bit(4, self.answer_nak.q.val());
+        match self.leaving.q.val() {
+            Leaving::Idle => {
+                self.number.d.next = self.send.q.val();
+                pos_next = lit::<9>(0);
+                self.word0.d.next = cat::<16, 16, 32>(
+                    cat::<8, 8, 16>(self.credit.val(), self.expected.val()),
+                    cat::<8, 8, 16>(self.send.q.val(), flags),
+                );
+                if ready_frame || answer {
+                    self.length.d.next =
+                        if ready_frame { self.lengths.rdata.val() } else { lit::<9>(0) };
+                    self.answer.d.next = self.due.val();
+                    self.answer_nak.d.next = self.repeat.val();
+                    self.status.d.next = status;
+                    self.leaving.d.next = Leaving::Word0;
+                }
+            }
+            Leaving::Word0 => {
+                if self.frame_ready.val() {
+                    self.leaving.d.next = Leaving::Word1;
+                }
+            }
+            Leaving::Word1 => {
+                if self.frame_ready.val() {
+                    if has_data {
+                        self.leaving.d.next = Leaving::Body;
+                    } else {
+                        self.leaving.d.next = Leaving::Idle;
+                        self.sent_out.d.next = true;
+                    }
+                }
+            }
+            Leaving::Body => {
+                if self.frame_ready.val() {
+                    pos_next = pos + 1;
+                    if pos + 1 == length {
+                        self.leaving.d.next = Leaving::Idle;
+                        self.sent_out.d.next = true;
+                        // Unless a repetition has begun meanwhile.
+                        if number == send {
+                            send = send + 1;
+                        }
+                    }
+                }
+            }
+        }
+        if again {
+            send = base;
+        }
+        self.send.d.next = send;
+        self.pos.d.next = pos_next;
+        let leave_at = bit_cast::<A, 8>(number & lit::<8>((1 << W) - 1)) << lit::<5>(9);
+        self.ram.raddr.next = leave_at | bit_cast::<A, 9>(pos_next);
+
+        let word1 = cat::<16, 16, 32>(self.session.val(), bit_cast::<16, 9>(length));
+        let leaving = self.leaving.q.val();
+        let data = match leaving {
+            Leaving::Word0 => self.word0.q.val(),
+            Leaving::Word1 => word1,
+            _ => self.ram.rdata.val(),
+        };
+        let last = (leaving == Leaving::Word1 && !has_data)
+            || (leaving == Leaving::Body && pos + 1 == length);
+        self.frame_valid.next = leaving != Leaving::Idle;
+        self.frame.next = cat::<1, 32, 33>(Bits::<1>::from(last), data);
+        self.frame_words.next = length + 2;
+        self.stat_frame.next = self.sent_out.q.val();
+        self.stat_again.next = self.again_out.q.val();
+    }
+}

@@ -1,0 +1,199 @@
+//! The host link's frames on a serial line: SLIP (RFC 1055) around the words and a CRC-32 of them.
+//!
+//! | port | what |
+//! |---|---|
+//! | `rx_valid`, `rx` | bytes from the line |
+//! | `word_*` | words of a frame received, {err, last, data}; never refused |
+//! | `frame_*` | words of a frame to send, {last, data} |
+//! | `tx_valid`, `tx_ready`, `tx` | bytes to the line |
+//!
+//! The CRC follows the words, least significant byte first, as Ethernet's FCS does. A frame that is cut, has a wrong CRC or no
+//! whole number of words ends with `err`. Of a frame of less than 3 words nothing is seen; a byte behind an escape that is neither
+//! of SLIP's two stands for itself.
+
+use crate::eth::crc::{self, GOOD, START};
+use nitor_rtl::prelude::*;
+
+const END: u64 = 0xc0;
+const ESC: u64 = 0xdb;
+const ESC_END: u64 = 0xdc;
+const ESC_ESC: u64 = 0xdd;
+
+#[derive(Copy, Clone, PartialEq, Debug, LogicState)]
+pub enum Line {
+    Idle,
+    Begin,
+    Word,
+    Crc,
+    End,
+}
+
+#[derive(LogicBlock, Default)]
+pub struct LinkSerial {
+    pub clock: Signal<In, Clock>,
+    pub reset: Signal<In, Bit>,
+    pub rx_valid: Signal<In, Bit>,
+    pub rx: Signal<In, Bits<8>>,
+    pub word_valid: Signal<Out, Bit>,
+    pub word: Signal<Out, Bits<34>>,
+    pub frame_valid: Signal<In, Bit>,
+    pub frame_ready: Signal<Out, Bit>,
+    pub frame: Signal<In, Bits<33>>,
+    pub tx_valid: Signal<Out, Bit>,
+    pub tx_ready: Signal<In, Bit>,
+    pub tx: Signal<Out, Bits<8>>,
+    // Receiving: the word being filled, and the two before it, which may be the last and the CRC.
+    escaped: Reg<Bit>,
+    crc: Reg<Bits<32>>,
+    filled: Reg<Bits<2>>,
+    newest: Reg<Bits<32>>,
+    older: Reg<Bits<32>>,
+    oldest: Reg<Bits<32>>,
+    have: Reg<Bits<2>>,
+    out_valid: Reg<Bit>,
+    out: Reg<Bits<34>>,
+    // Sending.
+    line: Reg<Line>,
+    at: Reg<Bits<2>>,
+    /// The escape has gone, its byte follows.
+    second: Reg<Bit>,
+    sum: Reg<Bits<32>>,
+}
+
+impl Logic for LinkSerial {
+    /// Host link on a serial line: SLIP and CRC-32.
+    #[kernel]
+    fn update(&mut self) {
+        registers!(self, clock, reset; escaped, crc, filled, newest, older, oldest, have, out_valid, out);
+        registers!(self, clock, reset; line, at, second, sum);
+
+        // Receiving.
+        let rx = self.rx.val();
+        let raw = !self.escaped.q.val();
+        let is_end = rx == lit::<8>(END);
+        let is_esc = raw && rx == lit::<8>(ESC);
+        let byte = if raw {
+            rx
+        } else if rx == lit::<8>(ESC_END) {
+            lit::<8>(END)
+        } else if rx == lit::<8>(ESC_ESC) {
+            lit::<8>(ESC)
+        } else {
+            rx
+        };
+        let have = self.have.q.val();
+        self.out_valid.d.next = false;
+        if self.rx_valid.val() {
+            self.escaped.d.next = is_esc;
+            if is_end {
+                // `older` is the CRC, `oldest` the last word.
+                let bad = self.crc.q.val() != lit::<32>(GOOD) || self.filled.q.val() != 0;
+                self.out_valid.d.next = have == 2;
+                self.out.d.next = cat::<1, 33, 34>(
+                    Bits::<1>::from(bad),
+                    cat::<1, 32, 33>(lit::<1>(1), self.oldest.q.val()),
+                );
+                self.crc.d.next = lit::<32>(0);
+                self.filled.d.next = lit::<2>(0);
+                self.have.d.next = lit::<2>(0);
+            } else if !is_esc {
+                let start = have == 0 && self.filled.q.val() == 0;
+                let crc = if start { lit::<32>(START) } else { self.crc.q.val() };
+                self.crc.d.next = crc::crc32_byte(crc, byte);
+                let newest = cat::<8, 24, 32>(byte, self.newest.q.val().get_bits::<24>(8));
+                self.newest.d.next = newest;
+                self.filled.d.next = self.filled.q.val() + 1;
+                if self.filled.q.val() == 3 {
+                    self.older.d.next = newest;
+                    self.oldest.d.next = self.older.q.val();
+                    if have == 2 {
+                        self.out_valid.d.next = true;
+                        self.out.d.next = bit_cast::<34, 32>(self.oldest.q.val());
+                    } else {
+                        self.have.d.next = have + 1;
+                    }
+                }
+            }
+        }
+        self.word_valid.next = self.out_valid.q.val();
+        self.word.next = self.out.q.val();
+
+        // Sending.
+        let at = self.at.q.val();
+        let word = match self.line.q.val() {
+            Line::Crc => !self.sum.q.val(),
+            _ => self.frame.val().get_bits::<32>(0),
+        };
+        let plain = word.get_bits::<8>((bit_cast::<5, 2>(at) << lit::<5>(3)).index());
+        let special = plain == lit::<8>(END) || plain == lit::<8>(ESC);
+        let second = self.second.q.val();
+        let coded = if !special {
+            plain
+        } else if !second {
+            lit::<8>(ESC)
+        } else if plain == lit::<8>(END) {
+            lit::<8>(ESC_END)
+        } else {
+            lit::<8>(ESC_ESC)
+        };
+        let ready = self.tx_ready.val();
+        let done = ready && (!special || second);
+        let mut valid = true;
+        let mut out = coded;
+        let mut taken = false;
+        match self.line.q.val() {
+            Line::Idle => {
+                valid = false;
+                self.at.d.next = lit::<2>(0);
+                self.second.d.next = false;
+                self.sum.d.next = lit::<32>(START);
+                if self.frame_valid.val() {
+                    self.line.d.next = Line::Begin;
+                }
+            }
+            // One in front ends what noise may have begun.
+            Line::Begin => {
+                out = lit::<8>(END);
+                if ready {
+                    self.line.d.next = Line::Word;
+                }
+            }
+            Line::Word => {
+                valid = self.frame_valid.val();
+                if ready && valid {
+                    self.second.d.next = special && !second;
+                }
+                if done && valid {
+                    self.sum.d.next = crc::crc32_byte(self.sum.q.val(), plain);
+                    self.at.d.next = at + 1;
+                    if at == 3 {
+                        taken = true;
+                        if self.frame.val().get_bit(32) {
+                            self.line.d.next = Line::Crc;
+                        }
+                    }
+                }
+            }
+            Line::Crc => {
+                if ready {
+                    self.second.d.next = special && !second;
+                }
+                if done {
+                    self.at.d.next = at + 1;
+                    if at == 3 {
+                        self.line.d.next = Line::End;
+                    }
+                }
+            }
+            Line::End => {
+                out = lit::<8>(END);
+                if ready {
+                    self.line.d.next = Line::Idle;
+                }
+            }
+        }
+        self.tx_valid.next = valid;
+        self.tx.next = out;
+        self.frame_ready.next = taken;
+    }
+}

@@ -1,0 +1,122 @@
+//! A UART: 8 data bits, no parity, one stop bit, least significant bit first.
+//!
+//! The baud rate is `_step` / 2^16 of the clock, kept by a phase accumulator each way, so that 3 Mbaud come out of any clock on the
+//! average; a bit is sampled in its middle, and each start bit sets the phase anew. Received: a byte a pulse of `rx_valid`; one whose
+//! stop bit is not high is dropped with `rx_error`. Sent: `tx_ready` when the byte offered has been taken.
+
+use nitor_rtl::prelude::*;
+
+#[derive(LogicBlock)]
+pub struct Uart {
+    pub clock: Signal<In, Clock>,
+    pub reset: Signal<In, Bit>,
+    pub rxd: Signal<In, Bit>,
+    pub txd: Signal<Out, Bit>,
+    pub rx_valid: Signal<Out, Bit>,
+    pub rx_error: Signal<Out, Bit>,
+    pub rx: Signal<Out, Bits<8>>,
+    pub tx_valid: Signal<In, Bit>,
+    pub tx_ready: Signal<Out, Bit>,
+    pub tx: Signal<In, Bits<8>>,
+    seen: [Reg<Bit>; 3],
+    rx_phase: Reg<Bits<17>>,
+    rx_bits: Reg<Bits<4>>,
+    rx_shift: Reg<Bits<9>>,
+    rx_done: Reg<Bit>,
+    tx_phase: Reg<Bits<17>>,
+    tx_bits: Reg<Bits<4>>,
+    /// Inverted, so that reset is the idle line.
+    tx_shift: Reg<Bits<10>>,
+    _step: u64,
+}
+
+impl Default for Uart {
+    fn default() -> Self {
+        Self::new(100_000_000, 3_000_000)
+    }
+}
+
+impl Uart {
+    pub fn new(hertz: u64, baud: u64) -> Self {
+        let step = (baud * 65536 + hertz / 2) / hertz;
+        assert!((1..16384).contains(&step), "{baud} baud from {hertz} Hz");
+        Self {
+            clock: Default::default(),
+            reset: Default::default(),
+            rxd: Default::default(),
+            txd: Default::default(),
+            rx_valid: Default::default(),
+            rx_error: Default::default(),
+            rx: Default::default(),
+            tx_valid: Default::default(),
+            tx_ready: Default::default(),
+            tx: Default::default(),
+            seen: Default::default(),
+            rx_phase: Default::default(),
+            rx_bits: Default::default(),
+            rx_shift: Default::default(),
+            rx_done: Default::default(),
+            tx_phase: Default::default(),
+            tx_bits: Default::default(),
+            tx_shift: Default::default(),
+            _step: step,
+        }
+    }
+}
+
+impl Logic for Uart {
+    /// UART, 8N1.
+    #[kernel]
+    fn update(&mut self) {
+        registers!(self, clock, reset; seen[..], rx_phase, rx_bits, rx_shift, rx_done, tx_phase, tx_bits, tx_shift);
+        // Inverted, so that reset is the idle line.
+        self.seen[0].d.next = !self.rxd.val();
+        self.seen[1].d.next = self.seen[0].q.val();
+        self.seen[2].d.next = self.seen[1].q.val();
+        let line = !self.seen[1].q.val();
+        let falls = self.seen[1].q.val() && !self.seen[2].q.val();
+        let step = lit::<17>(self._step);
+
+        let bits = self.rx_bits.q.val();
+        let phase = bit_cast::<17, 16>(self.rx_phase.q.val().get_bits::<16>(0)) + step;
+        self.rx_phase.d.next = phase;
+        self.rx_done.d.next = false;
+        if bits == 0 {
+            if falls {
+                // Half a bit to the middle of the start bit.
+                self.rx_phase.d.next = lit::<17>(0x8000);
+                self.rx_bits.d.next = lit::<4>(10);
+            }
+        } else if phase.get_bit(16) {
+            self.rx_shift.d.next =
+                cat::<1, 8, 9>(Bits::<1>::from(line), self.rx_shift.q.val().get_bits::<8>(1));
+            self.rx_bits.d.next = bits - 1;
+            // Too short for a start bit.
+            if bits == 10 && line {
+                self.rx_bits.d.next = lit::<4>(0);
+            }
+            self.rx_done.d.next = bits == 1;
+        }
+        let stop = self.rx_shift.q.val().get_bit(8);
+        self.rx.next = self.rx_shift.q.val().get_bits::<8>(0);
+        self.rx_valid.next = self.rx_done.q.val() && stop;
+        self.rx_error.next = self.rx_done.q.val() && !stop;
+
+        let tx_bits = self.tx_bits.q.val();
+        let tx_phase = bit_cast::<17, 16>(self.tx_phase.q.val().get_bits::<16>(0)) + step;
+        let idle = tx_bits == 0;
+        self.tx_phase.d.next = if idle { lit::<17>(0) } else { tx_phase };
+        if idle {
+            if self.tx_valid.val() {
+                self.tx_shift.d.next =
+                    cat::<9, 1, 10>(cat::<1, 8, 9>(lit::<1>(0), !self.tx.val()), lit::<1>(1));
+                self.tx_bits.d.next = lit::<4>(10);
+            }
+        } else if tx_phase.get_bit(16) {
+            self.tx_shift.d.next = self.tx_shift.q.val() >> lit::<4>(1);
+            self.tx_bits.d.next = tx_bits - 1;
+        }
+        self.tx_ready.next = idle;
+        self.txd.next = !self.tx_shift.q.val().get_bit(0);
+    }
+}
