@@ -1,1 +1,15 @@
+//! The card on open boards: a core that all share, and a top for each.
+//!
+//! | board | FPGA | host link | wire |
+//! |---|---|---|---|
+//! | [colorlight] | LFE5U-25F | UDP on Ethernet port 2 | Ethernet port 1 |
+//! | [uart]: ULX3S | LFE5U-85F | UART at 3 Mbaud | what is sent comes back |
+//! | [uart]: ECP5-5G Evaluation Board | LFE5UM5G-85F | the same | the same |
+//!
+//! Pins are in `constraints/<board>/`. The firmware runs at the other end of the host link: the boards' cores have no controller yet.
 
+pub mod cells;
+pub mod colorlight;
+pub mod core;
+pub mod counters;
+pub mod uart;

@@ -24,13 +24,14 @@
 //! | [TLP] | words of data | 4 of header, data |
 //! | [BUS_READ], [BUS_WRITE] | address in info | nothing; the value |
 //! | [BUS_VALUE] | | the value |
-//! | [BOARD_READ] | number of a board register in info | nothing; answered by [BUS_VALUE] |
+//! | [BOARD_READ], [BOARD_WRITE] | number of a board register in info | nothing, answered by [BUS_VALUE]; the value |
 //!
 //! # Delivery
 //! Each side numbers its frames, keeps them until they are acknowledged, and takes only the one it expects next (go-back-N). A frame
 //! that is damaged, of another session or out of order is dropped; the latter is answered with [NAK]. The card sends again when
 //! nothing was acknowledged for `_patience` cycles. So every message arrives once and in order or the session ends.
 
+pub mod credit;
 pub mod receive;
 pub mod send;
 pub mod serial;
@@ -49,6 +50,7 @@ pub const BUS_READ: u64 = 2;
 pub const BUS_WRITE: u64 = 3;
 pub const BUS_VALUE: u64 = 4;
 pub const BOARD_READ: u64 = 5;
+pub const BOARD_WRITE: u64 = 6;
 
 /// Words of messages that a frame may hold: with all headers it is an Ethernet frame of at most 1,514 bytes.
 pub const MOST_WORDS: usize = 364;

@@ -55,6 +55,8 @@ pub struct LinkReceive<const D: usize, const S: usize, const A: usize> {
     pub bus: RegBusSrc,
     pub board_addr: Signal<Out, Bits<16>>,
     pub board_value: Signal<In, Bits<32>>,
+    /// `reply` is to be written to board register `board_addr`.
+    pub board_write: Signal<Out, Bit>,
     pub reply_valid: Signal<Out, Bit>,
     pub reply_ready: Signal<In, Bit>,
     pub reply: Signal<Out, Bits<32>>,
@@ -187,6 +189,9 @@ impl<const D: usize, const S: usize, const A: usize> Logic for LinkReceive<D, S,
         let left = self.left.q.val();
         let part = self.part.q.val();
         let beat_full = part == lit::<4>(D / 32 - 1);
+        let kind = self.kind.q.val();
+        let board = kind == BOARD_READ || kind == BOARD_WRITE;
+        let writes = kind == BUS_WRITE || kind == BOARD_WRITE;
         match self.doing.q.val() {
             Doing::Idle => {
                 if self.tail.q.val() != self.head.q.val() {
@@ -212,7 +217,7 @@ impl<const D: usize, const S: usize, const A: usize> Logic for LinkReceive<D, S,
                 self.first.d.next = true;
                 self.doing.d.next = match out.get_bits::<8>(0) {
                     TLP => Doing::Header,
-                    BUS_WRITE => Doing::Value,
+                    BUS_WRITE | BOARD_WRITE => Doing::Value,
                     BUS_READ | BOARD_READ => Doing::Bus,
                     _ => Doing::Skip,
                 };
@@ -258,11 +263,12 @@ impl<const D: usize, const S: usize, const A: usize> Logic for LinkReceive<D, S,
                 self.doing.d.next = Doing::Bus;
             }
             Doing::Bus => {
-                let board = self.kind.q.val() == BOARD_READ;
-                if self.bus.ready.val() || board {
+                // A board register's value takes its time.
+                self.part.d.next = part + 1;
+                if self.bus.ready.val() && !board || board && part == 3 {
                     self.value.d.next =
                         if board { self.board_value.val() } else { self.bus.rdata.val() };
-                    if self.kind.q.val() == BUS_WRITE {
+                    if writes {
                         ends = true;
                     } else {
                         self.doing.d.next = Doing::Reply;
@@ -296,6 +302,7 @@ impl<const D: usize, const S: usize, const A: usize> Logic for LinkReceive<D, S,
                 out.get_bits::<8>(8) != 0
                     || out.get_bits::<8>(0) == TLP
                     || out.get_bits::<8>(0) == BUS_WRITE
+                    || out.get_bits::<8>(0) == BOARD_WRITE
             }
             Doing::Header => part != 3 || left != 0,
             Doing::Data => left != 1,
@@ -314,8 +321,9 @@ impl<const D: usize, const S: usize, const A: usize> Logic for LinkReceive<D, S,
         self.tlp.eop.next = left == 0;
         self.tlp.hdr.next = self.hdr.q.val();
         self.tlp.data.next = self.data.q.val();
-        self.bus.valid.next = self.doing.q.val() == Doing::Bus && self.kind.q.val() != BOARD_READ;
-        self.bus.write.next = self.kind.q.val() == BUS_WRITE;
+        self.bus.valid.next = self.doing.q.val() == Doing::Bus && !board;
+        self.board_write.next = self.doing.q.val() == Doing::Bus && kind == BOARD_WRITE;
+        self.bus.write.next = writes;
         self.bus.addr.next = self.info.q.val();
         self.bus.wdata.next = self.value.q.val();
         self.bus.be.next = lit::<4>(15);

@@ -62,9 +62,9 @@ pub struct LinkSend<const D: usize, const W: usize, const A: usize> {
     // A = W + 9: places of 512 words.
     ram: BlockRam<32, A>,
     lengths: LutRam<9, W>,
-    // Frames by number: base..next are out or ready, `next` is being filled, `send` leaves next.
+    // Frames by number: base..next are out or ready, `next` is being filled, `leave` leaves next.
     base: Reg<Bits<8>>,
-    send: Reg<Bits<8>>,
+    leave: Reg<Bits<8>>,
     next: Reg<Bits<8>>,
     // The frame being filled.
     fill: Reg<Bits<9>>,
@@ -122,7 +122,7 @@ impl<const D: usize, const W: usize, const A: usize> LinkSend<D, W, A> {
             ram: Default::default(),
             lengths: Default::default(),
             base: Default::default(),
-            send: Default::default(),
+            leave: Default::default(),
             next: Default::default(),
             fill: Default::default(),
             filling: Default::default(),
@@ -148,7 +148,7 @@ impl<const D: usize, const W: usize, const A: usize> Logic for LinkSend<D, W, A>
     /// Host link, sending: TLPs and answers in frames that are kept until acknowledged.
     #[kernel]
     fn update(&mut self) {
-        registers!(self, clock, reset; base, send, next, fill, filling, part, left, leaving, pos, length, number);
+        registers!(self, clock, reset; base, leave, next, fill, filling, part, left, leaving, pos, length, number);
         registers!(self, clock, reset; answer, answer_nak, status, word0, patience, sent_out, again_out);
         clocked!(self, clock; ram, lengths);
 
@@ -240,7 +240,7 @@ impl<const D: usize, const W: usize, const A: usize> Logic for LinkSend<D, W, A>
         }
         // Closed when it may be full, or when nothing else is to be sent.
         let idle = self.leaving.q.val() == Leaving::Idle;
-        let nothing = self.send.q.val() == self.next.q.val();
+        let nothing = self.leave.q.val() == self.next.q.val();
         let close = place && fill != 0 && quiet && (full || (idle && nothing));
         self.lengths.we.next = close;
         self.lengths.waddr.next = bit_cast::<W, 8>(self.next.q.val());
@@ -257,12 +257,12 @@ impl<const D: usize, const W: usize, const A: usize> Logic for LinkSend<D, W, A>
         let moved = self.heard.val() && told != 0 && told <= under_way;
         let base = if moved { self.ack.val() } else { self.base.q.val() };
         self.base.d.next = base;
-        let mut send = self.send.q.val();
+        let mut leave = self.leave.q.val();
         // An acknowledgement may overtake what is sent again.
-        if moved && (send - self.base.q.val()) < told {
-            send = base;
+        if moved && (leave - self.base.q.val()) < told {
+            leave = base;
         }
-        let waits = self.base.q.val() != self.send.q.val();
+        let waits = self.base.q.val() != self.leave.q.val();
         let late = self.patience.q.val() == lit::<24>(self._patience);
         let again = waits && ((self.heard.val() && self.nak.val()) || late);
         self.patience.d.next =
@@ -284,9 +284,9 @@ impl<const D: usize, const W: usize, const A: usize> Logic for LinkSend<D, W, A>
             self.answer_nak.d.next = true;
         }
         let number = self.number.q.val();
-        self.lengths.raddr.next = bit_cast::<W, 8>(self.send.q.val());
+        self.lengths.raddr.next = bit_cast::<W, 8>(self.leave.q.val());
         let has_data = length != 0;
-        let ready_frame = self.send.q.val() != self.next.q.val();
+        let ready_frame = self.leave.q.val() != self.next.q.val();
         let flags = lit::<8>(0)
             .replace_bit(0, ready_frame)
             .replace_bit(2, self.irq.val())
@@ -294,11 +294,11 @@ impl<const D: usize, const W: usize, const A: usize> Logic for LinkSend<D, W, A>
             .replace_bit(4, self.answer_nak.q.val());
         match self.leaving.q.val() {
             Leaving::Idle => {
-                self.number.d.next = self.send.q.val();
+                self.number.d.next = self.leave.q.val();
                 pos_next = lit::<9>(0);
                 self.word0.d.next = cat::<16, 16, 32>(
                     cat::<8, 8, 16>(self.credit.val(), self.expected.val()),
-                    cat::<8, 8, 16>(self.send.q.val(), flags),
+                    cat::<8, 8, 16>(self.leave.q.val(), flags),
                 );
                 if ready_frame || answer {
                     self.length.d.next =
@@ -331,17 +331,17 @@ impl<const D: usize, const W: usize, const A: usize> Logic for LinkSend<D, W, A>
                         self.leaving.d.next = Leaving::Idle;
                         self.sent_out.d.next = true;
                         // Unless a repetition has begun meanwhile.
-                        if number == send {
-                            send = send + 1;
+                        if number == leave {
+                            leave = leave + 1;
                         }
                     }
                 }
             }
         }
         if again {
-            send = base;
+            leave = base;
         }
-        self.send.d.next = send;
+        self.leave.d.next = leave;
         self.pos.d.next = pos_next;
         let leave_at = bit_cast::<A, 8>(number & lit::<8>((1 << W) - 1)) << lit::<5>(9);
         self.ram.raddr.next = leave_at | bit_cast::<A, 9>(pos_next);

@@ -1,0 +1,187 @@
+//! Colorlight 5A-75B V8 with an LFE5U-25F: a small card, its wire on Ethernet port 1, the host link on port 2.
+//!
+//! Both PHYs must run at a gigabit. The light blinks as a heartbeat, faster while the host link is busy; it is low active.
+
+use super::cells::{vco_hz, Pll};
+use super::core::{event, BoardCore};
+use crate::common::cross::ResetSync;
+use crate::common::iface::*;
+use crate::eth::gear::{Narrow, Widen};
+use crate::eth::mac::Mac;
+use crate::eth::rgmii::Rgmii;
+use crate::link::udp::LinkUdp;
+use nitor_rtl::prelude::*;
+
+/// 2 queue pairs, 16 reads in flight, 16 KiB buffers; 4 link frames kept each way.
+pub type Core = BoardCore<128, 16, 4, 4, 1, 2, 3, 4, 5, 9, 6, 5, 2, 11>;
+
+/// Of the PLL's oscillator: the core runs at 50 MHz.
+pub const DIVIDER: usize = 10;
+
+#[derive(LogicBlock)]
+pub struct Colorlight {
+    pub clk: Signal<In, Clock>,
+    /// Low while pressed.
+    pub button: Signal<In, Bit>,
+    pub led: Signal<Out, Bit>,
+    pub wire_rxc: Signal<In, Clock>,
+    pub wire_rx_ctl: Signal<In, Bit>,
+    pub wire_rxd: Signal<In, Bits<4>>,
+    pub wire_txc: Signal<Out, Bit>,
+    pub wire_tx_ctl: Signal<Out, Bit>,
+    pub wire_txd: Signal<Out, Bits<4>>,
+    pub host_rxc: Signal<In, Clock>,
+    pub host_rx_ctl: Signal<In, Bit>,
+    pub host_rxd: Signal<In, Bits<4>>,
+    pub host_txc: Signal<Out, Bit>,
+    pub host_tx_ctl: Signal<Out, Bit>,
+    pub host_txd: Signal<Out, Bits<4>>,
+    clock: Signal<Local, Clock>,
+    clock125: Signal<Local, Clock>,
+    reset: Signal<Local, Bit>,
+    reset125: Signal<Local, Bit>,
+    pll: Pll,
+    resets: ResetSync,
+    resets125: ResetSync,
+    wire_resets: ResetSync,
+    host_resets: ResetSync,
+    core: Core,
+    wire_pins: Rgmii,
+    wire_mac: Mac,
+    narrow: Narrow<128>,
+    widen: Widen<128>,
+    host_pins: Rgmii,
+    host_mac: Mac,
+    udp: LinkUdp,
+}
+
+impl Default for Colorlight {
+    fn default() -> Self {
+        let hertz = vco_hz(25) / DIVIDER;
+        Self {
+            clk: Default::default(),
+            button: Default::default(),
+            led: Default::default(),
+            wire_rxc: Default::default(),
+            wire_rx_ctl: Default::default(),
+            wire_rxd: Default::default(),
+            wire_txc: Default::default(),
+            wire_tx_ctl: Default::default(),
+            wire_txd: Default::default(),
+            host_rxc: Default::default(),
+            host_rx_ctl: Default::default(),
+            host_rxd: Default::default(),
+            host_txc: Default::default(),
+            host_tx_ctl: Default::default(),
+            host_txd: Default::default(),
+            clock: Default::default(),
+            clock125: Default::default(),
+            reset: Default::default(),
+            reset125: Default::default(),
+            pll: Pll::new(25, DIVIDER),
+            resets: Default::default(),
+            resets125: Default::default(),
+            wire_resets: Default::default(),
+            host_resets: Default::default(),
+            core: Core::new(2, 3, hertz, 2_000),
+            wire_pins: Default::default(),
+            wire_mac: Default::default(),
+            narrow: Default::default(),
+            widen: Default::default(),
+            host_pins: Default::default(),
+            host_mac: Mac::new(1518),
+            udp: Default::default(),
+        }
+    }
+}
+
+impl Logic for Colorlight {
+    /// Nitor on Colorlight 5A-75B.
+    #[kernel]
+    fn update(&mut self) {
+        self.pll.clk.next = self.clk.val();
+        self.clock.next = self.pll.core.val();
+        self.clock125.next = self.pll.other.val();
+        let hold = !self.pll.locked.val() || !self.button.val();
+        self.resets.clock.next = self.clock.val();
+        self.resets.hold.next = hold;
+        self.reset.next = self.resets.reset.val();
+        self.resets125.clock.next = self.clock125.val();
+        self.resets125.hold.next = hold;
+        self.reset125.next = self.resets125.reset.val();
+        self.wire_resets.clock.next = self.wire_rxc.val();
+        self.wire_resets.hold.next = hold;
+        self.host_resets.clock.next = self.host_rxc.val();
+        self.host_resets.hold.next = hold;
+        clocked!(self, clock, reset; core, wire_mac, host_mac, narrow, widen, udp);
+        clocked!(self, clock125; wire_pins, host_pins);
+        self.wire_mac.tx_clock.next = self.clock125.val();
+        self.wire_mac.tx_reset.next = self.reset125.val();
+        self.wire_mac.rx_clock.next = self.wire_rxc.val();
+        self.wire_mac.rx_reset.next = self.wire_resets.reset.val();
+        self.host_mac.tx_clock.next = self.clock125.val();
+        self.host_mac.tx_reset.next = self.reset125.val();
+        self.host_mac.rx_clock.next = self.host_rxc.val();
+        self.host_mac.rx_reset.next = self.host_resets.reset.val();
+
+        // Port 1: the card's wire.
+        self.wire_pins.rx_clock.next = self.wire_rxc.val();
+        self.wire_pins.pin_rx_ctl.next = self.wire_rx_ctl.val();
+        self.wire_pins.pin_rxd.next = self.wire_rxd.val();
+        self.wire_txc.next = self.wire_pins.pin_txc.val();
+        self.wire_tx_ctl.next = self.wire_pins.pin_tx_ctl.val();
+        self.wire_txd.next = self.wire_pins.pin_txd.val();
+        self.wire_pins.txd.next = self.wire_mac.txd.val();
+        self.wire_pins.en.next = self.wire_mac.en.val();
+        self.wire_pins.er.next = self.wire_mac.er.val();
+        self.wire_mac.rxd.next = self.wire_pins.rxd.val();
+        self.wire_mac.dv.next = self.wire_pins.dv.val();
+        self.wire_mac.rx_er.next = self.wire_pins.rx_er.val();
+        self.wire_mac.phy_link.next = self.wire_pins.link.val();
+        MacSrc::<128>::join(&mut self.core.mac_tx, &mut self.narrow.beats);
+        let looped = self.core.loop_wire.val();
+        self.wire_mac.in_valid.next = self.narrow.word_valid.val() && !looped;
+        self.wire_mac.in_word.next = self.narrow.word.val();
+        self.narrow.word_ready.next =
+            if looped { self.widen.word_ready.val() } else { self.wire_mac.in_ready.val() };
+        self.widen.word_valid.next =
+            if looped { self.narrow.word_valid.val() } else { self.wire_mac.out_valid.val() };
+        self.widen.word.next =
+            if looped { self.narrow.word.val() } else { self.wire_mac.out_word.val() };
+        self.wire_mac.out_ready.next = looped || self.widen.word_ready.val();
+        MacSrc::<128>::join(&mut self.widen.beats, &mut self.core.mac_rx);
+        self.core.wire_up.next = self.wire_mac.link_up.val() || looped;
+
+        // Port 2: the host.
+        self.host_pins.rx_clock.next = self.host_rxc.val();
+        self.host_pins.pin_rx_ctl.next = self.host_rx_ctl.val();
+        self.host_pins.pin_rxd.next = self.host_rxd.val();
+        self.host_txc.next = self.host_pins.pin_txc.val();
+        self.host_tx_ctl.next = self.host_pins.pin_tx_ctl.val();
+        self.host_txd.next = self.host_pins.pin_txd.val();
+        self.host_pins.txd.next = self.host_mac.txd.val();
+        self.host_pins.en.next = self.host_mac.en.val();
+        self.host_pins.er.next = self.host_mac.er.val();
+        self.host_mac.rxd.next = self.host_pins.rxd.val();
+        self.host_mac.dv.next = self.host_pins.dv.val();
+        self.host_mac.rx_er.next = self.host_pins.rx_er.val();
+        self.host_mac.phy_link.next = self.host_pins.link.val();
+        self.udp.mac_in_valid.next = self.host_mac.out_valid.val();
+        self.udp.mac_in.next = self.host_mac.out_word.val();
+        self.host_mac.out_ready.next = true;
+        self.host_mac.in_valid.next = self.udp.mac_out_valid.val();
+        self.host_mac.in_word.next = self.udp.mac_out.val();
+        self.udp.mac_out_ready.next = self.host_mac.in_ready.val();
+        self.udp.learn.next = self.core.heard.val();
+        self.core.word_valid.next = self.udp.word_valid.val();
+        self.core.word.next = self.udp.word.val();
+        self.udp.frame_valid.next = self.core.frame_valid.val();
+        self.udp.frame.next = self.core.frame.val();
+        self.udp.frame_words.next = self.core.frame_words.val();
+        self.core.frame_ready.next = self.udp.frame_ready.val();
+
+        self.core.events.next =
+            cat::<7, 7, { event::OUTSIDE }>(self.host_mac.events.val(), self.wire_mac.events.val());
+        self.led.next = !(self.core.heartbeat.val() ^ self.core.activity.val());
+    }
+}

@@ -1,0 +1,292 @@
+//! What is the same on all boards: the card, the host link's two halves, counters and lights.
+//!
+//! | port | what |
+//! |---|---|
+//! | `word_*`, `heard` | the host link's words from the cable; the last frame was from our host |
+//! | `frame_*` | frames to the cable |
+//! | `mac_tx`, `mac_rx`, `wire_up` | the card's wire |
+//! | `events` | what the board counts besides: see [event] |
+//! | `heartbeat`, `link`, `activity` | lights |
+//!
+//! A new session of the host link resets the card and the link. `D` to `M` are the card's parameters, `W` is log2 of the frames kept each way,
+//! `A` = W + 9.
+//!
+//! Board registers: 0 is [ID], 1 says {session, core clock in kHz / 8}, 2 is control: bit 0, what is sent to the wire comes back; 32 + n is
+//! counter n. Control is 0 at the beginning of a session.
+
+use super::counters::Counters;
+use crate::common::iface::*;
+use crate::link::credit::Credit;
+use crate::link::receive::LinkReceive;
+use crate::link::send::LinkSend;
+use crate::top::{Card, CardConfig};
+use nitor_rtl::prelude::*;
+
+/// "NTB1"
+pub const ID: u64 = 0x3142_544e;
+
+/// What is counted, by number.
+pub mod event {
+    /// Of the wire's MAC, then of the link's: see [crate::eth::mac::event].
+    pub const WIRE_MAC: usize = 0;
+    pub const LINK_MAC: usize = 7;
+    /// Events from outside.
+    pub const OUTSIDE: usize = 14;
+    pub const LINK_FRAMES: usize = 14;
+    pub const LINK_DAMAGED: usize = 15;
+    pub const LINK_OUT_OF_ORDER: usize = 16;
+    pub const LINK_SENT: usize = 17;
+    pub const LINK_SENT_AGAIN: usize = 18;
+    pub const COUNT: usize = 19;
+
+    pub const NAMES: [&str; COUNT] = [
+        "wire: frames sent",
+        "wire: frames aborted",
+        "wire: frames received",
+        "wire: bad FCS",
+        "wire: runts",
+        "wire: giants",
+        "wire: lost",
+        "link: Ethernet frames sent",
+        "link: Ethernet frames aborted",
+        "link: Ethernet frames received",
+        "link: bad FCS",
+        "link: runts",
+        "link: giants",
+        "link: lost",
+        "link: frames taken",
+        "link: frames damaged",
+        "link: frames out of order",
+        "link: frames sent",
+        "link: sent again",
+    ];
+}
+
+#[derive(LogicBlock)]
+pub struct BoardCore<
+    const D: usize,
+    const K: usize,
+    const L: usize,
+    const T: usize,
+    const Q: usize,
+    const C: usize,
+    const V: usize,
+    const S: usize,
+    const R: usize,
+    const B: usize,
+    const G: usize,
+    const M: usize,
+    const W: usize,
+    const A: usize,
+> {
+    pub clock: Signal<In, Clock>,
+    pub reset: Signal<In, Bit>,
+    pub word_valid: Signal<In, Bit>,
+    pub word: Signal<In, Bits<34>>,
+    pub heard: Signal<Out, Bit>,
+    pub frame_valid: Signal<Out, Bit>,
+    pub frame_ready: Signal<In, Bit>,
+    pub frame: Signal<Out, Bits<33>>,
+    pub frame_words: Signal<Out, Bits<9>>,
+    pub mac_tx: MacSrc<D>,
+    pub mac_rx: MacSnk<D>,
+    pub wire_up: Signal<In, Bit>,
+    pub events: Signal<In, Bits<{ event::OUTSIDE }>>,
+    /// What is sent to the wire is to come back within the board.
+    pub loop_wire: Signal<Out, Bit>,
+    pub heartbeat: Signal<Out, Bit>,
+    pub link: Signal<Out, Bit>,
+    pub activity: Signal<Out, Bit>,
+    card: Card<D, K, L, T, Q, C, V, S, R, B, G, M>,
+    receive: LinkReceive<D, W, A>,
+    send: LinkSend<D, W, A>,
+    credit: Credit,
+    counters: Counters,
+    /// Cycles of the session's reset that are left; begins with them.
+    holding: Reg<Bits<6>>,
+    open: Reg<Bit>,
+    begun: Reg<Bit>,
+    beat: Reg<Bits<26>>,
+    glow: Reg<Bits<22>>,
+    value: Reg<Bits<32>>,
+    looped: Reg<Bit>,
+    _khz8: usize,
+}
+
+impl<
+        const D: usize,
+        const K: usize,
+        const L: usize,
+        const T: usize,
+        const Q: usize,
+        const C: usize,
+        const V: usize,
+        const S: usize,
+        const R: usize,
+        const B: usize,
+        const G: usize,
+        const M: usize,
+        const W: usize,
+        const A: usize,
+    > BoardCore<D, K, L, T, Q, C, V, S, R, B, G, M, W, A>
+{
+    /// `hertz`: of the core's clock; `patience`: microseconds after which an unacknowledged frame is sent again.
+    pub fn new(queues: usize, vectors: usize, hertz: usize, patience: usize) -> Self {
+        let config = CardConfig {
+            queues,
+            vectors,
+            cycles_per_us: hertz / 1_000_000,
+            // Answers take a trip over the cable.
+            read_timeout: 0x3f_ffff,
+            ..CardConfig::default()
+        };
+        Self {
+            clock: Default::default(),
+            reset: Default::default(),
+            word_valid: Default::default(),
+            word: Default::default(),
+            heard: Default::default(),
+            frame_valid: Default::default(),
+            frame_ready: Default::default(),
+            frame: Default::default(),
+            frame_words: Default::default(),
+            mac_tx: Default::default(),
+            mac_rx: Default::default(),
+            wire_up: Default::default(),
+            events: Default::default(),
+            loop_wire: Default::default(),
+            heartbeat: Default::default(),
+            link: Default::default(),
+            activity: Default::default(),
+            card: Card::new(&config),
+            receive: Default::default(),
+            send: LinkSend::new(patience * (hertz / 1_000_000)),
+            credit: Default::default(),
+            counters: Default::default(),
+            holding: Default::default(),
+            open: Default::default(),
+            begun: Default::default(),
+            beat: Default::default(),
+            glow: Default::default(),
+            value: Default::default(),
+            looped: Default::default(),
+            _khz8: hertz / 8000,
+        }
+    }
+}
+
+impl<
+        const D: usize,
+        const K: usize,
+        const L: usize,
+        const T: usize,
+        const Q: usize,
+        const C: usize,
+        const V: usize,
+        const S: usize,
+        const R: usize,
+        const B: usize,
+        const G: usize,
+        const M: usize,
+        const W: usize,
+        const A: usize,
+    > Logic for BoardCore<D, K, L, T, Q, C, V, S, R, B, G, M, W, A>
+{
+    /// The card on a board: host link, counters, lights.
+    #[kernel]
+    fn update(&mut self) {
+        registers!(self, clock, reset; holding, open, begun, beat, glow, value, looped);
+        clocked!(self, clock; card, receive, send, credit);
+        clocked!(self, clock, reset; counters);
+        // Nothing moves before the first session.
+        let hold = self.reset.val() || !self.open.q.val() || self.holding.q.val() != 0;
+        self.card.reset.next = hold;
+        self.receive.reset.next = hold && self.open.q.val();
+        self.receive.hard_reset.next = self.reset.val();
+        self.send.reset.next = hold;
+        self.credit.reset.next = hold;
+        self.begun.d.next = self.holding.q.val() == 1;
+        if self.receive.opened.val() {
+            self.open.d.next = true;
+            self.holding.d.next = lit::<6>(63);
+        } else if self.holding.q.val() != 0 {
+            self.holding.d.next = self.holding.q.val() - 1;
+        }
+
+        self.receive.word_valid.next = self.word_valid.val();
+        self.receive.word.next = self.word.val();
+        self.heard.next = self.receive.heard.val() || self.receive.opened.val();
+        TlpSrc::<D>::join(&mut self.receive.tlp, &mut self.card.rx);
+        RegBusSrc::join(&mut self.receive.bus, &mut self.card.mgmt);
+        TlpSrc::<D>::join(&mut self.card.tx, &mut self.send.tlp);
+        self.send.reply_valid.next = self.receive.reply_valid.val();
+        self.send.reply.next = self.receive.reply.val();
+        self.receive.reply_ready.next = self.send.reply_ready.val();
+        self.send.heard.next = self.receive.heard.val();
+        self.send.ack.next = self.receive.ack.val();
+        self.send.nak.next = self.receive.nak.val();
+        // A session that has begun says so.
+        self.send.due.next = self.receive.due.val() || self.begun.q.val();
+        self.send.repeat.next = self.receive.repeat.val();
+        self.send.expected.next = self.receive.expected.val();
+        self.send.session.next = self.receive.session.val();
+        self.send.credit.next = self.card.rx_np_limit.val();
+        self.send.irq.next = self.card.mgmt_irq.val();
+        self.send.wire_up.next = self.wire_up.val();
+        self.frame_valid.next = self.send.frame_valid.val();
+        self.frame.next = self.send.frame.val();
+        self.frame_words.next = self.send.frame_words.val();
+        self.send.frame_ready.next = self.frame_ready.val();
+        self.credit.taken.next =
+            self.card.tx.valid.val() && self.card.tx.sop.val() && self.send.tlp.ready.val();
+        self.credit.hdr.next = self.card.tx.hdr.val();
+        self.card.fc_ph.next = self.credit.ph.val();
+        self.card.fc_pd.next = self.credit.pd.val();
+        self.card.fc_nph.next = self.credit.nph.val();
+        self.card.link_up.next = self.wire_up.val();
+        MacSrc::<D>::link(&mut self.mac_tx, &mut self.card.mac_tx);
+        MacSnk::<D>::link(&mut self.mac_rx, &mut self.card.mac_rx);
+
+        self.counters.events.next = cat::<5, { event::OUTSIDE }, { event::COUNT }>(
+            lit::<5>(0)
+                .replace_bit(0, self.receive.stat_frame.val())
+                .replace_bit(1, self.receive.stat_damaged.val())
+                .replace_bit(2, self.receive.stat_again.val())
+                .replace_bit(3, self.send.stat_frame.val())
+                .replace_bit(4, self.send.stat_again.val()),
+            self.events.val(),
+        );
+        let number = self.receive.board_addr.val();
+        self.counters.index.next = number.get_bits::<5>(0);
+        self.value.d.next = if number == 0 {
+            lit::<32>(ID)
+        } else if number == 1 {
+            cat::<16, 16, 32>(self.receive.session.val(), lit::<16>(self._khz8))
+        } else if number == 2 {
+            bit_cast::<32, 1>(Bits::<1>::from(self.looped.q.val()))
+        } else if number.get_bit(5) {
+            self.counters.value.val()
+        } else {
+            lit::<32>(0)
+        };
+        self.receive.board_value.next = self.value.q.val();
+
+        if hold {
+            self.looped.d.next = false;
+        } else if self.receive.board_write.val() && number == 2 {
+            self.looped.d.next = self.receive.reply.val().get_bit(0);
+        }
+        self.loop_wire.next = self.looped.q.val();
+
+        self.beat.d.next = self.beat.q.val() + 1;
+        self.heartbeat.next = self.beat.q.val().get_bit(25);
+        self.link.next = self.wire_up.val();
+        let moves = self.receive.stat_frame.val() || self.send.stat_frame.val();
+        if moves {
+            self.glow.d.next = lit::<22>(0x3f_ffff);
+        } else if self.glow.q.val() != 0 {
+            self.glow.d.next = self.glow.q.val() - 1;
+        }
+        self.activity.next = self.glow.q.val() != 0;
+    }
+}
