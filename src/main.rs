@@ -8,6 +8,7 @@ mod capture;
 mod demo;
 mod emit;
 mod machine;
+mod synth;
 mod tcp;
 
 use clap::{Parser, Subcommand};
@@ -37,6 +38,8 @@ enum Command {
     Bench(bench::Bench),
     /// Write the card's Verilog
     Emit(emit::Args),
+    /// Make a board's bitstream, with its area and clocks
+    Synth(synth::Args),
 }
 
 fn main() -> ExitCode {
@@ -58,6 +61,7 @@ fn main() -> ExitCode {
         Command::Demo(args) => (args.json, demo::run(&args)),
         Command::Bench(bench) => (bench.json(), bench.run()),
         Command::Emit(args) => (args.json, emit::run(&args)),
+        Command::Synth(args) => (args.json, synth::run(&args)),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

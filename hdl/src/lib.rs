@@ -20,7 +20,8 @@ pub fn emit_card(width: u32) -> Result<Design, EmitError> {
     with_stack(move || {
         let config = CardConfig::default();
         match width {
-            128 => emit(&Card128::new(&config), "nitor_128"),
+            // A frame of 60 bytes has 4 beats.
+            128 => emit(&Card128::new(&CardConfig { hash_steps: 3, ..config }), "nitor_128"),
             512 => emit(&Card512::new(&config), "nitor_512"),
             _ => Err(EmitError {
                 block: "card".to_string(),

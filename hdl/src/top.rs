@@ -96,6 +96,8 @@ pub struct CardConfig {
     pub cq_hold: usize,
     /// Cycles until a missing read completion is given up.
     pub read_timeout: usize,
+    /// Steps of the flow's hash, 1, 3 or 9: fewer tables, and as many cycles a frame at the least.
+    pub hash_steps: usize,
 }
 
 impl Default for CardConfig {
@@ -107,6 +109,7 @@ impl Default for CardConfig {
             cycles_per_us: 250,
             cq_hold: 96,
             read_timeout: 25_000,
+            hash_steps: 1,
         }
     }
 }
@@ -166,7 +169,7 @@ impl<
             stats: Default::default(),
             txp: Default::default(),
             framer: Default::default(),
-            rxp: Default::default(),
+            rxp: RxPath::new(config.hash_steps),
         }
     }
 }

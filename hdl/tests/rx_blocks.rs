@@ -9,15 +9,23 @@ use nitor_hdl::rx::parse::RxParse;
 use nitor_hdl::rx::steer::RxSteer;
 use proptest::prelude::*;
 use rx_support::frames::{self, classify, toeplitz, Flow};
-use rx_support::{config, model, start, Rng};
+use rx_support::{config, model, model_of, start, Rng};
 use std::collections::VecDeque;
 use std::sync::LazyLock;
 
-static HASH: LazyLock<Model> = LazyLock::new(|| model::<Toeplitz>("rx_toeplitz"));
+/// By their steps.
+static HASH: LazyLock<Vec<(usize, Model)>> = LazyLock::new(|| {
+    let model = |steps| (steps, model_of(move || Toeplitz::new(steps), "rx_toeplitz"));
+    [1, 3, 9].map(model).into()
+});
 static PARSE128: LazyLock<Model> = LazyLock::new(|| model::<RxParse<128, 16>>("rx_parse_128"));
 static PARSE512: LazyLock<Model> = LazyLock::new(|| model::<RxParse<512, 64>>("rx_parse_512"));
 /// 32 rows.
-static INPUT: LazyLock<Model> = LazyLock::new(|| model::<RxInput<128, 16, 4>>("rx_input_128"));
+static INPUT: LazyLock<Vec<(usize, Model)>> = LazyLock::new(|| {
+    let model =
+        |apart| (apart, model_of(move || RxInput::<128, 16, 4>::new(apart), "rx_input_128"));
+    [1, 3, 9].map(model).into()
+});
 static STEER: LazyLock<Model> = LazyLock::new(|| model::<RxSteer>("rx_steer"));
 
 /// The key of Microsoft's verification suite.
@@ -70,17 +78,27 @@ fn suite() -> Vec<(Vec<u8>, u32)> {
     all
 }
 
-/// An input every cycle, the hash two cycles later.
-fn hashes(key: &[u8; 40], inputs: &[Vec<u8>]) -> Vec<u32> {
-    let mut block = start(&HASH, 1);
+/// Inputs as fast as they may come, now and then one early; their hashes.
+fn hashes(steps: usize, model: &Model, key: &[u8; 40], inputs: &[Vec<u8>]) -> Vec<u32> {
+    let mut block = start(model, 1);
     block.set_bytes("key", key);
     let mut got = Vec::new();
-    for i in 0..inputs.len() + 2 {
-        block.set_bytes("data", inputs.get(i).unwrap_or(&vec![0; 36]));
-        block.tick();
-        got.push(block.get("hash") as u32);
+    let mut at: Vec<usize> = (0..inputs.len()).map(|i| i * steps).collect();
+    for i in (2..at.len()).step_by(3) {
+        at[i] -= steps - 1;
     }
-    got[1..=inputs.len()].to_vec()
+    for cycle in 0..(inputs.len() + 2) * steps + 4 {
+        let input = at.iter().position(|&c| c == cycle);
+        block.set("in_valid", input.is_some().into());
+        block.set_bytes("data", input.map_or(&vec![0; 36], |i| &inputs[i]));
+        block.set("tag", input.unwrap_or(0) as u64);
+        block.tick();
+        if block.get("valid") == 1 {
+            assert_eq!(block.get("tag_out"), got.len() as u64);
+            got.push(block.get("hash") as u32);
+        }
+    }
+    got
 }
 
 #[test]
@@ -88,7 +106,9 @@ fn toeplitz_suite() {
     let (inputs, expected): (Vec<_>, Vec<_>) = suite().into_iter().unzip();
     let model: Vec<u32> = inputs.iter().map(|input| toeplitz(&KEY, input)).collect();
     assert_eq!(model, expected, "the reference");
-    assert_eq!(hashes(&KEY, &inputs), expected);
+    for (steps, model) in HASH.iter() {
+        assert_eq!(hashes(*steps, model, &KEY, &inputs), expected, "{steps} steps");
+    }
 }
 
 proptest! {
@@ -100,7 +120,9 @@ proptest! {
         let key = rng.bytes(40).try_into().unwrap();
         let inputs: Vec<Vec<u8>> = (0..50).map(|_| rng.bytes(36)).collect();
         let expected: Vec<u32> = inputs.iter().map(|input| toeplitz(&key, input)).collect();
-        prop_assert_eq!(hashes(&key, &inputs), expected);
+        for (steps, model) in HASH.iter() {
+            prop_assert_eq!(&hashes(*steps, model, &key, &inputs), &expected);
+        }
     }
 }
 
@@ -318,11 +340,11 @@ enum Fate {
 }
 
 /// Intake against a model of the ring that frees rows at random.
-fn intake(seed: u64, gaps: u64, frees: u64) {
+fn intake(apart: usize, model: &Model, seed: u64, gaps: u64, frees: u64) {
     const K: usize = 16;
     const ROWS: usize = 32;
     let mut rng = Rng(seed);
-    let mut block = start(&INPUT, seed);
+    let mut block = start(model, seed);
     let max_frame = rng.range(60, 250);
     block.set("max_frame", max_frame);
     let mut rows = vec![vec![0; K]; ROWS];
@@ -348,21 +370,38 @@ fn intake(seed: u64, gaps: u64, frees: u64) {
     }
     let mut tap = Vec::new();
     let mut quiet = 0;
+    // Where frames began, and whether the last beat waits.
+    let (mut begun, mut inside, mut held) = (None, false, None);
     while quiet < 60 {
-        let beat = if rng.below(100) < gaps { None } else { wire.pop_front() };
+        let beat =
+            held.take().or_else(|| if rng.below(100) < gaps { None } else { wire.pop_front() });
         quiet = if beat.is_some() || !wire.is_empty() { 0 } else { quiet + 1 };
         block.set("mac_valid", beat.is_some().into());
-        if let Some((data, last, bytes, err)) = beat {
-            block.set_bytes("mac_data", &data);
-            block.set("mac_last", last.into());
-            block.set("mac_bytes", bytes as u64);
-            block.set("mac_err", err.into());
+        if let Some((data, last, bytes, err)) = &beat {
+            block.set_bytes("mac_data", data);
+            block.set("mac_last", u64::from(*last));
+            block.set("mac_bytes", *bytes as u64);
+            block.set("mac_err", u64::from(*err));
         }
         block.set("free_row", free.into());
         let take = wire.is_empty() || rng.below(100) < frees;
         block.set("info_ready", take.into());
         block.clock_low();
-        assert_eq!(block.get("mac_ready"), 1);
+        let ready = block.get("mac_ready") == 1;
+        assert!(ready || apart > 1);
+        if let Some((_, last, ..)) = &beat {
+            if ready {
+                if !inside {
+                    let after = begun.map_or(apart as u64, |at| block.cycles() - at);
+                    assert!(after >= apart as u64, "a frame begins {after} cycles after another");
+                    begun = Some(block.cycles());
+                }
+                inside = !last;
+            } else {
+                assert!(!inside, "only the beginning of a frame waits");
+                held = beat;
+            }
+        }
         if block.get("row_we") == 1 {
             let row = block.get("row") as u16;
             assert!(usize::from(row.wrapping_sub(free)) < ROWS, "row {row} is in use");
@@ -416,6 +455,8 @@ proptest! {
 
     #[test]
     fn input_random(seed: u64, gaps in prop_oneof![Just(0u64), 0..90u64], frees in prop_oneof![Just(99u64), 1..99u64]) {
-        intake(seed, gaps, frees);
+        for (apart, model) in INPUT.iter() {
+            intake(*apart, model, seed, gaps, frees);
+        }
     }
 }

@@ -138,6 +138,8 @@ impl<
             cycles_per_us: hertz / 1_000_000,
             // Answers take a trip over the cable.
             read_timeout: 0x3f_ffff,
+            // Gigabit frames come 672 ns apart.
+            hash_steps: 9,
             ..CardConfig::default()
         };
         Self {

@@ -1,49 +1,144 @@
 //! The Toeplitz hash of a 36-byte input under a 40-byte key.
 //!
 //! Byte i of `key` and `data` is in bits 8i+7:8i; the key in standard order, byte 0 with the most significant bits of
-//! the first window. A shorter input is padded with zeros behind, which add nothing to the hash.
+//! the first window. A shorter input is padded with zeros behind, which add nothing to the hash. `tag` comes out with it.
 //!
-//! An input a cycle; the hash is out two cycles later: 32 input bits a group first, then the nine groups.
+//! The input is nine groups of 4 bytes, of which `_steps` steps (1, 3 or 9) hash as many each: area against time. An input takes
+//! `_steps` cycles; while one is at work another waits, and a third must not come (the sender's duty: inputs that
+//! come `_steps` cycles apart, but for one that may be early, fit). The hash is out `_steps` + 2 cycles after an input that did not wait.
 
 use nitor_rtl::prelude::*;
 
 const GROUPS: usize = 9;
+const TAG_BITS: usize = 10;
 
-#[derive(LogicBlock, Default)]
+#[derive(LogicBlock)]
 pub struct Toeplitz {
     pub clock: Signal<In, Clock>,
     pub reset: Signal<In, Bit>,
     pub key: Signal<In, Bits<320>>,
+    pub in_valid: Signal<In, Bit>,
     pub data: Signal<In, Bits<288>>,
+    pub tag: Signal<In, Bits<TAG_BITS>>,
+    pub valid: Signal<Out, Bit>,
     pub hash: Signal<Out, Bits<32>>,
-    group: [Reg<Bits<32>>; GROUPS],
+    pub tag_out: Signal<Out, Bits<TAG_BITS>>,
+    waiting: Reg<Bit>,
+    waiting_data: Reg<Bits<288>>,
+    waiting_tag: Reg<Bits<TAG_BITS>>,
+    // At work: groups of `work` from the lowest on.
+    busy: Reg<Bit>,
+    step: Reg<Bits<4>>,
+    work: Reg<Bits<288>>,
+    work_tag: Reg<Bits<TAG_BITS>>,
+    group: Vec<Reg<Bits<32>>>,
+    first: Reg<Bit>,
+    last: Reg<Bit>,
+    last_tag: Reg<Bits<TAG_BITS>>,
     sum: Reg<Bits<32>>,
+    done: Reg<Bit>,
+    done_tag: Reg<Bits<TAG_BITS>>,
+    _steps: usize,
+}
+
+impl Default for Toeplitz {
+    fn default() -> Self {
+        Self::new(1)
+    }
+}
+
+impl Toeplitz {
+    pub fn new(steps: usize) -> Self {
+        assert!([1, 3, 9].contains(&steps), "a hash takes 1, 3 or 9 steps");
+        Self {
+            clock: Default::default(),
+            reset: Default::default(),
+            key: Default::default(),
+            in_valid: Default::default(),
+            data: Default::default(),
+            tag: Default::default(),
+            valid: Default::default(),
+            hash: Default::default(),
+            tag_out: Default::default(),
+            waiting: Default::default(),
+            waiting_data: Default::default(),
+            waiting_tag: Default::default(),
+            busy: Default::default(),
+            step: Default::default(),
+            work: Default::default(),
+            work_tag: Default::default(),
+            group: (0..GROUPS / steps).map(|_| Reg::default()).collect(),
+            first: Default::default(),
+            last: Default::default(),
+            last_tag: Default::default(),
+            sum: Default::default(),
+            done: Default::default(),
+            done_tag: Default::default(),
+            _steps: steps,
+        }
+    }
 }
 
 impl Logic for Toeplitz {
-    /// Toeplitz hash, two stages.
+    /// Toeplitz hash, some groups of 4 bytes at a time.
     #[kernel]
     fn update(&mut self) {
-        registers!(self, clock, reset; group[..], sum);
+        registers!(self, clock, reset; waiting, waiting_data, waiting_tag, busy, step, work, work_tag, group[..]);
+        registers!(self, clock, reset; first, last, last_tag, sum, done, done_tag);
         let mut key = lit::<320>(0);
         for i in 0..40 {
             key = key.set_slice::<8>(312 - 8 * i, self.key.val().get_bits::<8>(8 * i));
         }
-        for g in 0..GROUPS {
+
+        let step = self.step.q.val();
+        let ends = step == lit::<4>(self._steps - 1);
+        let free = !self.busy.q.val() || ends;
+        let waits = self.waiting.q.val();
+        if free {
+            self.busy.d.next = waits || self.in_valid.val();
+            self.step.d.next = lit::<4>(0);
+            self.work.d.next = if waits { self.waiting_data.q.val() } else { self.data.val() };
+            self.work_tag.d.next = if waits { self.waiting_tag.q.val() } else { self.tag.val() };
+            self.waiting.d.next = waits && self.in_valid.val();
+        } else {
+            self.step.d.next = step + 1;
+            self.work.d.next = self.work.q.val() >> lit::<16>((GROUPS / self._steps * 32) % 288);
+            self.waiting.d.next = waits || self.in_valid.val();
+        }
+        if self.in_valid.val() {
+            self.waiting_data.d.next = self.data.val();
+            self.waiting_tag.d.next = self.tag.val();
+        }
+
+        for g in 0..(GROUPS / self._steps) {
+            // The 63 bits of the key that this group meets.
+            let mut window = lit::<63>(0);
+            for s in 0..self._steps {
+                if step == lit::<4>(s) {
+                    window = key.get_bits::<63>(257 - 32 * (s * (GROUPS / self._steps) + g));
+                }
+            }
             let mut acc = lit::<32>(0);
             for b in 0..32 {
                 // Bit b of the group in the order of the wire: most significant first in each byte.
-                if self.data.val().get_bit(32 * g + 8 * (b / 8) + 7 - b % 8) {
-                    acc = acc ^ key.get_bits::<32>(320 - 32 - 32 * g - b);
+                if self.work.q.val().get_bit(32 * g + 8 * (b / 8) + 7 - b % 8) {
+                    acc = acc ^ window.get_bits::<32>(31 - b);
                 }
             }
             self.group[g].d.next = acc;
         }
-        let mut sum = lit::<32>(0);
-        for g in 0..GROUPS {
+        self.first.d.next = step == 0;
+        self.last.d.next = self.busy.q.val() && ends;
+        self.last_tag.d.next = self.work_tag.q.val();
+        let mut sum = if self.first.q.val() { lit::<32>(0) } else { self.sum.q.val() };
+        for g in 0..(GROUPS / self._steps) {
             sum = sum ^ self.group[g].q.val();
         }
         self.sum.d.next = sum;
+        self.done.d.next = self.last.q.val();
+        self.done_tag.d.next = self.last_tag.q.val();
+        self.valid.next = self.done.q.val();
         self.hash.next = self.sum.q.val();
+        self.tag_out.next = self.done_tag.q.val();
     }
 }

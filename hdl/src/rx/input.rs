@@ -1,6 +1,7 @@
 //! Takes frames from the MAC into the RX buffer, whole or not at all.
 //!
-//! A MAC can't wait: `mac.ready` is constantly 1, and every frame is stored or counted. The buffer is a ring of
+//! A MAC can't wait: every frame is stored or counted. `mac.ready` is low only behind a frame shorter than `_apart` beats,
+//! until `_apart` cycles after its first: frames of 60 bytes and more never see that. The buffer is a ring of
 //! 2^(B+1) rows; `free_row` says from where on rows are in use, all row numbers run freely over 16 bits. A frame's rows
 //! belong to it only once its last beat has been accepted; a frame that turns out bad, or for which room ends, gives back at
 //! once what it wrote and the rest of it is ignored.
@@ -22,7 +23,7 @@ use crate::common::fifo::Fifo;
 use crate::common::iface::MacSnk;
 use nitor_rtl::prelude::*;
 
-#[derive(LogicBlock, Default)]
+#[derive(LogicBlock)]
 pub struct RxInput<const D: usize, const K: usize, const B: usize> {
     pub clock: Signal<In, Clock>,
     pub reset: Signal<In, Bit>,
@@ -65,6 +66,63 @@ pub struct RxInput<const D: usize, const K: usize, const B: usize> {
     drop_no_room: Reg<Bit>,
     drop_bad: Reg<Bit>,
     info: Fifo<INFO_BITS, 8>,
+    /// Cycles until another frame may begin.
+    left: Reg<Bits<4>>,
+    wait: Reg<Bit>,
+    _apart: usize,
+}
+
+impl<const D: usize, const K: usize, const B: usize> Default for RxInput<D, K, B> {
+    fn default() -> Self {
+        Self::new(1)
+    }
+}
+
+impl<const D: usize, const K: usize, const B: usize> RxInput<D, K, B> {
+    /// Frames begin at least `apart` cycles apart.
+    pub fn new(apart: usize) -> Self {
+        assert!((1..16).contains(&apart));
+        Self {
+            clock: Default::default(),
+            reset: Default::default(),
+            wire_reset: Default::default(),
+            mac: Default::default(),
+            max_frame: Default::default(),
+            free_row: Default::default(),
+            row_we: Default::default(),
+            row: Default::default(),
+            row_data: Default::default(),
+            tap_valid: Default::default(),
+            tap_end: Default::default(),
+            tap_keep: Default::default(),
+            tap_bytes: Default::default(),
+            info_valid: Default::default(),
+            info_ready: Default::default(),
+            info_data: Default::default(),
+            press: Default::default(),
+            stat_drop_no_room: Default::default(),
+            stat_drop_bad: Default::default(),
+            in_valid: Default::default(),
+            in_first: Default::default(),
+            in_last: Default::default(),
+            in_err: Default::default(),
+            in_bytes: Default::default(),
+            in_data: Default::default(),
+            mid: Default::default(),
+            active: Default::default(),
+            start: Default::default(),
+            next_row: Default::default(),
+            len: Default::default(),
+            free: Default::default(),
+            pressed: Default::default(),
+            drop_no_room: Default::default(),
+            drop_bad: Default::default(),
+            info: Default::default(),
+            left: Default::default(),
+            wait: Default::default(),
+            _apart: apart,
+        }
+    }
 }
 
 impl<const D: usize, const K: usize, const B: usize> Logic for RxInput<D, K, B> {
@@ -73,17 +131,27 @@ impl<const D: usize, const K: usize, const B: usize> Logic for RxInput<D, K, B> 
     fn update(&mut self) {
         registers!(self, clock, reset; in_valid, in_first, in_last, in_err, in_bytes, in_data, active,
             start, next_row, len, free, pressed, drop_no_room, drop_bad);
-        registers!(self, clock, wire_reset; mid);
+        registers!(self, clock, wire_reset; mid, left, wait);
         clocked!(self, clock, reset; info);
 
-        self.mac.ready.next = true;
-        self.in_valid.d.next = self.mac.valid.val();
+        let taken = self.mac.valid.val() && !self.wait.q.val();
+        let left = if taken && !self.mid.q.val() {
+            lit::<4>(self._apart - 1)
+        } else if self.left.q.val() != 0 {
+            self.left.q.val() - 1
+        } else {
+            lit::<4>(0)
+        };
+        self.left.d.next = left;
+        self.wait.d.next = (self.wait.q.val() || (taken && self.mac.last.val())) && left != 0;
+        self.mac.ready.next = !self.wait.q.val();
+        self.in_valid.d.next = taken;
         self.in_first.d.next = !self.mid.q.val();
         self.in_last.d.next = self.mac.last.val();
         self.in_err.d.next = self.mac.err.val();
         self.in_bytes.d.next = self.mac.bytes.val();
         self.in_data.d.next = self.mac.data.val();
-        if self.mac.valid.val() {
+        if taken {
             self.mid.d.next = !self.mac.last.val();
         }
         self.free.d.next = self.free_row.val();

@@ -92,6 +92,22 @@ impl<
         const R: usize,
         const B: usize,
         const M: usize,
+    > RxPath<D, K, L, Q, R, B, M>
+{
+    /// `steps` of the flow's hash, 1, 3 or 9: frames of fewer beats are slowed down to it.
+    pub fn new(steps: usize) -> Self {
+        Self { input: RxInput::new(steps), steer: RxSteer::new(steps), ..Self::default() }
+    }
+}
+
+impl<
+        const D: usize,
+        const K: usize,
+        const L: usize,
+        const Q: usize,
+        const R: usize,
+        const B: usize,
+        const M: usize,
     > Logic for RxPath<D, K, L, Q, R, B, M>
 {
     /// The receive path, from the MAC to posted writes and completion entries.

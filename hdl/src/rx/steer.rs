@@ -1,7 +1,8 @@
 //! Receive-side scaling: the hash of a frame's tuple picks an entry of a table, the entry a receive queue.
 //!
-//! Takes the results of `rx/parse` and gives, 4 cycles later and in the same order, a [flow](super::words::flow) word:
-//! queue, whether the entry is valid, hash, and L3, L4 and fragment as they came. One a cycle, no back pressure.
+//! Takes the results of `rx/parse` and gives, 3 cycles and the steps of the [hash](super::hash) later and in the same order, a
+//! [flow](super::words::flow) word: queue, whether the entry is valid, hash, and L3, L4 and fragment as they came. No back pressure: results
+//! must not come faster than the hash takes them.
 //!
 //! What is hashed: addresses and, where L4 is known and its bit in `ctrl` is set, ports. Frames that are not IP have hash 0
 //! and so entry 0. Bits of `ctrl` are the ENA proto indices: 0 TCP4, 1 UDP4, 2 TCP6, 3 UDP6 (also behind extension headers);
@@ -17,13 +18,11 @@ use crate::common::iface::RegBusSnk;
 use crate::common::ram::LutRam;
 use nitor_rtl::prelude::*;
 
-/// Stages of [Toeplitz].
-const HASH_STAGES: usize = 2;
 /// Tuple bytes 8..12 and 32..36: the ports of IPv4 and IPv6.
 const PORTS4: usize = 8 * 8;
 const PORTS6: usize = 8 * 32;
 
-#[derive(LogicBlock, Default)]
+#[derive(LogicBlock)]
 pub struct RxSteer {
     pub clock: Signal<In, Clock>,
     pub reset: Signal<In, Bit>,
@@ -45,21 +44,52 @@ pub struct RxSteer {
     walk: Reg<Bits<8>>,
     ack: Reg<Bit>,
     rdata: Reg<Bits<32>>,
-    // Masked tuple, then alongside the hash.
+    // Tagged with {frag, l4, l3}.
     hash: Toeplitz,
-    tuple: Reg<Bits<288>>,
-    s_valid: [Reg<Bit>; HASH_STAGES + 1],
-    /// {frag, l4, l3}
-    s_kind: [Reg<Bits<10>>; HASH_STAGES + 1],
     o_valid: Reg<Bit>,
     o_flow: Reg<Bits<FLOW_BITS>>,
+}
+
+impl Default for RxSteer {
+    fn default() -> Self {
+        Self::new(1)
+    }
+}
+
+impl RxSteer {
+    /// `steps` of a hash: 1, 3 or 9.
+    pub fn new(steps: usize) -> Self {
+        Self {
+            clock: Default::default(),
+            reset: Default::default(),
+            config_reset: Default::default(),
+            regs: Default::default(),
+            in_valid: Default::default(),
+            in_l3: Default::default(),
+            in_l4: Default::default(),
+            in_frag: Default::default(),
+            in_tuple: Default::default(),
+            flow_valid: Default::default(),
+            flow: Default::default(),
+            ctrl: Default::default(),
+            key: Default::default(),
+            table: Default::default(),
+            table_bus: Default::default(),
+            walk: Default::default(),
+            ack: Default::default(),
+            rdata: Default::default(),
+            hash: Toeplitz::new(steps),
+            o_valid: Default::default(),
+            o_flow: Default::default(),
+        }
+    }
 }
 
 impl Logic for RxSteer {
     /// Picks the receive queue of each frame by the hash of its flow.
     #[kernel]
     fn update(&mut self) {
-        registers!(self, clock, reset; tuple, s_valid[..], s_kind[..], o_valid, o_flow);
+        registers!(self, clock, reset; o_valid, o_flow);
         registers!(self, clock, config_reset; key[..], walk, ack, rdata, ctrl);
         clocked!(self, clock, reset; hash);
         clocked!(self, clock; table, table_bus);
@@ -135,15 +165,15 @@ impl Logic for RxSteer {
             off.get_bit(1)
         };
         let tuple = self.in_tuple.val();
-        self.tuple.d.next = if !l3_only {
+        self.hash.data.next = if !l3_only {
             tuple
         } else if v6 {
             tuple.set_slice::<32>(PORTS6, lit::<32>(0))
         } else {
             tuple.set_slice::<32>(PORTS4, lit::<32>(0))
         };
-        self.s_valid[0].d.next = self.in_valid.val();
-        self.s_kind[0].d.next = lit::<10>(0)
+        self.hash.in_valid.next = self.in_valid.val();
+        self.hash.tag.next = lit::<10>(0)
             .set_slice::<4>(0, self.in_l3.val())
             .set_slice::<5>(4, self.in_l4.val())
             .replace_bit(9, self.in_frag.val());
@@ -154,18 +184,13 @@ impl Logic for RxSteer {
             key = key.set_slice::<32>(32 * i, self.key[i].q.val());
         }
         self.hash.key.next = key;
-        self.hash.data.next = self.tuple.q.val();
-        for i in 0..HASH_STAGES {
-            self.s_valid[i + 1].d.next = self.s_valid[i].q.val();
-            self.s_kind[i + 1].d.next = self.s_kind[i].q.val();
-        }
 
         // Look up. During the walk no entry is valid.
         let hash = self.hash.hash.val();
-        let kind = self.s_kind[HASH_STAGES].q.val();
+        let kind = self.hash.tag_out.val();
         self.table.raddr.next = bit_cast::<7, 32>(hash);
         let found = self.table.rdata.val();
-        self.o_valid.d.next = self.s_valid[HASH_STAGES].q.val();
+        self.o_valid.d.next = self.hash.valid.val();
         self.o_flow.d.next = lit::<FLOW_BITS>(0)
             .set_slice::<32>(flow::HASH, hash)
             .set_slice::<8>(flow::QUEUE, found.get_bits::<8>(0))

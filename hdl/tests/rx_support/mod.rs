@@ -15,8 +15,15 @@ use std::sync::LazyLock;
 
 /// Verilog and ports of a block, as `T` names it.
 pub fn emitted<T: Block + Default + 'static>(name: &'static str) -> (String, String, Vec<Port>) {
+    emitted_of(T::default, name)
+}
+
+fn emitted_of<T: Block + 'static>(
+    make: impl FnOnce() -> T + Send + 'static,
+    name: &'static str,
+) -> (String, String, Vec<Port>) {
     let design = with_stack(move || {
-        let mut block = T::default();
+        let mut block = make();
         block.connect_all();
         emit(&block, name).unwrap_or_else(|error| panic!("{error}"))
     });
@@ -29,6 +36,14 @@ pub fn emitted<T: Block + Default + 'static>(name: &'static str) -> (String, Str
 
 pub fn model<T: Block + Default + 'static>(name: &'static str) -> Model {
     let (verilog, top, ports) = emitted::<T>(name);
+    Model::build(verilog, &top, &ports).unwrap_or_else(|error| panic!("{error}"))
+}
+
+pub fn model_of<T: Block + 'static>(
+    make: impl FnOnce() -> T + Send + 'static,
+    name: &'static str,
+) -> Model {
+    let (verilog, top, ports) = emitted_of(make, name);
     Model::build(verilog, &top, &ports).unwrap_or_else(|error| panic!("{error}"))
 }
 

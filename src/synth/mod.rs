@@ -1,0 +1,273 @@
+//! `nitor synth`: a board's bitstream, with Yosys, nextpnr and ecppack.
+
+mod boards;
+mod figures;
+mod tools;
+
+use crate::report::{self, grouped, Failure};
+use crate::Outcome;
+use boards::Board;
+use figures::{Area, Block, Clock, Used};
+use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+use tools::Step;
+
+#[derive(clap::Args)]
+#[command(
+    after_help = "Boards: colorlight-5a-75b, ecp5-evn, ulx3s-85f; their pins are in constraints/.\n\
+    Example:\n  nitor synth --board ulx3s-85f\n\
+    Then, with openFPGALoader: openFPGALoader -b ulx3s build/synth/ulx3s-85f/board.bit"
+)]
+pub struct Args {
+    /// The board
+    #[arg(long)]
+    board: String,
+    /// For place and route; the same seed gives the same bitstream
+    #[arg(long, default_value_t = 1)]
+    seed: u32,
+    /// Folder for netlists, logs and the bitstream
+    #[arg(long, default_value = "build/synth")]
+    out: PathBuf,
+    /// Stop before place and route: area alone
+    #[arg(long)]
+    area: bool,
+    /// Print the result as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Serialize)]
+struct Synthesis {
+    board: &'static str,
+    part: &'static str,
+    seed: u32,
+    total: Area,
+    blocks: Vec<Block>,
+    /// What nextpnr counts; absent with --area.
+    used: BTreeMap<String, Used>,
+    clocks: Vec<Clock>,
+    bitstream: Option<PathBuf>,
+    seconds: BTreeMap<&'static str, f64>,
+}
+
+/// What is part of a block, not one.
+const PARTS: [&str; 17] = [
+    "lut_ram",
+    "block_ram",
+    "byte_ram",
+    "banked_ram",
+    "row_pair_ram",
+    "fifo",
+    "async_fifo",
+    "op_tracker",
+    "level",
+    "pulse",
+    "reset_sync",
+    "ddr_",
+    "gmii_",
+    "toeplitz",
+    "counters",
+    "read_",
+    "credit",
+];
+
+pub fn run(args: &Args) -> Outcome {
+    let board = boards::find(&args.board).ok_or_else(|| {
+        let names: Vec<_> = boards::BOARDS.iter().map(|b| b.name).collect();
+        Failure::Input(format!("no board `{}`; there are {}", args.board, names.join(", ")))
+    })?;
+    let out = args.out.join(board.name);
+    fs::create_dir_all(&out)
+        .map_err(|e| Failure::Environment(format!("cannot make {}: {e}", out.display())))?;
+    let absolute = |e: std::io::Error| Failure::Environment(format!("{}: {e}", out.display()));
+    let out = out.canonicalize().map_err(absolute)?;
+    let bin = tools::folder()?;
+    let bar = match args.json {
+        true => ProgressBar::hidden(),
+        false => ProgressBar::new_spinner(),
+    };
+    if let Ok(style) = ProgressStyle::with_template("  {spinner} {elapsed_precise} {wide_msg}") {
+        bar.set_style(style);
+    }
+    let synthesis = synthesise(args, board, &bin, &out, &bar);
+    bar.finish_and_clear();
+    let synthesis = synthesis?;
+    if args.json {
+        report::json(&synthesis);
+    } else {
+        print(&synthesis, &out);
+    }
+    let missed: Vec<_> = synthesis.clocks.iter().filter(|c| !c.met).collect();
+    match missed.first() {
+        None => Ok(()),
+        Some(clock) => Err(Failure::Check(format!(
+            "{}: clock {} runs at {:.1} MHz, {:.1} are needed; another --seed may do, or a slower clock",
+            board.name, clock.name, clock.mhz, clock.constraint_mhz
+        ))),
+    }
+}
+
+fn synthesise(
+    args: &Args,
+    board: &'static Board,
+    bin: &Path,
+    out: &Path,
+    bar: &ProgressBar,
+) -> Result<Synthesis, Failure> {
+    let mut seconds = BTreeMap::new();
+    let mut begin = Instant::now();
+    let mut lap = |name| {
+        seconds.insert(name, begin.elapsed().as_secs_f64());
+        begin = Instant::now();
+    };
+    bar.enable_steady_tick(Duration::from_millis(200));
+    bar.set_message("emitting");
+    let design = nitor_hdl::emit_board(board.name)
+        .map_err(|e| Failure::Check(format!("the board cannot be emitted: {e}")))?;
+    let file = |name: &str| out.join(name);
+    tools::write(&file("board.v"), &design.to_string())?;
+    tools::write(&file("board.lpf"), board.constraints)?;
+    lap("emit");
+
+    let blocks: Vec<&str> = design
+        .modules()
+        .iter()
+        .map(|m| m.name.as_str())
+        .filter(|name| !PARTS.iter().any(|part| name.starts_with(part)))
+        .collect();
+    // Blocks are mapped by themselves, so that the table says what each takes, and put together afterwards.
+    let script = format!(
+        "read_verilog {verilog}\nhierarchy -top {top}\nsetattr -mod -set keep_hierarchy 1 {blocks}\n\
+         synth_ecp5 -top {top}\ntee -q -o {stat} stat -json\nsetattr -mod -unset keep_hierarchy *\nflatten\n\
+         opt_clean -purge\nwrite_json {json}\n",
+        verilog = "board.v",
+        top = design.top(),
+        blocks = blocks.join(" "),
+        stat = "area.json",
+        json = "netlist.json",
+    );
+    let script: Vec<&str> = script.lines().collect();
+    let yosys = Step {
+        bin,
+        tool: "yosys",
+        args: vec!["-p".into(), script.join("; ")],
+        folder: out,
+        log: "yosys.log",
+    };
+    yosys.run(bar)?;
+    lap("yosys");
+    let blocks = figures::blocks(&tools::read(&file("area.json"))?)?;
+    let total = blocks.iter().fold(Area::default(), |sum, b| Area {
+        luts: sum.luts + b.area.luts,
+        ffs: sum.ffs + b.area.ffs,
+        block_rams: sum.block_rams + b.area.block_rams,
+        dsps: sum.dsps + b.area.dsps,
+    });
+    let (mut clocks, mut used, mut bitstream) = (vec![], BTreeMap::new(), None);
+    if !args.area {
+        place(args, board, bin, out, bar)?;
+        lap("nextpnr");
+        (clocks, used) = figures::placed(&tools::read(&file("timing.json"))?)?;
+        let packed = file("board.bit");
+        let ecppack = Step {
+            bin,
+            tool: "ecppack",
+            args: ["--compress", "board.config", "board.bit"].map(str::to_owned).into(),
+            folder: out,
+            log: "ecppack.log",
+        };
+        ecppack.run(bar)?;
+        lap("ecppack");
+        bitstream = Some(packed);
+    }
+    let (name, part) = (board.name, board.part);
+    Ok(Synthesis {
+        board: name,
+        part,
+        seed: args.seed,
+        total,
+        blocks,
+        used,
+        clocks,
+        bitstream,
+        seconds,
+    })
+}
+
+fn place(args: &Args, board: &Board, bin: &Path, out: &Path, bar: &ProgressBar) -> Outcome {
+    let seed = args.seed.to_string();
+    let flags = [
+        board.device,
+        "--package",
+        board.package,
+        "--speed",
+        board.speed,
+        "--seed",
+        &seed,
+        "--router",
+        "router2",
+        // We look at the report ourselves.
+        "--timing-allow-fail",
+    ];
+    let mut all: Vec<String> = flags.map(str::to_owned).into();
+    for (flag, name) in [
+        ("--json", "netlist.json"),
+        ("--lpf", "board.lpf"),
+        ("--textcfg", "board.config"),
+        ("--report", "timing.json"),
+    ] {
+        all.extend([flag.to_string(), name.to_string()]);
+    }
+    let step = Step { bin, tool: "nextpnr-ecp5", args: all, folder: out, log: "nextpnr.log" };
+    step.run(bar).map_err(|failure| {
+        let lacking =
+            figures::too_small(&tools::read(&out.join("nextpnr.log")).unwrap_or_default());
+        match lacking.is_empty() {
+            true => failure,
+            false => Failure::Check(format!(
+                "the {} of {} is too small: it takes {}",
+                board.part,
+                board.name,
+                lacking.join(", ")
+            )),
+        }
+    })
+}
+
+fn print(s: &Synthesis, out: &Path) {
+    say!("{} ({}), seed {}\n", s.board, s.part, s.seed);
+    say!("  {:<44} {:>7} {:>7} {:>6} {:>4}", "block", "LUT", "FF", "BRAM", "DSP");
+    let line = |name: &str, a: &Area| {
+        say!(
+            "  {name:<44} {:>7} {:>7} {:>6} {:>4}",
+            grouped(a.luts),
+            grouped(a.ffs),
+            a.block_rams,
+            a.dsps
+        );
+    };
+    for block in &s.blocks {
+        line(&block.name, &block.area);
+    }
+    line("all", &s.total);
+    if !s.used.is_empty() {
+        say!("\n  {:<44} {:>7} {:>7}", "of the part", "used", "has");
+        for (kind, of) in &s.used {
+            say!("  {kind:<44} {:>7} {:>7}", grouped(of.used), grouped(of.available));
+        }
+        say!("\n  {:<44} {:>7} {:>7}", "clock, MHz", "runs", "needs");
+        for clock in &s.clocks {
+            let verdict = if clock.met { "" } else { "  MISSED" };
+            say!("  {:<44} {:>7.1} {:>7.1}{verdict}", clock.name, clock.mhz, clock.constraint_mhz);
+        }
+    }
+    let steps: Vec<_> = s.seconds.iter().map(|(step, t)| format!("{step} {t:.0} s")).collect();
+    say!("\n  {}; logs and netlists in {}", steps.join(", "), out.display());
+    if let Some(bitstream) = &s.bitstream {
+        say!("  bitstream: {}", bitstream.display());
+    }
+}
