@@ -8,6 +8,7 @@ pub mod irq;
 pub mod link;
 pub mod mgmt;
 pub mod pcie;
+pub mod proofs;
 pub mod rx;
 pub mod top;
 pub mod tx;

@@ -1,9 +1,12 @@
 //! Streams, FIFOs, arbiters and memories that every room of the card uses.
 
 pub mod async_fifo;
+pub mod async_fifo_proof;
 pub mod cross;
 pub mod fifo;
+pub mod fifo_proof;
 pub mod iface;
 pub mod op_tracker;
+pub mod op_tracker_proof;
 pub mod probe;
 pub mod ram;

@@ -3,8 +3,10 @@
 pub mod config;
 pub mod cut;
 pub mod inline;
+pub mod inline_proof;
 pub mod place;
 pub mod read;
+pub mod read_proof;
 pub mod rx;
 pub mod target;
 pub mod tlp;

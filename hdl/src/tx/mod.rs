@@ -24,6 +24,7 @@ pub mod gather;
 pub mod out;
 pub mod parse;
 pub mod sched;
+pub mod sched_proof;
 
 use crate::common::iface::*;
 use gather::TxGather;

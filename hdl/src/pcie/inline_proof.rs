@@ -1,0 +1,94 @@
+//! Of [InlineWrite]: it answers one client at a time, only one that asks, and none waits for ever.
+
+use super::inline::InlineWrite;
+use nitor_rtl::prelude::*;
+
+/// One answer at a time, and only to who asks.
+#[derive(LogicBlock, Default)]
+pub struct InlineGrant {
+    pub clock: Signal<In, Clock>,
+    pub reset: Signal<In, Bit>,
+    pub ask: Signal<In, Bits<4>>,
+    pub len: Signal<In, Bits<7>>,
+    pub addr: Signal<In, Bits<64>>,
+    pub tx_ready: Signal<In, Bit>,
+    pub any_client: Signal<In, Bits<2>>,
+    pub given: Signal<Out, Bit>,
+    pub ok: Signal<Out, Bit>,
+    inline: InlineWrite<512>,
+    asked: Reg<Bits<4>>,
+    waited: Reg<Bits<5>>,
+}
+
+impl Logic for InlineGrant {
+    /// One answer at a time, and only to who asks.
+    #[kernel]
+    fn update(&mut self) {
+        registers!(self, clock, reset; asked, waited);
+        clocked!(self, clock, reset; inline);
+        let mut ready = lit::<4>(0);
+        for c in 0..4 {
+            self.inline.req[c].valid.next = self.ask.val().get_bit(c);
+            self.inline.req[c].addr.next = self.addr.val();
+            self.inline.req[c].len.next = self.len.val();
+            self.inline.req[c].data.next = lit::<512>(0);
+            ready = ready.replace_bit(c, self.inline.req[c].ready.val());
+        }
+        self.inline.requester.next = lit::<16>(0);
+        self.inline.tx.ready.next = self.tx_ready.val();
+        let ask = self.ask.val();
+        // Who asks goes on until it is answered.
+        self.asked.d.next = ask & !ready;
+        let stays = (self.asked.q.val() & !ask) == 0;
+        let mine = ask.get_bit(self.any_client.val().index());
+        let served = ready.get_bit(self.any_client.val().index());
+        self.waited.d.next = if mine && !served { self.waited.q.val() + 1 } else { lit::<5>(0) };
+        self.given.next = stays;
+        self.ok.next = (ready & (ready - 1)) == 0 && (ready & !ask) == 0;
+    }
+}
+
+/// While the link takes a beat a cycle nobody waits for more than 12 cycles.
+#[derive(LogicBlock, Default)]
+pub struct InlineFair {
+    pub clock: Signal<In, Clock>,
+    pub reset: Signal<In, Bit>,
+    pub ask: Signal<In, Bits<4>>,
+    pub len: Signal<In, Bits<7>>,
+    pub addr: Signal<In, Bits<64>>,
+    pub tx_ready: Signal<In, Bit>,
+    pub any_client: Signal<In, Bits<2>>,
+    pub given: Signal<Out, Bit>,
+    pub ok: Signal<Out, Bit>,
+    inline: InlineWrite<512>,
+    asked: Reg<Bits<4>>,
+    waited: Reg<Bits<5>>,
+}
+
+impl Logic for InlineFair {
+    /// While the link takes a beat a cycle nobody waits for more than 12 cycles.
+    #[kernel]
+    fn update(&mut self) {
+        registers!(self, clock, reset; asked, waited);
+        clocked!(self, clock, reset; inline);
+        let mut ready = lit::<4>(0);
+        for c in 0..4 {
+            self.inline.req[c].valid.next = self.ask.val().get_bit(c);
+            self.inline.req[c].addr.next = self.addr.val();
+            self.inline.req[c].len.next = self.len.val();
+            self.inline.req[c].data.next = lit::<512>(0);
+            ready = ready.replace_bit(c, self.inline.req[c].ready.val());
+        }
+        self.inline.requester.next = lit::<16>(0);
+        self.inline.tx.ready.next = true;
+        let ask = self.ask.val();
+        // Who asks goes on until it is answered.
+        self.asked.d.next = ask & !ready;
+        let stays = (self.asked.q.val() & !ask) == 0;
+        let mine = ask.get_bit(self.any_client.val().index());
+        let served = ready.get_bit(self.any_client.val().index());
+        self.waited.d.next = if mine && !served { self.waited.q.val() + 1 } else { lit::<5>(0) };
+        self.given.next = stays;
+        self.ok.next = self.waited.q.val() <= 12;
+    }
+}

@@ -1,0 +1,77 @@
+//! Of [DmaRead]: a tag is never used again before its read was answered, and a read is answered once.
+
+use super::read::DmaRead;
+use nitor_rtl::prelude::*;
+
+/// Four tags, any of them, whatever completions come: right ones, wrong ones, none.
+#[derive(LogicBlock, Default)]
+pub struct ReadTags {
+    pub clock: Signal<In, Clock>,
+    pub reset: Signal<In, Bit>,
+    pub req_valid: Signal<In, Bits<4>>,
+    pub req_addr: Signal<In, Bits<12>>,
+    pub req_len: Signal<In, Bits<16>>,
+    pub req_op: Signal<In, Bits<9>>,
+    pub np_ready: Signal<In, Bit>,
+    pub cpl_valid: Signal<In, Bit>,
+    pub cpl_sop: Signal<In, Bit>,
+    pub cpl_eop: Signal<In, Bit>,
+    pub cpl_hdr: Signal<In, Bits<128>>,
+    pub any_tag: Signal<In, Bits<2>>,
+    pub given: Signal<Out, Bit>,
+    pub ok: Signal<Out, Bit>,
+    read: DmaRead<64, 8, 3, 2>,
+    /// The tag is on a read that was not answered; was on one ever.
+    busy: Reg<Bit>,
+    used: Reg<Bit>,
+    op: Reg<Bits<11>>,
+}
+
+impl Logic for ReadTags {
+    /// No tag is used again before its read was answered; no read is answered twice.
+    #[kernel]
+    fn update(&mut self) {
+        registers!(self, clock, reset; busy, used, op);
+        clocked!(self, clock, reset; read);
+        self.read.flush.next = false;
+        for c in 0..4 {
+            self.read.req[c].valid.next = self.req_valid.val().get_bit(c);
+            self.read.req[c].addr.next = bit_cast::<64, 12>(self.req_addr.val());
+            self.read.req[c].len.next = self.req_len.val();
+            self.read.req[c].dst.next = lit::<20>(0);
+            self.read.req[c].op.next = self.req_op.val();
+            self.read.req[c].last.next = true;
+        }
+        self.read.np_ready.next = self.np_ready.val();
+        self.read.cpl.valid.next = self.cpl_valid.val();
+        self.read.cpl.sop.next = self.cpl_sop.val();
+        self.read.cpl.eop.next = self.cpl_eop.val();
+        self.read.cpl.hdr.next = self.cpl_hdr.val();
+        self.read.cpl.data.next = lit::<64>(0);
+        self.read.mrrs.next = lit::<3>(0);
+        self.read.requester.next = lit::<16>(0);
+        self.read.ext_tag.next = false;
+        self.read.bus_master.next = true;
+
+        // `issue_valid` comes with the header's first cycle.
+        let issued = self.read.bus.issue_valid.val();
+        let mine = issued && self.read.np_hdr.val().get_bits::<2>(40) == self.any_tag.val();
+        let name = cat::<2, 9, 11>(self.read.bus.issue_client.val(), self.read.bus.issue_op.val());
+        let answered = self.read.bus.done_valid.val()
+            && cat::<2, 9, 11>(self.read.bus.done_client.val(), self.read.bus.done_op.val())
+                == self.op.q.val();
+        if mine {
+            self.busy.d.next = true;
+            self.used.d.next = true;
+            self.op.d.next = name;
+        } else if answered {
+            self.busy.d.next = false;
+        }
+        // No other read has the name of the one that is followed, and it has that of no other.
+        let others = !issued || mine || name != self.op.q.val() || !self.used.q.val();
+        let again = !mine || !self.used.q.val() || name != self.op.q.val();
+        self.given.next = others && again;
+        self.ok.next =
+            (!mine || !self.busy.q.val()) && (!answered || !self.used.q.val() || self.busy.q.val());
+    }
+}

@@ -1,0 +1,12 @@
+//! Blocks with what is claimed of them: each wraps a block of the card, watches its ports, and says whether all is right.
+//!
+//! A proof is a block of its own beside the block it speaks of (`*_proof.rs`), in the same language. Its inputs are anything at all, but those that
+//! begin with `any_` never change; `given` says what the proof assumes of them, `ok` what it claims. `hdl/tests/proofs` proves that `ok` is never low
+//! while `given` was always high.
+
+pub use crate::common::async_fifo_proof::CrossingOrder;
+pub use crate::common::fifo_proof::{FifoCounts, FifoDeepCounts, FifoOrder, FifoWrong};
+pub use crate::common::op_tracker_proof::TrackerCounts;
+pub use crate::pcie::inline_proof::{InlineFair, InlineGrant};
+pub use crate::pcie::read_proof::ReadTags;
+pub use crate::tx::sched_proof::RingPointers;

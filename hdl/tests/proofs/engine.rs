@@ -1,0 +1,171 @@
+//! From a block with outputs `given` and `ok` to a verdict.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Instant;
+
+use nitor_rtl::prelude::Block;
+use nitor_rtl::{emit, with_stack, Direction};
+
+/// How a property is proved.
+#[derive(Clone, Copy, Debug)]
+pub enum Method {
+    /// For all time: z3, from the reset and by induction over so many steps.
+    Induction { depth: usize },
+    /// For all time: ABC finds the invariant; z3 checks as many steps from the reset besides.
+    Reachability { depth: usize },
+    /// So many steps from the reset: z3.
+    Bounded { depth: usize },
+}
+
+fn root() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let found = here.ancestors().find(|folder| folder.join(".tools/synth/bin/yosys").is_file());
+    found.expect("no Yosys: run tools/setup --prove").to_path_buf()
+}
+
+fn run(command: &mut Command) -> String {
+    let output =
+        command.output().unwrap_or_else(|e| panic!("{command:?}: {e}; run tools/setup --prove"));
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let end: Vec<&str> = text.lines().rev().take(10).collect();
+    assert!(
+        output.status.success(),
+        "{command:?}\n{end:#?}\n{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    text
+}
+
+/// Proves that `ok` of the block is always high, given that `given` was; panics if it is not so.
+pub fn prove<T: Block + 'static>(
+    name: &'static str,
+    make: impl FnOnce() -> T + Send + 'static,
+    method: Method,
+) {
+    let begin = Instant::now();
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("proofs").join(name);
+    fs::create_dir_all(&folder).unwrap();
+    let design = with_stack(move || {
+        let mut block = make();
+        block.connect_all();
+        emit(&block, name).unwrap_or_else(|error| panic!("{error}"))
+    });
+    // Inputs are free; those that begin with `any_` are free but constant. The first cycle is one of reset.
+    let mut wrapper = String::from("module proof(input clock, input reset");
+    let mut body = String::new();
+    for port in design.ports() {
+        let (name, width) = (&port.name, port.width - 1);
+        if name == "clock" || name == "reset" {
+            continue;
+        }
+        match port.direction {
+            Direction::In if name.starts_with("any_") => {
+                writeln!(body, "(* anyconst *) wire [{width}:0] {name};").unwrap();
+            }
+            Direction::In => write!(wrapper, ", input [{width}:0] {name}").unwrap(),
+            Direction::Out => writeln!(body, "wire [{width}:0] {name};").unwrap(),
+        }
+    }
+    writeln!(wrapper, ");\n{body}{} dut (", design.top()).unwrap();
+    let ports: Vec<String> =
+        design.ports().iter().map(|p| format!("  .{0}({0})", p.name)).collect();
+    // Without a clock the block has several, which come as they like, and the reset is behind it.
+    let clocked = design.ports().iter().any(|port| port.name == "clock");
+    let claim = match clocked {
+        true => {
+            "reg begun = 1'b0;\nalways @(posedge clock) begun <= 1'b1;\nalways @* begin\n  assume (begun || reset);\n  \
+             if (begun) assume (given);\n  if (begun) assert (ok || reset);\nend"
+        }
+        false => "always @* assert (ok);",
+    };
+    writeln!(wrapper, "{}\n);\n{claim}\nendmodule", ports.join(",\n")).unwrap();
+    fs::write(folder.join("proof.v"), format!("{design}\n{wrapper}")).unwrap();
+    let tools = root().join(".tools/synth");
+    let crossing = if clocked { "" } else { "; clk2fflogic; setundef -init -zero" };
+    let read = format!(
+        "read_verilog -formal proof.v; prep -flatten -top proof; memory_map; opt -full{crossing}"
+    );
+    let yosys = |script: String| {
+        run(Command::new(tools.join("bin/yosys")).current_dir(&folder).args(["-p", &script]));
+    };
+    yosys(format!("{read}; async2sync; setundef -anyseq -undriven; dffunmap; write_smt2 proof.smt2"));
+    let model = fs::read_to_string(folder.join("proof.smt2")).unwrap();
+    let how = match method {
+        Method::Bounded { depth } => {
+            bounded(&folder, &model, depth);
+            format!("{depth} steps")
+        }
+        Method::Induction { depth } => {
+            bounded(&folder, &model, depth);
+            induction(&folder, &model, depth);
+            format!("unbounded, {depth}-induction")
+        }
+        Method::Reachability { depth } => {
+            bounded(&folder, &model, depth);
+            yosys(format!(
+                "{read}; setundef -undriven -anyseq; async2sync; dffunmap; techmap; simplemap; \
+                 opt_clean; aigmap; write_aiger -zinit proof.aig"
+            ));
+            let abc = run(Command::new(tools.join("pyosys/yosys-abc"))
+                .current_dir(&folder)
+                .args(["-c", "read_aiger proof.aig; fold; scorr; pdr -T 300; print_status"]));
+            assert!(abc.contains("Property proved"), "{name}: not proved\n{abc}");
+            "unbounded, property-directed reachability".into()
+        }
+    };
+    println!("{name}: {how}, {:.1} s", begin.elapsed().as_secs_f64());
+}
+
+/// The steps' states, their constraints and transitions.
+fn steps(model: &str, count: usize, initial: bool) -> String {
+    let mut text = format!("(set-logic QF_UFBV)\n{model}\n");
+    for k in 0..count {
+        writeln!(text, "(declare-fun s{k} () |proof_s|)").unwrap();
+        writeln!(text, "(assert (|proof_h| s{k}))\n(assert (|proof_u| s{k}))").unwrap();
+        let is = if initial && k == 0 {
+            format!("(|proof_is| s{k})")
+        } else {
+            format!("(not (|proof_is| s{k}))")
+        };
+        writeln!(text, "(assert {is})").unwrap();
+        if k > 0 {
+            writeln!(text, "(assert (|proof_t| s{} s{k}))", k - 1).unwrap();
+        }
+        if initial && k == 0 {
+            writeln!(text, "(assert (|proof_i| s0))").unwrap();
+        }
+    }
+    text
+}
+
+fn z3(folder: &Path, file: &str, text: &str) -> String {
+    fs::write(folder.join(file), text).unwrap();
+    run(Command::new("z3").current_dir(folder).arg(file))
+}
+
+/// No step of the first `depth` breaks an assertion, and there are such steps.
+fn bounded(folder: &Path, model: &str, depth: usize) {
+    let mut text = steps(model, depth + 1, true);
+    let broken: Vec<String> = (0..=depth).map(|k| format!("(not (|proof_a| s{k}))")).collect();
+    writeln!(text, "(check-sat)\n(assert (or {}))\n(check-sat)", broken.join(" ")).unwrap();
+    let said = z3(folder, "bounded.smt2", &text);
+    let said: Vec<_> = said.split_whitespace().collect();
+    assert_eq!(
+        said,
+        ["sat", "unsat"],
+        "first must be possible, then broken impossible, within {depth} steps"
+    );
+}
+
+fn induction(folder: &Path, model: &str, depth: usize) {
+    let mut text = steps(model, depth + 1, false);
+    for k in 0..depth {
+        writeln!(text, "(assert (|proof_a| s{k}))").unwrap();
+    }
+    writeln!(text, "(assert (not (|proof_a| s{depth})))\n(check-sat)").unwrap();
+    let said = z3(folder, "induction.smt2", &text);
+    assert_eq!(said.trim(), "unsat", "no induction over {depth} steps");
+}

@@ -1,0 +1,41 @@
+//! Proofs: Yosys makes SMT of a block with its properties (see [nitor_hdl::proofs]), z3 decides; where induction on the properties alone is
+//! too weak, ABC's property-directed reachability finds the invariant, on the same netlist.
+//!
+//! `make prove` runs them; they need `tools/setup --prove`.
+
+mod engine;
+
+use engine::{prove, Method};
+use nitor_hdl::proofs::*;
+
+macro_rules! proofs {
+    ($($name:ident: $block:expr, $method:expr;)*) => {$(
+        #[test]
+        #[ignore = "run by make prove"]
+        fn $name() {
+            prove(stringify!($name), || $block, $method);
+        }
+    )*};
+}
+
+proofs! {
+    fifo_counts: FifoCounts::default(), Method::Induction { depth: 2 };
+    fifo_order: FifoOrder::default(), Method::Reachability { depth: 20 };
+    crossing_order: CrossingOrder::default(), Method::Reachability { depth: 24 };
+    fifo_deep_counts: FifoDeepCounts::default(), Method::Induction { depth: 2 };
+    arbiter_inline_one_grant: InlineGrant::default(), Method::Reachability { depth: 16 };
+    arbiter_inline_no_starvation: InlineFair::default(), Method::Reachability { depth: 16 };
+    op_tracker_counts: TrackerCounts::default(), Method::Reachability { depth: 16 };
+    read_tags: ReadTags::default(), Method::Bounded { depth: 16 };
+    ring_pointers: RingPointers::default(), Method::Bounded { depth: 24 };
+}
+
+/// What is claimed can fail: a FIFO that is said to hold one word less than it does.
+#[test]
+#[ignore = "run by make prove"]
+fn a_wrong_claim_is_refuted() {
+    let refuted = std::panic::catch_unwind(|| {
+        prove("fifo_wrong", FifoWrong::default, Method::Reachability { depth: 12 });
+    });
+    assert!(refuted.is_err());
+}
