@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: demo test fuzz lint fmt clean help setup
+.PHONY: demo test prove synth fuzz lint fmt clean help setup
 
 demo: setup ## two hosts, a card each and a wire: see packets cross
 	@echo "demo: building (some minutes the first time), then running"
@@ -18,6 +18,16 @@ test: setup ## all tests
 	@echo "  make demo                             see packets cross"
 	@echo "  cargo test -p nitor-block             one crate's tests"
 	@echo "  make lint                             what CI checks besides"
+
+BOARD ?= ulx3s-85f
+
+prove: ## proofs of the blocks that must never be wrong
+	@bash tools/setup --prove
+	@cargo test --release -p nitor-hdl --test proofs --test netlist -- --ignored --nocapture
+
+synth: ## a bitstream: make synth BOARD=ulx3s-85f (cargo run --release -- synth --help)
+	@bash tools/setup --synth
+	@cargo run --release -- synth --board $(BOARD)
 
 fuzz: setup ## the card against random input, a minute each (tests/fuzz/run --help)
 	@tests/fuzz/run 60

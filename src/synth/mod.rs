@@ -142,7 +142,7 @@ fn synthesise(
     // Blocks are mapped by themselves, so that the table says what each takes, and put together afterwards.
     let script = format!(
         "read_verilog {verilog}\nhierarchy -top {top}\nsetattr -mod -set keep_hierarchy 1 {blocks}\n\
-         synth_ecp5 -top {top}\ntee -q -o {stat} stat -json\nsetattr -mod -unset keep_hierarchy *\nflatten\n\
+         synth_ecp5 -nowidelut -top {top}\ntee -q -o {stat} stat -json\nsetattr -mod -unset keep_hierarchy *\nflatten\n\
          opt_clean -purge\nwrite_json {json}\n",
         verilog = "board.v",
         top = design.top(),

@@ -1,7 +1,12 @@
 //! Of [DmaRead]: a tag is never used again before its read was answered, and a read is answered once.
+//!
+//! The answer is on its way for some cycles: a tag may be out again before `done` of the read before, but no more than [ON_THE_WAY] cycles.
 
 use super::read::DmaRead;
 use nitor_rtl::prelude::*;
+
+/// From the end of a completion to `done`.
+const ON_THE_WAY: usize = 6;
 
 /// Four tags, any of them, whatever completions come: right ones, wrong ones, none.
 #[derive(LogicBlock, Default)]
@@ -21,17 +26,24 @@ pub struct ReadTags {
     pub given: Signal<Out, Bit>,
     pub ok: Signal<Out, Bit>,
     read: DmaRead<64, 8, 3, 2>,
-    /// The tag is on a read that was not answered; was on one ever.
+    /// The tag is on a read whose `done` has not come; it was on one ever.
     busy: Reg<Bit>,
     used: Reg<Bit>,
     op: Reg<Bits<11>>,
+    /// The same of the read before, and for how long.
+    owed: Reg<Bit>,
+    before: Reg<Bits<11>>,
+    age: Reg<Bits<4>>,
+    second: Reg<Bit>,
+    /// Within a completion.
+    inside: Reg<Bit>,
 }
 
 impl Logic for ReadTags {
     /// No tag is used again before its read was answered; no read is answered twice.
     #[kernel]
     fn update(&mut self) {
-        registers!(self, clock, reset; busy, used, op);
+        registers!(self, clock, reset; busy, used, op, owed, before, age, second, inside);
         clocked!(self, clock, reset; read);
         self.read.flush.next = false;
         for c in 0..4 {
@@ -57,21 +69,42 @@ impl Logic for ReadTags {
         let issued = self.read.bus.issue_valid.val();
         let mine = issued && self.read.np_hdr.val().get_bits::<2>(40) == self.any_tag.val();
         let name = cat::<2, 9, 11>(self.read.bus.issue_client.val(), self.read.bus.issue_op.val());
-        let answered = self.read.bus.done_valid.val()
-            && cat::<2, 9, 11>(self.read.bus.done_client.val(), self.read.bus.done_op.val())
-                == self.op.q.val();
+        let done = self.read.bus.done_valid.val();
+        let done_name =
+            cat::<2, 9, 11>(self.read.bus.done_client.val(), self.read.bus.done_op.val());
+        let used = self.used.q.val();
+        let answered = done && used && done_name == self.op.q.val();
+        let second = self.second.q.val();
+        let answered_before = done && second && done_name == self.before.q.val();
+        self.age.d.next = self.age.q.val() + 1;
+        if answered_before {
+            self.owed.d.next = false;
+        }
+        if answered {
+            self.busy.d.next = false;
+        }
         if mine {
             self.busy.d.next = true;
             self.used.d.next = true;
+            self.second.d.next = used;
             self.op.d.next = name;
-        } else if answered {
-            self.busy.d.next = false;
+            self.before.d.next = self.op.q.val();
+            self.owed.d.next = self.busy.q.val() && !answered;
+            self.age.d.next = lit::<4>(0);
         }
-        // No other read has the name of the one that is followed, and it has that of no other.
-        let others = !issued || mine || name != self.op.q.val() || !self.used.q.val();
-        let again = !mine || !self.used.q.val() || name != self.op.q.val();
-        self.given.next = others && again;
-        self.ok.next =
-            (!mine || !self.busy.q.val()) && (!answered || !self.used.q.val() || self.busy.q.val());
+        if self.cpl_valid.val() && self.read.cpl.ready.val() {
+            self.inside.d.next = !self.cpl_eop.val();
+        }
+        let framed = !self.cpl_valid.val() || self.cpl_sop.val() != self.inside.q.val();
+        // So that an answer tells which read it is for: the reads that are followed have names of their own, not the one before's.
+        let apart = mine != self.read.bus.issue_op.val().get_bit(7);
+        let new = !mine
+            || ((!used || name != self.op.q.val()) && (!second || name != self.before.q.val()));
+        let named = !issued || (apart && new);
+        self.given.next = framed && named;
+        self.ok.next = (!self.owed.q.val() || self.age.q.val() <= lit::<4>(ON_THE_WAY))
+            && (!mine || !self.owed.q.val() || answered_before)
+            && (!answered || self.busy.q.val())
+            && (!answered_before || self.owed.q.val());
     }
 }

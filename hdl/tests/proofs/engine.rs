@@ -14,10 +14,20 @@ use nitor_rtl::{emit, with_stack, Direction};
 pub enum Method {
     /// For all time: z3, from the reset and by induction over so many steps.
     Induction { depth: usize },
-    /// For all time: ABC finds the invariant; z3 checks as many steps from the reset besides.
+    /// For all time: ABC finds the invariant. So many steps must be possible.
     Reachability { depth: usize },
-    /// So many steps from the reset: z3.
+    /// So many steps from the reset: ABC.
     Bounded { depth: usize },
+}
+
+impl Method {
+    fn depth(self) -> usize {
+        match self {
+            Method::Induction { depth }
+            | Method::Reachability { depth }
+            | Method::Bounded { depth } => depth,
+        }
+    }
 }
 
 fn root() -> PathBuf {
@@ -83,6 +93,20 @@ pub fn prove<T: Block + 'static>(
     };
     writeln!(wrapper, "{}\n);\n{claim}\nendmodule", ports.join(",\n")).unwrap();
     fs::write(folder.join("proof.v"), format!("{design}\n{wrapper}")).unwrap();
+    let depth = method.depth();
+    let end = "\nendmodule";
+    let stops = match clocked {
+        true => format!("\nreg [7:0] age = 8'd0;\nalways @(posedge clock) age <= age + 8'd1;\nalways @* assert (age != 8'd{depth});{end}"),
+        false => format!("\nreg [7:0] age = 8'd0;\nalways @(posedge in_clock) age <= age + 8'd1;\nalways @* assert (age != 8'd2);{end}"),
+    };
+    let possible = wrapper
+        .replace("if (begun) assert (ok || reset);", "")
+        .replace("always @* assert (ok);", "");
+    let possible = possible
+        .strip_suffix(&format!("{end}\n"))
+        .or(possible.strip_suffix(end))
+        .unwrap_or(&possible);
+    fs::write(folder.join("possible.v"), format!("{design}\n{possible}{stops}")).unwrap();
     let tools = root().join(".tools/synth");
     let crossing = if clocked { "" } else { "; clk2fflogic; setundef -init -zero" };
     let read = format!(
@@ -91,28 +115,49 @@ pub fn prove<T: Block + 'static>(
     let yosys = |script: String| {
         run(Command::new(tools.join("bin/yosys")).current_dir(&folder).args(["-p", &script]));
     };
-    yosys(format!("{read}; async2sync; setundef -anyseq -undriven; dffunmap; write_smt2 proof.smt2"));
+    yosys(format!(
+        "{read}; async2sync; setundef -anyseq -undriven; dffunmap; write_smt2 -stbv proof.smt2"
+    ));
     let model = fs::read_to_string(folder.join("proof.smt2")).unwrap();
+    // The same netlist for ABC, and one that claims that time stops: refuted unless the assumptions contradict each other.
+    let aiger = |from: &str, to: &str| {
+        let read = read.replace("proof.v", from);
+        yosys(format!(
+            "{read}; setundef -undriven -anyseq; async2sync; dffunmap; techmap; simplemap; \
+             opt_clean; aigmap; write_aiger -zinit {to}"
+        ));
+    };
+    let abc = |commands: &str| {
+        run(Command::new(tools.join("pyosys/yosys-abc"))
+            .current_dir(&folder)
+            .args(["-c", commands]))
+    };
+    let possible = |depth: usize| {
+        aiger("possible.v", "possible.aig");
+        let said = abc(&format!("read_aiger possible.aig; fold; bmc3 -F {}", depth + 4));
+        assert!(
+            said.contains("was asserted"),
+            "{name}: nothing can happen within {depth} steps\n{said}"
+        );
+    };
     let how = match method {
-        Method::Bounded { depth } => {
-            bounded(&folder, &model, depth);
-            format!("{depth} steps")
-        }
         Method::Induction { depth } => {
             bounded(&folder, &model, depth);
             induction(&folder, &model, depth);
-            format!("unbounded, {depth}-induction")
+            format!("unbounded, {depth}-induction by z3")
+        }
+        Method::Bounded { depth } => {
+            possible(depth);
+            aiger("proof.v", "proof.aig");
+            let said = abc(&format!("read_aiger proof.aig; fold; bmc3 -F {} -T 300", depth + 1));
+            assert!(said.contains("No output asserted"), "{name}: not proved\n{said}");
+            format!("{depth} steps")
         }
         Method::Reachability { depth } => {
-            bounded(&folder, &model, depth);
-            yosys(format!(
-                "{read}; setundef -undriven -anyseq; async2sync; dffunmap; techmap; simplemap; \
-                 opt_clean; aigmap; write_aiger -zinit proof.aig"
-            ));
-            let abc = run(Command::new(tools.join("pyosys/yosys-abc"))
-                .current_dir(&folder)
-                .args(["-c", "read_aiger proof.aig; fold; scorr; pdr -T 300; print_status"]));
-            assert!(abc.contains("Property proved"), "{name}: not proved\n{abc}");
+            possible(depth);
+            aiger("proof.v", "proof.aig");
+            let said = abc("read_aiger proof.aig; fold; scorr; pdr -T 300; print_status");
+            assert!(said.contains("Property proved"), "{name}: not proved\n{said}");
             "unbounded, property-directed reachability".into()
         }
     };
@@ -121,7 +166,7 @@ pub fn prove<T: Block + 'static>(
 
 /// The steps' states, their constraints and transitions.
 fn steps(model: &str, count: usize, initial: bool) -> String {
-    let mut text = format!("(set-logic QF_UFBV)\n{model}\n");
+    let mut text = format!("(set-logic QF_BV)\n{model}\n");
     for k in 0..count {
         writeln!(text, "(declare-fun s{k} () |proof_s|)").unwrap();
         writeln!(text, "(assert (|proof_h| s{k}))\n(assert (|proof_u| s{k}))").unwrap();

@@ -20,13 +20,13 @@ macro_rules! proofs {
 
 proofs! {
     fifo_counts: FifoCounts::default(), Method::Induction { depth: 2 };
-    fifo_order: FifoOrder::default(), Method::Reachability { depth: 20 };
-    crossing_order: CrossingOrder::default(), Method::Reachability { depth: 24 };
+    fifo_order: FifoOrder::default(), Method::Reachability { depth: 8 };
+    crossing_order: CrossingOrder::default(), Method::Reachability { depth: 8 };
     fifo_deep_counts: FifoDeepCounts::default(), Method::Induction { depth: 2 };
-    arbiter_inline_one_grant: InlineGrant::default(), Method::Reachability { depth: 16 };
-    arbiter_inline_no_starvation: InlineFair::default(), Method::Reachability { depth: 16 };
-    op_tracker_counts: TrackerCounts::default(), Method::Reachability { depth: 16 };
-    read_tags: ReadTags::default(), Method::Bounded { depth: 16 };
+    arbiter_inline_one_grant: InlineGrant::default(), Method::Reachability { depth: 8 };
+    arbiter_inline_no_starvation: InlineFair::default(), Method::Reachability { depth: 8 };
+    op_tracker_counts: TrackerCounts::default(), Method::Reachability { depth: 8 };
+    read_tags: ReadTags::default(), Method::Bounded { depth: 18 };
     ring_pointers: RingPointers::default(), Method::Bounded { depth: 24 };
 }
 
@@ -35,7 +35,7 @@ proofs! {
 #[ignore = "run by make prove"]
 fn a_wrong_claim_is_refuted() {
     let refuted = std::panic::catch_unwind(|| {
-        prove("fifo_wrong", FifoWrong::default, Method::Reachability { depth: 12 });
+        prove("fifo_wrong", FifoWrong::default, Method::Reachability { depth: 8 });
     });
     assert!(refuted.is_err());
 }
