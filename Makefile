@@ -23,7 +23,8 @@ BOARD ?= ulx3s-85f
 
 prove: ## proofs of the blocks that must never be wrong
 	@bash tools/setup --prove
-	@cargo test --release -p nitor-hdl --test proofs --test netlist -- --ignored --nocapture
+	@cargo test --release -p nitor-hdl --test proofs -- --ignored --nocapture
+	@cargo test --release -p nitor-board --test netlist -- --ignored --nocapture
 
 synth: ## a bitstream: make synth BOARD=ulx3s-85f (cargo run --release -- synth --help)
 	@bash tools/setup --synth

@@ -4,6 +4,7 @@
 mod report;
 
 mod bench;
+mod board;
 mod capture;
 mod demo;
 mod emit;
@@ -19,10 +20,11 @@ use std::process::ExitCode;
 #[command(
     name = "nitor",
     version,
-    about = "An open offload NIC with ENA's host interface: simulate, measure, emit",
+    about = "An open offload NIC with ENA's host interface: simulate, measure, emit, put it on a board",
     after_help = "Exit codes: 0 success, 1 a check failed, 2 wrong usage or input, 3 environment.\n\
                   Examples:\n  nitor demo\n  nitor demo --pcap trace.pcapng --width 512 --waves out.fst\n  \
-                  nitor bench loop --frame 60 --count 4096 --width 512 --queues 4\n  nitor emit --width 128 --out build/verilog"
+                  nitor bench loop --frame 60 --count 4096 --width 512 --queues 4\n  nitor emit --width 128 --out build/verilog\n  \
+                  nitor board --link sim:colorlight-5a-75b demo\n  nitor synth --board ulx3s-85f"
 )]
 struct Cli {
     #[command(subcommand)]
@@ -38,6 +40,8 @@ enum Command {
     Bench(bench::Bench),
     /// Write the card's Verilog
     Emit(emit::Args),
+    /// Drive a board without PCIe over its cable
+    Board(board::Args),
     /// Make a board's bitstream, with its area and clocks
     Synth(synth::Args),
 }
@@ -61,6 +65,7 @@ fn main() -> ExitCode {
         Command::Demo(args) => (args.json, demo::run(&args)),
         Command::Bench(bench) => (bench.json(), bench.run()),
         Command::Emit(args) => (args.json, emit::run(&args)),
+        Command::Board(args) => (args.json(), board::run(&args)),
         Command::Synth(args) => (args.json, synth::run(&args)),
     };
     match result {

@@ -143,7 +143,7 @@ fn synthesise(
     let script = format!(
         "read_verilog {verilog}\nhierarchy -top {top}\nsetattr -mod -set keep_hierarchy 1 {blocks}\n\
          synth_ecp5 -nowidelut -top {top}\ntee -q -o {stat} stat -json\nsetattr -mod -unset keep_hierarchy *\nflatten\n\
-         opt_clean -purge\nwrite_json {json}\n",
+         opt_clean -purge\nwrite_json {json}\nwrite_verilog -noattr netlist.v\n",
         verilog = "board.v",
         top = design.top(),
         blocks = blocks.join(" "),

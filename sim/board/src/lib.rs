@@ -17,7 +17,7 @@ mod simulated;
 pub use cable::{Cable, Link, Serial, Udp};
 pub use card::CabledCard;
 pub use session::{Session, SessionStats};
-pub use simulated::{Fate, Simulated, Wire};
+pub use simulated::{Fate, Simulated, Wire, BLOCK_RAM, CELLS};
 
 /// Why there is no board at the other end.
 #[derive(Debug, thiserror::Error)]

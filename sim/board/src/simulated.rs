@@ -54,8 +54,12 @@ enum Socket {
 impl Simulated {
     /// Powers up `board`.
     pub fn start(board: &str, wire: Wire, seed: u64) -> Result<Self, Error> {
+        Self::of(model(board)?, board, wire, seed)
+    }
+
+    /// The same with a model of `board`'s top that is there: its netlist, say.
+    pub fn of(model: Model, board: &str, wire: Wire, seed: u64) -> Result<Self, Error> {
         let failed = |e: &dyn std::fmt::Display| Error::Simulation(e.to_string());
-        let model = model(board)?;
         let stop = Arc::new(AtomicBool::new(false));
         let picoseconds = Arc::new(AtomicU64::new(0));
         let fate = Arc::new(Mutex::new(Fate::default()));
@@ -152,9 +156,14 @@ pub fn model(board: &str) -> Result<Model, Error> {
             nitor_rtl::Direction::Out => Port::output(&port.name, port.width),
         })
         .collect();
-    let verilog = format!("{design}\n{}", include_str!("../../cells/ecp5.v"));
+    let verilog = format!("{design}\n{CELLS}");
     Model::build(verilog, design.top(), &ports).map_err(|e| failed(&e))
 }
+
+/// Models of the FPGA's own cells that boards use.
+pub const CELLS: &str = include_str!("../../cells/ecp5.v");
+/// And of its block RAM, which Yosys' models leave out.
+pub const BLOCK_RAM: &str = include_str!("../../cells/dp16kd.v");
 
 /// SplitMix64.
 struct Dice(u64);

@@ -1,0 +1,301 @@
+//! `nitor board`: drives a board without PCIe over its cable.
+
+use crate::capture::Capture;
+use crate::machine::{self, mac};
+use crate::report::{self, grouped, Failure, Table};
+use crate::Outcome;
+use indicatif::{ProgressBar, ProgressStyle};
+use nitor_board::{CabledCard, Error, Link, Simulated, Wire};
+use nitor_driver::pci::PciFunction;
+use nitor_driver::{Config, Ena, Segment};
+use nitor_fw::Settings;
+use nitor_hdl::board::core::event;
+use nitor_sim::firmware::standard;
+use nitor_sim::host::HostConfig;
+use nitor_sim::{HostFunction, World};
+use serde::Serialize;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+#[derive(clap::Args)]
+#[command(after_help = "Links:\n  \
+    udp:ADDRESS     Ethernet; the subnet's broadcast address finds the board whatever its own, which is 192.168.77.2\n  \
+    serial:DEVICE   3 Mbaud\n  \
+    sim:BOARD       the board's Verilated top behind a real socket or pseudo-terminal\n\
+    Examples:\n  nitor board --link sim:colorlight-5a-75b demo\n  nitor board --link udp:192.168.77.255 demo --cable\n  \
+    nitor board --link serial:/dev/ttyUSB0 status")]
+pub struct Args {
+    /// Where the board is
+    #[arg(long)]
+    link: String,
+    /// Seconds to wait for the board
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    patience: u64,
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(clap::Subcommand)]
+enum What {
+    /// Bring up the driver, send frames and take them back, each checked
+    Demo(Demo),
+    /// Clock and counters of the board; resets the card
+    Status {
+        /// Print the result as JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(clap::Args)]
+struct Demo {
+    /// Frames to send: those of the capture, over and over
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    frames: u32,
+    /// A capture to take them from, pcap or pcapng
+    #[arg(long)]
+    pcap: Option<PathBuf>,
+    /// Over the board's Ethernet port and back, by a loop or somebody who sends all frames back; else they turn round in the board
+    #[arg(long)]
+    cable: bool,
+    /// Print the result as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl Args {
+    pub fn json(&self) -> bool {
+        match &self.what {
+            What::Demo(demo) => demo.json,
+            What::Status { json } => *json,
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Report {
+    link: String,
+    core_mhz: f64,
+    frames: usize,
+    bytes: usize,
+    seconds: f64,
+    bits_per_second: f64,
+    bring_up_seconds: f64,
+    counters: BTreeMap<&'static str, u32>,
+}
+
+/// The longest frame a driver with an MTU of 1,500 sends.
+const LONGEST: usize = 1514;
+const RECORDED: &[u8] = include_bytes!("../tests/captures/mixed.pcap");
+
+fn failure(error: Error) -> Failure {
+    match error {
+        Error::Name(_) => Failure::Input(error.to_string()),
+        _ => Failure::Environment(error.to_string()),
+    }
+}
+
+/// A board, there or simulated.
+struct Place {
+    link: Link,
+    simulated: Option<Simulated>,
+    patience: Duration,
+}
+
+impl Place {
+    fn find(args: &Args) -> Result<Self, Failure> {
+        let link: Link = args.link.parse().map_err(failure)?;
+        let simulated = match &link {
+            Link::Simulated(board) => {
+                Some(Simulated::start(board, Wire::Echo, 1).map_err(failure)?)
+            }
+            _ => None,
+        };
+        Ok(Place { link, simulated, patience: Duration::from_secs(args.patience) })
+    }
+
+    /// A new session, which resets the card.
+    fn open(&self) -> Result<CabledCard, Failure> {
+        let cable = match &self.simulated {
+            Some(simulated) => simulated.cable(),
+            None => self.link.cable(),
+        };
+        let cable = cable.map_err(failure)?;
+        CabledCard::open(&self.link.to_string(), cable, self.patience).map_err(failure)
+    }
+
+    /// Seconds on the board since `start`, which is ours unless it is simulated.
+    fn now(&self, start: Instant) -> f64 {
+        match &self.simulated {
+            Some(simulated) => simulated.now().as_secs_f64(),
+            None => start.elapsed().as_secs_f64(),
+        }
+    }
+}
+
+pub fn run(args: &Args) -> Outcome {
+    let place = Place::find(args)?;
+    match &args.what {
+        What::Status { json } => {
+            let mut card = place.open()?;
+            let status = Status::of(&mut card, &place)?;
+            match json {
+                true => report::json(&status),
+                false => status.print(),
+            }
+            Ok(())
+        }
+        What::Demo(demo) => run_demo(&place, demo),
+    }
+}
+
+#[derive(Serialize)]
+struct Status {
+    link: String,
+    core_mhz: f64,
+    counters: BTreeMap<&'static str, u32>,
+}
+
+impl Status {
+    fn of(card: &mut CabledCard, place: &Place) -> Result<Self, Failure> {
+        let core_mhz = card.hertz().map_err(failure)? as f64 / 1e6;
+        let counters = event::NAMES.into_iter().zip(card.counters().map_err(failure)?).collect();
+        Ok(Status { link: place.link.to_string(), core_mhz, counters })
+    }
+
+    fn print(&self) {
+        let mut table = Table::default();
+        table.heading(format!("A Nitor board at {}", self.link));
+        table.row("core clock, MHz", self.core_mhz);
+        for (name, count) in &self.counters {
+            table.row(*name, grouped((*count).into()));
+        }
+        table.print();
+    }
+}
+
+fn run_demo(place: &Place, demo: &Demo) -> Outcome {
+    let capture = match &demo.pcap {
+        Some(path) => Capture::read(path, LONGEST),
+        None => Capture::parse("the recorded capture", RECORDED, LONGEST),
+    };
+    let frames = capture.map_err(report::input)?.frames;
+    if frames.is_empty() {
+        return Err(Failure::Input("the capture has no frames".into()));
+    }
+    let frames: Vec<&Vec<u8>> = frames.iter().cycle().take(demo.frames as usize).collect();
+    let start = Instant::now();
+    let begin = place.now(start);
+    let mut card = place.open()?;
+    card.loop_wire(!demo.cable).map_err(failure)?;
+    let mut config = HostConfig::new(128).with_firmware(standard(Settings::new(mac(0))));
+    // A cable's turns are no cycles; the card's own time-outs and the session tell of what does not come.
+    config.root.request_timeout = 1 << 40;
+    let mut world = World::new(1);
+    world
+        .add_host_with(Box::new(card), config)
+        .map_err(|e| Failure::Environment(format!("the host cannot be made: {e}")))?;
+    let world = Rc::new(RefCell::new(world));
+    let function = HostFunction::open(&world, 0)
+        .map_err(|e| Failure::Check(format!("the card is not found: {e}")))?;
+    let config = Config { tx_depth: 256, rx_depth: 256, ..machine::config(1, 2048, 1500) };
+    let mut nic = Ena::open(function, config)
+        .map_err(|e| Failure::Check(format!("the driver does not come up: {e}")))?;
+    let up = place.now(start);
+    cross(&mut nic, &frames, !demo.json)?;
+    let end = place.now(start);
+    machine::clean(&world.borrow())?;
+    drop(nic);
+    drop(world);
+
+    let status = Status::of(&mut place.open()?, place)?;
+    let bytes: usize = frames.iter().map(|frame| frame.len()).sum();
+    let report = Report {
+        link: status.link.clone(),
+        core_mhz: status.core_mhz,
+        frames: frames.len(),
+        bytes,
+        seconds: end - up,
+        bits_per_second: bytes as f64 * 8.0 / (end - up),
+        bring_up_seconds: up - begin,
+        counters: status.counters.clone(),
+    };
+    if demo.json {
+        report::json(&report);
+        return Ok(());
+    }
+    let mut table = Table::default();
+    table
+        .heading(format!("Frames through the card at {} and back", report.link))
+        .row("frames, each checked byte for byte", grouped(report.frames as u64))
+        .row("bytes", grouped(report.bytes as u64))
+        .row("seconds of the board, driver's bring-up", format!("{:.4}", report.bring_up_seconds))
+        .row("seconds of the board, frames", format!("{:.4}", report.seconds))
+        .row("Mb/s, each way", format!("{:.1}", report.bits_per_second / 1e6));
+    table.print();
+    status.print();
+    Ok(())
+}
+
+/// Frames under way at once.
+const WINDOW: usize = 64;
+/// So long without a frame, and the others are lost.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+fn cross(nic: &mut machine::Nic, frames: &[&Vec<u8>], show: bool) -> Outcome {
+    let stride = LONGEST.next_multiple_of(64);
+    let slots = frames.len().min(2 * WINDOW);
+    let memory = nic.function().alloc_dma(slots * stride, 4096);
+    let mut memory = memory.map_err(|e| Failure::Environment(e.to_string()))?;
+    let bar = match show {
+        true => ProgressBar::new(frames.len() as u64),
+        false => ProgressBar::hidden(),
+    };
+    if let Ok(style) = ProgressStyle::with_template("  crossing {bar:40} {pos}/{len} frames") {
+        bar.set_style(style);
+    }
+    let (mut sent, mut received, mut last) = (0, 0, Instant::now());
+    while received < frames.len() {
+        while sent < frames.len() && sent - received < WINDOW {
+            let at = sent % slots * stride;
+            let frame = frames[sent];
+            memory.as_mut_slice()[at..at + frame.len()].copy_from_slice(frame);
+            let segment = Segment { iova: memory.iova() + at as u64, len: frame.len() };
+            if nic.pair(0).tx.send(&[segment], sent as u64).is_err() {
+                break;
+            }
+            sent += 1;
+        }
+        nic.pair(0).tx.flush();
+        nic.pair(0).tx.reap(usize::MAX, |_| ()).map_err(machine::fault)?;
+        while let Some(frame) = nic.pair(0).rx.receive().map_err(machine::fault)? {
+            let got = frame.to_vec();
+            let expected = frames.get(received).map_or(&[][..], |frame| frame.as_slice());
+            // A wire pads.
+            let padding = got.get(expected.len()..).is_some_and(|p| p.iter().all(|&b| b == 0));
+            if !got.starts_with(expected) || !padding || got.len() > expected.len().max(60) {
+                return Err(Failure::Check(format!(
+                    "frame {} came back differently",
+                    received + 1
+                )));
+            }
+            received += 1;
+            last = Instant::now();
+        }
+        nic.pair(0).rx.refill();
+        nic.wait(Duration::from_micros(10));
+        bar.set_position(received as u64);
+        if last.elapsed() > PATIENCE {
+            return Err(Failure::Check(format!(
+                "{} of {} frames did not come back; is there a loop at the board's port?",
+                frames.len() - received,
+                frames.len()
+            )));
+        }
+    }
+    bar.finish_and_clear();
+    Ok(())
+}
