@@ -23,7 +23,7 @@ static PARSE512: LazyLock<Model> = LazyLock::new(|| model::<RxParse<512, 64>>("r
 /// 32 rows.
 static INPUT: LazyLock<Vec<(usize, Model)>> = LazyLock::new(|| {
     let model =
-        |apart| (apart, model_of(move || RxInput::<128, 16, 4>::new(apart), "rx_input_128"));
+        |apart| (apart, model_of(move || RxInput::<128, 16, 4, 8>::new(apart), "rx_input_128"));
     [1, 3, 9].map(model).into()
 });
 static STEER: LazyLock<Model> = LazyLock::new(|| model::<RxSteer>("rx_steer"));

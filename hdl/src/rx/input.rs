@@ -8,12 +8,12 @@
 //!
 //! Dropped and counted as bad: `err`, longer than `max_frame`, shorter than an Ethernet header (14 bytes; shorter than
 //! 60 is accepted, since nothing behind needs the padding and the sender may be a wire without minimum size), a `bytes`
-//! outside 1..=K. Dropped and counted as without room: no row free, or 256 frames waiting for `rx/assign`.
+//! outside 1..=K. Dropped and counted as without room: no row free, or 2^R frames waiting for `rx/assign`.
 //!
 //! The stored beats are repeated on `tap_*` for `rx/parse`; `tap_end` is the last beat of a frame, also of one given up,
 //! and `tap_keep` says which.
 //!
-//! `press` is up while a quarter of the rows or more are in use, or 32 frames or more wait.
+//! `press` is up while a quarter of the rows or more are in use, or 32 frames or more (of 32 a half) wait.
 //!
 //! One beat a cycle. A frame shows at `info_*` two cycles after its last beat. `reset` in the middle of a frame
 //! loses the rest of that frame: what frames a beat belongs to is followed through it, and only `wire_reset` clears that.
@@ -24,7 +24,7 @@ use crate::common::iface::MacSnk;
 use nitor_rtl::prelude::*;
 
 #[derive(LogicBlock)]
-pub struct RxInput<const D: usize, const K: usize, const B: usize> {
+pub struct RxInput<const D: usize, const K: usize, const B: usize, const R: usize> {
     pub clock: Signal<In, Clock>,
     pub reset: Signal<In, Bit>,
     pub wire_reset: Signal<In, Bit>,
@@ -65,20 +65,22 @@ pub struct RxInput<const D: usize, const K: usize, const B: usize> {
     pressed: Reg<Bit>,
     drop_no_room: Reg<Bit>,
     drop_bad: Reg<Bit>,
-    info: Fifo<INFO_BITS, 8>,
+    info: Fifo<INFO_BITS, R>,
     /// Cycles until another frame may begin.
     left: Reg<Bits<4>>,
     wait: Reg<Bit>,
     _apart: usize,
 }
 
-impl<const D: usize, const K: usize, const B: usize> Default for RxInput<D, K, B> {
+impl<const D: usize, const K: usize, const B: usize, const R: usize> Default
+    for RxInput<D, K, B, R>
+{
     fn default() -> Self {
         Self::new(1)
     }
 }
 
-impl<const D: usize, const K: usize, const B: usize> RxInput<D, K, B> {
+impl<const D: usize, const K: usize, const B: usize, const R: usize> RxInput<D, K, B, R> {
     /// Frames begin at least `apart` cycles apart.
     pub fn new(apart: usize) -> Self {
         assert!((1..16).contains(&apart));
@@ -125,7 +127,7 @@ impl<const D: usize, const K: usize, const B: usize> RxInput<D, K, B> {
     }
 }
 
-impl<const D: usize, const K: usize, const B: usize> Logic for RxInput<D, K, B> {
+impl<const D: usize, const K: usize, const B: usize, const R: usize> Logic for RxInput<D, K, B, R> {
     /// Stores frames from the MAC in the RX buffer, each whole or not at all.
     #[kernel]
     fn update(&mut self) {
@@ -164,7 +166,8 @@ impl<const D: usize, const K: usize, const B: usize> Logic for RxInput<D, K, B> 
         let bad = fresh && (total > bit_cast::<17, 16>(self.max_frame.val()) || (last && broken));
         let used = self.next_row.q.val() - self.free.q.val();
         let full = used == lit::<16>(2 << B);
-        self.pressed.d.next = used >= lit::<16>((2 << B) / 4) || self.info.level.val() >= 32;
+        self.pressed.d.next = used >= lit::<16>((2 << B) / 4)
+            || self.info.level.val() >= lit::<8>(if R > 5 { 32 } else { 16 });
         self.press.next = self.pressed.q.val();
         let no_room = fresh && !bad && (full || (last && !self.info.in_ready.val()));
         let lost = bad || no_room;

@@ -75,10 +75,10 @@ pub struct RxPath<
     pub stat_doorbell_illegal: Signal<Out, Bit>,
     /// `valid` and `ready` of stored frames and of segments.
     pub probe: Signal<Out, Bits<4>>,
-    input: RxInput<D, K, B>,
+    input: RxInput<D, K, B, R>,
     parse: RxParse<D, K>,
     steer: RxSteer,
-    flows: Fifo<FLOW_BITS, 8>,
+    flows: Fifo<FLOW_BITS, R>,
     prefetch: RxPrefetch<D, K, L, Q, R, M>,
     assign: RxAssign<L, Q>,
     writer: RxWrite<D, K, L, B>,

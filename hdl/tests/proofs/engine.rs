@@ -214,3 +214,47 @@ fn induction(folder: &Path, model: &str, depth: usize) {
     let said = z3(folder, "induction.smt2", &text);
     assert_eq!(said.trim(), "unsat", "no induction over {depth} steps");
 }
+
+/// Yosys proves that a block is the same before and after `synth_ecp5`; panics if it does not succeed.
+pub fn equivalent<T: Block + 'static>(
+    name: &'static str,
+    make: impl FnOnce() -> T + Send + 'static,
+) {
+    let begin = Instant::now();
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("equivalent").join(name);
+    fs::create_dir_all(&folder).unwrap();
+    let design = with_stack(move || {
+        let mut block = make();
+        block.connect_all();
+        emit(&block, name).unwrap_or_else(|error| panic!("{error}"))
+    });
+    fs::write(folder.join("block.v"), design.to_string()).unwrap();
+    // The first cycle is one of reset; from then on no output may differ.
+    let inputs: Vec<_> = design.ports().iter().filter(|p| p.direction == Direction::In).collect();
+    let list = |each: &dyn Fn(&nitor_rtl::Port) -> String| {
+        inputs.iter().map(|port| each(port)).collect::<Vec<_>>().join(", ")
+    };
+    let wrapper = format!(
+        "module both({});\nwire differs;\nmiter pair ({}, .trigger(differs));\nreg begun = 1'b0;\n\
+         always @(posedge clock) begun <= 1'b1;\n\
+         always @* begin\n  assume (begun || reset);\n  if (begun) assert (!differs);\nend\nendmodule\n",
+        list(&|port| format!("input [{}:0] {}", port.width - 1, port.name)),
+        list(&|port| format!(".in_{0}({0})", port.name)),
+    );
+    fs::write(folder.join("both.v"), wrapper).unwrap();
+    let script = format!(
+        "read_verilog block.v; hierarchy -top {name}; proc; flatten; opt_clean; rename {name} gold; design -stash gold; \
+         read_verilog block.v; synth_ecp5 -nowidelut -noabc9 -top {name}; techmap -wb -autoproc -map +/ecp5/cells_sim.v; \
+         flatten; opt_clean; rename {name} gate; design -stash gate; \
+         design -copy-from gold -as gold gold; design -copy-from gate -as gate gate; \
+         miter -equiv -flatten gold gate miter; read_verilog -formal both.v; hierarchy -top both; proc; flatten; opt -full; \
+         setundef -undriven -zero; async2sync; dffunmap; techmap; simplemap; opt_clean; aigmap; write_aiger -zinit miter.aig"
+    );
+    let tools = root().join(".tools/synth");
+    run(Command::new(tools.join("bin/yosys")).current_dir(&folder).args(["-p", &script]));
+    let said = run(Command::new(tools.join("pyosys/yosys-abc"))
+        .current_dir(&folder)
+        .args(["-c", "read_aiger miter.aig; fold; scorr; pdr -T 100; print_status"]));
+    assert!(said.contains("Property proved"), "{name}: not the same\n{said}");
+    println!("{name}: as before synthesis, {:.1} s", begin.elapsed().as_secs_f64());
+}

@@ -5,7 +5,7 @@
 
 mod engine;
 
-use engine::{prove, Method};
+use engine::{equivalent, prove, Method};
 use nitor_hdl::proofs::*;
 
 macro_rules! proofs {
@@ -38,4 +38,25 @@ fn a_wrong_claim_is_refuted() {
         prove("fifo_wrong", FifoWrong::default, Method::Reachability { depth: 8 });
     });
     assert!(refuted.is_err());
+}
+
+macro_rules! equivalences {
+    ($($name:ident: $block:expr;)*) => {$(
+        #[test]
+        #[ignore = "run by make prove"]
+        fn $name() {
+            equivalent(stringify!($name), || $block);
+        }
+    )*};
+}
+
+// Blocks without memories: Yosys' models of those are no part of this.
+equivalences! {
+    same_config: nitor_hdl::pcie::config::Config::new(17);
+    same_credit: nitor_hdl::link::credit::Credit::default();
+    same_gmii_tx: nitor_hdl::eth::gmii_tx::GmiiTx::default();
+    same_inline: nitor_hdl::pcie::inline::InlineWrite::<128>::default();
+    same_narrow: nitor_hdl::eth::gear::Narrow::<128>::default();
+    same_widen: nitor_hdl::eth::gear::Widen::<128>::default();
+    same_udp: nitor_hdl::link::udp::LinkUdp::default();
 }
