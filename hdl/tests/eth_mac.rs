@@ -48,7 +48,7 @@ fn words(frame: &[u8], err: bool) -> Vec<u64> {
     let word = |(i, bytes): (usize, &[u8])| {
         let data = bytes.iter().rev().fold(0, |n, &b| n << 8 | u64::from(b));
         let last = i + 1 == count;
-        let side = bytes.len() as u64 - 1 | u64::from(last) << 2 | u64::from(last && err) << 3;
+        let side = (bytes.len() as u64 - 1) | u64::from(last) << 2 | u64::from(last && err) << 3;
         side << 32 | data
     };
     frame.chunks(4).enumerate().map(word).collect()

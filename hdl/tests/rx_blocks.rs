@@ -90,7 +90,7 @@ fn hashes(steps: usize, model: &Model, key: &[u8; 40], inputs: &[Vec<u8>]) -> Ve
     for cycle in 0..(inputs.len() + 2) * steps + 4 {
         let input = at.iter().position(|&c| c == cycle);
         block.set("in_valid", input.is_some().into());
-        block.set_bytes("data", input.map_or(&vec![0; 36], |i| &inputs[i]));
+        block.set_bytes("data", input.map_or(&[0; 36][..], |i| &inputs[i][..]));
         block.set("tag", input.unwrap_or(0) as u64);
         block.tick();
         if block.get("valid") == 1 {

@@ -77,7 +77,7 @@ impl Logic for RingPointers {
         }
         self.slots.d.next = slots;
         let log = self.any_log.val();
-        self.given.next = log >= 1
+        self.given.next = log != 0
             && log <= 4
             && (!self.ctx_valid.val() || !self.created.q.val())
             && (self.ctx_valid.val() || !self.asking.q.val())

@@ -274,7 +274,7 @@ impl Phy {
         let idle = if self.up { 0xdd } else { 0xcc };
         let byte = u64::from(self.now.unwrap_or(idle));
         block.set(self.rx_ctl, self.now.is_some().into());
-        block.set(self.rxd, if step % 8 == 0 { byte & 15 } else { byte >> 4 });
+        block.set(self.rxd, if step.is_multiple_of(8) { byte & 15 } else { byte >> 4 });
         true
     }
 

@@ -28,8 +28,7 @@ pub fn attach(simulated: &Simulated, looped: bool) -> Rc<RefCell<World>> {
     config.root.request_timeout = u64::MAX / 4;
     let mut world = World::new(1);
     world.add_host_with(Box::new(card), config).unwrap();
-    let world = Rc::new(RefCell::new(world));
-    world
+    Rc::new(RefCell::new(world))
 }
 
 /// Sends frames through a board whose wire gives them back; each must come back as it was.
