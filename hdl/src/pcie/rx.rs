@@ -25,6 +25,7 @@ use super::tlp;
 use crate::common::fifo::Fifo;
 use crate::common::iface::*;
 use crate::common::ram::LutRam;
+use crate::common::skid::Skid;
 use nitor_rtl::prelude::*;
 
 #[derive(LogicBlock, Default)]
@@ -38,8 +39,8 @@ pub struct TlpRx<const D: usize> {
     pub rx_np_limit: Signal<Out, Bits<8>>,
     pub stat_malformed: Signal<Out, Bit>,
     // Beats from the link.
-    beats: Fifo<D, 1>,
-    sides: Fifo<130, 1>,
+    beats: Skid<D>,
+    sides: Skid<130>,
     // A beat, and what its header promises.
     m_valid: Reg<Bit>,
     m_sop: Reg<Bit>,
