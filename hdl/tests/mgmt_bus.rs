@@ -12,7 +12,7 @@ use std::sync::LazyLock;
 
 static STATS: LazyLock<Model> = LazyLock::new(|| model("stats_block", Stats::default));
 static BUS: LazyLock<Model> =
-    LazyLock::new(|| model("mgmt_block", || MgmtBus::new(16, 33, 4, 13, 5)));
+    LazyLock::new(|| model("mgmt_block", || MgmtBus::new(16, 33, 4, 13, 5, true)));
 
 type Context = (u64, u64, u64, u64, u64, u64, u64, u64);
 
