@@ -3,8 +3,8 @@
 use nitor_abi::admin::{self, part, ControlBuffer, Entry, Status};
 use nitor_abi::event::Group;
 use nitor_abi::feature::{
-    link_speed, AenqConfig, DeviceAttributes, Feature, Hints, HostAttributes, InterruptModeration,
-    LinkConfig, MaxQueues, MaxQueuesExt, Mtu, StatelessOffload,
+    link_speed, rx_offload, AenqConfig, DeviceAttributes, Feature, Hints, HostAttributes,
+    InterruptModeration, LinkConfig, MaxQueues, MaxQueuesExt, Mtu, StatelessOffload,
 };
 use nitor_abi::mgmt;
 
@@ -29,6 +29,9 @@ const SUPPORTED: u32 = Feature::DeviceAttributes.bit()
 
 /// The events this card posts.
 const GROUPS: u32 = Group::LinkChange.bit() | Group::KeepAlive.bit();
+
+const RX_CHECKSUMS: u32 =
+    rx_offload::L3_CSUM_IPV4 | rx_offload::L4_IPV4_CSUM | rx_offload::L4_IPV6_CSUM;
 
 /// Drivers keep it in 8 bits and want it to be more than 0, also where nothing is pushed.
 const TX_HEADER_SIZE: u8 = 96;
@@ -111,7 +114,11 @@ impl Life {
             ),
             // The drivers' defaults are right.
             Feature::HwHints => body(Hints::default().to_bytes()),
-            Feature::StatelessOffload => body(StatelessOffload::default().to_bytes()),
+            Feature::StatelessOffload => {
+                let card = mgmt::Config::from(hw.bus.read32(mgmt::CONFIG));
+                let rx = if card.rx_checksums { RX_CHECKSUMS } else { 0 } | rx_offload::HASH;
+                body(StatelessOffload { tx: 0, rx_supported: rx, rx_enabled: rx }.to_bytes())
+            }
             Feature::Mtu => body(Mtu { mtu: self.features.mtu }.to_bytes()),
             Feature::InterruptModeration => {
                 body(InterruptModeration { resolution_us: 1 }.to_bytes())

@@ -57,6 +57,8 @@ pub struct Card {
     /// Every DMA: to the host?, address, length.
     pub dmas: Vec<(bool, u64, usize)>,
     pub accesses: usize,
+    /// Built with them.
+    pub rx_checksums: bool,
 }
 
 impl Card {
@@ -79,6 +81,7 @@ impl Card {
             dma_failed: false,
             dmas: Vec::new(),
             accesses: 0,
+            rx_checksums: false,
         }
     }
 
@@ -173,6 +176,8 @@ impl Bus for Card {
                 last_vector: LAST_VECTOR,
                 log_width: 6,
                 log_max_depth: 12,
+                rx_checksums: self.rx_checksums,
+                ..Default::default()
             }
             .into(),
             mgmt::IRQ => self.irq,
