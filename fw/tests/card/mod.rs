@@ -2,12 +2,12 @@
 
 #![allow(dead_code)] // Each test binary uses its part.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 
 use nitor_abi::admin::{AnswerHeader, CommandHeader, ControlBuffer, Entry, Opcode, Status, ANSWER};
 use nitor_abi::bar::QueueCaps;
 use nitor_abi::mgmt::{self, irq, CtxCmd, CtxKind, CtxParam};
-use nitor_fw::{Bus, Firmware, Settings};
+use nitor_fw::{Bus, Firmware, Order, Settings};
 
 pub const MAC: [u8; 6] = [2, 0x4e, 0x49, 0x54, 0, 1];
 pub const PAIRS: u8 = 16;
@@ -59,6 +59,8 @@ pub struct Card {
     pub accesses: usize,
     /// Built with them.
     pub rx_checksums: bool,
+    /// What the firmware is to do.
+    pub orders: VecDeque<Order>,
 }
 
 impl Card {
@@ -82,6 +84,7 @@ impl Card {
             dmas: Vec::new(),
             accesses: 0,
             rx_checksums: false,
+            orders: VecDeque::new(),
         }
     }
 
@@ -239,6 +242,10 @@ impl Bus for Card {
 
     fn wait(&mut self) {
         self.pass(1000);
+    }
+
+    fn order(&mut self) -> Option<Order> {
+        self.orders.pop_front()
     }
 }
 
