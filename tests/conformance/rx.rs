@@ -144,7 +144,7 @@ pub fn case_47_checksum_flags_of_good_bad_and_unknown_packets() {
                     ip[2..4].copy_from_slice(&(total + 24).to_be_bytes());
                     ip.to_vec()
                 } else {
-                    let mut ip: Vec<u8> = (0..40).map(|i| i * 7 + 1).collect();
+                    let mut ip: Vec<u8> = (0..40).map(|i| (i * 7 + 1) as u8).collect();
                     ip[..8].copy_from_slice(&[0x60, 0, 0, 0, 0, 0, number, 64]);
                     ip[4..6].copy_from_slice(&total.to_be_bytes());
                     ip
