@@ -116,11 +116,12 @@ impl<const D: usize, const K: usize, const L: usize> Logic for RxChecksum<D, K, 
         self.beats.tap_data.next = self.tap_data.val();
 
         // A cycle before the parser's result: words, by fours.
-        let at = self.at.val();
+        // Where it is more than 4 bits, no L4 is known.
+        let at = bit_cast::<4, 8>(self.at.val());
         let tail = self.tail.val();
         let mut skipped = lit::<{ 16 * SKIP_WORDS }>(0);
         for i in 0..(SKIP_WORDS / 2) {
-            if at > lit::<8>(i) {
+            if at > lit::<4>(i) {
                 skipped = skipped.set_slice::<32>(32 * i, tail.get_bits::<32>(32 * i));
             }
         }
@@ -130,27 +131,23 @@ impl<const D: usize, const K: usize, const L: usize> Logic for RxChecksum<D, K, 
         for i in 0..4 {
             self.p_head[i].d.next = four(self.addrs.val().get_bits::<64>(64 * i));
         }
-        self.p_at.d.next = bit_cast::<4, 8>(at);
+        self.p_at.d.next = at;
         self.p_is4.d.next = self.is4.val();
 
         // With the result.
-        let mut low = lit::<20>(0);
-        let mut high = lit::<20>(0);
-        for i in 0..SKIP_SUMS {
-            if i < 4 {
-                low = low + bit_cast::<20, 18>(self.p_skip[i].q.val());
-            } else {
-                high = high + bit_cast::<20, 18>(self.p_skip[i].q.val());
-            }
-        }
-        self.q_skip[0].d.next = low;
-        self.q_skip[1].d.next = high;
+        self.q_skip[0].d.next = (bit_cast::<20, 18>(self.p_skip[0].q.val())
+            + bit_cast::<20, 18>(self.p_skip[1].q.val()))
+            + (bit_cast::<20, 18>(self.p_skip[2].q.val())
+                + bit_cast::<20, 18>(self.p_skip[3].q.val()));
+        self.q_skip[1].d.next = (bit_cast::<20, 18>(self.p_skip[4].q.val())
+            + bit_cast::<20, 18>(self.p_skip[5].q.val()))
+            + bit_cast::<20, 18>(self.p_skip[6].q.val());
         let first = bit_cast::<20, 18>(self.p_head[0].q.val());
-        let rest = (bit_cast::<20, 18>(self.p_head[1].q.val())
-            + bit_cast::<20, 18>(self.p_head[2].q.val()))
-            + bit_cast::<20, 18>(self.p_head[3].q.val());
-        self.q_addrs.d.next = if self.p_is4.q.val() { first } else { first + rest };
-        self.q_rest.d.next = rest;
+        let second = bit_cast::<20, 18>(self.p_head[1].q.val());
+        let others =
+            bit_cast::<20, 18>(self.p_head[2].q.val()) + bit_cast::<20, 18>(self.p_head[3].q.val());
+        self.q_addrs.d.next = if self.p_is4.q.val() { first } else { (first + second) + others };
+        self.q_rest.d.next = second + others;
         let tcp = self.l4.val() == 12;
         let udp = self.l4.val() == 13;
         self.meta[0].d.next = lit::<META_BITS>(0)
