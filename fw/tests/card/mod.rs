@@ -180,7 +180,6 @@ impl Bus for Card {
                 log_width: 6,
                 log_max_depth: 12,
                 rx_checksums: self.rx_checksums,
-                ..Default::default()
             }
             .into(),
             mgmt::IRQ => self.irq,

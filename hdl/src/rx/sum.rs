@@ -112,7 +112,7 @@ impl<const D: usize, const K: usize, const L: usize> Default for RxSum<D, K, L> 
             d_start: Default::default(),
             masked: Default::default(),
             fours: (0..K / 8).map(|_| Reg::default()).collect(),
-            sixteens: (0..K.div_ceil(32)).map(|_| Reg::default()).collect(),
+            sixteens: (0..K / 64 + 1).map(|_| Reg::default()).collect(),
             total: Default::default(),
             h_done: Default::default(),
             once: Default::default(),
@@ -274,7 +274,7 @@ impl<const D: usize, const K: usize, const L: usize> Logic for RxSum<D, K, L> {
                 + (bit_cast::<18, 16>(m.get_bits::<16>(64 * i + 32))
                     + bit_cast::<18, 16>(m.get_bits::<16>(64 * i + 48)));
         }
-        for i in 0..((K + 31) / 32) {
+        for i in 0..(K / 64 + 1) {
             let mut low = lit::<20>(0);
             let mut high = lit::<20>(0);
             for j in 0..(K / 8) {
@@ -289,7 +289,7 @@ impl<const D: usize, const K: usize, const L: usize> Logic for RxSum<D, K, L> {
         }
         let g = self.mark[6].q.val();
         let mut beats = lit::<32>(0);
-        for i in 0..((K + 31) / 32) {
+        for i in 0..(K / 64 + 1) {
             beats = beats + bit_cast::<32, 20>(self.sixteens[i].q.val());
         }
         // Less than 2^31, as a frame is less than 64 KiB.
