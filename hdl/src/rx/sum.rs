@@ -288,14 +288,14 @@ impl<const D: usize, const K: usize, const L: usize> Logic for RxSum<D, K, L> {
             self.sixteens[i].d.next = low + high;
         }
         let g = self.mark[6].q.val();
-        let mut beats = lit::<32>(0);
+        let mut added = lit::<32>(0);
         for i in 0..(K / 64 + 1) {
-            beats = beats + bit_cast::<32, 20>(self.sixteens[i].q.val());
+            added = added + bit_cast::<32, 20>(self.sixteens[i].q.val());
         }
         // Less than 2^31, as a frame is less than 64 KiB.
         if g.get_bit(mark::VALID) {
             let before = if g.get_bit(mark::FIRST) { lit::<32>(0) } else { self.total.q.val() };
-            self.total.d.next = before + beats;
+            self.total.d.next = before + added;
         }
         self.h_done.d.next = g.get_bit(mark::END) && g.get_bit(mark::KEEP);
         self.once.d.next = fold(self.total.q.val());
