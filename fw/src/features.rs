@@ -3,8 +3,8 @@
 use nitor_abi::admin::{self, part, ControlBuffer, Entry, Status};
 use nitor_abi::event::Group;
 use nitor_abi::feature::{
-    link_speed, AenqConfig, DeviceAttributes, Feature, Hints, HostAttributes, InterruptModeration,
-    LinkConfig, MaxQueues, MaxQueuesExt, Mtu, StatelessOffload,
+    capability, link_speed, rx_offload, AenqConfig, DeviceAttributes, Feature, HostAttributes,
+    InterruptModeration, LinkConfig, MaxQueues, MaxQueuesExt, Mtu, StatelessOffload,
 };
 use nitor_abi::mgmt;
 
@@ -28,7 +28,15 @@ const SUPPORTED: u32 = Feature::DeviceAttributes.bit()
     | Feature::HostAttributes.bit();
 
 /// The events this card posts.
-const GROUPS: u32 = Group::LinkChange.bit() | Group::KeepAlive.bit();
+const GROUPS: u32 = Group::LinkChange.bit()
+    | Group::FatalError.bit()
+    | Group::Warning.bit()
+    | Group::Notification.bit()
+    | Group::KeepAlive.bit()
+    | Group::DeviceRequestReset.bit();
+
+const RX_CHECKSUMS: u32 =
+    rx_offload::L3_CSUM_IPV4 | rx_offload::L4_IPV4_CSUM | rx_offload::L4_IPV6_CSUM;
 
 /// Drivers keep it in 8 bits and want it to be more than 0, also where nothing is pushed.
 const TX_HEADER_SIZE: u8 = 96;
@@ -69,7 +77,7 @@ impl Life {
                     impl_id: 0,
                     device_version: 0,
                     supported_features: SUPPORTED,
-                    capabilities: 0,
+                    capabilities: capability::ENI_STATS,
                     phys_addr_width: ADDRESS_BITS,
                     virt_addr_width: 64,
                     mac: settings.mac,
@@ -109,9 +117,12 @@ impl Life {
                 }
                 .to_bytes(),
             ),
-            // The drivers' defaults are right.
-            Feature::HwHints => body(Hints::default().to_bytes()),
-            Feature::StatelessOffload => body(StatelessOffload::default().to_bytes()),
+            Feature::HwHints => body(settings.hints.to_bytes()),
+            Feature::StatelessOffload => {
+                let card = mgmt::Config::from(hw.bus.read32(mgmt::CONFIG));
+                let rx = if card.rx_checksums { RX_CHECKSUMS } else { 0 } | rx_offload::HASH;
+                body(StatelessOffload { tx: 0, rx_supported: rx, rx_enabled: rx }.to_bytes())
+            }
             Feature::Mtu => body(Mtu { mtu: self.features.mtu }.to_bytes()),
             Feature::InterruptModeration => {
                 body(InterruptModeration { resolution_us: 1 }.to_bytes())

@@ -10,7 +10,7 @@
 //! | [queues] | creating and destroying queues |
 //! | [features] | GET_FEATURE and SET_FEATURE |
 //! | [rss] | receive-side scaling |
-//! | [events] | the event queue: link, keep-alive |
+//! | [events] | the event queue: link, keep-alive, what was [ordered](Order) |
 //! | [stats] | counters since the last reset |
 //! | [hw] | DMA mailbox and context commands |
 //!
@@ -21,10 +21,12 @@ mod admin;
 mod events;
 mod features;
 mod hw;
+mod order;
 mod queues;
 mod rss;
 mod stats;
 
+use nitor_abi::feature::Hints;
 use nitor_abi::mgmt::{self, irq};
 
 use admin::AdminQueue;
@@ -32,6 +34,7 @@ use events::Events;
 use features::Features;
 use hw::Hw;
 pub use hw::{Bus, Faults};
+pub use order::Order;
 use queues::Queues;
 use rss::Rss;
 use stats::Totals;
@@ -47,12 +50,35 @@ pub struct Settings {
     pub max_mtu: u16,
     /// Time between two signs of life, in microseconds, at least 1,000: a second, or drivers give the card up.
     pub keep_alive_us: u32,
+    /// Time limits that drivers should keep; 0 leaves theirs.
+    pub hints: Hints,
 }
+
+/// No hint at all.
+const NO_HINTS: Hints = Hints {
+    mmio_read_timeout_ms: 0,
+    driver_watchdog_timeout_ms: 0,
+    missing_tx_completion_timeout_ms: 0,
+    missed_tx_completions_to_reset: 0,
+    admin_completion_timeout_ms: 0,
+    netdev_watchdog_timeout_ms: 0,
+    max_tx_sgl: 0,
+    max_rx_sgl: 0,
+};
+
+/// Orders obeyed in one poll.
+const ORDERS: usize = 16;
 
 impl Settings {
     /// A port of 100 Gb/s with jumbo frames. `mac` should be a locally administered unicast address, or one you own.
     pub const fn new(mac: [u8; 6]) -> Self {
-        Settings { mac, link_speed: 100_000, max_mtu: 9216, keep_alive_us: 1_000_000 }
+        Settings {
+            mac,
+            link_speed: 100_000,
+            max_mtu: 9216,
+            keep_alive_us: 1_000_000,
+            hints: NO_HINTS,
+        }
     }
 }
 
@@ -105,6 +131,11 @@ impl Firmware {
             hw.faults.resets += 1;
             hw.bus.write32(mgmt::RESET_ACK, 1);
         }
+        for _ in 0..ORDERS {
+            let Some(order) = hw.bus.order() else { break };
+            life.obey(&mut self.settings, order);
+        }
+        let settings = &self.settings;
         let more = life.serve_admin(settings, &mut hw);
         life.serve_events(settings, &mut hw);
         more

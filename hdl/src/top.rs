@@ -98,6 +98,8 @@ pub struct CardConfig {
     pub read_timeout: usize,
     /// Steps of the flow's hash, 1, 3 or 9: fewer tables, and as many cycles a frame at the least.
     pub hash_steps: usize,
+    /// Verifies the checksums of received frames.
+    pub rx_checksums: bool,
 }
 
 impl Default for CardConfig {
@@ -110,6 +112,7 @@ impl Default for CardConfig {
             cq_hold: 96,
             read_timeout: 25_000,
             hash_steps: 1,
+            rx_checksums: true,
         }
     }
 }
@@ -164,12 +167,13 @@ impl<
                 L,
                 config.log_depth,
                 config.cycles_per_us,
+                config.rx_checksums,
             ),
             mailbox: Default::default(),
             stats: Default::default(),
             txp: Default::default(),
             framer: Default::default(),
-            rxp: RxPath::new(config.hash_steps),
+            rxp: RxPath::new(config.hash_steps, config.rx_checksums),
         }
     }
 }

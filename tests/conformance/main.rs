@@ -15,6 +15,7 @@ mod pci;
 mod queues;
 mod reset;
 mod rx;
+mod soak;
 mod stats;
 
 use nitor_driver::pci::PciFunction;

@@ -2,12 +2,12 @@
 
 #![allow(dead_code)] // Each test binary uses its part.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 
 use nitor_abi::admin::{AnswerHeader, CommandHeader, ControlBuffer, Entry, Opcode, Status, ANSWER};
 use nitor_abi::bar::QueueCaps;
 use nitor_abi::mgmt::{self, irq, CtxCmd, CtxKind, CtxParam};
-use nitor_fw::{Bus, Firmware, Settings};
+use nitor_fw::{Bus, Firmware, Order, Settings};
 
 pub const MAC: [u8; 6] = [2, 0x4e, 0x49, 0x54, 0, 1];
 pub const PAIRS: u8 = 16;
@@ -57,6 +57,10 @@ pub struct Card {
     /// Every DMA: to the host?, address, length.
     pub dmas: Vec<(bool, u64, usize)>,
     pub accesses: usize,
+    /// Built with them.
+    pub rx_checksums: bool,
+    /// What the firmware is to do.
+    pub orders: VecDeque<Order>,
 }
 
 impl Card {
@@ -79,6 +83,8 @@ impl Card {
             dma_failed: false,
             dmas: Vec::new(),
             accesses: 0,
+            rx_checksums: false,
+            orders: VecDeque::new(),
         }
     }
 
@@ -173,6 +179,7 @@ impl Bus for Card {
                 last_vector: LAST_VECTOR,
                 log_width: 6,
                 log_max_depth: 12,
+                rx_checksums: self.rx_checksums,
             }
             .into(),
             mgmt::IRQ => self.irq,
@@ -234,6 +241,10 @@ impl Bus for Card {
 
     fn wait(&mut self) {
         self.pass(1000);
+    }
+
+    fn order(&mut self) -> Option<Order> {
+        self.orders.pop_front()
     }
 }
 

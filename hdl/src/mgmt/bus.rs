@@ -87,6 +87,7 @@ impl MgmtBus {
         log_bytes: usize,
         log_depth: usize,
         cycles_per_us: usize,
+        rx_checksums: bool,
     ) -> Self {
         assert!((1..256).contains(&queues) && (1..=256).contains(&vectors));
         assert!(log_bytes < 16 && log_depth < 16 && (1..=1 << 16).contains(&cycles_per_us));
@@ -131,7 +132,8 @@ impl MgmtBus {
             param: Default::default(),
             command: Default::default(),
             busy: Default::default(),
-            _config: (queues | (vectors - 1) << 8 | log_bytes << 16 | log_depth << 20) as u64,
+            _config: (queues | (vectors - 1) << 8 | log_bytes << 16 | log_depth << 20) as u64
+                | u64::from(rx_checksums) << 25,
             _cycles_per_us: cycles_per_us,
         }
     }

@@ -286,6 +286,7 @@ impl<const L: usize, const Q: usize> Logic for RxAssign<L, Q> {
                     .set_slice::<4>(seg::L3, f.get_bits::<4>(flow::L3))
                     .set_slice::<5>(seg::L4, f.get_bits::<5>(flow::L4))
                     .replace_bit(seg::FRAG, f.get_bit(flow::FRAG))
+                    .set_slice::<3>(seg::SUMS, f.get_bits::<3>(flow::SUMS))
                     .set_slice::<8>(seg::QUEUE, queue)
                     .replace_bit(seg::FIRST, index == 0)
                     .replace_bit(seg::LAST, covers);
