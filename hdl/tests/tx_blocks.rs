@@ -136,7 +136,7 @@ fn sends(model: &Model, k: usize, seed: u64) {
     };
     let mut dma = Dma::new(&block, setup);
     let mut infos = Source::<Info>::new(&block, "info", stalls(seed ^ 1, true));
-    let mut mac = Sink::<(Vec<u8>, bool, u64, bool)>::new(&block, "mac", stalls(seed ^ 2, true));
+    let mut mac = Sink::<(Vec<u8>, bool, u64, bool)>::new(&block, "beat", stalls(seed ^ 2, true));
     let mut dones = Sink::<Done>::new(&block, "done", stalls(seed ^ 3, true));
     let rows = (4096 / k) as u64;
     let (mut row, mut op, mut rows_used, mut slots_used) = (0, 0x100, 0, 0);

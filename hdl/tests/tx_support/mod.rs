@@ -3,6 +3,7 @@
 
 pub mod bench;
 pub mod dma;
+pub mod offload;
 pub mod streams;
 
 use nitor_block::bitvec::bitvec;
