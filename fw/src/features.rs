@@ -3,7 +3,7 @@
 use nitor_abi::admin::{self, part, ControlBuffer, Entry, Status};
 use nitor_abi::event::Group;
 use nitor_abi::feature::{
-    link_speed, AenqConfig, DeviceAttributes, Feature, Hints, HostAttributes, InterruptModeration,
+    link_speed, tx_offload, AenqConfig, DeviceAttributes, Feature, Hints, HostAttributes, InterruptModeration,
     LinkConfig, MaxQueues, MaxQueuesExt, Mtu, StatelessOffload,
 };
 use nitor_abi::mgmt;
@@ -40,17 +40,30 @@ const MIN_MTU: u32 = 68;
 /// Ethernet header and two VLAN tags.
 const FRAME_OVERHEAD: u32 = 14 + 2 * 4;
 
+/// What the hardware does to frames on their way to the wire, if it was built to.
+const TX_OFFLOADS: u32 = tx_offload::L3_CSUM_IPV4
+    | tx_offload::L4_IPV4_CSUM_PARTIAL
+    | tx_offload::L4_IPV4_CSUM_FULL
+    | tx_offload::L4_IPV6_CSUM_PARTIAL
+    | tx_offload::L4_IPV6_CSUM_FULL
+    | tx_offload::TSO_IPV4
+    | tx_offload::TSO_IPV6
+    | tx_offload::TSO_ECN;
+
 pub(crate) struct Features {
     mtu: u32,
+    offloads: StatelessOffload,
     host: HostAttributes,
 }
 
 impl Features {
     /// Takes every frame until a driver sets its MTU.
-    pub fn begin(settings: &Settings, hw: &mut Hw<'_>) -> Self {
+    pub fn begin(settings: &Settings, limits: &mgmt::Config, hw: &mut Hw<'_>) -> Self {
         let mtu = settings.max_mtu.into();
         hw.bus.write32(mgmt::MAX_FRAME, mtu + FRAME_OVERHEAD);
-        Features { mtu, host: HostAttributes::default() }
+        let tx = if limits.tx_offloads { TX_OFFLOADS } else { 0 };
+        let offloads = StatelessOffload { tx, ..StatelessOffload::default() };
+        Features { mtu, offloads, host: HostAttributes::default() }
     }
 }
 
@@ -111,7 +124,7 @@ impl Life {
             ),
             // The drivers' defaults are right.
             Feature::HwHints => body(Hints::default().to_bytes()),
-            Feature::StatelessOffload => body(StatelessOffload::default().to_bytes()),
+            Feature::StatelessOffload => body(self.features.offloads.to_bytes()),
             Feature::Mtu => body(Mtu { mtu: self.features.mtu }.to_bytes()),
             Feature::InterruptModeration => {
                 body(InterruptModeration { resolution_us: 1 }.to_bytes())

@@ -7,7 +7,7 @@ use nitor_abi::admin::Status;
 use nitor_abi::event::Group;
 use nitor_abi::feature::{
     AenqConfig, DeviceAttributes, Feature, HostAttributes, InterruptModeration, LinkConfig, Llq,
-    MaxQueues, MaxQueuesExt, Mtu,
+    MaxQueues, MaxQueuesExt, Mtu, StatelessOffload,
 };
 use nitor_abi::mgmt;
 use nitor_abi::rss::{function, input, Function, Input, KeyBuffer, Table, NOT_INLINE};
@@ -83,13 +83,25 @@ fn queue_limits() {
 fn simple_ones() {
     let mut bench = Bench::new();
     assert_eq!(InterruptModeration::from_bytes(&head(bench.get(20))).resolution_us, 1);
-    assert_eq!(head::<12>(bench.get(11)), [0; 12]);
     assert_eq!(head::<32>(bench.get(3)), [0; 32]);
     let link = LinkConfig::from_bytes(&head(bench.get(27)));
     assert_eq!((link.speed, link.supported, link.full_duplex), (100_000, 1 << 7, true));
     let host = HostAttributes { os_info: CONTROL, debug_area: 0, debug_area_len: 0 };
     bench.set(28, &host.to_bytes()).unwrap();
     assert_eq!(HostAttributes::from_bytes(&head(bench.get(28))), host);
+}
+
+/// What the hardware was built with is offered.
+#[test]
+fn offloads() {
+    for tx_offloads in [false, true] {
+        let mut bench = Bench::new();
+        bench.card.tx_offloads = tx_offloads;
+        bench.reset();
+        let offloads = StatelessOffload::from_bytes(&head(bench.get(11)));
+        let tx = if tx_offloads { 0xff } else { 0 };
+        assert_eq!(offloads, StatelessOffload { tx, ..StatelessOffload::default() });
+    }
 }
 
 #[test]

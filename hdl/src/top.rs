@@ -98,6 +98,8 @@ pub struct CardConfig {
     pub read_timeout: usize,
     /// Steps of the flow's hash, 1, 3 or 9: fewer tables, and as many cycles a frame at the least.
     pub hash_steps: usize,
+    /// Checksums and segmentation on the way to the wire; without, the logic for it goes away in synthesis.
+    pub tx_offloads: bool,
 }
 
 impl Default for CardConfig {
@@ -110,6 +112,7 @@ impl Default for CardConfig {
             cq_hold: 96,
             read_timeout: 25_000,
             hash_steps: 1,
+            tx_offloads: true,
         }
     }
 }
@@ -163,11 +166,12 @@ impl<
                 config.vectors,
                 L,
                 config.log_depth,
+                config.tx_offloads.into(),
                 config.cycles_per_us,
             ),
             mailbox: Default::default(),
             stats: Default::default(),
-            txp: Default::default(),
+            txp: TxPath::new(config.tx_offloads),
             framer: Default::default(),
             rxp: RxPath::new(config.hash_steps),
         }

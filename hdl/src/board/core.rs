@@ -131,7 +131,13 @@ impl<
     > BoardCore<D, K, L, T, Q, C, V, S, R, B, G, M, W, A>
 {
     /// `hertz`: of the core's clock; `patience`: microseconds after which an unacknowledged frame is sent again.
-    pub fn new(queues: usize, vectors: usize, hertz: usize, patience: usize) -> Self {
+    pub fn new(
+        queues: usize,
+        vectors: usize,
+        hertz: usize,
+        patience: usize,
+        tx_offloads: bool,
+    ) -> Self {
         let config = CardConfig {
             queues,
             vectors,
@@ -140,6 +146,7 @@ impl<
             read_timeout: 0x3f_ffff,
             // Gigabit frames come 672 ns apart.
             hash_steps: 9,
+            tx_offloads,
             ..CardConfig::default()
         };
         Self {
