@@ -3,8 +3,8 @@
 use nitor_abi::admin::{self, part, ControlBuffer, Entry, Status};
 use nitor_abi::event::Group;
 use nitor_abi::feature::{
-    link_speed, tx_offload, AenqConfig, DeviceAttributes, Feature, Hints, HostAttributes, InterruptModeration,
-    LinkConfig, MaxQueues, MaxQueuesExt, Mtu, StatelessOffload,
+    link_speed, tx_offload, AenqConfig, DeviceAttributes, Feature, Hints, HostAttributes,
+    InterruptModeration, LinkConfig, MaxQueues, MaxQueuesExt, Mtu, StatelessOffload,
 };
 use nitor_abi::mgmt;
 

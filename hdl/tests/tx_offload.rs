@@ -1,7 +1,7 @@
 mod tx_support;
+use nitor_block::lint;
 use nitor_hdl::tx::offload::TxOffload;
 use tx_support::emitted;
-use nitor_block::lint;
 
 #[test]
 fn lints() {

@@ -100,7 +100,8 @@ fn packet(rng: &mut Rng, odd: bool) -> Packet {
         }
         _ => {}
     }
-    let poison_at = rng.percent(if odd { 6 } else { 0 }).then(|| rng.below(bufs.len() as u64) as usize);
+    let poison_at =
+        rng.percent(if odd { 6 } else { 0 }).then(|| rng.below(bufs.len() as u64) as usize);
     let mut packet = Packet {
         req_id: rng.next() as u16,
         bufs,

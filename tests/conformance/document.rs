@@ -4,7 +4,9 @@ use std::fmt::Write;
 use std::path::Path;
 
 use super::support::raw::{reg, Raw, GET_FEATURE, GET_STATS, SET_FEATURE};
-use super::{admin, aenq, features, golden, interrupts, offloads, pci, queues, reset, rx, seed, stats};
+use super::{
+    admin, aenq, features, golden, interrupts, offloads, pci, queues, reset, rx, seed, stats,
+};
 
 /// The tests, by their functions.
 macro_rules! tests {

@@ -21,7 +21,8 @@ fn protocols(packet: &Packet) -> u32 {
 /// A meta descriptor, to be remembered.
 fn meta(pair: &mut Pair, l3_off: usize, l3_len: usize, l4_words: usize, mss: usize) {
     let word = 1 << 14 | (mss as u32 >> 10) << 16 | 0xb << 20 | pair.tx.phase() | 1 << 26;
-    let fields = l3_len as u32 | (l3_off as u32) << 8 | (l4_words as u32) << 16 | (mss as u32) << 22;
+    let fields =
+        l3_len as u32 | (l3_off as u32) << 8 | (l4_words as u32) << 16 | (mss as u32) << 22;
     pair.tx.push([word, 0, fields, 0]);
 }
 
@@ -35,7 +36,12 @@ fn data(raw: &Raw, pair: &mut Pair, req_id: u16, bytes: &[u8], flags: u32, piece
         let last = u32::from(n + 1 == count) << 27;
         let first = if n == 0 { 1 << 28 | u32::from(req_id >> 10) << 16 } else { 0 };
         let word1 = if n == 0 { u32::from(req_id) << 22 | flags } else { 0 };
-        pair.tx.push([len as u32 | first | last | pair.tx.phase(), word1, at as u32, (at >> 32) as u32]);
+        pair.tx.push([
+            len as u32 | first | last | pair.tx.phase(),
+            word1,
+            at as u32,
+            (at >> 32) as u32,
+        ]);
     }
     pair.tx.ring(raw);
 }
@@ -62,7 +68,7 @@ pub fn case_42_checksums_partial_and_full() {
             let (frame, _) = pair.receive(&raw);
             assert_eq!(sent_id(&pair.tx.next(&raw)), round);
             judge(&frame[..packet.bytes.len()]);
-            assert!(frame[..packet.bytes.len()] == packet.bytes, "{packet:?}");
+            assert!(frame[..packet.bytes.len()] == packet.bytes, "round {round}");
         }
         // A checksum of 0 is sent as 0xffff by UDP, and as 0 by TCP.
         for udp in [true, false] {

@@ -91,7 +91,7 @@ impl MgmtBus {
     ) -> Self {
         assert!((1..256).contains(&queues) && (1..=256).contains(&vectors));
         assert!(log_bytes < 16 && log_depth < 16 && options < 256);
-        assert!( (1..=1 << 16).contains(&cycles_per_us));
+        assert!((1..=1 << 16).contains(&cycles_per_us));
         Self {
             clock: Default::default(),
             reset: Default::default(),

@@ -162,11 +162,8 @@ impl<const K: usize, const L: usize, const S: usize, const B: usize> Logic
         } else {
             lit::<16>(MAX_LEN)
         };
-        let off_buffer = if (1 << (B + L)) < MAX_LEN {
-            lit::<16>(1 << (B + L))
-        } else {
-            lit::<16>(MAX_LEN)
-        };
+        let off_buffer =
+            if (1 << (B + L)) < MAX_LEN { lit::<16>(1 << (B + L)) } else { lit::<16>(MAX_LEN) };
         let max_frame = self.max_frame.val();
         self.limit.d.next = if max_frame < buffer { max_frame } else { buffer };
         self.off_limit.d.next = if max_frame < off_buffer { max_frame } else { off_buffer };
@@ -205,7 +202,8 @@ impl<const K: usize, const L: usize, const S: usize, const B: usize> Logic
             self.silent.d.next = self.packet_silent.val();
             self.marker.d.next = self.packet_marker.val();
             let off = ask_ip || ask_l4;
-            let ends = !(self.packet_bad.val() || self.packet_dma.val() || self.packet_marker.val());
+            let ends =
+                !(self.packet_bad.val() || self.packet_dma.val() || self.packet_marker.val());
             let cuts = tso && ends;
             let kinds = cat::<3, 5, 8>(
                 lit::<3>(0).replace_bit(0, tso),
@@ -286,7 +284,8 @@ impl<const K: usize, const L: usize, const S: usize, const B: usize> Logic
                 let part = bit_cast::<17, 14>(self.part.q.val());
                 let len = hdr + part;
                 self.frame_len.d.next = len;
-                self.wanted.d.next = bit_cast::<16, 17>(if self.first.q.val() { len } else { part });
+                self.wanted.d.next =
+                    bit_cast::<16, 17>(if self.first.q.val() { len } else { part });
                 self.skip.d.next = if self.first.q.val() {
                     lit::<9>(0)
                 } else {
@@ -402,10 +401,7 @@ impl<const K: usize, const L: usize, const S: usize, const B: usize> Logic
         self.requests.in_valid.next = pass && !self.passing.q.val();
         self.requests.in_data.next = cat::<64, 30, 94>(
             cat::<48, 16, 64>(addr, if reaches { self.bytes.q.val() } else { len }),
-            cat::<20, 10, 30>(
-                self.dst.q.val(),
-                cat::<9, 1, 10>(self.op.q.val(), reaches.into()),
-            ),
+            cat::<20, 10, 30>(self.dst.q.val(), cat::<9, 1, 10>(self.op.q.val(), reaches.into())),
         );
         let ask = self.requests.out_data.val();
         self.data.valid.next = self.requests.out_valid.val();

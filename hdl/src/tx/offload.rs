@@ -349,9 +349,8 @@ impl<const D: usize, const K: usize, const L: usize, const B: usize> Logic
         } else {
             lit::<17>(0)
         };
-        self.infos.in_valid.next = self.a.q.val()
-            && index == 0
-            && (w.get_bit(word::IP) || w.get_bit(word::L4));
+        self.infos.in_valid.next =
+            self.a.q.val() && index == 0 && (w.get_bit(word::IP) || w.get_bit(word::L4));
         self.infos.in_data.next = cat::<17, 25, 42>(
             pseudo,
             cat::<2, 23, 25>(
@@ -401,7 +400,13 @@ impl<const D: usize, const K: usize, const L: usize, const B: usize> Logic
         self.c_tso.d.next = tso;
         for n in 0..8 {
             // IPv6 has no ID. The first segment has its ID and sequence number.
-            let written = if n < 2 { tso } else if n < 4 { later && !v6 } else { later };
+            let written = if n < 2 {
+                tso
+            } else if n < 4 {
+                later && !v6
+            } else {
+                later
+            };
             self.c_field[n].d.next = if written { self.b_field[n].q.val() } else { lit::<K>(0) };
         }
         self.c_flags.d.next = self.b_flags.q.val();
@@ -444,7 +449,13 @@ impl<const D: usize, const K: usize, const L: usize, const B: usize> Logic
                 let mut byte = lit::<8>(0);
                 for n in 0..8 {
                     // The wire has the high byte of each of the three first.
-                    let at = if n < 2 { 8 - 8 * n } else if n < 4 { 40 - 8 * n } else { 88 - 8 * n };
+                    let at = if n < 2 {
+                        8 - 8 * n
+                    } else if n < 4 {
+                        40 - 8 * n
+                    } else {
+                        88 - 8 * n
+                    };
                     let here = self.c_field[n].q.val().get_bit(i);
                     hit = hit || here;
                     byte = byte | gate(here, value.get_bits::<8>(at));
@@ -494,10 +505,10 @@ impl<const D: usize, const K: usize, const L: usize, const B: usize> Logic
             self.f_l4[n].d.next = l4;
         }
         self.g.d.next = self.f.q.val();
-        self.g_ip.d.next = bit_cast::<21, 20>(self.f_ip[0].q.val())
-            + bit_cast::<21, 20>(self.f_ip[1].q.val());
-        self.g_l4.d.next = bit_cast::<21, 20>(self.f_l4[0].q.val())
-            + bit_cast::<21, 20>(self.f_l4[1].q.val());
+        self.g_ip.d.next =
+            bit_cast::<21, 20>(self.f_ip[0].q.val()) + bit_cast::<21, 20>(self.f_ip[1].q.val());
+        self.g_l4.d.next =
+            bit_cast::<21, 20>(self.f_l4[0].q.val()) + bit_cast::<21, 20>(self.f_l4[1].q.val());
 
         // ---- h: the frame's.
         let begins = self.g.q.val().get_bit(2);
@@ -625,7 +636,8 @@ impl<const D: usize, const K: usize, const L: usize, const B: usize> Logic
             for n in 0..4 {
                 let here = self.y_field[n].q.val().get_bit(i);
                 hit = hit || here;
-                byte = byte | gate(here, self.y_value.q.val().get_bits::<8>(n / 2 * 16 + 8 - n % 2 * 8));
+                byte = byte
+                    | gate(here, self.y_value.q.val().get_bits::<8>(n / 2 * 16 + 8 - n % 2 * 8));
             }
             if hit {
                 data = data.set_slice::<8>(8 * i, byte);

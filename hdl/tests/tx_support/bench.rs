@@ -605,8 +605,8 @@ impl Bench {
         let found = self.buffers.range_mut(..=addr).next_back();
         let buffer =
             found.filter(|(&at, b)| at + b.read == addr && b.read + len <= b.data.len() as u64);
-        let (_, buffer) =
-            buffer.unwrap_or_else(|| panic!("a read of {len} at {addr:#x}, where nothing is to read"));
+        let (_, buffer) = buffer
+            .unwrap_or_else(|| panic!("a read of {len} at {addr:#x}, where nothing is to read"));
         let part = buffer.read as usize..(buffer.read + len) as usize;
         let data = (!buffer.poison).then(|| buffer.data[part].to_vec());
         buffer.read += len;
@@ -738,7 +738,8 @@ impl Bench {
 
 /// A packet's, of which some bytes can't be read. Without its header none of its frames is anything.
 fn fate(cuts: Vec<Cut>, unread: &[std::ops::Range<usize>]) -> Fate {
-    let lost = |cut: &Cut| unread.iter().any(|u| u.start < cut.bytes.end && cut.bytes.start < u.end);
+    let lost =
+        |cut: &Cut| unread.iter().any(|u| u.start < cut.bytes.end && cut.bytes.start < u.end);
     if lost(&cuts[0]) {
         return Fate::Lost;
     }

@@ -43,7 +43,10 @@ fn put(bytes: &mut [u8], at: usize, value: u64) {
 }
 
 fn sum(bytes: &[u8]) -> u64 {
-    bytes.chunks(2).map(|pair| u64::from(pair[0]) << 8 | u64::from(*pair.get(1).unwrap_or(&0))).sum()
+    bytes
+        .chunks(2)
+        .map(|pair| u64::from(pair[0]) << 8 | u64::from(*pair.get(1).unwrap_or(&0)))
+        .sum()
 }
 
 fn fold(mut sum: u64) -> u64 {
