@@ -13,11 +13,11 @@
 //! addresses and the length of the IP header in the frame, without the field. Groups of 8 bytes, beats and frame are
 //! added up in a stage each. A UDP checksum of 0 becomes 0xFFFF.
 //!
-//! **Order.** Beats go into a RAM of 2^B rows as they come. A frame that gets a checksum leaves the RAM when its sum is known, that is 12 cycles
+//! **Order.** Beats go into a RAM of 2^B rows as they come. A frame that gets a checksum leaves the RAM when its sum is known, that is 14 cycles
 //! after its last beat at the least, and its fields are filled in; any other frame goes on as soon as it comes. So
 //! no such frame may have more than 2^B beats, which is for `tx/gather` to see to.
 //!
-//! **Speed.** A beat a cycle, also of frames of one beat; 8 cycles from a beat in to the same beat out, of frames without
+//! **Speed.** A beat a cycle, also of frames of one beat; 9 cycles from a beat in to the same beat out, of frames without
 //! offloads.
 //!
 //! **Full.** `beat_ready` falls while 2^B beats are inside, or 32 frames that get checksums.
