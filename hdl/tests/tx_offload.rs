@@ -255,6 +255,23 @@ fn speed() {
     }
 }
 
+/// Frames that fill the RAM to its last row.
+#[test]
+fn longest() {
+    for (model, k, len) in [(&*OFF128, 16, 2048), (&*OFF512, 64, 4096)] {
+        let mut bench = Bench::new(model, k, 5, true);
+        let wish = Wish { word1: V6 | UDP | L4_CSUM, l3_off: 14, l3_len: 40, ..Wish::default() };
+        for seed in 0..20 {
+            let packet = Rng(seed).bytes(len - (seed as usize & 1));
+            let limits = Limits { plain: 16384, off: len as u64 };
+            let frame = wish.frames(&packet, limits).unwrap().remove(0).frame;
+            let word = known(&wish, packet.len()) | 1 << word::FIRST | 1 << word::LAST;
+            bench.push((packet, word), frame);
+        }
+        bench.run();
+    }
+}
+
 /// Full, `beat_ready` is low and nothing is lost; then all goes on.
 #[test]
 fn standstill() {

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use tx_support::bench::{Bench, Fate, Packet, Setup};
 use tx_support::dma::DmaSetup;
 use tx_support::offload::{Wish, DF, IP_CSUM, L4_CSUM, PARTIAL, TCP, TSO, UDP, V4, V6};
-use tx_support::{Rng, PATH128, PATH512};
+use tx_support::{Rng, PATH128, PATH512, PLAIN128};
 
 /// Random stalls and latencies.
 fn rough(rng: &mut Rng, k: usize) -> Setup {
@@ -24,6 +24,7 @@ fn rough(rng: &mut Rng, k: usize) -> Setup {
             data_gap: stall(rng),
         },
         max_frame: [1514, 9216, 16384][rng.below(3) as usize],
+        offloads: true,
         mac_stall: stall(rng),
         done_stall: stall(rng),
         fetch_stall: stall(rng),
@@ -152,9 +153,9 @@ fn traffic(bench: &mut Bench, queues: &[usize], count: usize, odd: bool) {
     bench.settle();
 }
 
-fn any_traffic(model: &Model, k: usize, slots: u64, seed: u64) {
+fn any_traffic(model: &Model, k: usize, slots: u64, seed: u64, offloads: bool) {
     let mut rng = Rng(seed);
-    let setup = rough(&mut rng, k);
+    let setup = Setup { offloads, ..rough(&mut rng, k) };
     let mut bench = Bench::new(model, setup, slots);
     let queues: Vec<usize> = (0..1 + rng.below(4) as usize).collect();
     for &queue in &queues {
@@ -175,12 +176,18 @@ proptest! {
 
     #[test]
     fn any_traffic_128(seed: u64) {
-        any_traffic(&PATH128, 16, 5, seed);
+        any_traffic(&PATH128, 16, 5, seed, true);
     }
 
     #[test]
     fn any_traffic_512(seed: u64) {
-        any_traffic(&PATH512, 64, 7, seed);
+        any_traffic(&PATH512, 64, 7, seed, true);
+    }
+
+    /// Without offloads nobody asks for any.
+    #[test]
+    fn any_traffic_plain(seed: u64) {
+        any_traffic(&PLAIN128, 16, 5, seed, false);
     }
 }
 
@@ -212,11 +219,15 @@ fn cycles_per_packet(
         bench.create(queue, 10);
     }
     let descs = vec![(len / bufs, 0); usize::from(bufs)];
-    let packet = Packet { bufs: descs, ..Packet::default() };
+    rate(bench, queues, Packet { bufs: descs, ..Packet::default() }, len, batch)
+}
+
+fn rate(mut bench: Bench, queues: usize, packet: Packet, len: u16, batch: usize) -> f64 {
+    let bufs = Bench::descs(&packet);
     let (warm, count) = if len < 1000 { (600, 3000) } else { (40, 160) };
     while bench.completions.len() < warm + count {
         for queue in 0..queues {
-            if bench.room(queue) >= batch * usize::from(bufs) {
+            if bench.room(queue) >= batch * bufs {
                 for _ in 0..batch {
                     bench.post(queue, &packet);
                 }
@@ -253,6 +264,55 @@ fn speed_512() {
     assert!(rate <= 2.6, "{rate} cycles");
     let rate = cycles_per_packet(&PATH512, Setup::fast(64, 10), 7, 16, 60, 1, 1);
     assert!(rate <= 6.5, "{rate} cycles with a doorbell for each");
+}
+
+/// With checksums nothing takes longer.
+#[test]
+fn speed_of_checksums() {
+    for (model, k, slots) in [(&*PATH128, 16, 5), (&*PATH512, 64, 7)] {
+        for len in [60, 1514, 9000] {
+            let plain = Packet { bufs: vec![(len, 0)], ..Packet::default() };
+            let sums = Packet {
+                flags: V4 | TCP | L4_CSUM | IP_CSUM,
+                meta: Some(([0, 20, 14, 0], true)),
+                ..plain.clone()
+            };
+            let rates = [plain, sums].map(|mut packet| {
+                let setup = Setup::fast(k, 10);
+                let mut bench = Bench::new(model, setup, slots);
+                bench.create(0, 10);
+                // The meta descriptor once.
+                bench.post(0, &packet);
+                packet.meta = None;
+                rate(bench, 1, packet, len, 32)
+            });
+            let most = if len < 1000 { 1.02 } else { 1.01 };
+            assert!(rates[1] <= most * rates[0], "{len} bytes: {rates:?}");
+        }
+    }
+}
+
+/// Segments come a beat a cycle, but for the rows that their headers share with payload.
+#[test]
+fn speed_of_segmentation() {
+    for (model, k, slots) in [(&*PATH128, 16, 5), (&*PATH512, 64, 7)] {
+        for mss in [1448, 8948] {
+            let mut bench = Bench::new(model, Setup::fast(k, 250), slots);
+            bench.create(0, 10);
+            let mut packet = Packet {
+                bufs: vec![(66, 2), (32_000, 0), (32_000, 0)],
+                flags: V4 | TSO,
+                meta: Some(([mss, 20, 14, 8], true)),
+                ..Packet::default()
+            };
+            bench.post(0, &packet);
+            packet.meta = None;
+            let cycles = rate(bench, 1, packet, 64_066, 4);
+            let bytes = 64_066.0 / cycles;
+            println!("mss {mss}: {bytes:.1} bytes a cycle");
+            assert!(bytes >= 0.85 * k as f64, "{bytes} bytes a cycle of {k}");
+        }
+    }
 }
 
 #[test]

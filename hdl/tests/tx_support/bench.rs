@@ -6,7 +6,7 @@
 //! after its frame; a marker comes after everything of its queue.
 
 use super::dma::{Dma, DmaSetup, Request};
-use super::offload::{Cut, Limits, Wish};
+use super::offload::{Cut, Limits, Wish, IP_CSUM, L4_CSUM, TSO};
 use super::{start, Rng};
 use nitor_block::{Block, Model, PortId};
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -16,6 +16,8 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 pub struct Setup {
     pub dma: DmaSetup,
     pub max_frame: u64,
+    /// The card was built with offloads.
+    pub offloads: bool,
     /// Percent of cycles in which each of these refuses.
     pub mac_stall: u64,
     pub done_stall: u64,
@@ -29,7 +31,15 @@ impl Setup {
         let latency = (latency, latency);
         let dma =
             DmaSetup { seed: 1, k, latency, max_read: 512, tags: 256, issue_gap: 0, data_gap: 0 };
-        Setup { dma, max_frame: 9216, mac_stall: 0, done_stall: 0, fetch_stall: 0, data_stall: 0 }
+        Setup {
+            dma,
+            max_frame: 9216,
+            offloads: true,
+            mac_stall: 0,
+            done_stall: 0,
+            fetch_stall: 0,
+            data_stall: 0,
+        }
     }
 }
 
@@ -363,7 +373,8 @@ impl Bench {
         let last = words.last_mut().expect("descriptors");
         last[0] |= 1 << 27;
         let [mss, l3_len, l3_off, l4_words] = meta;
-        let wish = Wish { word1: packet.flags & 0x3ffff, mss, l3_len, l3_off, l4_words };
+        let asked = if self.setup.offloads { 0x3ffff } else { !(TSO | IP_CSUM | L4_CSUM) };
+        let wish = Wish { word1: packet.flags & asked, mss, l3_len, l3_off, l4_words };
         let cuts = wish.frames(&bytes, self.limits());
         let bad = (packet.no_first && packet.meta.is_none())
             || packet.meta_inside
