@@ -3,8 +3,9 @@
 use nitor_abi::admin::{self, part, ControlBuffer, Entry, Status};
 use nitor_abi::event::Group;
 use nitor_abi::feature::{
-    capability, link_speed, rx_offload, AenqConfig, DeviceAttributes, Feature, HostAttributes,
-    InterruptModeration, LinkConfig, MaxQueues, MaxQueuesExt, Mtu, StatelessOffload,
+    capability, link_speed, rx_offload, tx_offload, AenqConfig, DeviceAttributes, Feature,
+    HostAttributes, InterruptModeration, LinkConfig, MaxQueues, MaxQueuesExt, Mtu,
+    StatelessOffload,
 };
 use nitor_abi::mgmt;
 
@@ -48,17 +49,31 @@ const MIN_MTU: u32 = 68;
 /// Ethernet header and two VLAN tags.
 const FRAME_OVERHEAD: u32 = 14 + 2 * 4;
 
+/// What the hardware does to frames on their way to the wire, if it was built to.
+const TX_OFFLOADS: u32 = tx_offload::L3_CSUM_IPV4
+    | tx_offload::L4_IPV4_CSUM_PARTIAL
+    | tx_offload::L4_IPV4_CSUM_FULL
+    | tx_offload::L4_IPV6_CSUM_PARTIAL
+    | tx_offload::L4_IPV6_CSUM_FULL
+    | tx_offload::TSO_IPV4
+    | tx_offload::TSO_IPV6
+    | tx_offload::TSO_ECN;
+
 pub(crate) struct Features {
     mtu: u32,
+    offloads: StatelessOffload,
     host: HostAttributes,
 }
 
 impl Features {
     /// Takes every frame until a driver sets its MTU.
-    pub fn begin(settings: &Settings, hw: &mut Hw<'_>) -> Self {
+    pub fn begin(settings: &Settings, limits: &mgmt::Config, hw: &mut Hw<'_>) -> Self {
         let mtu = settings.max_mtu.into();
         hw.bus.write32(mgmt::MAX_FRAME, mtu + FRAME_OVERHEAD);
-        Features { mtu, host: HostAttributes::default() }
+        let tx = if limits.tx_offloads { TX_OFFLOADS } else { 0 };
+        let rx = if limits.rx_checksums { RX_CHECKSUMS } else { 0 } | rx_offload::HASH;
+        let offloads = StatelessOffload { tx, rx_supported: rx, rx_enabled: rx };
+        Features { mtu, offloads, host: HostAttributes::default() }
     }
 }
 
@@ -118,11 +133,7 @@ impl Life {
                 .to_bytes(),
             ),
             Feature::HwHints => body(settings.hints.to_bytes()),
-            Feature::StatelessOffload => {
-                let card = mgmt::Config::from(hw.bus.read32(mgmt::CONFIG));
-                let rx = if card.rx_checksums { RX_CHECKSUMS } else { 0 } | rx_offload::HASH;
-                body(StatelessOffload { tx: 0, rx_supported: rx, rx_enabled: rx }.to_bytes())
-            }
+            Feature::StatelessOffload => body(self.features.offloads.to_bytes()),
             Feature::Mtu => body(Mtu { mtu: self.features.mtu }.to_bytes()),
             Feature::InterruptModeration => {
                 body(InterruptModeration { resolution_us: 1 }.to_bytes())

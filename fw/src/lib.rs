@@ -154,7 +154,7 @@ impl Life {
         Life {
             admin: AdminQueue::new(),
             queues: Queues::new(&limits),
-            features: Features::begin(settings, hw),
+            features: Features::begin(settings, &limits, hw),
             rss: Rss::begin(hw),
             events: Events::new(),
             before: Totals::read(hw),

@@ -92,13 +92,19 @@ fn simple_ones() {
     assert_eq!(HostAttributes::from_bytes(&head(bench.get(28))), host);
 }
 
+/// What the hardware was built with is offered.
 #[test]
-fn offloads_are_those_of_the_card() {
-    let mut bench = Bench::new();
-    for (built, rx) in [(false, 8), (true, 0xf)] {
-        bench.card.rx_checksums = built;
-        let offload = StatelessOffload::from_bytes(&head(bench.get(11)));
-        assert_eq!(offload, StatelessOffload { tx: 0, rx_supported: rx, rx_enabled: rx });
+fn offloads() {
+    for (tx_offloads, rx_checksums) in [(false, false), (true, false), (false, true), (true, true)]
+    {
+        let mut bench = Bench::new();
+        bench.card.tx_offloads = tx_offloads;
+        bench.card.rx_checksums = rx_checksums;
+        bench.reset();
+        let tx = if tx_offloads { 0xff } else { 0 };
+        let rx = if rx_checksums { 0xf } else { 8 };
+        let offloads = StatelessOffload::from_bytes(&head(bench.get(11)));
+        assert_eq!(offloads, StatelessOffload { tx, rx_supported: rx, rx_enabled: rx });
     }
 }
 

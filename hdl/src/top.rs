@@ -100,6 +100,8 @@ pub struct CardConfig {
     pub hash_steps: usize,
     /// Verifies the checksums of received frames.
     pub rx_checksums: bool,
+    /// Checksums and segmentation on the way to the wire; without, the logic for it goes away in synthesis.
+    pub tx_offloads: bool,
 }
 
 impl Default for CardConfig {
@@ -113,6 +115,7 @@ impl Default for CardConfig {
             read_timeout: 25_000,
             hash_steps: 1,
             rx_checksums: true,
+            tx_offloads: true,
         }
     }
 }
@@ -166,12 +169,12 @@ impl<
                 config.vectors,
                 L,
                 config.log_depth,
+                usize::from(config.tx_offloads) | usize::from(config.rx_checksums) << 1,
                 config.cycles_per_us,
-                config.rx_checksums,
             ),
             mailbox: Default::default(),
             stats: Default::default(),
-            txp: Default::default(),
+            txp: TxPath::new(config.tx_offloads),
             framer: Default::default(),
             rxp: RxPath::new(config.hash_steps, config.rx_checksums),
         }

@@ -12,7 +12,7 @@ use std::sync::LazyLock;
 
 static STATS: LazyLock<Model> = LazyLock::new(|| model("stats_block", Stats::default));
 static BUS: LazyLock<Model> =
-    LazyLock::new(|| model("mgmt_block", || MgmtBus::new(16, 33, 4, 13, 5, true)));
+    LazyLock::new(|| model("mgmt_block", || MgmtBus::new(16, 33, 4, 13, 3, 5)));
 
 type Context = (u64, u64, u64, u64, u64, u64, u64, u64);
 
@@ -196,7 +196,7 @@ proptest! {
             let data: u32 = rng.gen();
             match rng.gen_range(0..12) {
                 0 => prop_assert_eq!(bench.read(0x000), 0x4e49_5431),
-                1 => prop_assert_eq!(bench.read(0x004), 16 | 32 << 8 | 4 << 16 | 13 << 20 | 1 << 25),
+                1 => prop_assert_eq!(bench.read(0x004), 16 | 32 << 8 | 4 << 16 | 13 << 20 | 3 << 24),
                 2 => {
                     let index = rng.gen_range(0..13);
                     prop_assert_eq!(bench.read(0x20 + 4 * index), 0x5000_0000 | u32::from(index));

@@ -219,7 +219,7 @@ pub fn case_40_request_ids_come_back_as_they_are() {
     }
 }
 
-/// No offload is offered yet, so that of a meta descriptor only this much can be seen: it is taken, and counts as a descriptor.
+/// It is taken, counts as a descriptor, and changes nothing by itself.
 #[test]
 pub fn case_41_packets_with_a_meta_descriptor_and_after_it() {
     for width in WIDTHS {

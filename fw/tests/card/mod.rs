@@ -41,6 +41,7 @@ pub struct Card {
     pub irq: u32,
     pub time: u32,
     pub link_up: bool,
+    pub tx_offloads: bool,
     pub bus_master: bool,
     /// A reset waits for the firmware.
     pub blocked: bool,
@@ -73,6 +74,7 @@ impl Card {
             irq: 0,
             time: 0xffff_0000,
             link_up: true,
+            tx_offloads: true,
             bus_master: true,
             blocked: false,
             raised: 0,
@@ -180,6 +182,7 @@ impl Bus for Card {
                 log_width: 6,
                 log_max_depth: 12,
                 rx_checksums: self.rx_checksums,
+                tx_offloads: self.tx_offloads,
             }
             .into(),
             mgmt::IRQ => self.irq,

@@ -137,6 +137,7 @@ impl<
         hertz: usize,
         patience: usize,
         rx_checksums: bool,
+        tx_offloads: bool,
     ) -> Self {
         let config = CardConfig {
             queues,
@@ -147,6 +148,7 @@ impl<
             // Gigabit frames come 672 ns apart.
             hash_steps: 9,
             rx_checksums,
+            tx_offloads,
             ..CardConfig::default()
         };
         Self {

@@ -80,17 +80,18 @@ pub struct MgmtBus {
 const DEFAULT_MAX_FRAME: usize = 9216 + 14 + 4;
 
 impl MgmtBus {
-    /// `log_bytes`: log2 of the data path's bytes; `log_depth`: log2 of the deepest ring.
+    /// `log_bytes`: log2 of the data path's bytes; `log_depth`: log2 of the deepest ring; `options`: bits 31:24 of CONFIG.
     pub fn new(
         queues: usize,
         vectors: usize,
         log_bytes: usize,
         log_depth: usize,
+        options: usize,
         cycles_per_us: usize,
-        rx_checksums: bool,
     ) -> Self {
         assert!((1..256).contains(&queues) && (1..=256).contains(&vectors));
-        assert!(log_bytes < 16 && log_depth < 16 && (1..=1 << 16).contains(&cycles_per_us));
+        assert!(log_bytes < 16 && log_depth < 16 && options < 256);
+        assert!((1..=1 << 16).contains(&cycles_per_us));
         Self {
             clock: Default::default(),
             reset: Default::default(),
@@ -132,8 +133,11 @@ impl MgmtBus {
             param: Default::default(),
             command: Default::default(),
             busy: Default::default(),
-            _config: (queues | (vectors - 1) << 8 | log_bytes << 16 | log_depth << 20) as u64
-                | u64::from(rx_checksums) << 25,
+            _config: (queues
+                | (vectors - 1) << 8
+                | log_bytes << 16
+                | log_depth << 20
+                | options << 24) as u64,
             _cycles_per_us: cycles_per_us,
         }
     }
