@@ -29,6 +29,7 @@ pub mod out;
 pub mod parse;
 pub mod sched;
 pub mod sched_proof;
+pub mod sums;
 
 use crate::common::iface::*;
 use gather::TxGather;

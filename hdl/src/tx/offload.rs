@@ -10,8 +10,7 @@
 //!
 //! **Sums.** Two masks choose bytes by their place: the IPv4 header without its checksum; what TCP or UDP sum up. That is everything from
 //! the L4 header on, zeros of the padding and a trailer included; and if the pseudo header is not in the checksum's field already (`FULL`), the
-//! addresses and the length of the IP header in the frame, without the field. Groups of 8 bytes, beats and frame are
-//! added up in a stage each. A UDP checksum of 0 becomes 0xFFFF.
+//! addresses and the length of the IP header in the frame, without the field. [super::sums] adds them up. A UDP checksum of 0 becomes 0xFFFF.
 //!
 //! **Order.** Beats go into a RAM of 2^B rows as they come. A frame that gets a checksum leaves the RAM when its sum is known, that is 14 cycles
 //! after its last beat at the least, and its fields are filled in; any other frame goes on as soon as it comes. So
@@ -22,6 +21,7 @@
 //!
 //! **Full.** `beat_ready` falls while 2^B beats are inside, or 32 frames that get checksums.
 
+use super::sums::TxSums;
 use crate::common::fifo::Fifo;
 use crate::common::iface::*;
 use crate::common::ram::{BlockRam, LutRam};
@@ -107,18 +107,6 @@ fn pick<const D: usize, const K: usize>(data: Bits<D>, lanes: Bits<K>) -> Bits<8
     byte
 }
 
-/// Sum of 8 bytes as 4 words of the wire.
-#[kernel]
-fn group(data: Bits<64>, mask: Bits<8>) -> Bits<18> {
-    let mut sum = lit::<18>(0);
-    for i in 0..4 {
-        let high = gate(mask.get_bit(2 * i), data.get_bits::<8>(16 * i));
-        let low = gate(mask.get_bit(2 * i + 1), data.get_bits::<8>(16 * i + 8));
-        sum = sum + bit_cast::<18, 16>(cat::<8, 8, 16>(high, low));
-    }
-    sum
-}
-
 /// Bytes of a word changed places, if `odd`.
 #[kernel]
 fn turned(sum: Bits<16>, odd: Bit) -> Bits<16> {
@@ -199,25 +187,8 @@ pub struct TxOffload<const D: usize, const K: usize, const L: usize, const B: us
     d_off: Reg<Bit>,
     d_mask_ip: Reg<Bits<K>>,
     d_mask_l4: Reg<Bits<K>>,
-    // Sums: of 8 bytes, of 32, of the beat, of the frame; then folded, with the pseudo header, and folded again.
-    e: Reg<Bits<3>>,
-    e_ip: [Reg<Bits<18>>; 8],
-    e_l4: [Reg<Bits<18>>; 8],
-    f: Reg<Bits<3>>,
-    f_ip: [Reg<Bits<20>>; 2],
-    f_l4: [Reg<Bits<20>>; 2],
-    g: Reg<Bits<3>>,
-    g_ip: Reg<Bits<21>>,
-    g_l4: Reg<Bits<21>>,
-    h: Reg<Bit>,
-    h_ip: Reg<Bits<22>>,
-    h_l4: Reg<Bits<30>>,
-    i: Reg<Bit>,
-    i_ip: Reg<Bits<17>>,
-    i_l4: Reg<Bits<17>>,
-    j: Reg<Bit>,
-    j_ip: Reg<Bits<16>>,
-    j_l4: Reg<Bits<16>>,
+    // Sums, with the pseudo header's constants, and folded again.
+    adder: TxSums<D, K>,
     k: Reg<Bit>,
     k_ip: Reg<Bits<16>>,
     k_l4: Reg<Bits<18>>,
@@ -244,6 +215,7 @@ pub struct TxOffload<const D: usize, const K: usize, const L: usize, const B: us
     y: Reg<Bit>,
     y_data: Reg<Bits<D>>,
     y_end: Reg<Bits<8>>,
+    y_off: Reg<Bit>,
     y_field: [Reg<Bits<K>>; 4],
     y_value: Reg<Bits<32>>,
     sent: Fifo<D, 2>,
@@ -263,16 +235,15 @@ impl<const D: usize, const K: usize, const L: usize, const B: usize> Logic
         registers!(self, clock, reset; c, c_data, c_last, c_bytes, c_first, c_off, c_tso, c_mask_ip, c_mask_l4,
             c_field[..], c_flags, c_keep, c_value);
         registers!(self, clock, reset; d, d_data, d_last, d_bytes, d_first, d_off, d_mask_ip, d_mask_l4);
-        registers!(self, clock, reset; e, e_ip[..], e_l4[..], f, f_ip[..], f_l4[..], g, g_ip, g_l4, h, h_ip, h_l4, i, i_ip,
-            i_l4, j, j_ip, j_l4, k, k_ip, k_l4, k_info, l, l_ip, l_l4, l_info);
-        registers!(self, clock, reset; write, read, held, fetched, out_index, y, y_data, y_end, y_field[..], y_value);
-        clocked!(self, clock, reset; infos, sums, ahead, ahead_end, sent, sent_end);
+        registers!(self, clock, reset; k, k_ip, k_l4, k_info, l, l_ip, l_l4, l_info);
+        registers!(self, clock, reset; write, read, held, fetched, out_index, y, y_data, y_end, y_off, y_field[..], y_value);
+        clocked!(self, clock, reset; adder, infos, sums, ahead, ahead_end, sent, sent_end);
         clocked!(self, clock; header, ram, ram_end);
 
         // ---- a: beats in. What follows never waits, so it is here that room is made sure of.
         let w = self.word.val();
         let take = self.beat_valid.val() && self.open.q.val();
-        let off = w.get_bit(word::IP) || w.get_bit(word::L4);
+        let asks = w.get_bit(word::IP) || w.get_bit(word::L4);
         self.beat_ready.next = self.open.q.val();
         self.a.d.next = take;
         self.a_data.d.next = self.beat_data.val();
@@ -330,18 +301,21 @@ impl<const D: usize, const K: usize, const L: usize, const B: usize> Logic
         let l4 = self.at_l4.q.val();
         let l4_sum = self.at_l4_sum.q.val();
         let from_l4 = onward::<K, L>(l4, index);
-        self.b_ip.d.next = onward::<K, L>(l3, index) & !from_l4;
-        self.b_ip_sum.d.next = spot::<K, L>(ip_sum, index) | spot::<K, L>(ip_sum + 1, index);
-        self.b_addr.d.next = onward::<K, L>(self.at_addr.q.val(), index)
-            & !onward::<K, L>(self.at_addr_end.q.val(), index);
-        self.b_l4.d.next = from_l4;
-        self.b_l4_sum.d.next = spot::<K, L>(l4_sum, index) | spot::<K, L>(l4_sum + 1, index);
-        // Length and ID are neighbours.
-        for n in 0..4 {
-            self.b_field[n].d.next = spot::<K, L>(len + lit::<10>(n), index);
-            self.b_field[n + 4].d.next = spot::<K, L>(l4 + lit::<10>(n + 4), index);
+        let off = w.get_bit(word::IP) || w.get_bit(word::L4);
+        if off {
+            self.b_ip.d.next = onward::<K, L>(l3, index) & !from_l4;
+            self.b_ip_sum.d.next = spot::<K, L>(ip_sum, index) | spot::<K, L>(ip_sum + 1, index);
+            self.b_addr.d.next = onward::<K, L>(self.at_addr.q.val(), index)
+                & !onward::<K, L>(self.at_addr_end.q.val(), index);
+            self.b_l4.d.next = from_l4;
+            self.b_l4_sum.d.next = spot::<K, L>(l4_sum, index) | spot::<K, L>(l4_sum + 1, index);
+            // Length and ID are neighbours.
+            for n in 0..4 {
+                self.b_field[n].d.next = spot::<K, L>(len + lit::<10>(n), index);
+                self.b_field[n + 4].d.next = spot::<K, L>(l4 + lit::<10>(n + 4), index);
+            }
+            self.b_flags.d.next = spot::<K, L>(l4 + lit::<10>(13), index);
         }
-        self.b_flags.d.next = spot::<K, L>(l4 + lit::<10>(13), index);
         let corrected = if w.get_bit(word::V6) { lit::<17>(0x10027) } else { lit::<17>(0xffff) };
         let protocol = if w.get_bit(word::UDP) { lit::<17>(17) } else { lit::<17>(6) };
         let pseudo = if w.get_bit(word::FULL) {
@@ -477,69 +451,21 @@ impl<const D: usize, const K: usize, const L: usize, const B: usize> Logic
         self.d_mask_ip.d.next = self.c_mask_ip.q.val();
         self.d_mask_l4.d.next = self.c_mask_l4.q.val();
 
-        // ---- e, f, g: a beat's sums.
-        let adds = self.d.q.val() && self.d_off.q.val();
-        self.e.d.next = cat::<2, 1, 3>(
-            cat::<1, 1, 2>(self.d_first.q.val().into(), self.d_last.q.val().into()),
-            adds.into(),
-        );
-        if adds {
-            let data = bit_cast::<512, D>(self.d_data.q.val());
-            let ip = bit_cast::<64, K>(self.d_mask_ip.q.val());
-            let l4 = bit_cast::<64, K>(self.d_mask_l4.q.val());
-            for n in 0..8 {
-                let bytes = data.get_bits::<64>(64 * n);
-                self.e_ip[n].d.next = group(bytes, ip.get_bits::<8>(8 * n));
-                self.e_l4[n].d.next = group(bytes, l4.get_bits::<8>(8 * n));
-            }
-        }
-        self.f.d.next = self.e.q.val();
-        for n in 0..2 {
-            let mut ip = lit::<20>(0);
-            let mut l4 = lit::<20>(0);
-            for m in 0..4 {
-                ip = ip + bit_cast::<20, 18>(self.e_ip[4 * n + m].q.val());
-                l4 = l4 + bit_cast::<20, 18>(self.e_l4[4 * n + m].q.val());
-            }
-            self.f_ip[n].d.next = ip;
-            self.f_l4[n].d.next = l4;
-        }
-        self.g.d.next = self.f.q.val();
-        self.g_ip.d.next =
-            bit_cast::<21, 20>(self.f_ip[0].q.val()) + bit_cast::<21, 20>(self.f_ip[1].q.val());
-        self.g_l4.d.next =
-            bit_cast::<21, 20>(self.f_l4[0].q.val()) + bit_cast::<21, 20>(self.f_l4[1].q.val());
-
-        // ---- h: the frame's.
-        let begins = self.g.q.val().get_bit(2);
-        if self.g.q.val().get_bit(0) {
-            let ip = if begins { lit::<22>(0) } else { self.h_ip.q.val() };
-            let l4 = if begins { lit::<30>(0) } else { self.h_l4.q.val() };
-            self.h_ip.d.next = ip + bit_cast::<22, 21>(self.g_ip.q.val());
-            self.h_l4.d.next = l4 + bit_cast::<30, 21>(self.g_l4.q.val());
-        }
-        self.h.d.next = self.g.q.val().get_bit(0) && self.g.q.val().get_bit(1);
-
-        // ---- i, j: 16 bits of it.
-        let ip = self.h_ip.q.val();
-        let l4 = self.h_l4.q.val();
-        self.i.d.next = self.h.q.val();
-        self.i_ip.d.next =
-            bit_cast::<17, 16>(ip.get_bits::<16>(0)) + bit_cast::<17, 6>(ip.get_bits::<6>(16));
-        self.i_l4.d.next =
-            bit_cast::<17, 16>(l4.get_bits::<16>(0)) + bit_cast::<17, 14>(l4.get_bits::<14>(16));
-        let ip = self.i_ip.q.val();
-        let l4 = self.i_l4.q.val();
-        self.j.d.next = self.i.q.val();
-        self.j_ip.d.next = ip.get_bits::<16>(0) + bit_cast::<16, 1>(ip.get_bits::<1>(16));
-        self.j_l4.d.next = l4.get_bits::<16>(0) + bit_cast::<16, 1>(l4.get_bits::<1>(16));
+        // ---- Sums.
+        self.adder.valid.next = self.d.q.val() && self.d_off.q.val();
+        self.adder.first.next = self.d_first.q.val();
+        self.adder.last.next = self.d_last.q.val();
+        self.adder.data.next = self.d_data.q.val();
+        self.adder.mask_ip.next = self.d_mask_ip.q.val();
+        self.adder.mask_l4.next = self.d_mask_l4.q.val();
+        let summed = self.adder.done.val();
 
         // ---- k, l: with the pseudo header's constants.
         let info = self.infos.out_data.val();
-        self.infos.out_ready.next = self.j.q.val();
-        self.k.d.next = self.j.q.val();
-        self.k_ip.d.next = turned(self.j_ip.q.val(), info.get_bit(23));
-        self.k_l4.d.next = bit_cast::<18, 16>(turned(self.j_l4.q.val(), info.get_bit(24)))
+        self.infos.out_ready.next = summed;
+        self.k.d.next = summed;
+        self.k_ip.d.next = turned(self.adder.ip.val(), info.get_bit(23));
+        self.k_l4.d.next = bit_cast::<18, 16>(turned(self.adder.l4.val(), info.get_bit(24)))
             + bit_cast::<18, 17>(info.get_bits::<17>(25));
         self.k_info.d.next = info.get_bits::<23>(0);
         let l4 = self.k_l4.q.val();
@@ -620,6 +546,7 @@ impl<const D: usize, const K: usize, const L: usize, const B: usize> Logic
         self.y.d.next = go;
         self.y_data.d.next = self.ahead.out_data.val();
         self.y_end.d.next = end.get_bits::<8>(0);
+        self.y_off.d.next = off_out;
         self.y_value.d.next = sums.get_bits::<32>(0);
         for n in 0..4 {
             let at = sums.get_bits::<10>(32 + n / 2 * 10) + lit::<10>(n % 2);
@@ -630,17 +557,19 @@ impl<const D: usize, const K: usize, const L: usize, const B: usize> Logic
             self.y_field[n].d.next = lanes;
         }
         let mut data = self.y_data.q.val();
-        for i in 0..K {
-            let mut hit = false;
-            let mut byte = lit::<8>(0);
-            for n in 0..4 {
-                let here = self.y_field[n].q.val().get_bit(i);
-                hit = hit || here;
-                byte = byte
-                    | gate(here, self.y_value.q.val().get_bits::<8>(n / 2 * 16 + 8 - n % 2 * 8));
-            }
-            if hit {
-                data = data.set_slice::<8>(8 * i, byte);
+        if self.y_off.q.val() {
+            for i in 0..K {
+                let mut hit = false;
+                let mut byte = lit::<8>(0);
+                for n in 0..4 {
+                    let here = self.y_field[n].q.val().get_bit(i);
+                    let value = self.y_value.q.val().get_bits::<8>(n / 2 * 16 + 8 - n % 2 * 8);
+                    hit = hit || here;
+                    byte = byte | gate(here, value);
+                }
+                if hit {
+                    data = data.set_slice::<8>(8 * i, byte);
+                }
             }
         }
         self.sent.in_valid.next = self.y.q.val();
@@ -656,7 +585,7 @@ impl<const D: usize, const K: usize, const L: usize, const B: usize> Logic
         self.sent_end.out_ready.next = self.mac.ready.val();
 
         let mut frames = self.frames.q.val();
-        if take && off && self.index.q.val() == 0 {
+        if take && asks && self.index.q.val() == 0 {
             frames = frames + 1;
         }
         if go && off_out && last {
