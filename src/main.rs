@@ -11,6 +11,7 @@ mod emit;
 mod machine;
 mod synth;
 mod tcp;
+mod vm;
 
 use clap::{Parser, Subcommand};
 use report::Failure;
@@ -42,6 +43,8 @@ enum Command {
     Emit(emit::Args),
     /// Drive a board without PCIe over its cable
     Board(board::Args),
+    /// Virtual machines whose stock kernels drive the card
+    Vm(vm::Args),
     /// Make a board's bitstream, with its area and clocks
     Synth(synth::Args),
 }
@@ -66,6 +69,7 @@ fn main() -> ExitCode {
         Command::Bench(bench) => (bench.json(), bench.run()),
         Command::Emit(args) => (args.json, emit::run(&args)),
         Command::Board(args) => (args.json(), board::run(&args)),
+        Command::Vm(args) => (false, vm::run(&args)),
         Command::Synth(args) => (args.json, synth::run(&args)),
     };
     match result {

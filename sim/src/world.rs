@@ -242,14 +242,13 @@ impl World {
     /// Writes what all wires carry from now on to `out` as pcapng. Call it when all wires are
     /// there. The interfaces are named `card0-to-card1` and so on.
     pub fn start_capture(&mut self, out: Box<dyn Write>) -> io::Result<()> {
-        let name =
-            |ends: [usize; 2]| {
-                let [a, b] = ends.map(|end| match end {
-                    OUTSIDE => "outside".to_string(),
-                    host => format!("card{host}"),
-                });
-                [format!("{a}-to-{b}"), format!("{b}-to-{a}")]
-            };
+        let name = |ends: [usize; 2]| {
+            let [a, b] = ends.map(|end| match end {
+                OUTSIDE => "outside".to_string(),
+                host => format!("card{host}"),
+            });
+            [format!("{a}-to-{b}"), format!("{b}-to-{a}")]
+        };
         let names: Vec<String> = self.wires.iter().flat_map(|wire| name(wire.ends)).collect();
         self.capture = Some(Capture::new(out, &names)?);
         Ok(())
