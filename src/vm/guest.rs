@@ -36,7 +36,6 @@ pub struct Guest {
 pub struct Ran {
     pub output: String,
     pub status: i32,
-    pub seconds: f64,
 }
 
 /// How long a guest may take to boot, and by default a command.
@@ -44,8 +43,8 @@ const BOOT: Duration = Duration::from_secs(180);
 const MARK: u8 = 1;
 
 impl Guest {
-    /// Boots a guest; `folder` is for its files.
-    pub fn boot(
+    /// Starts a guest; `folder` is for its files.
+    pub fn start_up(
         tools: &Tools,
         kernel: &Kernel,
         initramfs: &Path,
@@ -103,9 +102,12 @@ impl Guest {
             thread::sleep(Duration::from_millis(10));
         };
         agent.set_nonblocking(false).map_err(cannot)?;
-        let mut guest = Guest { number, child, agent, console, errors, rest: Vec::new() };
-        guest.until("ready", BOOT, &mut |_| ())?;
-        Ok(guest)
+        Ok(Guest { number, child, agent, console, errors, rest: Vec::new() })
+    }
+
+    /// Waits until the guest is ready for commands.
+    pub fn booted(&mut self) -> Result<(), Failure> {
+        self.until("ready", BOOT, &mut |_| ()).map(|_| ())
     }
 
     /// What went wrong, with the last that the guest or QEMU said.
@@ -180,17 +182,16 @@ impl Guest {
 
     /// Runs a shell command to its end.
     pub fn run(&mut self, command: &str, patience: Duration) -> Result<Ran, Failure> {
-        let begin = Instant::now();
         self.start(command)?;
-        self.collect(begin, patience)
+        self.collect(patience)
     }
 
-    /// The output of a command that was started at `begin`.
-    pub fn collect(&mut self, begin: Instant, patience: Duration) -> Result<Ran, Failure> {
+    /// Waits for the end of a command that was started.
+    pub fn collect(&mut self, patience: Duration) -> Result<Ran, Failure> {
         let mut output = Vec::new();
         let status = self.wait(patience, |bytes| output.extend_from_slice(bytes))?;
         let output = String::from_utf8_lossy(&output).into_owned();
-        Ok(Ran { output, status, seconds: begin.elapsed().as_secs_f64() })
+        Ok(Ran { output, status })
     }
 
     /// The stream to the guest's second serial port.

@@ -1,7 +1,7 @@
 //! The guest's only file system: busybox, ethtool, the kernel's own ENA module, and our `init`.
 
 use crate::report::Failure;
-use crate::vm::setup::{Kernel, Tools};
+use crate::vm::setup::Kernel;
 use cpio::newc::{trailer, Builder, ModeFileType};
 use std::collections::BTreeSet;
 use std::fs;
@@ -40,7 +40,7 @@ impl Archive {
 }
 
 /// Packs it.
-pub fn pack(tools: &Tools, kernel: &Kernel) -> Result<Vec<u8>, Failure> {
+pub fn pack(kernel: &Kernel) -> Result<Vec<u8>, Failure> {
     let cannot = |what: &Path, error: io::Error| {
         Failure::Environment(format!("cannot pack {}: {error}", what.display()))
     };
@@ -49,13 +49,15 @@ pub fn pack(tools: &Tools, kernel: &Kernel) -> Result<Vec<u8>, Failure> {
         let data = fs::read(from).map_err(|e| cannot(from, e))?;
         archive.file(name, mode, &data).map_err(|e| cannot(from, e))
     };
-    let root = &tools.root;
-    add("bin/busybox", 0o755, &root.join("usr/bin/busybox"))?;
-    add("sbin/ethtool", 0o755, &root.join("usr/sbin/ethtool"))?;
-    add("lib64/ld-linux-x86-64.so.2", 0o755, &root.join("usr/lib64/ld-linux-x86-64.so.2"))?;
-    for name in LIBRARIES {
-        add(&format!("lib/x86_64-linux-gnu/{name}"), 0o644, &tools.library(name)?)?;
+    for (name, mode) in
+        [("bin/busybox", 0o755), ("sbin/ethtool", 0o755), ("lib64/ld-linux-x86-64.so.2", 0o755)]
+    {
+        add(name, mode, &kernel.program(name)?)?;
     }
+    for name in LIBRARIES {
+        add(&format!("lib/x86_64-linux-gnu/{name}"), 0o644, &kernel.library(name)?)?;
+    }
+    let root = &kernel.image;
     for (name, data) in &kernel.modules {
         archive.file(&format!("lib/modules/{name}"), 0o644, data).map_err(|e| cannot(root, e))?;
     }

@@ -10,16 +10,17 @@ use std::process::{Command, Stdio};
 /// Modules that go into the guest, if its kernel has them; the rest of the kernel's are not needed.
 const MODULES: [&str; 2] = ["ena", "e1000e"];
 
-/// Unpacked packages: QEMU's and what it needs, busybox, ethtool.
+/// Unpacked packages: QEMU's and what it needs.
 pub struct Tools {
-    pub root: PathBuf,
+    root: PathBuf,
 }
 
-/// A kernel, and its modules by file name.
+/// A kernel, its modules by file name, and unpacked packages of its time: busybox, ethtool.
 pub struct Kernel {
     pub image: PathBuf,
     pub release: String,
     pub modules: Vec<(String, Vec<u8>)>,
+    pub user: PathBuf,
 }
 
 /// A folder of the checkout we are in, or were built from.
@@ -39,12 +40,11 @@ fn missing(what: &str) -> Failure {
 pub fn get(kernel: &str) -> Result<(Tools, Kernel), Failure> {
     let file = Path::new(kernel);
     let named = !file.is_file();
+    let of = if named { kernel } else { "6.1" };
     let script = find("tools/setup-vm").ok_or_else(|| missing("no QEMU and kernel"))?;
     let mut command = Command::new("bash");
     command.arg(&script).stdin(Stdio::null()).stdout(Stdio::null());
-    if named {
-        command.args(["--kernel", kernel]);
-    }
+    command.args(["--kernel", of]);
     let output = command
         .stderr(Stdio::piped())
         .output()
@@ -59,15 +59,16 @@ pub fn get(kernel: &str) -> Result<(Tools, Kernel), Failure> {
     let folder = folder.join(".tools/vm");
     let folder = folder.canonicalize().unwrap_or(folder);
     let tools = Tools { root: folder.join("qemu") };
+    let user = folder.join(format!("kernel-{of}"));
     let kernel = if named {
-        let root = folder.join(format!("kernel-{kernel}"));
+        let root = user.clone();
         let image = entries(&root.join("boot")).into_iter().find(|path| {
             path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"vmlinuz-"))
         });
-        read_kernel(&tools, image.ok_or_else(|| missing("the kernel is not there"))?, &root)?
+        read_kernel(image.ok_or_else(|| missing("the kernel is not there"))?, &root, user)?
     } else {
         let root = file.parent().and_then(Path::parent).unwrap_or(Path::new("/"));
-        read_kernel(&tools, file.into(), root)?
+        read_kernel(file.into(), root, user)?
     };
     Ok((tools, kernel))
 }
@@ -85,7 +86,7 @@ fn below(folder: &Path) -> Vec<PathBuf> {
     files
 }
 
-fn read_kernel(tools: &Tools, image: PathBuf, root: &Path) -> Result<Kernel, Failure> {
+fn read_kernel(image: PathBuf, root: &Path, user: PathBuf) -> Result<Kernel, Failure> {
     let name = image.file_name().unwrap_or_default().to_string_lossy();
     let release = name.strip_prefix("vmlinuz-").unwrap_or(&name).to_string();
     let folders = [root.join("lib/modules"), root.join("usr/lib/modules")];
@@ -98,24 +99,17 @@ fn read_kernel(tools: &Tools, image: PathBuf, root: &Path) -> Result<Kernel, Fai
         let name = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
         let Some((module, packed)) = name.split_once(".ko") else { continue };
         if MODULES.contains(&module) {
-            modules.push((format!("{module}.ko"), tools.unpacked(&path, packed)?));
+            modules.push((format!("{module}.ko"), unpacked(&path, packed, &user)?));
         }
     }
     if !modules.iter().any(|(name, _)| name == "ena.ko") {
         let folder = folder.display();
         return Err(Failure::Input(format!("{folder} has no ENA module: is it a cloud kernel?")));
     }
-    Ok(Kernel { image, release, modules })
+    Ok(Kernel { image, release, modules, user })
 }
 
 impl Tools {
-    /// A shared library of the unpacked packages.
-    pub fn library(&self, name: &str) -> Result<PathBuf, Failure> {
-        let folders = ["usr/lib/x86_64-linux-gnu", "lib/x86_64-linux-gnu"];
-        let places = folders.iter().map(|folder| self.root.join(folder).join(name));
-        places.into_iter().find(|path| path.exists()).ok_or_else(|| missing(name))
-    }
-
     /// QEMU, started by its own loader, with its own libraries and data.
     pub fn qemu(&self) -> Command {
         let root = &self.root;
@@ -127,23 +121,38 @@ impl Tools {
         }
         command
     }
+}
 
-    /// The bytes of a module, which may be packed as its name's end tells.
-    fn unpacked(&self, path: &Path, packed: &str) -> Result<Vec<u8>, Failure> {
-        let cannot = |e: std::io::Error| {
-            Failure::Environment(format!("cannot read {}: {e}", path.display()))
-        };
-        let applet = match packed {
-            "" => return fs::read(path).map_err(cannot),
-            ".xz" => "xzcat",
-            ".gz" => "zcat",
-            _ => return Err(Failure::Input(format!("{}: not packed by xz", path.display()))),
-        };
-        let output = Command::new(self.root.join("usr/bin/busybox")).arg(applet).arg(path).output();
-        let output = output.map_err(cannot)?;
-        match output.status.success() {
-            true => Ok(output.stdout),
-            false => Err(cannot(std::io::Error::other(format!("{applet} failed")))),
-        }
+impl Kernel {
+    /// A shared library of the unpacked packages.
+    pub fn library(&self, name: &str) -> Result<PathBuf, Failure> {
+        let folders = ["usr/lib/x86_64-linux-gnu", "lib/x86_64-linux-gnu"];
+        let mut places = folders.iter().map(|folder| self.user.join(folder).join(name));
+        places.find(|path| path.exists()).ok_or_else(|| missing(name))
+    }
+
+    /// A file that may be below `usr` or not: suites differ.
+    pub fn program(&self, name: &str) -> Result<PathBuf, Failure> {
+        let mut places = [self.user.join(name), self.user.join("usr").join(name)].into_iter();
+        places.find(|path| path.exists()).ok_or_else(|| missing(name))
+    }
+}
+
+/// The bytes of a module, which may be packed as its name's end tells.
+fn unpacked(path: &Path, packed: &str, user: &Path) -> Result<Vec<u8>, Failure> {
+    let cannot =
+        |e: std::io::Error| Failure::Environment(format!("cannot read {}: {e}", path.display()));
+    let applet = match packed {
+        "" => return fs::read(path).map_err(cannot),
+        ".xz" => "xzcat",
+        ".gz" => "zcat",
+        _ => return Err(Failure::Input(format!("{}: not packed by xz", path.display()))),
+    };
+    let busybox = ["bin/busybox", "usr/bin/busybox"].map(|name| user.join(name));
+    let busybox = busybox.iter().find(|path| path.exists()).ok_or_else(|| missing("busybox"))?;
+    let output = Command::new(busybox).arg(applet).arg(path).output().map_err(cannot)?;
+    match output.status.success() {
+        true => Ok(output.stdout),
+        false => Err(cannot(std::io::Error::other(format!("{applet} failed")))),
     }
 }

@@ -25,6 +25,8 @@ use nitor_sim::iommu::Permission;
 use nitor_sim::wire::WireConfig;
 use nitor_sim::{HostConfig, World, CYCLE_NS};
 
+use nix::time::{clock_gettime, ClockId};
+
 use crate::device::{Counts, Device};
 use crate::peer::{Peer, PeerStats};
 use crate::server::{Backend, Service};
@@ -96,8 +98,9 @@ pub(crate) struct Message {
 #[derive(Clone, Debug, Default)]
 pub struct Summary {
     pub cycles: u64,
-    /// Time that the cards were run, without that in which nobody wanted anything.
+    /// Time in which somebody wanted something of the cards, and what the processor spent on it.
     pub busy: Duration,
+    pub processor: Duration,
     pub guests: Vec<GuestSummary>,
     pub peer: PeerStats,
     /// What the root complexes object to in what the cards did.
@@ -153,14 +156,9 @@ impl Machine {
         self.asks.send(message).map_err(|_| io::ErrorKind::BrokenPipe.into())
     }
 
-    /// Plugs the wire of `guest` in or pulls it.
-    pub fn set_link(&self, guest: usize, up: bool) -> io::Result<()> {
-        self.post(guest, Ask::Link(up))
-    }
-
-    /// Lets the firmware of the card of `guest` hang until its driver resets it.
-    pub fn hang(&self, guest: usize) -> io::Result<()> {
-        self.post(guest, Ask::Hang)
+    /// Asks for something on behalf of `guest`, and does not wait for it.
+    pub fn tell(&self, guest: usize, ask: Ask) -> io::Result<()> {
+        self.post(guest, ask)
     }
 
     /// What happened so far.
@@ -205,6 +203,12 @@ const LINGER: u64 = 20_000;
 /// How long it stands still, and how many cycles it is then run for: a firmware tick or more.
 const STILL: Duration = Duration::from_millis(1000);
 const STIR: u64 = 260_000;
+
+/// Of this thread, so far.
+fn processor_time() -> Duration {
+    let time = clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).map(Duration::from);
+    time.unwrap_or_default()
+}
 
 struct Cards {
     world: World,
@@ -421,6 +425,7 @@ impl Cards {
         Summary {
             cycles: self.world.now(),
             busy: self.busy,
+            processor: processor_time(),
             guests: self.devices.iter().enumerate().map(guest).collect(),
             peer: self.peer.as_ref().map(|peer| peer.stats).unwrap_or_default(),
             violations: self

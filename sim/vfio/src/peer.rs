@@ -226,8 +226,8 @@ fn serve_tcp(port: u16, socket: &mut tcp::Socket, sent: &mut usize, stats: &mut 
             any |= taken > 0;
         }
     }
-    // The other side has said all it has to say, and has got what it said.
-    if !socket.may_recv() && socket.may_send() && (port != ECHO || !socket.can_recv()) {
+    // The other side has said all it has to say, and has got what it said. The endless stream ends with its listener.
+    if port != CHARACTERS && !socket.may_recv() && socket.may_send() && !socket.can_recv() {
         socket.close();
         any = true;
     }
