@@ -102,9 +102,8 @@ impl Scene {
             let level = line.strip_prefix('<').and_then(|rest| rest.split_once('>'));
             level.and_then(|(level, _)| level.parse::<u32>().ok()).is_some_and(|l| l % 8 < 5)
         });
-        Ok(bad
-            .map(|line| line.split_once("] ").map_or(line, |(_, text)| text).to_string())
-            .collect())
+        let bad = bad.map(|line| line.split_once("] ").map_or(line, |(_, text)| text));
+        Ok(bad.filter(|text| !text.contains(USUAL)).map(str::to_string).collect())
     }
 
     fn queue_counters(&mut self, what: &str) -> Result<Vec<u64>, Failure> {
@@ -114,6 +113,8 @@ impl Scene {
     }
 }
 
+/// A warning that real cards without low-latency queues give, too.
+const USUAL: &str = "LLQ is not supported";
 const INTERFACE_UP: &str = "ip link set eth0 up && for i in $(seq 100); do [ \"$(cat /sys/class/net/eth0/carrier)\" = 1 ] && break; usleep 20000; done";
 const PEER: &str = "10.77.0.1";
 /// A stream to the peer that does not end by itself.
@@ -181,18 +182,19 @@ fn ethtool_shows(scene: &mut Scene) -> Result<(), Failure> {
 
 fn ethtool_changes(scene: &mut Scene) -> Result<(), Failure> {
     for (change, show, expected) in [
-        ("-L eth0 combined 2", "-l eth0 | tail -n 2", "Combined:\t2"),
-        ("-L eth0 combined 4", "-l eth0 | tail -n 2", "Combined:\t4"),
-        ("-G eth0 rx 512 tx 256", "-g eth0 | tail -n +7", "RX:\t\t512"),
-        ("-G eth0 rx 1024 tx 1024", "-g eth0 | tail -n +7", "TX:\t\t1024"),
-        ("-C eth0 tx-usecs 100", "-c eth0", "tx-usecs:\t100"),
+        ("-L eth0 combined 2", "-l eth0 | tail -n 2", "Combined: 2"),
+        ("-L eth0 combined 4", "-l eth0 | tail -n 2", "Combined: 4"),
+        ("-G eth0 rx 512 tx 256", "-g eth0 | tail -n +7", "RX: 512"),
+        ("-G eth0 rx 1024 tx 1024", "-g eth0 | tail -n +7", "TX: 1024"),
+        ("-C eth0 tx-usecs 100", "-c eth0", "tx-usecs: 100"),
         ("-C eth0 adaptive-rx on", "-c eth0", "Adaptive RX: on"),
-        ("-C eth0 adaptive-rx off rx-usecs 20", "-c eth0", "rx-usecs:\t20"),
-        ("-X eth0 equal 2", "-x eth0 | grep ' 0: '", "0     1     0     1     0     1"),
-        ("-X eth0 default", "-x eth0 | grep ' 0: '", "0     1     2     3     0     1"),
+        ("-C eth0 adaptive-rx off rx-usecs 20", "-c eth0", "rx-usecs: 20"),
+        ("-X eth0 equal 2", "-x eth0 | grep ' 0: '", "0: 0 1 0 1 0 1"),
+        ("-X eth0 default", "-x eth0 | grep ' 0: '", "0: 0 1 2 3 0 1"),
     ] {
         scene.sh(0, &format!("ethtool {change}"))?;
         let output = scene.sh(0, &format!("ethtool {show}"))?;
+        let output = output.split_whitespace().collect::<Vec<_>>().join(" ");
         scene.check(output.contains(expected), format!("ethtool {change}"));
     }
     scene.pinged(0, PEER, "")
@@ -272,7 +274,8 @@ fn hung(scene: &mut Scene) -> Result<(), Failure> {
     scene.check(seen, "the driver misses the card's signs of life and resets it");
     let again = scene.until(0, 60, &format!("ping -c 1 -W 2 {PEER} >/dev/null"))?;
     scene.check(again, "traffic goes on");
-    for line in scene.complaints(0)? {
+    // It lists all its counters, too.
+    for line in scene.complaints(0)?.iter().filter(|line| !line.contains(" eth0: ")) {
         say!("          {line}");
     }
     Ok(())
@@ -324,7 +327,7 @@ fn meet(scene: &mut Scene) -> Result<(), Failure> {
 fn exchange(scene: &mut Scene) -> Result<(), Failure> {
     let kib = scene.file_kib;
     for guest in 0..2 {
-        let file = format!("head -c {kib}k /dev/urandom >/tmp/sent; (nc -l -p 5000 >/tmp/got </dev/null &) ; sleep 1");
+        let file = format!("head -c {kib}k /dev/urandom >/tmp/sent; (sleep 10000 | nc -l -p 5000 >/tmp/got &); sleep 1");
         scene.sh(guest, &file)?;
     }
     let before = scene.lab.summary()?;
