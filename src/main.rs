@@ -9,6 +9,7 @@ mod capture;
 mod demo;
 mod emit;
 mod machine;
+mod replay;
 mod synth;
 mod tcp;
 mod vm;
@@ -45,6 +46,8 @@ enum Command {
     Board(board::Args),
     /// Virtual machines whose stock kernels drive the card
     Vm(vm::Args),
+    /// Do again, without a virtual machine, what a driver did to the card in one
+    Replay(replay::Args),
     /// Make a board's bitstream, with its area and clocks
     Synth(synth::Args),
 }
@@ -70,6 +73,7 @@ fn main() -> ExitCode {
         Command::Emit(args) => (args.json, emit::run(&args)),
         Command::Board(args) => (args.json(), board::run(&args)),
         Command::Vm(args) => (false, vm::run(&args)),
+        Command::Replay(args) => (args.json, replay::run(&args)),
         Command::Synth(args) => (args.json, synth::run(&args)),
     };
     match result {

@@ -40,6 +40,9 @@ pub struct Args {
     /// Write what the wire carries, as pcapng
     #[arg(long)]
     pcap: Option<PathBuf>,
+    /// Write a trace of what the driver does to the card, for `nitor replay`; one guest with one processor
+    #[arg(long, conflicts_with = "story")]
+    record: Option<PathBuf>,
     /// Seed of everything random in the simulation
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -72,10 +75,19 @@ pub fn run(args: &Args) -> Outcome {
         seed: args.seed,
         pcap: args.pcap.clone(),
         waves: args.waves.clone().map(|path| (path, args.waves_cycles)),
+        record: None,
     };
-    let plan = Plan { options, kernel: args.kernel.clone(), processors: args.queues.into() };
+    let mut plan = Plan { options, kernel: args.kernel.clone(), processors: args.queues.into() };
     if args.story {
         return story::play(&plan, args.file);
+    }
+    if let Some(path) = &args.record {
+        if args.guests != 1 || args.queues != 1 {
+            let what = "--record takes one guest with one queue pair: its memory must stand still while the card works";
+            return Err(Failure::Input(what.into()));
+        }
+        let command = args.command.join(" ");
+        plan.options.record = Some((path.clone(), format!("Linux {}: {command}", args.kernel)));
     }
     let mut lab = Lab::open(&plan)?;
     for guest in &mut lab.guests {

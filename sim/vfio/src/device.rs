@@ -52,7 +52,6 @@ pub struct Device {
     vectors: Vec<Vector>,
     /// Files of guest memory, by device and inode.
     files: HashMap<(u64, u64), Rc<Block>>,
-    maps: Vec<(u64, u64)>,
     pub counts: Counts,
 }
 
@@ -65,7 +64,6 @@ impl Device {
             command: 0,
             vectors: Vec::new(),
             files: HashMap::new(),
-            maps: Vec::new(),
             counts: Counts::default(),
         };
         device.set_up(world)?;
@@ -228,7 +226,6 @@ impl Device {
             return Err(io::ErrorKind::AlreadyExists.into());
         }
         self.counts.maps += 1;
-        self.maps.push((iova, len));
         Ok(())
     }
 
@@ -236,15 +233,7 @@ impl Device {
     /// done, since the card stands still meanwhile.
     pub fn unmap(&mut self, world: &mut World, iova: u64, len: u64) {
         let iommu = &mut world.host_mut(self.host).root.iommu;
-        let end = iova.saturating_add(len);
-        self.maps.retain(|&(start, size)| {
-            let within = start >= iova && start.saturating_add(size) <= end;
-            if within {
-                self.counts.unmaps += 1;
-                iommu.unmap(CARD_ID, start);
-            }
-            !within
-        });
+        self.counts.unmaps += iommu.unmap_range(CARD_ID, iova, len) as u64;
     }
 
     /// Tells `files` of the vectors from `start` on; none at all stops telling anybody of `count` vectors.

@@ -9,6 +9,7 @@
 //!
 //! Doorbells are posted: the guest goes on while the card works, as it would on a machine.
 
+use std::collections::VecDeque;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -29,10 +30,12 @@ use nix::time::{clock_gettime, ClockId};
 
 use crate::device::{Counts, Device};
 use crate::peer::{Peer, PeerStats};
+use crate::record::Recorder;
 use crate::server::{Backend, Service};
+use crate::trace::{Cause, Head, Writer};
 
 /// How a machine is made.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Options {
     /// Bits of the cards' data paths.
     pub width: u32,
@@ -43,6 +46,8 @@ pub struct Options {
     pub pcap: Option<PathBuf>,
     /// Where to write waves of the first guest's card, and how many cycles of them.
     pub waves: Option<(PathBuf, u64)>,
+    /// Where to write a trace of the first guest's card, which is to be the only one; and what it is about.
+    pub record: Option<(PathBuf, String)>,
 }
 
 /// What a guest, or whoever runs the machine, asks for.
@@ -130,10 +135,10 @@ impl Machine {
     pub fn start(options: &Options, sockets: &Path) -> io::Result<Self> {
         let (asks, inbox) = channel();
         let (ready, made) = sync_channel(1);
-        let options = options.clone();
+        let own = options.clone();
         let guests = options.guests;
         let thread = thread::Builder::new().name("cards".into()).spawn(move || {
-            let mut cards = Cards::new(&options, inbox)?;
+            let mut cards = Cards::new(&own, inbox)?;
             let shapes = cards.devices.iter().map(|d| (d.bars(&cards.world), d.vectors()));
             let _ = ready.send(shapes.collect::<Vec<_>>());
             cards.run()
@@ -144,7 +149,8 @@ impl Machine {
         };
         debug_assert_eq!(shapes.len(), guests);
         for (guest, (bars, vectors)) in shapes.into_iter().enumerate() {
-            let backend = Backend { guest, asks: machine.asks.clone() };
+            let posted = options.record.is_none();
+            let backend = Backend { guest, asks: machine.asks.clone(), posted };
             let service = Service::start(&socket(sockets, guest), backend, bars, vectors);
             machine.services.push(service.map_err(io::Error::other)?);
         }
@@ -193,7 +199,7 @@ pub fn socket(folder: &Path, guest: usize) -> PathBuf {
 }
 
 /// Cycles without anything going on after which a card is quiet.
-const QUIET: u64 = 160;
+pub(crate) const QUIET: u64 = 160;
 /// Cycles that a guest waits for that at most.
 const PATIENCE: u64 = 400_000;
 /// Cycles between two looks at what guests ask.
@@ -215,6 +221,9 @@ struct Cards {
     devices: Vec<Device>,
     wire: usize,
     peer: Option<Peer>,
+    recorder: Option<Recorder>,
+    /// Frames from the peer that wait until the card is quiet, while a trace is recorded.
+    waiting: VecDeque<Vec<u8>>,
     inbox: Receiver<Message>,
     started: Instant,
     busy: Duration,
@@ -230,40 +239,55 @@ fn mac(n: usize) -> [u8; 6] {
     [0x02, 0x4e, 0x49, 0x54, 0x01, n as u8]
 }
 
+/// The cards and their wire, and the wire's number.
+pub(crate) fn world(options: &Options) -> io::Result<(World, usize)> {
+    let mut world = World::new(options.seed);
+    for guest in 0..options.guests {
+        let settings = nitor_fw::Settings {
+            // Of the card's time, which is a fraction of the guest's.
+            keep_alive_us: 1_000,
+            ..nitor_fw::Settings::new(mac(guest))
+        };
+        let mut config = HostConfig::new(options.width).with_firmware(standard(settings));
+        config.root.completer.latency = Latency::around(80);
+        config.root.completer.split = 0.0;
+        config.firmware_gap = 2;
+        world.add_host(config)?;
+    }
+    let wire = match options.guests {
+        1 => world.connect_outside(0, WireConfig::default()),
+        _ => world.connect(0, 1, WireConfig::default()),
+    };
+    if let Some(path) = &options.pcap {
+        world.start_capture(Box::new(io::BufWriter::new(File::create(path)?)))?;
+    }
+    if let Some((path, cycles)) = &options.waves {
+        world.add_waves(0, path, 0..*cycles);
+    }
+    Ok((world, wire))
+}
+
 impl Cards {
     fn new(options: &Options, inbox: Receiver<Message>) -> io::Result<Self> {
-        let mut world = World::new(options.seed);
-        for guest in 0..options.guests {
-            let settings = nitor_fw::Settings {
-                // Of the card's time, which is a fraction of the guest's.
-                keep_alive_us: 1_000,
-                ..nitor_fw::Settings::new(mac(guest))
-            };
-            let mut config = HostConfig::new(options.width).with_firmware(standard(settings));
-            config.root.completer.latency = Latency::around(80);
-            config.root.completer.split = 0.0;
-            config.firmware_gap = 2;
-            world.add_host(config)?;
-        }
-        let wire = match options.guests {
-            1 => world.connect_outside(0, WireConfig::default()),
-            _ => world.connect(0, 1, WireConfig::default()),
-        };
-        if let Some(path) = &options.pcap {
-            world.start_capture(Box::new(io::BufWriter::new(File::create(path)?)))?;
-        }
-        if let Some((path, cycles)) = &options.waves {
-            world.add_waves(0, path, 0..*cycles);
-        }
+        let (mut world, wire) = world(options)?;
         let devices = (0..options.guests)
             .map(|guest| Device::new(&mut world, guest).map_err(io::Error::other));
         let devices = devices.collect::<io::Result<_>>()?;
         let peer = (options.guests == 1).then(Peer::new);
+        let recorder = match &options.record {
+            None => None,
+            Some((path, about)) => {
+                let head = Head { width: options.width, seed: options.seed, about: about.clone() };
+                Some(Recorder::new(Writer::create(path, &head)?, &mut world))
+            }
+        };
         Ok(Cards {
             world,
             devices,
             wire,
             peer,
+            recorder,
+            waiting: VecDeque::new(),
             inbox,
             started: Instant::now(),
             busy: Duration::ZERO,
@@ -302,26 +326,40 @@ impl Cards {
                         let _ = answer.send(result);
                     }
                 }
-                None => self.advance(SLICE),
+                None => {
+                    self.advance(SLICE);
+                    self.send_waiting();
+                }
             }
             self.busy += begin.elapsed();
         }
-        self.world.finish_capture()
+        self.world.finish_capture()?;
+        self.recorder.take().map_or(Ok(()), Recorder::finish)
     }
 
     /// Lets `cycles` pass, and passes on what came of them.
     fn advance(&mut self, cycles: u64) {
         self.world.step(cycles);
+        if let Some(recorder) = &mut self.recorder {
+            recorder.look(&mut self.world);
+        }
         for device in &mut self.devices {
             device.deliver(&mut self.world, |_| {});
         }
         if let Some(peer) = &mut self.peer {
             for (_, frame) in self.world.take_outside() {
+                if let Some(recorder) = &mut self.recorder {
+                    recorder.frame(&frame);
+                }
                 peer.receive(frame);
             }
             peer.poll(self.started.elapsed());
             while let Some(frame) = peer.next_frame() {
-                self.world.send_in(0, &frame);
+                if self.recorder.is_some() {
+                    self.waiting.push_back(frame);
+                } else {
+                    self.world.send_in(0, &frame);
+                }
                 self.awake = self.awake.max(self.world.now() + self.linger);
             }
         }
@@ -344,7 +382,63 @@ impl Cards {
         }
     }
 
+    /// While a trace is recorded, the peer's frames come one at a time, each when the card is quiet.
+    fn send_waiting(&mut self) {
+        while let Some(frame) = self.waiting.pop_front() {
+            self.settle();
+            self.begin(|| Cause::Frame(frame.clone()));
+            self.world.send_in(0, &frame);
+            self.settle();
+        }
+    }
+
+    /// Something is about to be done to the card.
+    fn begin(&mut self, cause: impl FnOnce() -> Cause) {
+        if let Some(recorder) = &mut self.recorder {
+            recorder.look(&mut self.world);
+            recorder.begin(cause());
+        }
+    }
+
+    /// What of `ask` belongs into a trace.
+    fn note(&mut self, ask: &Ask) {
+        match ask {
+            Ask::Write { region: 7, offset, bytes } => {
+                self.begin(|| Cause::Config { offset: *offset, bytes: bytes.clone() })
+            }
+            Ask::Write { region, offset, bytes } => self.begin(|| Cause::Write {
+                region: *region,
+                offset: *offset,
+                bytes: bytes.clone(),
+            }),
+            Ask::Read { region, offset, len } if *region != 7 => {
+                self.begin(|| Cause::Read { region: *region, offset: *offset, len: *len as u32 })
+            }
+            Ask::Map { iova, len, permission, .. } => self.begin(|| Cause::Map {
+                iova: *iova,
+                len: *len,
+                read: *permission != Permission::Write,
+                write: *permission != Permission::Read,
+            }),
+            Ask::Unmap { iova, len } => self.begin(|| Cause::Unmap { iova: *iova, len: *len }),
+            Ask::Gone => self.begin(|| Cause::Unmap { iova: 0, len: u64::MAX }),
+            Ask::Link(up) => self.begin(|| Cause::Link(*up)),
+            Ask::Reset => self.begin(|| Cause::Reset),
+            _ => {}
+        }
+    }
+
     fn serve(&mut self, guest: usize, ask: Ask) -> Answer {
+        self.note(&ask);
+        let answer = self.obey(guest, ask);
+        if self.recorder.is_some() {
+            self.settle();
+            self.send_waiting();
+        }
+        answer
+    }
+
+    fn obey(&mut self, guest: usize, ask: Ask) -> Answer {
         let (world, device) = (&mut self.world, &mut self.devices[guest]);
         match ask {
             Ask::Read { region, offset, len } => {

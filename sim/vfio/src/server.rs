@@ -25,6 +25,8 @@ const CONFIG_LEN: u64 = 4096;
 pub(crate) struct Backend {
     pub guest: usize,
     pub asks: Sender<Message>,
+    /// Whether the guest goes on when it has rung a doorbell.
+    pub posted: bool,
 }
 
 impl Backend {
@@ -61,7 +63,7 @@ impl ServerBackend for Backend {
 
     fn region_write(&mut self, region: u32, offset: u64, data: &[u8]) -> io::Result<()> {
         let ask = Ask::Write { region, offset, bytes: data.to_vec() };
-        if is_posted(region, offset) {
+        if self.posted && is_posted(region, offset) {
             self.post(ask)
         } else {
             self.ask(ask).map(|_| ())
