@@ -72,7 +72,7 @@ fn main() -> ExitCode {
         Command::Bench(bench) => (bench.json(), bench.run()),
         Command::Emit(args) => (args.json, emit::run(&args)),
         Command::Board(args) => (args.json(), board::run(&args)),
-        Command::Vm(args) => (false, vm::run(&args)),
+        Command::Vm(args) => (args.json, vm::run(&args)),
         Command::Replay(args) => (args.json, replay::run(&args)),
         Command::Synth(args) => (args.json, synth::run(&args)),
     };

@@ -47,12 +47,21 @@ pub struct Settings {
     pub max_mtu: u16,
     /// Time between two signs of life, in microseconds, at least 1,000: a second, or drivers give the card up.
     pub keep_alive_us: u32,
+    /// What drivers take the card's microsecond for, in microseconds, when they ask for interrupt delays: 1, unless the card's time
+    /// is slower than theirs.
+    pub delay_resolution_us: u16,
 }
 
 impl Settings {
     /// A port of 100 Gb/s with jumbo frames. `mac` should be a locally administered unicast address, or one you own.
     pub const fn new(mac: [u8; 6]) -> Self {
-        Settings { mac, link_speed: 100_000, max_mtu: 9216, keep_alive_us: 1_000_000 }
+        Settings {
+            mac,
+            link_speed: 100_000,
+            max_mtu: 9216,
+            keep_alive_us: 1_000_000,
+            delay_resolution_us: 1,
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use crate::vm::{initramfs, setup};
 use nitor_vfio::{machine, Ask, Machine, Options, Summary};
 use std::fs;
 use std::io;
+use std::path::Path;
 use tempfile::TempDir;
 
 /// What a lab is made of.
@@ -31,11 +32,27 @@ fn cards(error: io::Error) -> Failure {
     Failure::Environment(format!("the cards: {error}"))
 }
 
+/// A folder for a guest's files.
+pub fn folder() -> Result<TempDir, Failure> {
+    tempfile::Builder::new().prefix("nitor-vm").tempdir().map_err(cards)
+}
+
+/// Boots a guest without a card of ours, with more arguments for QEMU.
+pub fn plain(kernel: &str, folder: &Path, more: &[&str]) -> Result<Guest, Failure> {
+    let (tools, kernel) = setup::get(kernel)?;
+    let initramfs = folder.join("initramfs");
+    fs::write(&initramfs, initramfs::pack(&kernel)?).map_err(cards)?;
+    let shape = Shape { number: 0, processors: 1, memory_mib: 256, socket: None, more };
+    let mut guest = Guest::start_up(&tools, &kernel, &initramfs, folder, &shape)?;
+    guest.booted()?;
+    Ok(guest)
+}
+
 impl Lab {
     /// Boots the guests.
     pub fn open(plan: &Plan) -> Result<Self, Failure> {
         let (tools, kernel) = setup::get(&plan.kernel)?;
-        let folder = tempfile::Builder::new().prefix("nitor-vm").tempdir().map_err(cards)?;
+        let folder = folder()?;
         let initramfs = folder.path().join("initramfs");
         fs::write(&initramfs, initramfs::pack(&kernel)?).map_err(cards)?;
         let machine = Machine::start(&plan.options, folder.path()).map_err(cards)?;

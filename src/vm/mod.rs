@@ -1,5 +1,6 @@
 //! `nitor vm`: virtual machines whose stock kernels drive Verilated cards.
 
+mod bench;
 mod guest;
 mod initramfs;
 mod lab;
@@ -17,7 +18,7 @@ use std::time::Duration;
 
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  nitor vm\n  nitor vm -- ping -c 3 10.77.0.1\n  \
-                  nitor vm --guests 2 --pcap wire.pcapng -- ethtool -S eth0\n  nitor vm --kernel newest --queues 4\n  nitor vm --story")]
+                  nitor vm --guests 2 --pcap wire.pcapng -- ethtool -S eth0\n  nitor vm --kernel newest --queues 4\n  nitor vm --story\n  nitor vm --bench")]
 pub struct Args {
     /// Virtual machines, a card each: one has a host of ours on its wire (10.77.0.1), two have each other (10.77.0.2, .3)
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=2))]
@@ -49,7 +50,13 @@ pub struct Args {
     /// Play what a stock driver does with the card, step by step, each checked
     #[arg(long, conflicts_with = "command")]
     story: bool,
-    /// Of the story: KiB of the file that two guests exchange
+    /// Measure throughput with the card, and with one that QEMU emulates
+    #[arg(long, conflicts_with_all = ["command", "story", "record", "kernel", "guests"])]
+    bench: bool,
+    /// Of the measurement: print it as JSON
+    #[arg(long, requires = "bench")]
+    pub json: bool,
+    /// Of the story and the measurement: KiB of the file that crosses by TCP
     #[arg(long, default_value = "2048", value_parser = clap::value_parser!(u64).range(1..=65_536))]
     file: u64,
     /// What to run in each guest, by its shell; else an interactive one in the first
@@ -58,9 +65,9 @@ pub struct Args {
 }
 
 /// Loads the driver and gives the interface its address.
-fn up(number: usize) -> String {
+fn up(driver: &str, number: usize) -> String {
     format!(
-        "insmod /lib/modules/ena.ko && ip addr add 10.77.0.{}/24 dev eth0 && ip link set eth0 up",
+        "insmod /lib/modules/{driver}.ko && ip addr add 10.77.0.{}/24 dev eth0 && ip link set eth0 up",
         number + 2
     )
 }
@@ -81,6 +88,9 @@ pub fn run(args: &Args) -> Outcome {
     if args.story {
         return story::play(&plan, args.file);
     }
+    if args.bench {
+        return bench::run(&plan, args.file, args.json);
+    }
     if let Some(path) = &args.record {
         if args.guests != 1 || args.queues != 1 {
             let what = "--record takes one guest with one queue pair: its memory must stand still while the card works";
@@ -92,7 +102,7 @@ pub fn run(args: &Args) -> Outcome {
     let mut lab = Lab::open(&plan)?;
     for guest in &mut lab.guests {
         let number = guest.number;
-        let ran = guest.run(&up(number), Duration::from_secs(120))?;
+        let ran = guest.run(&up("ena", number), Duration::from_secs(120))?;
         if ran.status != 0 {
             let output = ran.output.trim();
             return Err(Failure::Check(format!("guest {number}: the driver: {output}")));

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// Modules that go into the guest, if its kernel has them; the rest of the kernel's are not needed.
-const MODULES: [&str; 2] = ["ena", "e1000e"];
+const MODULES: [&str; 3] = ["ena", "e1000e", "pktgen"];
 
 /// Unpacked packages: QEMU's and what it needs.
 pub struct Tools {
@@ -61,16 +61,29 @@ pub fn get(kernel: &str) -> Result<(Tools, Kernel), Failure> {
     let tools = Tools { root: folder.join("qemu") };
     let user = folder.join(format!("kernel-{of}"));
     let kernel = if named {
-        let root = user.clone();
-        let image = entries(&root.join("boot")).into_iter().find(|path| {
-            path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"vmlinuz-"))
-        });
-        read_kernel(image.ok_or_else(|| missing("the kernel is not there"))?, &root, user)?
+        let (image, release) = image(&user).ok_or_else(|| missing("the kernel is not there"))?;
+        read_kernel(image, release, &user.clone(), user)?
     } else {
+        let name = file.file_name().unwrap_or_default().to_string_lossy();
+        let release = name.strip_prefix("vmlinuz-").unwrap_or(&name).to_string();
         let root = file.parent().and_then(Path::parent).unwrap_or(Path::new("/"));
-        read_kernel(file.into(), root, user)?
+        read_kernel(file.into(), release, root, user)?
     };
     Ok((tools, kernel))
+}
+
+/// The kernel image of a package and its release: in `boot`, or beside its modules.
+fn image(root: &Path) -> Option<(PathBuf, String)> {
+    let name = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned());
+    let boot = entries(&root.join("boot")).into_iter().find_map(|path| {
+        let release = name(&path)?.strip_prefix("vmlinuz-")?.to_string();
+        Some((path, release))
+    });
+    boot.or_else(|| {
+        let folders = entries(&root.join("usr/lib/modules"));
+        let found = folders.into_iter().find(|folder| folder.join("vmlinuz").is_file())?;
+        Some((found.join("vmlinuz"), name(&found)?))
+    })
 }
 
 fn entries(folder: &Path) -> Vec<PathBuf> {
@@ -86,16 +99,19 @@ fn below(folder: &Path) -> Vec<PathBuf> {
     files
 }
 
-fn read_kernel(image: PathBuf, root: &Path, user: PathBuf) -> Result<Kernel, Failure> {
-    let name = image.file_name().unwrap_or_default().to_string_lossy();
-    let release = name.strip_prefix("vmlinuz-").unwrap_or(&name).to_string();
+fn read_kernel(
+    image: PathBuf,
+    release: String,
+    root: &Path,
+    user: PathBuf,
+) -> Result<Kernel, Failure> {
     let folders = [root.join("lib/modules"), root.join("usr/lib/modules")];
     let folder = folders.iter().map(|folder| folder.join(&release)).find(|folder| folder.is_dir());
     let folder = folder.ok_or_else(|| {
         Failure::Input(format!("{}: no modules of {release} beside it", image.display()))
     })?;
     let mut modules = Vec::new();
-    for path in below(&folder.join("kernel/drivers/net/ethernet")) {
+    for path in below(&folder.join("kernel")) {
         let name = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
         let Some((module, packed)) = name.split_once(".ko") else { continue };
         if MODULES.contains(&module) {

@@ -186,9 +186,9 @@ fn ethtool_changes(scene: &mut Scene) -> Result<(), Failure> {
         ("-L eth0 combined 4", "-l eth0 | tail -n 2", "Combined: 4"),
         ("-G eth0 rx 512 tx 256", "-g eth0 | tail -n +7", "RX: 512"),
         ("-G eth0 rx 1024 tx 1024", "-g eth0 | tail -n +7", "TX: 1024"),
-        ("-C eth0 tx-usecs 100", "-c eth0", "tx-usecs: 100"),
+        ("-C eth0 tx-usecs 96", "-c eth0", "tx-usecs: 96"),
         ("-C eth0 adaptive-rx on", "-c eth0", "Adaptive RX: on"),
-        ("-C eth0 adaptive-rx off rx-usecs 20", "-c eth0", "rx-usecs: 20"),
+        ("-C eth0 adaptive-rx off rx-usecs 32", "-c eth0", "rx-usecs: 32"),
         ("-X eth0 equal 2", "-x eth0 | grep ' 0: '", "0: 0 1 0 1 0 1"),
         ("-X eth0 default", "-x eth0 | grep ' 0: '", "0: 0 1 2 3 0 1"),
     ] {
@@ -247,11 +247,11 @@ fn interrupts_per_packet(scene: &mut Scene) -> Result<f64, Failure> {
 fn moderation(scene: &mut Scene) -> Result<(), Failure> {
     scene.sh(0, "ethtool -C eth0 adaptive-rx off rx-usecs 0 tx-usecs 0")?;
     let without = interrupts_per_packet(scene)?;
-    scene.sh(0, "ethtool -C eth0 rx-usecs 60 tx-usecs 60")?;
+    scene.sh(0, "ethtool -C eth0 rx-usecs 320 tx-usecs 320")?;
     let with = interrupts_per_packet(scene)?;
     scene.check(
         with < without * 0.8,
-        format!("interrupts a packet: {without:.3} without moderation, {with:.3} at 60 us"),
+        format!("interrupts a packet: {without:.3} without moderation, {with:.3} at 320 us"),
     );
     scene.sh(0, "ethtool -C eth0 rx-usecs 0 tx-usecs 64")?;
     Ok(())

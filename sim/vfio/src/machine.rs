@@ -208,6 +208,8 @@ const SLICE: u64 = 128;
 const LINGER: u64 = 20_000;
 /// How long it stands still, and how many cycles it is then run for: a firmware tick or more.
 const STILL: Duration = Duration::from_millis(1000);
+/// The card's microsecond in a guest's, for interrupt delays.
+const DELAY_RESOLUTION_US: u16 = 16;
 const STIR: u64 = 260_000;
 
 /// Of this thread, so far.
@@ -246,6 +248,7 @@ pub(crate) fn world(options: &Options) -> io::Result<(World, usize)> {
         let settings = nitor_fw::Settings {
             // Of the card's time, which is a fraction of the guest's.
             keep_alive_us: 1_000,
+            delay_resolution_us: DELAY_RESOLUTION_US,
             ..nitor_fw::Settings::new(mac(guest))
         };
         let mut config = HostConfig::new(options.width).with_firmware(standard(settings));
