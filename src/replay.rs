@@ -1,8 +1,8 @@
 //! `nitor replay`: what a stock driver once did to a card, done again without a virtual machine.
 
 use crate::report::{self, grouped, Failure, Table};
-use crate::Outcome;
-use nitor_vfio::replay::{replay, Replayed};
+use crate::{Outcome, Width};
+use nitor_vfio::replay::{replay, Replayed, Variation};
 use serde::Serialize;
 use std::io::ErrorKind;
 use std::path::PathBuf;
@@ -14,6 +14,15 @@ use std::path::PathBuf;
 pub struct Args {
     /// A trace that `nitor vm --record` has written
     trace: PathBuf,
+    /// Another width of the card than it was recorded with
+    #[arg(long, value_enum)]
+    width: Option<Width>,
+    /// Another seed than it was recorded with
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Cycles that a read of host memory takes, more or less; 0 is as it was recorded
+    #[arg(long, default_value = "0", value_parser = clap::value_parser!(u64).range(0..=10_000))]
+    latency: u64,
     /// Write the card's waves, as FST
     #[arg(long)]
     waves: Option<PathBuf>,
@@ -41,8 +50,13 @@ struct Report {
 }
 
 pub fn run(args: &Args) -> Outcome {
-    let waves = args.waves.as_deref().map(|path| (path, args.waves_cycles));
-    let done = replay(&args.trace, waves).map_err(|e| match e.kind() {
+    let variation = Variation {
+        width: args.width.map(u32::from),
+        seed: args.seed,
+        latency: args.latency,
+        waves: args.waves.clone().map(|path| (path, args.waves_cycles)),
+    };
+    let done = replay(&args.trace, &variation).map_err(|e| match e.kind() {
         ErrorKind::InvalidData | ErrorKind::NotFound => {
             Failure::Input(format!("{}: {e}", args.trace.display()))
         }

@@ -80,6 +80,7 @@ pub fn run(args: &Args) -> Outcome {
         width: args.width.into(),
         guests: args.guests.into(),
         seed: args.seed,
+        latency: 0,
         pcap: args.pcap.clone(),
         waves: args.waves.clone().map(|path| (path, args.waves_cycles)),
         record: None,

@@ -21,6 +21,11 @@ const DEVICE_CONTROL: u16 = 8;
 const FUNCTION_LEVEL_RESET: u32 = 1 << 15;
 const MSIX_ENABLE: u32 = 1 << 31;
 
+/// The dword of configuration space that byte `at` is in.
+fn config_dword(at: u64) -> Option<u16> {
+    (at < 4096).then_some(at as u16 & !3)
+}
+
 /// What a guest did that it may not do, or what befell it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
@@ -108,8 +113,9 @@ impl Device {
     pub fn config_read(&mut self, world: &mut World, offset: u64, into: &mut [u8]) {
         let mut word = [0xff; 4];
         let mut known = None;
+        into.fill(0xff);
         for (byte, at) in into.iter_mut().zip(offset..) {
-            let dword = (at & !3) as u16;
+            let Some(dword) = config_dword(at) else { continue };
             if known != Some(dword) {
                 word = world.config_read(self.host, dword).unwrap_or(u32::MAX).to_le_bytes();
                 if dword == COMMAND {
@@ -123,11 +129,11 @@ impl Device {
 
     /// Writes configuration space, at most a dword of it.
     pub fn config_write(&mut self, world: &mut World, offset: u64, bytes: &[u8]) {
-        let Some(at) = u16::try_from(offset).ok().filter(|at| at & 3 <= 4 - bytes.len() as u16)
-        else {
+        let skip = (offset & 3) as usize;
+        let Some(dword) = config_dword(offset) else { return };
+        if bytes.is_empty() || skip + bytes.len() > 4 {
             return;
-        };
-        let (dword, skip) = (at & !3, usize::from(at & 3));
+        }
         if BARS.contains(&dword) || dword == ROM {
             return;
         }

@@ -42,6 +42,8 @@ pub struct Options {
     /// 1, whose wire leads to a [`Peer`], or 2, whose cards are joined by one.
     pub guests: usize,
     pub seed: u64,
+    /// Cycles that a read of the guest's memory takes, more or less; 0 is the usual.
+    pub latency: u64,
     /// Where to write what the wire carries.
     pub pcap: Option<PathBuf>,
     /// Where to write waves of the first guest's card, and how many cycles of them.
@@ -198,10 +200,12 @@ pub fn socket(folder: &Path, guest: usize) -> PathBuf {
     folder.join(format!("guest{guest}"))
 }
 
-/// Cycles without anything going on after which a card is quiet.
-pub(crate) const QUIET: u64 = 160;
+/// Cycles without anything going on after which a card is quiet: more than the longest frame takes, which is seen when it ends.
+pub(crate) const QUIET: u64 = 768;
 /// Cycles that a guest waits for that at most.
 const PATIENCE: u64 = 400_000;
+/// Cycles that a read of memory takes: few, since each is one to simulate.
+const LATENCY: u64 = 80;
 /// Cycles between two looks at what guests ask.
 const SLICE: u64 = 128;
 /// Cycles for which a quiet card is run on, at least; then it stands still.
@@ -228,6 +232,8 @@ struct Cards {
     waiting: VecDeque<Vec<u8>>,
     inbox: Receiver<Message>,
     started: Instant,
+    /// When the cards' time last passed by itself.
+    worked: Instant,
     busy: Duration,
     /// Twice the longest interrupt delay that a guest has asked for, in cycles.
     linger: u64,
@@ -252,7 +258,8 @@ pub(crate) fn world(options: &Options) -> io::Result<(World, usize)> {
             ..nitor_fw::Settings::new(mac(guest))
         };
         let mut config = HostConfig::new(options.width).with_firmware(standard(settings));
-        config.root.completer.latency = Latency::around(80);
+        let latency = if options.latency == 0 { LATENCY } else { options.latency };
+        config.root.completer.latency = Latency::around(latency);
         config.root.completer.split = 0.0;
         config.firmware_gap = 2;
         world.add_host(config)?;
@@ -293,6 +300,7 @@ impl Cards {
             waiting: VecDeque::new(),
             inbox,
             started: Instant::now(),
+            worked: Instant::now(),
             busy: Duration::ZERO,
             linger: LINGER,
             awake: 0,
@@ -309,11 +317,12 @@ impl Cards {
                     Err(TryRecvError::Disconnected) => break,
                 }
             } else {
-                let until = self.peer.as_mut().and_then(|peer| peer.next(self.started.elapsed()));
-                match self.inbox.recv_timeout(until.unwrap_or(STILL).min(STILL)) {
+                let peer = self.peer.as_mut().and_then(|peer| peer.next(self.started.elapsed()));
+                let still = (self.worked + STILL).saturating_duration_since(Instant::now());
+                match self.inbox.recv_timeout(peer.map_or(still, |peer| peer.min(still))) {
                     Ok(message) => Some(message),
                     Err(RecvTimeoutError::Timeout) => {
-                        if until.is_none_or(|until| until > STILL) {
+                        if (self.worked + STILL) <= Instant::now() {
                             self.awake = self.world.now() + STIR;
                         }
                         None
@@ -332,6 +341,7 @@ impl Cards {
                 None => {
                     self.advance(SLICE);
                     self.send_waiting();
+                    self.worked = Instant::now();
                 }
             }
             self.busy += begin.elapsed();

@@ -5,7 +5,7 @@
 //! tell or not (checksums it has verified) and what is an event's own (its time).
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use nitor_abi::admin::{self, CommandHeader, CreateCq, Opcode};
 use nitor_abi::bar;
@@ -36,6 +36,19 @@ pub struct Replayed {
     /// The first differences.
     pub differences: Vec<String>,
     pub violations: Vec<String>,
+}
+
+/// How a replay differs from the recording.
+#[derive(Clone, Debug, Default)]
+pub struct Variation {
+    /// Another width of the card.
+    pub width: Option<u32>,
+    /// Another seed, so other stalls and latencies.
+    pub seed: Option<u64>,
+    /// Other latencies of memory, in cycles.
+    pub latency: u64,
+    /// Where to write waves, and how many cycles of them.
+    pub waves: Option<(PathBuf, u64)>,
 }
 
 /// Differences that are told; then the replay ends.
@@ -157,25 +170,26 @@ struct Replay {
     result: Replayed,
 }
 
-/// Replays the trace at `path`, with waves of so many cycles if wanted.
-pub fn replay(path: &Path, waves: Option<(&Path, u64)>) -> io::Result<Replayed> {
+/// Replays the trace at `path`.
+pub fn replay(path: &Path, variation: &Variation) -> io::Result<Replayed> {
     let mut reader = Reader::open(path)?;
     let head = reader.head.clone();
     let options = machine::Options {
-        width: head.width,
+        width: variation.width.unwrap_or(head.width),
         guests: 1,
-        seed: head.seed,
-        waves: waves.map(|(path, cycles)| (path.to_path_buf(), cycles)),
+        seed: variation.seed.unwrap_or(head.seed),
+        latency: variation.latency,
+        waves: variation.waves.clone(),
         ..machine::Options::default()
     };
-    if !matches!(head.width, 128 | 512) {
+    if !matches!(options.width, 128 | 512) {
         return Err(io::Error::new(io::ErrorKind::InvalidData, "no card has that width"));
     }
     let (mut world, wire) = machine::world(&options)?;
     let device = Device::new(&mut world, 0).map_err(io::Error::other)?;
     let vectors = device.vectors();
     world.host_mut(0).root.keep_stamps(true);
-    let result = Replayed { about: head.about, width: head.width, ..Replayed::default() };
+    let result = Replayed { about: head.about, width: options.width, ..Replayed::default() };
     let mut replay = Replay {
         world,
         device,

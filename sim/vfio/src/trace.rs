@@ -182,7 +182,7 @@ mod tests {
             let mut reader = Reader::open(&path).unwrap();
             prop_assert_eq!(&reader.head, &head);
             for step in &steps {
-                prop_assert_eq!(reader.step().unwrap().as_ref(), Some(step));
+                prop_assert_eq!(&reader.step().unwrap().unwrap(), step);
             }
             prop_assert!(reader.step().unwrap().is_none());
         }
