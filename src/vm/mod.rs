@@ -98,7 +98,8 @@ pub fn run(args: &Args) -> Outcome {
             return Err(Failure::Input(what.into()));
         }
         let command = args.command.join(" ");
-        plan.options.record = Some((path.clone(), format!("Linux {}: {command}", args.kernel)));
+        let about: String = command.lines().next().unwrap_or_default().chars().take(60).collect();
+        plan.options.record = Some((path.clone(), format!("Linux {}: {about}", args.kernel)));
     }
     let mut lab = Lab::open(&plan)?;
     for guest in &mut lab.guests {
