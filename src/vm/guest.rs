@@ -17,6 +17,8 @@ pub struct Shape<'a> {
     pub memory_mib: u32,
     /// Of its card; none for one of QEMU's own.
     pub socket: Option<&'a Path>,
+    /// Whether the guest has an IOMMU, which its kernel uses strictly: a page is mapped for as long as the card needs it.
+    pub iommu: bool,
     /// More arguments for QEMU.
     pub more: &'a [&'a str],
 }
@@ -68,6 +70,9 @@ impl Guest {
         command.arg("-serial").arg(format!("file:{}", console.display()));
         command.arg("-chardev").arg(format!("socket,id=agent,path={}", port.display()));
         command.args(["-serial", "chardev:agent"]);
+        if shape.iommu {
+            command.args(["-device", "intel-iommu,caching-mode=on"]);
+        }
         if let Some(socket) = shape.socket {
             let device = serde_json::json!({
                 "driver": "vfio-user-pci",
@@ -79,7 +84,11 @@ impl Guest {
         }
         command.args(shape.more);
         command.arg("-kernel").arg(&kernel.image).arg("-initrd").arg(initramfs);
-        command.args(["-append", "console=ttyS0 panic=-1 quiet loglevel=4 nokaslr"]);
+        let mut line = "console=ttyS0 panic=-1 quiet loglevel=4 nokaslr".to_string();
+        if shape.iommu {
+            line += " intel_iommu=on iommu.strict=1";
+        }
+        command.args(["-append", &line]);
         let log = File::create(&errors).map_err(cannot)?;
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn();
         let mut child = child.map_err(cannot)?;

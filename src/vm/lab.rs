@@ -16,6 +16,7 @@ pub struct Plan {
     /// As [setup::get] takes it.
     pub kernel: String,
     pub processors: u32,
+    pub iommu: bool,
 }
 
 /// Guests, each with a card.
@@ -42,7 +43,8 @@ pub fn plain(kernel: &str, folder: &Path, more: &[&str]) -> Result<Guest, Failur
     let (tools, kernel) = setup::get(kernel)?;
     let initramfs = folder.join("initramfs");
     fs::write(&initramfs, initramfs::pack(&kernel)?).map_err(cards)?;
-    let shape = Shape { number: 0, processors: 1, memory_mib: 256, socket: None, more };
+    let shape =
+        Shape { number: 0, processors: 1, memory_mib: 256, socket: None, iommu: false, more };
     let mut guest = Guest::start_up(&tools, &kernel, &initramfs, folder, &shape)?;
     guest.booted()?;
     Ok(guest)
@@ -66,6 +68,7 @@ impl Lab {
                 processors: plan.processors,
                 memory_mib: 256,
                 socket: Some(&socket),
+                iommu: plan.iommu,
                 more: &[],
             };
             lab.guests.push(Guest::start_up(&tools, &kernel, &initramfs, &path, &shape)?);

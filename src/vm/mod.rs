@@ -29,6 +29,9 @@ pub struct Args {
     /// Debian's 6.1, 6.1-generic, 6.12 or newest, or the file of a kernel image
     #[arg(long, default_value = "6.1")]
     kernel: String,
+    /// Give the guests an IOMMU, used strictly
+    #[arg(long)]
+    iommu: bool,
     /// Bits of the cards' data paths
     #[arg(long, value_enum, default_value = "128")]
     width: Width,
@@ -85,7 +88,12 @@ pub fn run(args: &Args) -> Outcome {
         waves: args.waves.clone().map(|path| (path, args.waves_cycles)),
         record: None,
     };
-    let mut plan = Plan { options, kernel: args.kernel.clone(), processors: args.queues.into() };
+    let mut plan = Plan {
+        options,
+        kernel: args.kernel.clone(),
+        processors: args.queues.into(),
+        iommu: args.iommu,
+    };
     if args.story {
         return story::play(&plan, args.file);
     }

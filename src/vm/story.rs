@@ -27,6 +27,16 @@ const ALONE: [Step; 12] = [
     Step { title: "The driver is unloaded and loaded ten times over traffic", play: reloaded },
 ];
 
+/// With one guest that has an IOMMU and uses it strictly.
+const GUARDED: [Step; 3] = [
+    Step { title: "The driver is loaded behind an IOMMU", play: probe },
+    Step { title: "The interface comes up, and a ping is answered", play: ping },
+    Step {
+        title: "A file there and back, each page mapped as long as the card needs it",
+        play: guarded,
+    },
+];
+
 /// With two guests, a card each and a wire between them.
 const TOGETHER: [Step; 2] = [
     Step { title: "Both drivers are loaded, and the guests see each other", play: meet },
@@ -229,6 +239,20 @@ fn echo(scene: &mut Scene) -> Result<(), Failure> {
     Ok(())
 }
 
+fn guarded(scene: &mut Scene) -> Result<(), Failure> {
+    let before = scene.lab.summary()?.guests[0].counts;
+    echo(scene)?;
+    let after = scene.lab.summary()?;
+    let (maps, unmaps) =
+        (after.guests[0].counts.maps - before.maps, after.guests[0].counts.unmaps - before.unmaps);
+    scene.check(
+        maps > 100 && unmaps > 100,
+        format!("{} maps and {} unmaps meanwhile", grouped(maps), grouped(unmaps)),
+    );
+    scene.check(after.guests[0].denied == 0, "the card has asked for no page that was not mapped");
+    Ok(())
+}
+
 /// Interrupts of the queues a packet, while bytes come from the peer.
 fn interrupts_per_packet(scene: &mut Scene) -> Result<f64, Failure> {
     const INTERRUPTS: &str =
@@ -363,10 +387,13 @@ fn exchange(scene: &mut Scene) -> Result<(), Failure> {
 pub fn play(plan: &Plan, file_kib: u64) -> Result<(), Failure> {
     let mut failed = Vec::new();
     let (mut number, mut checks, begin) = (0, 0, Instant::now());
-    for (guests, processors, steps) in [(1, 4, &ALONE[..]), (2, 1, &TOGETHER[..])] {
+    for (guests, processors, iommu, steps) in
+        [(1, 4, false, &ALONE[..]), (1, 1, true, &GUARDED[..]), (2, 1, false, &TOGETHER[..])]
+    {
         let mut plan = plan.clone();
         plan.options.guests = guests;
         plan.processors = processors;
+        plan.iommu = iommu;
         let lab = Lab::open(&plan)?;
         say!(
             "\nLinux {}, unmodified, in {guests} guest{}; cards of {} bits\n",
