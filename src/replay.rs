@@ -56,11 +56,17 @@ pub fn run(args: &Args) -> Outcome {
         latency: args.latency,
         waves: args.waves.clone().map(|path| (path, args.waves_cycles)),
     };
-    let done = replay(&args.trace, &variation).map_err(|e| match e.kind() {
-        ErrorKind::InvalidData | ErrorKind::NotFound => {
-            Failure::Input(format!("{}: {e}", args.trace.display()))
+    let done = replay(&args.trace, &variation).map_err(|e| {
+        let text = format!("{}: {e}", args.trace.display());
+        match e.kind() {
+            ErrorKind::UnexpectedEof => {
+                Failure::Input(format!("{}: it is cut off", args.trace.display()))
+            }
+            ErrorKind::InvalidData | ErrorKind::InvalidInput | ErrorKind::NotFound => {
+                Failure::Input(text)
+            }
+            _ => Failure::Environment(text),
         }
-        _ => Failure::Environment(format!("{}: {e}", args.trace.display())),
     })?;
     let Replayed { differences, violations, .. } = &done;
     for difference in differences {

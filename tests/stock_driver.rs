@@ -86,8 +86,9 @@ fn what_differs_is_found() {
     });
     assert!(unwritten[0].contains("which were not"), "{unwritten:?}");
     let interrupt = altered(|step| {
-        step.interrupts.push(1);
-        matches!(step.cause, Cause::Frame(_))
+        let frame = matches!(step.cause, Cause::Frame(_));
+        step.interrupts.extend(frame.then_some(1));
+        frame
     });
     assert!(interrupt[0].contains("has not interrupted"), "{interrupt:?}");
     // The frame that a descriptor's memory holds.
