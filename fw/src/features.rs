@@ -136,7 +136,7 @@ impl Life {
             Feature::StatelessOffload => body(self.features.offloads.to_bytes()),
             Feature::Mtu => body(Mtu { mtu: self.features.mtu }.to_bytes()),
             Feature::InterruptModeration => {
-                body(InterruptModeration { resolution_us: 1 }.to_bytes())
+                body(InterruptModeration { resolution_us: settings.delay_resolution_us }.to_bytes())
             }
             Feature::AenqConfig => body(
                 AenqConfig { supported_groups: GROUPS, enabled_groups: self.events.groups() }

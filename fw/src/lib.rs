@@ -52,6 +52,9 @@ pub struct Settings {
     pub keep_alive_us: u32,
     /// Time limits that drivers should keep; 0 leaves theirs.
     pub hints: Hints,
+    /// What drivers take the card's microsecond for, in microseconds, when they ask for interrupt delays: 1, unless the card's time
+    /// is slower than theirs.
+    pub delay_resolution_us: u16,
 }
 
 /// No hint at all.
@@ -78,6 +81,7 @@ impl Settings {
             max_mtu: 9216,
             keep_alive_us: 1_000_000,
             hints: NO_HINTS,
+            delay_resolution_us: 1,
         }
     }
 }

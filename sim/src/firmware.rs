@@ -124,6 +124,7 @@ pub struct Controller {
     state: State,
     /// Cycles between an answer and the next access.
     gap: u64,
+    hung: bool,
 }
 
 impl Controller {
@@ -133,13 +134,26 @@ impl Controller {
         let thread = Coroutine::with_stack(stack, |yielder: &Yielder<u32, Wait>, _| {
             firmware(&mut YieldingBus(yielder));
         });
-        let mut controller = Controller { thread, state: State::Finished, gap };
+        let mut controller = Controller { thread, state: State::Finished, gap, hung: false };
         controller.resume(0, card.cycle(), card);
         Ok(controller)
     }
 
+    /// Stops the firmware where it is, or lets it go on.
+    pub fn hang(&mut self, hang: bool) {
+        self.hung = hang;
+    }
+
+    /// Whether the firmware has something under way.
+    pub fn is_working(&self) -> bool {
+        matches!(self.state, State::Accessing) && !self.hung
+    }
+
     /// What `card` has to stop for.
     fn stop(&self) -> Stop {
+        if self.hung {
+            return Stop::default();
+        }
         match self.state {
             State::Accessing => Stop { on_mgmt: true, on_irq: false },
             State::WaitingForIrq => Stop { on_mgmt: false, on_irq: true },
@@ -151,6 +165,9 @@ impl Controller {
     pub fn run(&mut self, card: &mut dyn Card, until: u64) {
         while card.cycle() < until {
             card.run(until, self.stop());
+            if self.hung {
+                continue;
+            }
             match self.state {
                 State::Accessing => {
                     if let Some((_, value)) = card.take_mgmt() {
