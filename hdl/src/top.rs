@@ -71,11 +71,11 @@ pub struct Card<
     out: TlpTx<D>,
     bar: BarDecode,
     regs: EnaRegs,
-    readless: Readless,
+    readless: Readless<D>,
     resets: ResetControl,
-    cqs: CompletionQueues<C>,
+    cqs: CompletionQueues<D, K, C>,
     table: MsixTable<V>,
-    irq: Irq<V>,
+    irq: Irq<D, V>,
     manage: MgmtBus,
     mailbox: Mailbox<D, K, L>,
     stats: Stats,
@@ -235,6 +235,7 @@ impl<
         self.out.np_hdr.next = self.read.np_hdr.val();
         self.read.np_ready.next = self.out.np_ready.val();
         self.inline.requester.next = self.target.bdf.val();
+        self.inline.core_reset.next = core;
         TlpSrc::<D>::join(&mut self.inline.tx, &mut self.out.inline);
         self.out.inline_privileged.next = self.inline.privileged.val();
         TlpSrc::<D>::join(&mut self.rxp.tx, &mut self.out.payload);
@@ -282,10 +283,10 @@ impl<
         self.txp.marker_ack.next = self.cqs.tx_marker_ack.val();
         self.rxp.marker_ack.next = self.cqs.rx_marker_ack.val();
         EventSrc::join(&mut self.cqs.event, &mut self.irq.event);
-        WriteReqSrc::join(&mut self.cqs.write, &mut self.inline.req[0]);
-        WriteReqSrc::join(&mut self.mailbox.write, &mut self.inline.req[1]);
-        WriteReqSrc::join(&mut self.readless.write, &mut self.inline.req[2]);
-        WriteReqSrc::join(&mut self.irq.write, &mut self.inline.req[3]);
+        WriteReqSrc::<D>::join(&mut self.cqs.write, &mut self.inline.req[0]);
+        WriteReqSrc::<D>::join(&mut self.mailbox.write, &mut self.inline.req[1]);
+        WriteReqSrc::<D>::join(&mut self.readless.write, &mut self.inline.req[2]);
+        WriteReqSrc::<D>::join(&mut self.irq.write, &mut self.inline.req[3]);
         self.rxp.mps.next = self.space.mps.val();
         self.rxp.requester.next = self.target.bdf.val();
         self.txp.max_frame.next = self.manage.max_frame.val();

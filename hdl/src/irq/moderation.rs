@@ -34,12 +34,12 @@ pub enum IrqOp {
 }
 
 #[derive(LogicBlock)]
-pub struct Irq<const V: usize> {
+pub struct Irq<const D: usize, const V: usize> {
     pub clock: Signal<In, Clock>,
     pub reset: Signal<In, Bit>,
     pub event: EventSnk,
     pub unmask: UnmaskSnk,
-    pub write: WriteReqSrc,
+    pub write: WriteReqSrc<D>,
     /// The firmware raises vector 0.
     pub raise: Signal<In, Bit>,
     /// Vector 0 is masked by INTR_MASK.
@@ -93,7 +93,7 @@ pub struct Irq<const V: usize> {
     _cycles_per_us: usize,
 }
 
-impl<const V: usize> Irq<V> {
+impl<const D: usize, const V: usize> Irq<D, V> {
     /// `cycles_per_us`: clock cycles of a microsecond.
     pub fn new(cycles_per_us: usize) -> Self {
         assert!((3..=8).contains(&V) && (1..=1 << 16).contains(&cycles_per_us));
@@ -151,7 +151,7 @@ fn waited(pending: Bit, since: Bits<16>, delay: Bits<15>, now: Bits<16>) -> Bit 
     pending && (!delay.any() || (now - since) > bit_cast::<16, 15>(delay))
 }
 
-impl<const V: usize> Logic for Irq<V> {
+impl<const D: usize, const V: usize> Logic for Irq<D, V> {
     /// Interrupt moderation and MSI-X messages.
     #[kernel]
     fn update(&mut self) {
@@ -334,7 +334,8 @@ impl<const V: usize> Logic for Irq<V> {
         self.write.valid.next = self.messages.out_valid.val();
         self.write.addr.next = self.messages.out_data.val().get_bits::<64>(32);
         self.write.len.next = lit::<7>(4);
-        self.write.data.next = bit_cast::<512, 32>(self.messages.out_data.val().get_bits::<32>(0));
+        self.write.data.next = bit_cast::<D, 32>(self.messages.out_data.val().get_bits::<32>(0));
+        self.write.last.next = true;
         self.messages.out_ready.next = self.write.ready.val();
         self.sent.d.next = self.messages.out_valid.val() && self.write.ready.val();
         self.stat_msix.next = self.sent.q.val();

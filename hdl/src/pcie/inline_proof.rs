@@ -32,9 +32,11 @@ impl Logic for InlineGrant {
             self.inline.req[c].addr.next = self.addr.val();
             self.inline.req[c].len.next = self.len.val();
             self.inline.req[c].data.next = lit::<512>(0);
+            self.inline.req[c].last.next = true;
             ready = ready.replace_bit(c, self.inline.req[c].ready.val());
         }
         self.inline.requester.next = lit::<16>(0);
+        self.inline.core_reset.next = false;
         self.inline.tx.ready.next = self.tx_ready.val();
         let ask = self.ask.val();
         // Who asks goes on until it is answered.
@@ -77,9 +79,11 @@ impl Logic for InlineFair {
             self.inline.req[c].addr.next = self.addr.val();
             self.inline.req[c].len.next = self.len.val();
             self.inline.req[c].data.next = lit::<512>(0);
+            self.inline.req[c].last.next = true;
             ready = ready.replace_bit(c, self.inline.req[c].ready.val());
         }
         self.inline.requester.next = lit::<16>(0);
+        self.inline.core_reset.next = false;
         self.inline.tx.ready.next = true;
         let ask = self.ask.val();
         // Who asks goes on until it is answered.
