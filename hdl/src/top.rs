@@ -304,6 +304,7 @@ impl<
         self.irq.lookup_masked.next = self.table.lookup_masked.val();
         self.irq.pba_word.next = self.table.pba_word.val();
         self.table.pba.next = self.irq.pba.val();
+        self.table.pba_valid.next = self.irq.pba_valid.val();
 
         // Management.
         RegBusSnk::link(&mut self.mgmt, &mut self.manage.bus);

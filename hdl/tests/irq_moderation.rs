@@ -59,6 +59,7 @@ impl Logic for Interrupts {
         self.irq.lookup_masked.next = self.table.lookup_masked.val();
         self.irq.pba_word.next = self.table.pba_word.val();
         self.table.pba.next = self.irq.pba.val();
+        self.table.pba_valid.next = self.irq.pba_valid.val();
         self.stat_msix.next = self.irq.stat_msix.val();
     }
 }

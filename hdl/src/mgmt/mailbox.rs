@@ -2,7 +2,7 @@
 //!
 //! `bus` addresses: 0x100 DMA_ADDR_LO, 0x104 DMA_ADDR_HI, 0x108 DMA_LEN, 0x10C DMA_BUF, 0x110 DMA_CMD (1: host to
 //! buffer, 2: buffer to host; reads 0: busy, 1: the last one failed), 0x800..0xFFF the buffer, with byte enables. Registers are written
-//! by whole dwords, and not while busy.
+//! by whole dwords, and not while busy; what they read before they were written is anyone's guess.
 //!
 //! A command fails at once, without any DMA, if `blocked` or `flush` is high, if length or buffer offset are no
 //! multiples of 4, if the range leaves the buffer, or if the host address is no multiple of 4. Length 0 succeeds at once.
@@ -14,7 +14,7 @@
 //! The buffer lies in a RAM a dword of the row: a beat of read data may belong to two neighbouring rows, but each of its
 //! dwords to one.
 //!
-//! Register access 2 cycles, buffer access 3 or more (read data from the host goes first); a write takes 2 cycles
+//! Access to DMA_CMD 2 cycles, to the others and the buffer 3 or more (read data from the host goes first); a write takes 2 cycles
 //! a piece, D/32 + 2 a beat, and as long as it waits for `ready`.
 //!
 //! `D`, `K`, `L`: the data path's bits, bytes, log2 bytes.
@@ -60,12 +60,13 @@ pub struct Mailbox<const D: usize, const K: usize, const L: usize> {
     pub read_req: ReadReqSrc,
     pub read: ReadBusSnk<D, K>,
     pub write: WriteReqSrc<D>,
-    // 2 KiB are 128 rows of 16 bytes; more than needed at greater widths.
-    lanes: Vec<ByteRam<32, 4, 7>>,
+    // 2 KiB are 128 rows of 16 bytes, fewer at greater widths; behind them what was written to the registers, to be read.
+    lanes: Vec<ByteRam<32, 4, 8>>,
     port: Reg<PortState>,
     rdata: Reg<Bits<32>>,
     lane: Reg<Bits<4>>,
-    addr: Reg<Bits<64>>,
+    addr_lo: Reg<Bits<32>>,
+    addr_hi: Reg<Bits<32>>,
     len: Reg<Bits<32>>,
     place: Reg<Bits<32>>,
     to_host: Reg<Bit>,
@@ -103,7 +104,8 @@ impl<const D: usize, const K: usize, const L: usize> Default for Mailbox<D, K, L
             port: Default::default(),
             rdata: Default::default(),
             lane: Default::default(),
-            addr: Default::default(),
+            addr_lo: Default::default(),
+            addr_hi: Default::default(),
             len: Default::default(),
             place: Default::default(),
             to_host: Default::default(),
@@ -129,7 +131,7 @@ impl<const D: usize, const K: usize, const L: usize> Logic for Mailbox<D, K, L> 
     /// Buffer and DMA engine of the firmware.
     #[kernel]
     fn update(&mut self) {
-        registers!(self, clock, reset; port, rdata, lane, addr, len, place, to_host, failed, dma, lap,
+        registers!(self, clock, reset; port, rdata, lane, addr_lo, addr_hi, len, place, to_host, failed, dma, lap,
             all_issued, pieces, done, at, from, left, piece, piece_left, mid, filled, data);
         clocked!(self, clock; lanes[..]);
 
@@ -144,18 +146,27 @@ impl<const D: usize, const K: usize, const L: usize> Logic for Mailbox<D, K, L> 
         // The buffer's write port: read data can't wait, the bus can.
         let arriving =
             self.read.data_valid.val() && self.read.data_client.val() == lit::<2>(client::MGMT);
-        let bus_write = access && in_buffer && self.bus.write.val() && !arriving;
-        let bus_row = bit_cast::<7, 11>(bus_addr.get_bits::<11>(0) >> lit::<4>(L));
+        let register = bus_addr.get_bits::<3>(2);
+        let is_command = !in_buffer && register.get_bit(2);
+        // Registers are written by whole dwords, and while nothing is under way.
+        let writes = access && self.bus.write.val() && !arriving;
+        let set = writes && !in_buffer && self.bus.be.val().all() && idle;
+        let bus_write = (writes && in_buffer) || (set && !is_command);
+        let bus_row = bit_cast::<8, 12>(
+            cat::<1, 11, 12>((!in_buffer).into(), bus_addr.get_bits::<11>(0)) >> lit::<4>(L),
+        );
         let bus_lane = bus_addr.get_bits::<4>(2) & lit::<4>(K / 4 - 1);
         // Its read port: a write's words first.
         let read_row =
-            if filling { bit_cast::<7, 11>(self.from.q.val() >> lit::<4>(L)) } else { bus_row };
+            if filling { bit_cast::<8, 11>(self.from.q.val() >> lit::<4>(L)) } else { bus_row };
         self.lane.d.next = if filling {
             self.from.q.val().get_bits::<4>(2) & lit::<4>(K / 4 - 1)
         } else {
             bus_lane
         };
-        let row = bit_cast::<7, 16>(self.read.data_row.val());
+        let data_row = bit_cast::<7, 16>(self.read.data_row.val());
+        let row = if arriving { bit_cast::<8, 7>(data_row) } else { bus_row };
+        let row_after = bit_cast::<8, 7>(data_row + 1);
         let mut word = lit::<32>(0);
         for i in 0..D / 32 {
             let hi = self.read.be_hi.val().get_bits::<4>(4 * i);
@@ -167,13 +178,7 @@ impl<const D: usize, const K: usize, const L: usize> Logic for Mailbox<D, K, L> 
                 lit::<4>(0)
             };
             self.lanes[i].be.next = be;
-            self.lanes[i].waddr.next = if !arriving {
-                bus_row
-            } else if hi.any() {
-                row + 1
-            } else {
-                row
-            };
+            self.lanes[i].waddr.next = if arriving && hi.any() { row_after } else { row };
             self.lanes[i].wdata.next =
                 if arriving { self.read.data.val().get_bits::<32>(32 * i) } else { wdata };
             self.lanes[i].raddr.next = read_row;
@@ -182,66 +187,38 @@ impl<const D: usize, const K: usize, const L: usize> Logic for Mailbox<D, K, L> 
             }
         }
 
-        let mut command = lit::<2>(0);
+        if set && register == 0 {
+            self.addr_lo.d.next = wdata;
+        }
+        if set && register == 1 {
+            self.addr_hi.d.next = wdata;
+        }
+        if set && register == 2 {
+            self.len.d.next = wdata;
+        }
+        if set && register == 3 {
+            self.place.d.next = wdata;
+        }
+        let command = if set && register == 4 { wdata.get_bits::<2>(0) } else { lit::<2>(0) };
+        let addr = cat::<32, 32, 64>(self.addr_hi.q.val(), self.addr_lo.q.val());
         match self.port.q.val() {
             PortState::Idle => {
                 if access {
                     self.port.d.next = PortState::Done;
-                    self.rdata.d.next = lit::<32>(0);
-                    if in_buffer {
-                        if self.bus.write.val() {
-                            if arriving {
-                                self.port.d.next = PortState::Idle;
-                            }
-                        } else if filling {
+                    self.rdata.d.next = bit_cast::<32, 2>(cat::<1, 1, 2>(
+                        self.failed.q.val().into(),
+                        (!idle).into(),
+                    ));
+                    if self.bus.write.val() {
+                        if arriving {
                             self.port.d.next = PortState::Idle;
-                        } else {
-                            self.port.d.next = PortState::Row;
                         }
+                    } else if is_command {
+                        self.port.d.next = PortState::Done;
+                    } else if filling {
+                        self.port.d.next = PortState::Idle;
                     } else {
-                        let set = self.bus.write.val() && self.bus.be.val().all() && idle;
-                        match bus_addr {
-                            0x100 => {
-                                self.rdata.d.next = self.addr.q.val().get_bits::<32>(0);
-                                if set {
-                                    self.addr.d.next = cat::<32, 32, 64>(
-                                        self.addr.q.val().get_bits::<32>(32),
-                                        wdata,
-                                    );
-                                }
-                            }
-                            0x104 => {
-                                self.rdata.d.next = self.addr.q.val().get_bits::<32>(32);
-                                if set {
-                                    self.addr.d.next = cat::<32, 32, 64>(
-                                        wdata,
-                                        self.addr.q.val().get_bits::<32>(0),
-                                    );
-                                }
-                            }
-                            0x108 => {
-                                self.rdata.d.next = self.len.q.val();
-                                if set {
-                                    self.len.d.next = wdata;
-                                }
-                            }
-                            0x10c => {
-                                self.rdata.d.next = self.place.q.val();
-                                if set {
-                                    self.place.d.next = wdata;
-                                }
-                            }
-                            0x110 => {
-                                self.rdata.d.next = bit_cast::<32, 2>(cat::<1, 1, 2>(
-                                    self.failed.q.val().into(),
-                                    (!idle).into(),
-                                ));
-                                if set {
-                                    command = wdata.get_bits::<2>(0);
-                                }
-                            }
-                            _ => {}
-                        }
+                        self.port.d.next = PortState::Row;
                     }
                 }
             }
@@ -276,15 +253,17 @@ impl<const D: usize, const K: usize, const L: usize> Logic for Mailbox<D, K, L> 
 
         let len = self.len.q.val();
         let place = self.place.q.val();
-        let end = bit_cast::<13, 32>(len) + bit_cast::<13, 32>(place);
-        let bad = len > 2048
-            || place > 2048
-            || end > 2048
+        let end =
+            bit_cast::<13, 12>(len.get_bits::<12>(0)) + bit_cast::<13, 12>(place.get_bits::<12>(0));
+        let beyond = end.get_bit(12) || (end.get_bit(11) && end.get_bits::<11>(0).any());
+        let bad = beyond
+            || len.get_bits::<20>(12).any()
+            || place.get_bits::<20>(12).any()
             || len.get_bits::<2>(0).any()
             || place.get_bits::<2>(0).any()
-            || self.addr.q.val().get_bits::<2>(0).any();
+            || addr.get_bits::<2>(0).any();
         // What follows from the bytes written, a cycle later.
-        self.at.d.next = self.addr.q.val() + bit_cast::<64, 12>(self.done.q.val());
+        self.at.d.next = addr + bit_cast::<64, 12>(self.done.q.val());
         self.left.d.next = bit_cast::<12, 32>(len) - self.done.q.val();
         let last = self.piece_left.q.val() <= lit::<7>(K);
         match self.dma.q.val() {
@@ -387,7 +366,7 @@ impl<const D: usize, const K: usize, const L: usize> Logic for Mailbox<D, K, L> 
         }
 
         self.read_req.valid.next = self.dma.q.val() == DmaState::Ask;
-        self.read_req.addr.next = self.addr.q.val();
+        self.read_req.addr.next = addr;
         self.read_req.len.next = bit_cast::<16, 32>(len);
         self.read_req.dst.next = bit_cast::<20, 32>(place);
         self.read_req.op.next = op;
