@@ -104,7 +104,7 @@ pub fn case_43_segmentation() {
                 _ => rng.random_range(mss..60_000),
             };
             let packet = Packet::random(&mut rng, false, payload);
-            let mut flags = protocols(&packet) | TSO | L4_CSUM | DF * (round as u32 % 2);
+            let mut flags = protocols(&packet) | TSO | L4_CSUM | (DF * (round as u32 % 2));
             if !packet.v6 {
                 flags |= IP_CSUM;
             }
