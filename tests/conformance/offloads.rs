@@ -5,7 +5,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::support::packets::{judge, judge_segments, Packet};
 use super::support::raw::{sent_id, Raw, GET_FEATURE};
-use super::{ethernet, seed, Pair, WIDTHS};
+use super::{seed, Pair, WIDTHS};
 
 const DF: u32 = 1 << 4;
 const TSO: u32 = 1 << 7;
