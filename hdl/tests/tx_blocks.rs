@@ -11,10 +11,10 @@ use proptest::prelude::*;
 use std::collections::VecDeque;
 use std::sync::LazyLock;
 use tx_support::dma::{Dma, DmaSetup, Request};
-use tx_support::streams::{stalls, Ask, Batch, Bell, Command, Done, Info, Plain, Seg};
+use tx_support::streams::{stalls, Ask, Batch, Bell, Command, Done, Info, Plain, Push, Seg};
 use tx_support::{model, start, Rng};
 
-static SCHED: LazyLock<Model> = LazyLock::new(|| model::<TxSched<4>>("tx_sched"));
+static SCHED: LazyLock<Model> = LazyLock::new(|| model::<TxSched<4, 0>>("tx_sched"));
 static GATHER: LazyLock<Model> = LazyLock::new(|| model::<TxGather<16, 4, 3, 6>>("tx_gather"));
 static OUT128: LazyLock<Model> = LazyLock::new(|| model::<TxOut<128, 16, 4, 5, 7>>("tx_out_128"));
 static OUT512: LazyLock<Model> = LazyLock::new(|| model::<TxOut<512, 64, 6, 5, 5>>("tx_out_512"));
@@ -33,14 +33,18 @@ fn gathers(seed: u64, rough: bool) {
     let mut segs = Source::<Seg>::new(&block, "seg", stalls(seed ^ 2, rough));
     let mut asks = Sink::<Ask>::new(&block, "data", stalls(seed ^ 3, rough));
     let mut infos = Sink::<Info>::new(&block, "info", stalls(seed ^ 4, rough));
-    let (mut want_infos, mut want_asks) = (Vec::new(), Vec::new());
+    let mut pushes = Sink::<Push>::new(&block, "push", stalls(seed ^ 5, rough));
+    let (mut want_infos, mut want_asks, mut want_pushes) = (Vec::new(), Vec::new(), Vec::new());
     let (mut row, mut op) = (0, 0x100);
     let total = 200;
     for _ in 0..total {
-        let count = if rough { rng.range(1, 21) } else { 1 };
+        // Bytes pushed, to which there may be no segments.
+        let push = if rough && rng.percent(40) { rng.range(1, 224) } else { 0 };
+        let least = if push > 0 && rng.percent(50) { 0 } else { 1 };
+        let count = if rough { rng.range(least, 21 * least) } else { 1 };
         let longest = [3, 100, 3000][if rough { rng.below(3) as usize } else { 0 }];
         let lens: Vec<u64> = (0..count).map(|_| rng.range(1, longest)).collect();
-        let len: u64 = lens.iter().sum();
+        let len: u64 = lens.iter().sum::<u64>() + push;
         let kind = if rough { rng.below(20) } else { 9 };
         let (cq, req_id) = (rng.below(256), rng.below(65536));
         let mut packet = Plain { cq, req_id, ..Plain::default() };
@@ -53,7 +57,13 @@ fn gathers(seed: u64, rough: bool) {
                 (packet.len, packet.count, info.len) = (len, count, len & 0xffff);
                 let fits = len <= limit;
                 (info.read, info.bad) = (fits.into(), (!fits).into());
-                let mut dst = row * 16;
+                (packet.push, packet.line) = (push, rng.below(65536));
+                info.slot = u64::from(fits && count > 0);
+                info.push = u64::from(fits && push > 0);
+                if info.push == 1 {
+                    want_pushes.push(Push { line: packet.line, row, len: push });
+                }
+                let mut dst = row * 16 + push;
                 for (i, &len) in lens.iter().enumerate() {
                     let addr = rng.next() >> 16;
                     segs.push(Seg { addr, len });
@@ -65,6 +75,8 @@ fn gathers(seed: u64, rough: bool) {
                 }
                 if fits {
                     row = (row + len.div_ceil(16)) % 128;
+                }
+                if info.slot == 1 {
                     op = if op & 7 == 7 { (op & 0x100) ^ 0x100 } else { op + 1 };
                 }
             }
@@ -72,31 +84,32 @@ fn gathers(seed: u64, rough: bool) {
         packets.push(packet);
         want_infos.push(info);
     }
-    // Packets told and not given back, as rows.
-    let mut inside: VecDeque<(u64, u64)> = VecDeque::new();
+    // Packets told and not given back: rows, the requests that must have gone before, the slot.
+    let mut inside: VecDeque<(u64, u64, u64)> = VecDeque::new();
     let (mut told, mut asked, mut begun) = (0, 0, 0);
     let begin = block.cycles();
     while infos.received().len() < total || asks.received().len() < want_asks.len() {
         // What is used is never more than there is.
         let rows: u64 = inside.iter().map(|packet| packet.0).sum();
-        assert!(rows <= 128 && inside.len() <= 8, "{rows} rows, {} slots", inside.len());
-        let mut freed = 0;
+        let slots: u64 = inside.iter().map(|packet| packet.2).sum();
+        assert!(rows <= 128 && slots <= 8, "{rows} rows, {slots} slots");
+        let (mut freed, mut slot) = (0, 0);
         // A packet's rows come back after its last request.
-        let ready = inside.front().is_some_and(|packet| packet.1 < asked);
+        let ready = inside.front().is_some_and(|packet| packet.1 <= asked);
         let gives = ready && rng.percent(if rough { 10 } else { 100 });
         if gives {
-            freed = inside.pop_front().unwrap().0;
+            (freed, _, slot) = inside.pop_front().unwrap();
         }
         block.set("free_rows", freed);
-        block.set("free_slot", gives.into());
-        let ends: [&mut dyn End; 4] = [&mut packets, &mut segs, &mut asks, &mut infos];
+        block.set("free_slot", slot);
+        let ends: [&mut dyn End; 5] = [&mut packets, &mut segs, &mut asks, &mut infos, &mut pushes];
         let mut ends = ends;
         cycle(&mut block, &mut ends);
         for info in &infos.received()[told..] {
             told += 1;
             if info.read == 1 {
-                inside.push_back((info.len.div_ceil(16), begun));
-                begun += 1;
+                begun += info.slot;
+                inside.push_back((info.len.div_ceil(16), begun, info.slot));
             }
         }
         asked = asks.received().iter().filter(|ask| ask.last == 1).count() as u64;
@@ -113,6 +126,7 @@ fn gathers(seed: u64, rough: bool) {
         assert_eq!(info, Info { row, ..want });
     }
     assert_eq!(asks.take(), want_asks);
+    assert_eq!(pushes.take(), want_pushes);
 }
 
 #[test]
@@ -162,7 +176,7 @@ fn sends(model: &Model, k: usize, seed: u64) {
                 1 => (info.marker, done) = (1, Some(Done { cq, req_id, marker: 1 })),
                 2 => (info.dma, info.silent, lost, done) = (1, 1, lost + 1, None),
                 3 => (info.bad, info.silent, bad, done) = (1, 1, bad + 1, None),
-                _ => info.read = 1,
+                _ => (info.read, info.slot) = (1, 1),
             }
             want_dones.extend(done);
             pending.push_back(None);
@@ -239,7 +253,9 @@ fn out_latency() {
     for _ in 0..40 {
         block.tick();
     }
-    for (port, value) in [("mac_ready", 1), ("done_ready", 1), ("info_len", 60), ("info_read", 1)] {
+    for (port, value) in
+        [("mac_ready", 1), ("done_ready", 1), ("info_len", 60), ("info_read", 1), ("info_slot", 1)]
+    {
         block.set(port, value);
     }
     let pulse = |block: &mut Block, ports: &[(&str, u64)]| {
@@ -300,7 +316,8 @@ fn sched_latency() {
     assert!(cycles <= 8, "{cycles}");
     let ask = |op: u64, addr, len| Ask { addr, len, dst: op * 256, op: 0x100 | op, last: 1 };
     assert_eq!(asks.take(), [ask(0, 0x1240, 256), ask(1, 0x1340, 64)]);
-    let batch = |op: u64, count| Batch { queue: 9, cq: 77, op: 0x100 | op, count, marker: 0 };
+    let batch =
+        |op: u64, count| Batch { queue: 9, cq: 77, op: 0x100 | op, count, lines: 0, marker: 0 };
     assert_eq!(batches.take(), [batch(0, 16), batch(1, 4)]);
 }
 

@@ -85,7 +85,7 @@ fn traffic(bench: &mut Bench, queues: &[usize], count: usize, odd: bool) {
         let burst = bench.rng.range(1, 30);
         let before = bench.tail(queue);
         for _ in 0..burst {
-            if left == 0 || Bench::descs(&next) + 1 > bench.room(queue) {
+            if left == 0 || bench.places(queue, &next) + 1 > bench.room(queue) {
                 break;
             }
             bench.post(queue, &next);
@@ -102,18 +102,27 @@ fn traffic(bench: &mut Bench, queues: &[usize], count: usize, odd: bool) {
     bench.settle();
 }
 
+/// A queue in host memory, or one that is pushed.
+fn create(bench: &mut Bench, queue: usize, rng: &mut Rng) {
+    match rng.below(4) {
+        0 => bench.create_pushed(queue, rng.range(3, 5) as u32, false),
+        1 => bench.create_pushed(queue, rng.range(3, 4) as u32, true),
+        _ => bench.create(queue, rng.range(6, 9) as u32),
+    }
+}
+
 fn any_traffic(model: &Model, k: usize, slots: u64, seed: u64) {
     let mut rng = Rng(seed);
     let setup = rough(&mut rng, k);
     let mut bench = Bench::new(model, setup, slots);
     let queues: Vec<usize> = (0..1 + rng.below(4) as usize).collect();
     for &queue in &queues {
-        bench.create(queue, rng.range(6, 9) as u32);
+        create(&mut bench, queue, &mut rng);
     }
     traffic(&mut bench, &queues, 150, true);
     // Again over the same queues, and over one that was created anew.
     bench.destroy(queues[0]);
-    bench.create(queues[0], rng.range(6, 9) as u32);
+    create(&mut bench, queues[0], &mut rng);
     traffic(&mut bench, &queues, 50, true);
     for &queue in &queues {
         bench.destroy(queue);
@@ -131,6 +140,28 @@ proptest! {
     #[test]
     fn any_traffic_512(seed: u64) {
         any_traffic(&PATH512, 64, 7, seed);
+    }
+}
+
+/// Pushed whole, in part, and not at all; and one after the other in the same lines.
+#[test]
+fn pushed() {
+    for (model, k, slots) in [(&*PATH128, 16, 5), (&*PATH512, 64, 7)] {
+        for wide in [false, true] {
+            let mut bench = Bench::new(model, Setup::fast(k, 20), slots);
+            bench.create_pushed(1, 3, wide);
+            let most = if wide { 224 } else { 96 };
+            for len in (1..=most).chain([0, most + 1, 255]) {
+                for bufs in [vec![(0, 0)], vec![(100, 3)], vec![(9, 1); 19]] {
+                    let packet =
+                        Packet { req_id: len.into(), bufs, header_len: len, ..Packet::default() };
+                    bench.post(1, &packet);
+                    bench.ring(1);
+                    bench.settle();
+                }
+            }
+            bench.destroy(1);
+        }
     }
 }
 
@@ -210,6 +241,59 @@ fn speed_128() {
     for latency in [250, 500] {
         cycles_per_packet(&PATH128, Setup::fast(16, latency), 5, 1, 60, 1, 32);
         cycles_per_packet(&PATH128, Setup::fast(16, latency), 5, 1, 9000, 3, 8);
+    }
+}
+
+/// Cycles a packet of 60 bytes, all pushed, takes with a doorbell for `batch`; and from the doorbell to the first beat.
+fn pushed_speed(model: &Model, k: usize, slots: u64, batch: usize) -> f64 {
+    let mut bench = Bench::new(model, Setup::fast(k, 10), slots);
+    bench.beat_gap = 0;
+    bench.whole_lines = false;
+    bench.create_pushed(0, 5, false);
+    let packet = Packet { bufs: vec![(0, 0)], header_len: 60, ..Packet::default() };
+    while bench.completions.len() < 3600 {
+        if bench.room(0) >= batch && bench.bells_waiting() < 4 {
+            for _ in 0..batch {
+                bench.post(0, &packet);
+            }
+            bench.ring(0);
+        }
+        bench.step();
+    }
+    let rate = (bench.completions[3599] - bench.completions[599]) as f64 / 3000.0;
+    println!("60 bytes pushed, a doorbell for {batch}: {rate:.2} cycles");
+    rate
+}
+
+#[test]
+fn speed_pushed() {
+    let rate = pushed_speed(&PATH512, 64, 7, 8);
+    assert!(rate <= 4.0, "{rate} cycles");
+    let rate = pushed_speed(&PATH512, 64, 7, 1);
+    assert!(rate <= 8.0, "{rate} cycles with a doorbell for each");
+    let rate = pushed_speed(&PATH128, 16, 5, 8);
+    assert!(rate <= 8.0, "{rate} cycles");
+    pushed_speed(&PATH128, 16, 5, 1);
+}
+
+/// From the doorbell to the wire nothing but the card.
+#[test]
+fn latency_pushed() {
+    for (model, k, slots) in [(&*PATH128, 16, 5), (&*PATH512, 64, 7)] {
+        let mut bench = Bench::new(model, Setup::fast(k, 20), slots);
+        bench.beat_gap = 0;
+        bench.create_pushed(0, 5, false);
+        let packet = Packet { bufs: vec![(0, 0)], header_len: 60, ..Packet::default() };
+        for _ in 0..4 {
+            bench.post(0, &packet);
+            bench.ring(0);
+            bench.settle();
+        }
+        println!(
+            "{k} bytes a beat: {} cycles from the doorbell to the first beat",
+            bench.latency()
+        );
+        assert!(bench.latency() <= 40);
     }
 }
 
@@ -321,11 +405,11 @@ fn destroyed_under_load() {
         let mut rng = Rng(seed);
         let mut bench = Bench::new(&PATH128, rough(&mut rng, 16), 5);
         for queue in 0..4 {
-            bench.create(queue, 7);
+            create(&mut bench, queue, &mut rng);
         }
         for _ in 0..12 {
             for queue in 0..4 {
-                while bench.room(queue) > 40 {
+                while bench.room(queue) > if bench.is_pushed(queue) { 5 } else { 40 } {
                     let packet = packet(&mut rng, true);
                     bench.post(queue, &packet);
                 }
@@ -336,7 +420,7 @@ fn destroyed_under_load() {
             }
             let queue = rng.below(4) as usize;
             bench.destroy(queue);
-            bench.create(queue, rng.range(6, 9) as u32);
+            create(&mut bench, queue, &mut rng);
         }
         bench.settle();
     }
@@ -350,8 +434,8 @@ fn reset_under_load() {
     for _ in 0..30 {
         let queues = [0, 1, 2, 3];
         for queue in queues {
-            bench.create(queue, 7);
-            while bench.room(queue) > 40 {
+            create(&mut bench, queue, &mut rng);
+            while bench.room(queue) > if bench.is_pushed(queue) { 5 } else { 40 } {
                 let packet = packet(&mut rng, true);
                 bench.post(queue, &packet);
             }

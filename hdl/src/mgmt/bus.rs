@@ -73,6 +73,7 @@ pub struct MgmtBus {
     command: Reg<Bits<32>>,
     busy: Reg<Bit>,
     _config: u64,
+    _lines: u64,
     _cycles_per_us: usize,
 }
 
@@ -80,12 +81,14 @@ pub struct MgmtBus {
 const DEFAULT_MAX_FRAME: usize = 9216 + 14 + 4;
 
 impl MgmtBus {
-    /// `log_bytes`: log2 of the data path's bytes; `log_depth`: log2 of the deepest ring.
+    /// `log_bytes`: log2 of the data path's bytes; `log_depth`: log2 of the deepest ring; `log_lines`: log2 of a low-latency queue's lines, if
+    /// there are such queues.
     pub fn new(
         queues: usize,
         vectors: usize,
         log_bytes: usize,
         log_depth: usize,
+        log_lines: Option<usize>,
         cycles_per_us: usize,
     ) -> Self {
         assert!((1..256).contains(&queues) && (1..=256).contains(&vectors));
@@ -131,7 +134,12 @@ impl MgmtBus {
             param: Default::default(),
             command: Default::default(),
             busy: Default::default(),
-            _config: (queues | (vectors - 1) << 8 | log_bytes << 16 | log_depth << 20) as u64,
+            _config: (queues
+                | (vectors - 1) << 8
+                | log_bytes << 16
+                | log_depth << 20
+                | usize::from(log_lines.is_some()) << 26) as u64,
+            _lines: log_lines.unwrap_or(0) as u64,
             _cycles_per_us: cycles_per_us,
         }
     }
@@ -227,6 +235,9 @@ impl Logic for MgmtBus {
                         }
                         0x014 => {
                             self.rdata.d.next = self.micros.q.val();
+                        }
+                        0x018 => {
+                            self.rdata.d.next = lit::<32>(self._lines);
                         }
                         0x060 => {
                             self.raise_pulse.d.next = whole && wdata.get_bit(0) && !stopped;

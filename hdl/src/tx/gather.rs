@@ -2,10 +2,10 @@
 //!
 //! **Ports.** `packet_*` and `seg_*` from `tx/parse`; `data` asks for the payload: a packet starts at a row of its own and its segments lie end
 //! to end, all as one operation {lap, slot}; `info_*` tells `tx/out` of each packet, in order, before its first request.
-//! `free_rows` and `free_slot` come back from `tx/out`, both in the order of the packets.
+//! `push_*` tells `tx/llq` where a packet's pushed bytes are and go; the segments lie behind them. `free_rows` and `free_slot` come back from `tx/out`, both in the order of the packets.
 //!
 //! **Room.** The buffer is a ring of 2^(B+1) rows, a packet takes as many as its bytes need; operation slots are a ring of 2^S, and
-//! only a packet that reads takes one. A packet waits until there is room for all of it. It always comes: whatever is
+//! only a packet that reads takes one: not one that is pushed whole. A packet waits until there is room for all of it. It always comes: whatever is
 //! before it needs nothing more from here.
 //!
 //! **Too long.** A packet over `max_frame` (or over 16384 bytes, or the buffer) is bad: its segments are passed over,
@@ -31,6 +31,8 @@ pub struct TxGather<const K: usize, const L: usize, const S: usize, const B: usi
     pub packet_req_id: Signal<In, Bits<16>>,
     pub packet_len: Signal<In, Bits<17>>,
     pub packet_count: Signal<In, Bits<5>>,
+    pub packet_push: Signal<In, Bits<8>>,
+    pub packet_line: Signal<In, Bits<16>>,
     pub packet_bad: Signal<In, Bit>,
     pub packet_dma: Signal<In, Bit>,
     pub packet_silent: Signal<In, Bit>,
@@ -40,14 +42,23 @@ pub struct TxGather<const K: usize, const L: usize, const S: usize, const B: usi
     pub seg_addr: Signal<In, Bits<48>>,
     pub seg_len: Signal<In, Bits<16>>,
     pub data: ReadReqSrc,
+    pub push_valid: Signal<Out, Bit>,
+    pub push_ready: Signal<In, Bit>,
+    pub push_line: Signal<Out, Bits<16>>,
+    pub push_row: Signal<Out, Bits<16>>,
+    pub push_len: Signal<Out, Bits<8>>,
     pub info_valid: Signal<Out, Bit>,
     pub info_ready: Signal<In, Bit>,
     pub info_row: Signal<Out, Bits<16>>,
     pub info_len: Signal<Out, Bits<16>>,
     pub info_cq: Signal<Out, Bits<8>>,
     pub info_req_id: Signal<Out, Bits<16>>,
-    /// The packet has rows and the next operation slot; no other flag is set.
+    /// The packet has rows and becomes a frame; no other flag but the next two is set.
     pub info_read: Signal<Out, Bit>,
+    /// It has the next operation slot.
+    pub info_slot: Signal<Out, Bit>,
+    /// Its first bytes are pushed.
+    pub info_push: Signal<Out, Bit>,
     pub info_bad: Signal<Out, Bit>,
     pub info_dma: Signal<Out, Bit>,
     pub info_silent: Signal<Out, Bit>,
@@ -61,6 +72,8 @@ pub struct TxGather<const K: usize, const L: usize, const S: usize, const B: usi
     req_id: Reg<Bits<16>>,
     len: Reg<Bits<17>>,
     count: Reg<Bits<5>>,
+    push: Reg<Bits<8>>,
+    line: Reg<Bits<16>>,
     bad: Reg<Bit>,
     dma: Reg<Bit>,
     silent: Reg<Bit>,
@@ -77,7 +90,7 @@ pub struct TxGather<const K: usize, const L: usize, const S: usize, const B: usi
     told_len: Reg<Bits<16>>,
     told_cq: Reg<Bits<8>>,
     told_req_id: Reg<Bits<16>>,
-    told_flags: Reg<Bits<5>>,
+    told_flags: Reg<Bits<7>>,
     // The packet whose segments pass.
     left: Reg<Bits<5>>,
     skip: Reg<Bit>,
@@ -92,7 +105,7 @@ impl<const K: usize, const L: usize, const S: usize, const B: usize> Logic
     /// Gives packets rows and slots, and turns their segments into read requests.
     #[kernel]
     fn update(&mut self) {
-        registers!(self, clock, reset; limit, held, cq, req_id, len, count, bad, dma, silent, marker, row, rows_used, slot,
+        registers!(self, clock, reset; limit, held, cq, req_id, len, count, push, line, bad, dma, silent, marker, row, rows_used, slot,
             even_lap, slots_used, told, told_row, told_len, told_cq, told_req_id, told_flags, left, skip, dst, op);
         clocked!(self, clock, reset; requests);
 
@@ -112,6 +125,8 @@ impl<const K: usize, const L: usize, const S: usize, const B: usize> Logic
             self.req_id.d.next = self.packet_req_id.val();
             self.len.d.next = self.packet_len.val();
             self.count.d.next = self.packet_count.val();
+            self.push.d.next = self.packet_push.val();
+            self.line.d.next = self.packet_line.val();
             self.bad.d.next = self.packet_bad.val();
             self.dma.d.next = self.packet_dma.val();
             self.silent.d.next = self.packet_silent.val();
@@ -123,8 +138,17 @@ impl<const K: usize, const L: usize, const S: usize, const B: usize> Logic
         let rows = bit_cast::<16, 17>((self.len.q.val() + lit::<17>(K - 1)) >> lit::<17>(L));
         let fits = self.rows_used.q.val() + rows <= lit::<16>(1 << (B + 1))
             && self.slots_used.q.val() != lit::<9>(1 << S);
-        let go =
-            self.held.q.val() && !self.told.q.val() && self.left.q.val() == 0 && (fits || !read);
+        let push = self.push.q.val();
+        let pushes = read && push.any();
+        let go = self.held.q.val()
+            && !self.told.q.val()
+            && self.left.q.val() == 0
+            && ((fits && (self.push_ready.val() || !push.any())) || !read);
+        self.push_valid.next = go && pushes;
+        self.push_line.next = self.line.q.val();
+        self.push_row.next = self.row.q.val();
+        self.push_len.next = push;
+        let asks = read && self.count.q.val() != 0;
 
         // ---- Its place.
         let mut used = self.rows_used.q.val();
@@ -143,8 +167,12 @@ impl<const K: usize, const L: usize, const S: usize, const B: usize> Logic
             self.told_len.d.next = bit_cast::<16, 17>(self.len.q.val());
             self.told_cq.d.next = self.cq.q.val();
             self.told_req_id.d.next = self.req_id.q.val();
-            self.told_flags.d.next = cat::<2, 3, 5>(
-                cat::<1, 1, 2>(self.marker.q.val().into(), self.silent.q.val().into()),
+            let parts = cat::<1, 1, 2>(pushes.into(), asks.into());
+            self.told_flags.d.next = cat::<4, 3, 7>(
+                cat::<2, 2, 4>(
+                    parts,
+                    cat::<1, 1, 2>(self.marker.q.val().into(), self.silent.q.val().into()),
+                ),
                 cat::<1, 2, 3>(
                     self.dma.q.val().into(),
                     cat::<1, 1, 2>((self.bad.q.val() || (plain && too_long)).into(), read.into()),
@@ -152,7 +180,8 @@ impl<const K: usize, const L: usize, const S: usize, const B: usize> Logic
             );
             self.left.d.next = self.count.q.val();
             self.skip.d.next = !read;
-            self.dst.d.next = bit_cast::<20, 16>(self.row.q.val()) << lit::<20>(L);
+            self.dst.d.next =
+                (bit_cast::<20, 16>(self.row.q.val()) << lit::<20>(L)) + bit_cast::<20, 8>(push);
             self.op.d.next = cat::<1, 8, 9>(
                 (!self.even_lap.q.val()).into(),
                 bit_cast::<8, S>(self.slot.q.val()),
@@ -160,6 +189,8 @@ impl<const K: usize, const L: usize, const S: usize, const B: usize> Logic
             if read {
                 self.row.d.next = (self.row.q.val() + rows) & lit::<16>((1 << (B + 1)) - 1);
                 used = used + rows;
+            }
+            if asks {
                 self.slot.d.next = self.slot.q.val() + 1;
                 if self.slot.q.val().all() {
                     self.even_lap.d.next = !self.even_lap.q.val();
@@ -180,6 +211,8 @@ impl<const K: usize, const L: usize, const S: usize, const B: usize> Logic
         self.info_dma.next = flags.get_bit(2);
         self.info_silent.next = flags.get_bit(3);
         self.info_marker.next = flags.get_bit(4);
+        self.info_slot.next = flags.get_bit(5);
+        self.info_push.next = flags.get_bit(6);
 
         // ---- Its segments. None is asked for before `tx/out` knows of the packet.
         let open = self.left.q.val() != 0
