@@ -42,6 +42,8 @@ pub struct Card {
     pub time: u32,
     pub link_up: bool,
     pub bus_master: bool,
+    /// log2 of lines a queue, if there are low-latency queues.
+    pub log_lines: Option<u8>,
     /// A reset waits for the firmware.
     pub blocked: bool,
     /// Times vector 0 was raised.
@@ -70,6 +72,7 @@ impl Card {
             time: 0xffff_0000,
             link_up: true,
             bus_master: true,
+            log_lines: None,
             blocked: false,
             raised: 0,
             contexts: Vec::new(),
@@ -173,8 +176,10 @@ impl Bus for Card {
                 last_vector: LAST_VECTOR,
                 log_width: 6,
                 log_max_depth: 12,
+                llq: self.log_lines.is_some(),
             }
             .into(),
+            mgmt::LINES => mgmt::Lines { log_depth: self.log_lines.unwrap_or(0) }.into(),
             mgmt::IRQ => self.irq,
             mgmt::STATUS => mgmt::Status {
                 reset: self.blocked,
