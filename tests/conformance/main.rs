@@ -11,6 +11,7 @@ mod document;
 mod features;
 mod golden;
 mod interrupts;
+mod llq;
 mod pci;
 mod queues;
 mod reset;
