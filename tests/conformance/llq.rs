@@ -126,6 +126,11 @@ fn descs(req_id: u16, pushed: usize, pieces: &[(u64, usize)]) -> Vec<[u32; 4]> {
     made.collect()
 }
 
+/// A frame, or a piece of one.
+fn bytes(len: usize) -> Vec<u8> {
+    ethernet(len.max(14))[..len].to_vec()
+}
+
 /// A place to receive into, and the next frame from it.
 struct Sink {
     rx: Queue,
@@ -167,7 +172,7 @@ pub fn case_55_lines_in_shuffled_stores_of_8_bytes() {
         let mut sink = Sink::new(&mut raw);
         let mut memory = raw.memory(4096, 4096);
         for round in 0..100u16 {
-            let frame = ethernet(rng.random_range(1..=400));
+            let frame = bytes(rng.random_range(1..=400));
             let pushed = rng.random_range(0..=frame.len().min(96));
             memory.as_mut_slice()[..frame.len()].copy_from_slice(&frame);
             let rest = (memory.iova() + pushed as u64, frame.len() - pushed);
@@ -197,7 +202,7 @@ pub fn case_56_packets_of_every_size_in_lines() {
         // Round the ring more than once, with packets of one line to four.
         for _ in 0..6 {
             for (len, pieces) in [(1, 0), (96, 0), (97, 1), (1514, 1), (1514, 19), (60, 0)] {
-                let frame = ethernet(len);
+                let frame = bytes(len);
                 let pushed = len.min(96);
                 let rest = &frame[pushed..];
                 memory.as_mut_slice()[..rest.len()].copy_from_slice(rest);
