@@ -351,6 +351,57 @@ fn doorbells_refused() {
     }
 }
 
+/// The same of lines.
+#[test]
+fn doorbells_refused_of_lines() {
+    let mut bench = Bench::new(&PATH128, Setup::fast(16, 60), 5);
+    bench.create_pushed(1, 4, false);
+    let packet = Packet { bufs: vec![(0, 0)], header_len: 70, ..Packet::default() };
+    for _ in 0..5 {
+        let tail = bench.tail(1);
+        for beyond in [17, 100, 0x8000, 0xfff0, 0xffff] {
+            bench.bad_bell(1, tail.wrapping_add(beyond));
+        }
+        bench.bad_bell(0, 1);
+        for _ in 0..13 {
+            bench.post(1, &packet);
+        }
+        bench.ring(1);
+        bench.ring(1);
+        bench.settle();
+    }
+    bench.destroy(1);
+    bench.bad_bell(1, 66);
+    bench.settle();
+}
+
+/// Headers get their turn among payload that fills the buffer's write port, and payload waits for none.
+#[test]
+fn headers_among_payload() {
+    for (model, k, slots) in [(&*PATH128, 16, 5), (&*PATH512, 64, 7)] {
+        let mut bench = Bench::new(model, Setup::fast(k, 30), slots);
+        bench.create(0, 8);
+        bench.create_pushed(1, 5, false);
+        let payload = Packet { bufs: vec![(4096, 1), (4000, 2)], ..Packet::default() };
+        let pushed = Packet { bufs: vec![(1000, 7)], header_len: 96, ..Packet::default() };
+        let begin = bench.block.cycles();
+        while bench.completions.len() < 400 {
+            for (queue, packet) in [(0, &payload), (1, &pushed)] {
+                if bench.room(queue) > 2 {
+                    bench.post(queue, packet);
+                    bench.ring(queue);
+                }
+            }
+            bench.step();
+        }
+        let bytes = 8096 * bench.done_of[&0] + 1096 * bench.done_of[&1];
+        let rate = bytes as f64 / (bench.block.cycles() - begin) as f64;
+        println!("{rate:.1} bytes a cycle");
+        assert!(bench.done_of[&1] > 50 && rate > 0.7 * k as f64, "{rate} {:?}", bench.done_of);
+        bench.settle();
+    }
+}
+
 /// A tail cannot be taken back, even if nothing behind it was read yet.
 #[test]
 fn doorbell_backwards() {

@@ -45,6 +45,9 @@ pub struct Measured {
 /// Most frames and bytes between send and receive, per queue pair and in all.
 const WINDOW: usize = 384;
 const WINDOW_BYTES: usize = 2 << 20;
+/// Frames that are pushed wait on the way to the card, and what it needs to receive waits behind them: so many cycles of the link at most.
+const PUSHED_CYCLES: usize = 512;
+const LINE_BITS: usize = 128 * 8;
 /// Frames that a sender gives one queue before it turns to the next.
 const RUN: usize = 16;
 /// Cycles without a frame after which the rest is lost: a millisecond.
@@ -102,7 +105,11 @@ pub fn measure(args: &LoopArgs) -> Result<Measured, Failure> {
 
     let count = args.count as usize;
     let stride = longest.next_multiple_of(64);
-    let window = (WINDOW * queues).min((WINDOW_BYTES / longest).max(2 * RUN * queues));
+    let window = if args.llq {
+        PUSHED_CYCLES * u32::from(args.width) as usize / LINE_BITS
+    } else {
+        (WINDOW * queues).min((WINDOW_BYTES / longest).max(2 * RUN * queues))
+    };
     let slots = count.min(2 * window);
     let mut memory = nic
         .function()
