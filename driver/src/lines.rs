@@ -7,7 +7,6 @@ use crate::ring::{Submission, DESC_LEN};
 
 /// The BAR that the lines are in.
 pub(crate) const BAR: u8 = 2;
-const MAX_LEN: usize = 256;
 const HEADER_AT: usize = llq::DESCS_BEFORE * DESC_LEN;
 
 /// A low-latency queue's ring. Counts run freely, and are of lines.
@@ -15,15 +14,13 @@ pub(crate) struct LineRing<P: PciFunction> {
     function: P,
     /// In the BAR.
     base: u64,
-    /// Bytes of a line.
-    len: usize,
     mask: u16,
     doorbell: u64,
     tail: u16,
     told: u16,
     done: u16,
     /// The line being made, descriptors in it, and how many it takes.
-    line: [u8; MAX_LEN],
+    line: Vec<u8>,
     at: usize,
     room: usize,
     doorbells: u64,
@@ -35,13 +32,12 @@ impl<P: PciFunction + Clone> LineRing<P> {
         LineRing {
             function: function.clone(),
             base: base.into(),
-            len,
             mask: depth - 1,
             doorbell: doorbell.into(),
             tail: 0,
             told: 0,
             done: 0,
-            line: [0; MAX_LEN],
+            line: vec![0; len],
             at: 0,
             room: 0,
             doorbells: 0,
@@ -64,7 +60,7 @@ impl<P: PciFunction + Clone> LineRing<P> {
         if self.at == self.room {
             self.end();
             self.line.fill(0);
-            (self.at, self.room) = (0, self.len / DESC_LEN);
+            (self.at, self.room) = (0, self.line.len() / DESC_LEN);
         }
         self.line[self.at * DESC_LEN..][..DESC_LEN].copy_from_slice(&desc);
         self.at += 1;
@@ -72,8 +68,8 @@ impl<P: PciFunction + Clone> LineRing<P> {
 
     /// Lines are always written whole.
     fn end(&mut self) {
-        let offset = self.base + u64::from(self.tail & self.mask) * self.len as u64;
-        self.function.bar_write_bytes(BAR, offset, &self.line[..self.len]);
+        let offset = self.base + u64::from(self.tail & self.mask) * self.line.len() as u64;
+        self.function.bar_write_bytes(BAR, offset, &self.line);
         self.tail = self.tail.wrapping_add(1);
     }
 }
@@ -98,7 +94,7 @@ impl<P: PciFunction + Clone> TxRing<P> {
         match self {
             TxRing::Host(_) => descs,
             TxRing::Lines(ring) => {
-                1 + descs.saturating_sub(llq::DESCS_BEFORE).div_ceil(ring.len / DESC_LEN)
+                1 + descs.saturating_sub(llq::DESCS_BEFORE).div_ceil(ring.line.len() / DESC_LEN)
             }
         }
     }
@@ -107,7 +103,7 @@ impl<P: PciFunction + Clone> TxRing<P> {
     pub fn max_push(&self) -> usize {
         match self {
             TxRing::Host(_) => 0,
-            TxRing::Lines(ring) => ring.len - HEADER_AT,
+            TxRing::Lines(ring) => ring.line.len() - HEADER_AT,
         }
     }
 

@@ -119,9 +119,8 @@ fn split(line: &[u8], addr: u64, from: usize, to: usize, k: usize, rng: &mut Rng
     for at in (start..end).step_by(k) {
         let until = end.min(at + k);
         let mut data = rng.bytes(k);
-        for i in at.max(from)..until.min(to) {
-            data[i - at] = line[i];
-        }
+        let counts = at.max(from)..until.min(to);
+        data[counts.start - at..counts.end - at].copy_from_slice(&line[counts]);
         let dwords = (until - at) as u64 / 4;
         let mut first = 0xf;
         let mut last = 0xf;
