@@ -134,6 +134,8 @@ impl<
     > Card<D, K, L, T, Q, C, V, S, R, B, G, M, N, P>
 {
     pub fn new(config: &CardConfig) -> Self {
+        // Rows have 16 bits.
+        assert!(N == 0 || (N > Q && N + 7 - L <= 16 && P == N + 6 - L));
         let log_bar2 = if N == 0 { 0 } else { N + 7 };
         Self {
             clock: Default::default(),

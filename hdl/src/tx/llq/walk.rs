@@ -29,7 +29,7 @@ pub struct TxWalk<const D: usize, const K: usize, const L: usize> {
     pub reset: Signal<In, Bit>,
     pub ask_valid: Signal<In, Bit>,
     pub ask_ready: Signal<Out, Bit>,
-    /// In units of 128 bytes.
+    /// In units of 128 bytes, even if wide.
     pub ask_line: Signal<In, Bits<16>>,
     pub ask_two: Signal<In, Bit>,
     pub ask_wide: Signal<In, Bit>,
@@ -135,8 +135,9 @@ impl<const D: usize, const K: usize, const L: usize> Logic for TxWalk<D, K, L> {
         }
 
         let now = if self.second.q.val() { self.line.q.val() + 1 } else { self.line.q.val() };
+        // Wide lines begin at even numbers.
         let byte =
-            cat::<16, 7, 23>(now, lit::<7>(0)) + bit_cast::<23, 8>(cat::<4, 4, 8>(at, lit::<4>(0)));
+            cat::<16, 7, 23>(now, lit::<7>(0)) | bit_cast::<23, 8>(cat::<4, 4, 8>(at, lit::<4>(0)));
         self.walk_valid.next = state == WalkState::Ask;
         self.walk_row.next = bit_cast::<16, 23>(byte >> lit::<23>(L));
         let lane = cat::<4, 7, 11>(at, lit::<7>(0)) & lit::<11>(8 * (K - 1));
