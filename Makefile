@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: demo test prove synth fuzz lint fmt clean help setup
+.PHONY: demo vm-demo test prove synth fuzz lint fmt clean help setup
 
 demo: setup ## two hosts, a card each and a wire: see packets cross
 	@echo "demo: building (some minutes the first time), then running"
@@ -9,6 +9,15 @@ demo: setup ## two hosts, a card each and a wire: see packets cross
 	@echo "  cargo run --release -- demo --help    other captures, widths, a waveform"
 	@echo "  cargo run --release -- bench --help   what the card does in how many cycles"
 	@echo "  make test                             everything that is checked"
+
+vm-demo: setup ## a stock Linux kernel drives the card: probe, ping, TCP, ethtool, resets
+	@bash tools/setup --vm
+	@echo "vm-demo: building (some minutes the first time), then running"
+	@cargo run --release -- vm --story
+	@echo
+	@echo "Try next:"
+	@echo "  cargo run --release -- vm            a shell in such a machine"
+	@echo "  cargo run --release -- vm --help     other kernels, captures, waves, traces, how fast it is"
 
 test: setup ## all tests
 	@echo "test: building (some minutes the first time), then running"
@@ -47,4 +56,4 @@ setup: ## install what is missing (tools/setup); the other targets do it by them
 	@bash tools/setup
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-14s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-14s %s\n", $$1, $$2 }'

@@ -9,8 +9,10 @@ mod capture;
 mod demo;
 mod emit;
 mod machine;
+mod replay;
 mod synth;
 mod tcp;
+mod vm;
 
 use clap::{Parser, Subcommand};
 use report::Failure;
@@ -42,6 +44,10 @@ enum Command {
     Emit(emit::Args),
     /// Drive a board without PCIe over its cable
     Board(board::Args),
+    /// Virtual machines whose stock kernels drive the card
+    Vm(vm::Args),
+    /// Do again, without a virtual machine, what a driver did to the card in one
+    Replay(replay::Args),
     /// Make a board's bitstream, with its area and clocks
     Synth(synth::Args),
 }
@@ -66,6 +72,8 @@ fn main() -> ExitCode {
         Command::Bench(bench) => (bench.json(), bench.run()),
         Command::Emit(args) => (args.json, emit::run(&args)),
         Command::Board(args) => (args.json(), board::run(&args)),
+        Command::Vm(args) => (args.json, vm::run(&args)),
+        Command::Replay(args) => (args.json, replay::run(&args)),
         Command::Synth(args) => (args.json, synth::run(&args)),
     };
     match result {

@@ -155,6 +155,17 @@ record! {
     }
 }
 
+record! {
+    /// Answer to [GetStats] of [stats::ENI], its body: packets dropped at a limit.
+    EniStats: 40 {
+        bw_in_exceeded: u64 = at(0, 8);
+        bw_out_exceeded: u64 = at(8, 8);
+        pps_exceeded: u64 = at(16, 8);
+        conntrack_exceeded: u64 = at(24, 8);
+        linklocal_exceeded: u64 = at(32, 8);
+    }
+}
+
 /// `kind` of [GetStats].
 pub mod stats {
     pub const BASIC: u8 = 0;

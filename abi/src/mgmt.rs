@@ -97,6 +97,10 @@ register! {
         log_width: u8 = word(0, 19, 16);
         /// log2 of the deepest ring's entries.
         log_max_depth: u8 = word(0, 23, 20);
+        /// Checksums and segmentation on the way to the wire.
+        tx_offloads: bool = word(0, 24, 24);
+        /// Checksums of received frames are verified.
+        rx_checksums: bool = word(0, 25, 25);
         /// There are low-latency queues: see [Lines].
         llq: bool = word(0, 26, 26);
     }

@@ -35,7 +35,7 @@ round_trips! {
     bar::ReadlessRequest bar::ReadlessResponse bar::Interrupt
     admin::CommandHeader admin::ControlBuffer admin::AnswerHeader admin::CreateCq
     admin::CreateCqAnswer admin::DestroyCq admin::CreateSq admin::CreateSqAnswer
-    admin::DestroySq admin::FeatureCommand admin::GetStats admin::BasicStats
+    admin::DestroySq admin::FeatureCommand admin::GetStats admin::BasicStats admin::EniStats
     feature::DeviceAttributes feature::MaxQueues feature::MaxQueuesExt feature::Hints
     feature::Llq feature::FragBypass feature::StatelessOffload feature::Mtu
     feature::InterruptModeration feature::AenqConfig feature::LinkConfig feature::HostAttributes

@@ -3,10 +3,10 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use nitor_abi::admin::{stats, BasicStats, GetStats, Opcode};
+use nitor_abi::admin::{stats, BasicStats, EniStats, GetStats, Opcode};
 use nitor_abi::bar::ResetReason;
 use nitor_abi::event::{Group, KeepAlive};
-use nitor_abi::feature::Feature;
+use nitor_abi::feature::{capability, Feature};
 use nitor_abi::mgmt::Counter;
 use nitor_abi::rss::{input, TABLE_ENTRIES};
 
@@ -289,6 +289,16 @@ impl<P: PciFunction + Clone, T> Ena<P, T> {
         let get = GetStats { kind: stats::BASIC, ..Default::default() };
         let body = self.core.admin.command("statistics", Opcode::GetStats, get.to_bytes(), None)?;
         Ok(BasicStats::from_bytes(&head(&body)))
+    }
+
+    /// Packets that the card dropped at one of its limits since its last reset, if it counts them.
+    pub fn eni_stats(&mut self) -> Result<Option<EniStats>> {
+        if self.core.features.attributes.capabilities & capability::ENI_STATS == 0 {
+            return Ok(None);
+        }
+        let get = GetStats { kind: stats::ENI, ..Default::default() };
+        let body = self.core.admin.command("limits", Opcode::GetStats, get.to_bytes(), None)?;
+        Ok(Some(EniStats::from_bytes(&head(&body))))
     }
 
     /// All of the card's counters since it has power: what it refused and why, among others.

@@ -25,6 +25,8 @@ pub(crate) struct PairConfig {
     pub rx_depth: u16,
     pub rx_buffer_len: u16,
     pub max_rx_parts: u16,
+    /// The card verifies IPv4 headers.
+    pub rx_verifies: bool,
     pub tx_limits: TxLimits,
     /// Bytes of a line, if the transmit ring is lines in the card.
     pub line_len: Option<usize>,
@@ -108,6 +110,7 @@ impl<P: PciFunction + Clone, T> QueuePair<P, T> {
             buffers,
             config.rx_buffer_len,
             config.max_rx_parts,
+            config.rx_verifies,
         );
         Ok(QueuePair {
             function: function.clone(),

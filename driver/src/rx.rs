@@ -38,15 +38,16 @@ pub struct RxInfo {
 }
 
 impl RxInfo {
-    fn new(completion: &RxCompletion) -> Self {
+    /// `verifies`: the card looks at IPv4 headers; one that doesn't sets their error flag on all.
+    fn new(completion: &RxCompletion, verifies: bool) -> Self {
         let c = completion;
         let l4 = matches!(c.l4_proto, l4::TCP | l4::UDP) && !c.ipv4_frag;
         RxInfo {
             l3_proto: c.l3_proto,
             l4_proto: c.l4_proto,
-            // An error may as well mean that nobody looked.
             l3_checksum: match c.l3_proto {
                 l3::IPV4 if !c.l3_csum_err => Checksum::Good,
+                l3::IPV4 if verifies => Checksum::Bad,
                 _ => Checksum::Unknown,
             },
             l4_checksum: match (l4, c.l4_csum_err, c.l4_csum_checked) {
@@ -91,6 +92,7 @@ pub struct RxQueue<P: PciFunction> {
     /// Bytes from one buffer to the next.
     stride: usize,
     max_parts: usize,
+    verifies: bool,
     depth: u16,
     /// By request id: the card has the buffer.
     posted: Vec<bool>,
@@ -115,6 +117,7 @@ impl<P: PciFunction + Clone> RxQueue<P> {
         buffers: DmaBuf<P::Memory>,
         buffer_len: u16,
         max_parts: u16,
+        verifies: bool,
     ) -> Self {
         let buffer_len = usize::from(buffer_len);
         RxQueue {
@@ -125,6 +128,7 @@ impl<P: PciFunction + Clone> RxQueue<P> {
             stride: buffer_len.next_multiple_of(BUFFER_ALIGN),
             // A frame that has taken every buffer there is could never end.
             max_parts: max_parts.min(depth).into(),
+            verifies,
             depth,
             posted: vec![false; depth.into()],
             free: (0..depth).rev().collect(),
@@ -183,7 +187,7 @@ impl<P: PciFunction + Clone> RxQueue<P> {
                 return Err(fault);
             }
             if completion.last {
-                let info = RxInfo::new(&completion);
+                let info = RxInfo::new(&completion, self.verifies);
                 let frame = RxFrame { queue: self, info };
                 frame.queue.count(frame.len(), &info);
                 return Ok(Some(frame));

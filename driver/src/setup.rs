@@ -5,8 +5,8 @@ use std::time::Duration;
 use nitor_abi::admin::Status;
 use nitor_abi::bar::{self, ResetReason};
 use nitor_abi::feature::{
-    driver_feature, llq, os, AenqConfig, Feature, HostAttributes, HostInfo, Llq, ENA_SPEC_VERSION,
-    HOST_INFO_PAGE,
+    driver_feature, llq, os, rx_offload, AenqConfig, Feature, HostAttributes, HostInfo, Llq,
+    ENA_SPEC_VERSION, HOST_INFO_PAGE,
 };
 
 use crate::admin::AdminQueue;
@@ -265,6 +265,7 @@ fn create_pairs<P: PciFunction + Clone, T>(
                 rx_depth,
                 rx_buffer_len: config.rx_buffer_len,
                 max_rx_parts: limits.packet_rx_descs,
+                rx_verifies: features.offload.rx_supported & rx_offload::L3_CSUM_IPV4 != 0,
                 tx_limits: TxLimits {
                     descs: limits.packet_tx_descs,
                     header: limits.tx_header_size.min(255) as u8,

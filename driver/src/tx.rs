@@ -75,6 +75,11 @@ impl Offload {
         l4 | tso | if self.l3_checksum { L3_CSUM_IPV4 } else { 0 }
     }
 
+    /// Bytes of all headers of a TCP packet.
+    fn header(&self) -> usize {
+        usize::from(self.l3_offset) + usize::from(self.l3_len) + 4 * usize::from(self.l4_words)
+    }
+
     fn meta(&self) -> TxMeta {
         TxMeta {
             ext_valid: true,
@@ -248,7 +253,8 @@ impl<P: PciFunction + Clone, T> TxQueue<P, T> {
         if bytes == 0 {
             return Err(Refusal::Empty);
         }
-        if bytes > most {
+        let frame = offload.tso_mss.map_or(0, |mss| bytes.min(offload.header() + usize::from(mss)));
+        if bytes > most || frame > self.limits.bytes {
             return Err(Refusal::TooLong);
         }
         if header.len() > self.max_push() {

@@ -209,6 +209,7 @@ impl Life {
                     let counters = crate::stats::counters(hw);
                     hw.write_control(control, &counters).map(|()| [0; _])
                 }
+                stats::ENI => Ok(body(Totals::read(hw).since(&self.before).eni_stats().to_bytes())),
                 _ => Err(Status::UnsupportedOpcode),
             },
         }

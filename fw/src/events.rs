@@ -1,7 +1,9 @@
-//! The event queue: the link's state, and a sign of life every second.
+//! The event queue: the link's state, a sign of life every second, and what was [ordered](crate::Order).
 
 use nitor_abi::bar::QueueCaps;
-use nitor_abi::event::{EventHeader, Group, KeepAlive, LinkChange, ENTRY_LEN, PAYLOAD};
+use nitor_abi::event::{
+    EventHeader, Group, KeepAlive, LinkChange, ENTRY_LEN, PAYLOAD, SYNDROME_UPDATE_HINTS,
+};
 use nitor_abi::mgmt;
 
 use crate::admin::Place;
@@ -21,11 +23,27 @@ pub(crate) struct Events {
     link: Option<bool>,
     /// When the last keep-alive was due.
     keep_alive: Option<u32>,
+    /// No keep-alives.
+    pub silent: bool,
+    /// Groups of which an event is to be posted.
+    asked: u32,
 }
+
+/// What may be asked for, most urgent first.
+const ASKED: [Group; 4] =
+    [Group::FatalError, Group::DeviceRequestReset, Group::Notification, Group::Warning];
 
 impl Events {
     pub fn new() -> Self {
-        Events { groups: 0, posted: 0, to: Place::START, link: None, keep_alive: None }
+        Events {
+            groups: 0,
+            posted: 0,
+            to: Place::START,
+            link: None,
+            keep_alive: None,
+            silent: false,
+            asked: 0,
+        }
     }
 
     pub fn groups(&self) -> u32 {
@@ -43,6 +61,11 @@ impl Events {
         self.groups = groups;
     }
 
+    /// An event of this group is to be posted.
+    pub fn ask(&mut self, group: Group) {
+        self.asked |= group.bit();
+    }
+
     fn wants(&self, group: Group) -> bool {
         self.groups & group.bit() != 0
     }
@@ -55,13 +78,27 @@ impl Life {
         if self.events.groups == 0 || !status.bus_master {
             return;
         }
+        for group in ASKED {
+            if self.events.asked & self.events.groups & group.bit() != 0 {
+                let posted = match group {
+                    Group::Notification => {
+                        let hints = settings.hints.to_bytes();
+                        self.post_event(hw, group, SYNDROME_UPDATE_HINTS, &hints)
+                    }
+                    _ => self.post_event(hw, group, 0, &[]),
+                };
+                if posted {
+                    self.events.asked &= !group.bit();
+                }
+            }
+        }
         if self.events.wants(Group::LinkChange) && self.events.link != Some(status.link_up) {
             let link = LinkChange { up: status.link_up };
-            if self.post_event(hw, Group::LinkChange, &link.to_bytes()) {
+            if self.post_event(hw, Group::LinkChange, 0, &link.to_bytes()) {
                 self.events.link = Some(status.link_up);
             }
         }
-        if self.events.wants(Group::KeepAlive) {
+        if self.events.wants(Group::KeepAlive) && !self.events.silent {
             let (now, period) = (hw.now(), settings.keep_alive_us);
             let due = match self.events.keep_alive {
                 None => Some(now),
@@ -76,7 +113,7 @@ impl Life {
                     tx_drops: totals.tx_drops,
                     rx_overruns: totals.rx_overruns,
                 };
-                if self.post_event(hw, Group::KeepAlive, &alive.to_bytes()) {
+                if self.post_event(hw, Group::KeepAlive, 0, &alive.to_bytes()) {
                     self.events.keep_alive = due;
                 }
             }
@@ -96,7 +133,7 @@ impl Life {
     }
 
     /// Posts an event if there is credit for it; whether it was posted.
-    fn post_event(&mut self, hw: &mut Hw<'_>, group: Group, payload: &[u8]) -> bool {
+    fn post_event(&mut self, hw: &mut Hw<'_>, group: Group, syndrome: u16, payload: &[u8]) -> bool {
         let Some(depth) = self.event_credit(hw) else { return false };
         let to = &mut self.events.to;
         if to.index >= depth {
@@ -104,7 +141,7 @@ impl Life {
         }
         let header = EventHeader {
             group: group as u16,
-            syndrome: 0,
+            syndrome,
             phase: to.phase,
             timestamp: hw.now().into(),
         };

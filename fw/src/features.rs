@@ -3,8 +3,9 @@
 use nitor_abi::admin::{self, part, ControlBuffer, Entry, Status};
 use nitor_abi::event::Group;
 use nitor_abi::feature::{
-    link_speed, AenqConfig, DeviceAttributes, Feature, Hints, HostAttributes, InterruptModeration,
-    LinkConfig, Llq, MaxQueues, MaxQueuesExt, Mtu, StatelessOffload,
+    capability, link_speed, rx_offload, tx_offload, AenqConfig, DeviceAttributes, Feature,
+    HostAttributes, InterruptModeration, LinkConfig, Llq, MaxQueues, MaxQueuesExt, Mtu,
+    StatelessOffload,
 };
 use nitor_abi::mgmt;
 
@@ -28,7 +29,15 @@ const SUPPORTED: u32 = Feature::DeviceAttributes.bit()
     | Feature::HostAttributes.bit();
 
 /// The events this card posts.
-const GROUPS: u32 = Group::LinkChange.bit() | Group::KeepAlive.bit();
+const GROUPS: u32 = Group::LinkChange.bit()
+    | Group::FatalError.bit()
+    | Group::Warning.bit()
+    | Group::Notification.bit()
+    | Group::KeepAlive.bit()
+    | Group::DeviceRequestReset.bit();
+
+const RX_CHECKSUMS: u32 =
+    rx_offload::L3_CSUM_IPV4 | rx_offload::L4_IPV4_CSUM | rx_offload::L4_IPV6_CSUM;
 
 /// Drivers keep it in 8 bits and want it to be more than 0, also where nothing is pushed. A line of 128 bytes has as much.
 const TX_HEADER_SIZE: u8 = 96;
@@ -40,17 +49,31 @@ const MIN_MTU: u32 = 68;
 /// Ethernet header and two VLAN tags.
 const FRAME_OVERHEAD: u32 = 14 + 2 * 4;
 
+/// What the hardware does to frames on their way to the wire, if it was built to.
+const TX_OFFLOADS: u32 = tx_offload::L3_CSUM_IPV4
+    | tx_offload::L4_IPV4_CSUM_PARTIAL
+    | tx_offload::L4_IPV4_CSUM_FULL
+    | tx_offload::L4_IPV6_CSUM_PARTIAL
+    | tx_offload::L4_IPV6_CSUM_FULL
+    | tx_offload::TSO_IPV4
+    | tx_offload::TSO_IPV6
+    | tx_offload::TSO_ECN;
+
 pub(crate) struct Features {
     mtu: u32,
+    offloads: StatelessOffload,
     host: HostAttributes,
 }
 
 impl Features {
     /// Takes every frame until a driver sets its MTU.
-    pub fn begin(settings: &Settings, hw: &mut Hw<'_>) -> Self {
+    pub fn begin(settings: &Settings, limits: &mgmt::Config, hw: &mut Hw<'_>) -> Self {
         let mtu = settings.max_mtu.into();
         hw.bus.write32(mgmt::MAX_FRAME, mtu + FRAME_OVERHEAD);
-        Features { mtu, host: HostAttributes::default() }
+        let tx = if limits.tx_offloads { TX_OFFLOADS } else { 0 };
+        let rx = if limits.rx_checksums { RX_CHECKSUMS } else { 0 } | rx_offload::HASH;
+        let offloads = StatelessOffload { tx, rx_supported: rx, rx_enabled: rx };
+        Features { mtu, offloads, host: HostAttributes::default() }
     }
 }
 
@@ -71,7 +94,7 @@ impl Life {
                     device_version: 0,
                     supported_features: SUPPORTED
                         | if lines.there() { Feature::Llq.bit() } else { 0 },
-                    capabilities: 0,
+                    capabilities: capability::ENI_STATS,
                     phys_addr_width: ADDRESS_BITS,
                     virt_addr_width: 64,
                     mac: settings.mac,
@@ -112,12 +135,11 @@ impl Life {
                 .to_bytes(),
             ),
             Feature::Llq => body(lines.get(pairs)?.to_bytes()),
-            // The drivers' defaults are right.
-            Feature::HwHints => body(Hints::default().to_bytes()),
-            Feature::StatelessOffload => body(StatelessOffload::default().to_bytes()),
+            Feature::HwHints => body(settings.hints.to_bytes()),
+            Feature::StatelessOffload => body(self.features.offloads.to_bytes()),
             Feature::Mtu => body(Mtu { mtu: self.features.mtu }.to_bytes()),
             Feature::InterruptModeration => {
-                body(InterruptModeration { resolution_us: 1 }.to_bytes())
+                body(InterruptModeration { resolution_us: settings.delay_resolution_us }.to_bytes())
             }
             Feature::AenqConfig => body(
                 AenqConfig { supported_groups: GROUPS, enabled_groups: self.events.groups() }

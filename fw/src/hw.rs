@@ -2,6 +2,8 @@
 
 use nitor_abi::mgmt::{self, dma_cmd, CtxCmd, CtxKind, CtxParam, DmaState};
 
+use crate::Order;
+
 /// The management bus.
 pub trait Bus {
     /// Reads the register at byte `address`.
@@ -10,6 +12,10 @@ pub trait Bus {
     fn write32(&mut self, address: u16, value: u32);
     /// Waits until an interrupt is pending; it comes every millisecond at the latest.
     fn wait(&mut self);
+    /// What whoever runs the card wants of the firmware, if anything: asked for whenever it is awake.
+    fn order(&mut self) -> Option<Order> {
+        None
+    }
 }
 
 impl<B: Bus + ?Sized> Bus for &mut B {
@@ -18,6 +24,9 @@ impl<B: Bus + ?Sized> Bus for &mut B {
     }
     fn write32(&mut self, address: u16, value: u32) {
         (**self).write32(address, value);
+    }
+    fn order(&mut self) -> Option<Order> {
+        (**self).order()
     }
     fn wait(&mut self) {
         (**self).wait();

@@ -11,7 +11,7 @@
 //! | [llq] | low-latency queues: feature 4, who has which lines |
 //! | [features] | GET_FEATURE and SET_FEATURE |
 //! | [rss] | receive-side scaling |
-//! | [events] | the event queue: link, keep-alive |
+//! | [events] | the event queue: link, keep-alive, what was [ordered](Order) |
 //! | [stats] | counters since the last reset |
 //! | [hw] | DMA mailbox and context commands |
 //!
@@ -23,10 +23,12 @@ mod events;
 mod features;
 mod hw;
 mod llq;
+mod order;
 mod queues;
 mod rss;
 mod stats;
 
+use nitor_abi::feature::Hints;
 use nitor_abi::mgmt::{self, irq};
 
 use admin::AdminQueue;
@@ -34,6 +36,7 @@ use events::Events;
 use features::Features;
 use hw::Hw;
 pub use hw::{Bus, Faults};
+pub use order::Order;
 use queues::Queues;
 use rss::Rss;
 use stats::Totals;
@@ -49,12 +52,39 @@ pub struct Settings {
     pub max_mtu: u16,
     /// Time between two signs of life, in microseconds, at least 1,000: a second, or drivers give the card up.
     pub keep_alive_us: u32,
+    /// Time limits that drivers should keep; 0 leaves theirs.
+    pub hints: Hints,
+    /// What drivers take the card's microsecond for, in microseconds, when they ask for interrupt delays: 1, unless the card's time
+    /// is slower than theirs.
+    pub delay_resolution_us: u16,
 }
+
+/// No hint at all.
+const NO_HINTS: Hints = Hints {
+    mmio_read_timeout_ms: 0,
+    driver_watchdog_timeout_ms: 0,
+    missing_tx_completion_timeout_ms: 0,
+    missed_tx_completions_to_reset: 0,
+    admin_completion_timeout_ms: 0,
+    netdev_watchdog_timeout_ms: 0,
+    max_tx_sgl: 0,
+    max_rx_sgl: 0,
+};
+
+/// Orders obeyed in one poll.
+const ORDERS: usize = 16;
 
 impl Settings {
     /// A port of 100 Gb/s with jumbo frames. `mac` should be a locally administered unicast address, or one you own.
     pub const fn new(mac: [u8; 6]) -> Self {
-        Settings { mac, link_speed: 100_000, max_mtu: 9216, keep_alive_us: 1_000_000 }
+        Settings {
+            mac,
+            link_speed: 100_000,
+            max_mtu: 9216,
+            keep_alive_us: 1_000_000,
+            hints: NO_HINTS,
+            delay_resolution_us: 1,
+        }
     }
 }
 
@@ -107,6 +137,11 @@ impl Firmware {
             hw.faults.resets += 1;
             hw.bus.write32(mgmt::RESET_ACK, 1);
         }
+        for _ in 0..ORDERS {
+            let Some(order) = hw.bus.order() else { break };
+            life.obey(&mut self.settings, order);
+        }
+        let settings = &self.settings;
         let more = life.serve_admin(settings, &mut hw);
         life.serve_events(settings, &mut hw);
         more
@@ -126,7 +161,7 @@ impl Life {
         Life {
             admin: AdminQueue::new(),
             queues: Queues::new(&limits, &lines),
-            features: Features::begin(settings, hw),
+            features: Features::begin(settings, &limits, hw),
             rss: Rss::begin(hw),
             events: Events::new(),
             before: Totals::read(hw),

@@ -1,6 +1,6 @@
 //! Totals of the port.
 
-use nitor_abi::admin::BasicStats;
+use nitor_abi::admin::{BasicStats, EniStats};
 use nitor_abi::mgmt::Counter;
 
 use crate::hw::Hw;
@@ -15,6 +15,8 @@ pub(crate) struct Totals {
     pub rx_drops: u64,
     /// Of these, for want of a descriptor.
     pub rx_overruns: u64,
+    /// And of these, for want of room in the card: the wire has brought more than the link to the host takes away.
+    pub rx_no_room: u64,
     pub tx_drops: u64,
 }
 
@@ -31,17 +33,19 @@ impl Totals {
     pub fn read(hw: &mut Hw<'_>) -> Self {
         let mut read = |counter: Counter| hw.read_address(counter.address());
         let rx_overruns = read(Counter::RxDropsNoDescriptor);
+        let rx_no_room = read(Counter::RxDropsNoRoom);
         Totals {
             tx_frames: read(Counter::TxFrames),
             tx_bytes: read(Counter::TxBytes),
             rx_frames: read(Counter::RxFrames),
             rx_bytes: read(Counter::RxBytes),
             rx_drops: rx_overruns
-                + read(Counter::RxDropsNoRoom)
+                + rx_no_room
                 + read(Counter::RxDropsBadFrame)
                 + read(Counter::RxDropsNoQueue)
                 + read(Counter::RxDropsDmaError),
             rx_overruns,
+            rx_no_room,
             tx_drops: read(Counter::TxDropsDmaError) + read(Counter::TxDropsBadDescriptor),
         }
     }
@@ -54,8 +58,14 @@ impl Totals {
             rx_bytes: self.rx_bytes.wrapping_sub(before.rx_bytes),
             rx_drops: self.rx_drops.wrapping_sub(before.rx_drops),
             rx_overruns: self.rx_overruns.wrapping_sub(before.rx_overruns),
+            rx_no_room: self.rx_no_room.wrapping_sub(before.rx_no_room),
             tx_drops: self.tx_drops.wrapping_sub(before.tx_drops),
         }
+    }
+
+    /// Of the limits that these count, the card has one: how fast it gets rid of what comes in. Nothing is rationed.
+    pub fn eni_stats(&self) -> EniStats {
+        EniStats { bw_in_exceeded: self.rx_no_room, ..Default::default() }
     }
 
     pub fn basic_stats(&self) -> BasicStats {

@@ -3,7 +3,7 @@
 mod card;
 
 use card::*;
-use nitor_abi::admin::{stats, BasicStats, GetStats, Opcode, Status};
+use nitor_abi::admin::{stats, BasicStats, EniStats, GetStats, Opcode, Status};
 use nitor_abi::bar::QueueCaps;
 use nitor_abi::feature::{DeviceAttributes, Feature};
 use nitor_abi::mgmt::{self, irq, Counter};
@@ -99,7 +99,7 @@ fn what_is_unknown_is_refused_and_the_queue_goes_on() {
     for opcode in [0, 5, 6, 7, 10, 12, 0x80, 0xff] {
         assert_eq!(bench.command(opcode, &[0; 64]), Err(Status::BadOpcode));
     }
-    for kind in 2..=255 {
+    for kind in stats::SRD..=255 {
         let stats = GetStats { kind, ..Default::default() };
         assert_eq!(
             bench.command(Opcode::GetStats as u8, &stats.to_bytes()),
@@ -124,6 +124,19 @@ fn extended_statistics_are_all_counters() {
     for (i, value) in bytes.chunks_exact(8).enumerate() {
         assert_eq!(value, (0xffff_ffff_0000 + i as u64).to_le_bytes());
     }
+}
+
+#[test]
+fn packets_dropped_at_a_limit() {
+    let mut bench = Bench::new();
+    bench.card.counters[Counter::RxDropsNoRoom as usize] = 1 << 40;
+    bench.reset();
+    bench.card.counters[Counter::RxDropsNoRoom as usize] += 77;
+    bench.card.counters[Counter::RxDropsNoDescriptor as usize] += 5;
+    let get = GetStats { kind: stats::ENI, ..Default::default() }.to_bytes();
+    let answer = head(bench.command(Opcode::GetStats as u8, &get));
+    let expected = EniStats { bw_in_exceeded: 77, ..Default::default() };
+    assert_eq!(EniStats::from_bytes(&answer), expected);
 }
 
 #[test]

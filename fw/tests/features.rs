@@ -6,8 +6,8 @@ use card::*;
 use nitor_abi::admin::Status;
 use nitor_abi::event::Group;
 use nitor_abi::feature::{
-    AenqConfig, DeviceAttributes, Feature, HostAttributes, InterruptModeration, LinkConfig, Llq,
-    MaxQueues, MaxQueuesExt, Mtu,
+    capability, AenqConfig, DeviceAttributes, Feature, HostAttributes, InterruptModeration,
+    LinkConfig, Llq, MaxQueues, MaxQueuesExt, Mtu, StatelessOffload,
 };
 use nitor_abi::mgmt;
 use nitor_abi::rss::{function, input, Function, Input, KeyBuffer, Table, NOT_INLINE};
@@ -32,6 +32,7 @@ fn device_attributes() {
             phys_addr_width: 48,
             virt_addr_width: 64,
             mac: MAC,
+            capabilities: capability::ENI_STATS,
             max_mtu: 9216,
             ..Default::default()
         }
@@ -156,13 +157,28 @@ fn low_latency_queues() {
 fn simple_ones() {
     let mut bench = Bench::new();
     assert_eq!(InterruptModeration::from_bytes(&head(bench.get(20))).resolution_us, 1);
-    assert_eq!(head::<12>(bench.get(11)), [0; 12]);
     assert_eq!(head::<32>(bench.get(3)), [0; 32]);
     let link = LinkConfig::from_bytes(&head(bench.get(27)));
     assert_eq!((link.speed, link.supported, link.full_duplex), (100_000, 1 << 7, true));
     let host = HostAttributes { os_info: CONTROL, debug_area: 0, debug_area_len: 0 };
     bench.set(28, &host.to_bytes()).unwrap();
     assert_eq!(HostAttributes::from_bytes(&head(bench.get(28))), host);
+}
+
+/// What the hardware was built with is offered.
+#[test]
+fn offloads() {
+    for (tx_offloads, rx_checksums) in [(false, false), (true, false), (false, true), (true, true)]
+    {
+        let mut bench = Bench::new();
+        bench.card.tx_offloads = tx_offloads;
+        bench.card.rx_checksums = rx_checksums;
+        bench.reset();
+        let tx = if tx_offloads { 0xff } else { 0 };
+        let rx = if rx_checksums { 0xf } else { 8 };
+        let offloads = StatelessOffload::from_bytes(&head(bench.get(11)));
+        assert_eq!(offloads, StatelessOffload { tx, rx_supported: rx, rx_enabled: rx });
+    }
 }
 
 #[test]
@@ -187,14 +203,14 @@ fn mtu() {
 fn event_groups() {
     let mut bench = Bench::new();
     let get = |bench: &mut Bench| AenqConfig::from_bytes(&head(bench.get(26)));
-    let all = Group::LinkChange.bit() | Group::KeepAlive.bit();
+    let all = 0x9f;
     assert_eq!(get(&mut bench), AenqConfig { supported_groups: all, enabled_groups: 0 });
     for enabled_groups in [all, Group::KeepAlive.bit(), 0] {
         let set = AenqConfig { supported_groups: 0, enabled_groups };
         bench.set(26, &set.to_bytes()).unwrap();
         assert_eq!(get(&mut bench).enabled_groups, enabled_groups);
     }
-    let bad = AenqConfig { supported_groups: 0, enabled_groups: all | 2 };
+    let bad = AenqConfig { supported_groups: 0, enabled_groups: all | 0x20 };
     assert_eq!(bench.set(26, &bad.to_bytes()), Err(Status::IllegalParameter));
 }
 

@@ -33,13 +33,15 @@ pub fn emit_card(width: u32) -> Result<Design, EmitError> {
 }
 
 /// The boards that the card is built for, by the names of their folders under `constraints/`.
-pub const BOARDS: [&str; 3] = ["colorlight-5a-75b", "ecp5-evn", "ulx3s-85f"];
+pub const BOARDS: [&str; 4] = ["colorlight-5a-75b", "colorlight-i9", "ecp5-evn", "ulx3s-85f"];
 
 /// Emits the top of a board, one of [BOARDS].
 pub fn emit_board(board: &str) -> Result<Design, EmitError> {
     let board = board.to_string();
     with_stack(move || match board.as_str() {
-        "colorlight-5a-75b" => emit(&board::colorlight::Colorlight::default(), "nitor_colorlight"),
+        "colorlight-5a-75b" | "colorlight-i9" => {
+            emit(&board::colorlight::Colorlight::default(), "nitor_colorlight")
+        }
         "ecp5-evn" => emit(&board::uart::UartBoard::evn(), "nitor_ecp5_evn"),
         "ulx3s-85f" => emit(&board::uart::UartBoard::ulx3s(), "nitor_ulx3s"),
         _ => Err(EmitError {

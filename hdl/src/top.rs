@@ -73,11 +73,11 @@ pub struct Card<
     out: TlpTx<D>,
     bar: BarDecode,
     regs: EnaRegs,
-    readless: Readless,
+    readless: Readless<D>,
     resets: ResetControl,
-    cqs: CompletionQueues<C>,
+    cqs: CompletionQueues<D, K, C>,
     table: MsixTable<V>,
-    irq: Irq<V>,
+    irq: Irq<D, V>,
     manage: MgmtBus,
     mailbox: Mailbox<D, K, L>,
     stats: Stats,
@@ -100,6 +100,10 @@ pub struct CardConfig {
     pub read_timeout: usize,
     /// Steps of the flow's hash, 1, 3 or 9: fewer tables, and as many cycles a frame at the least.
     pub hash_steps: usize,
+    /// Verifies the checksums of received frames.
+    pub rx_checksums: bool,
+    /// Checksums and segmentation on the way to the wire; without, the logic for it goes away in synthesis.
+    pub tx_offloads: bool,
 }
 
 impl Default for CardConfig {
@@ -112,6 +116,8 @@ impl Default for CardConfig {
             cq_hold: 96,
             read_timeout: 25_000,
             hash_steps: 1,
+            rx_checksums: true,
+            tx_offloads: true,
         }
     }
 }
@@ -170,14 +176,17 @@ impl<
                 config.vectors,
                 L,
                 config.log_depth,
-                if N == 0 { None } else { Some(N - Q) },
+                usize::from(config.tx_offloads)
+                    | usize::from(config.rx_checksums) << 1
+                    | usize::from(N != 0) << 2,
+                N.saturating_sub(Q),
                 config.cycles_per_us,
             ),
             mailbox: Default::default(),
             stats: Default::default(),
-            txp: Default::default(),
+            txp: TxPath::new(config.tx_offloads),
             framer: Default::default(),
-            rxp: RxPath::new(config.hash_steps),
+            rxp: RxPath::new(config.hash_steps, config.rx_checksums),
         }
     }
 }
@@ -240,6 +249,7 @@ impl<
         self.out.np_hdr.next = self.read.np_hdr.val();
         self.read.np_ready.next = self.out.np_ready.val();
         self.inline.requester.next = self.target.bdf.val();
+        self.inline.core_reset.next = core;
         TlpSrc::<D>::join(&mut self.inline.tx, &mut self.out.inline);
         self.out.inline_privileged.next = self.inline.privileged.val();
         TlpSrc::<D>::join(&mut self.rxp.tx, &mut self.out.payload);
@@ -287,10 +297,10 @@ impl<
         self.txp.marker_ack.next = self.cqs.tx_marker_ack.val();
         self.rxp.marker_ack.next = self.cqs.rx_marker_ack.val();
         EventSrc::join(&mut self.cqs.event, &mut self.irq.event);
-        WriteReqSrc::join(&mut self.cqs.write, &mut self.inline.req[0]);
-        WriteReqSrc::join(&mut self.mailbox.write, &mut self.inline.req[1]);
-        WriteReqSrc::join(&mut self.readless.write, &mut self.inline.req[2]);
-        WriteReqSrc::join(&mut self.irq.write, &mut self.inline.req[3]);
+        WriteReqSrc::<D>::join(&mut self.cqs.write, &mut self.inline.req[0]);
+        WriteReqSrc::<D>::join(&mut self.mailbox.write, &mut self.inline.req[1]);
+        WriteReqSrc::<D>::join(&mut self.readless.write, &mut self.inline.req[2]);
+        WriteReqSrc::<D>::join(&mut self.irq.write, &mut self.inline.req[3]);
         self.rxp.mps.next = self.space.mps.val();
         self.rxp.requester.next = self.target.bdf.val();
         self.txp.max_frame.next = self.manage.max_frame.val();
@@ -308,6 +318,7 @@ impl<
         self.irq.lookup_masked.next = self.table.lookup_masked.val();
         self.irq.pba_word.next = self.table.pba_word.val();
         self.table.pba.next = self.irq.pba.val();
+        self.table.pba_valid.next = self.irq.pba_valid.val();
 
         // Management.
         RegBusSnk::link(&mut self.mgmt, &mut self.manage.bus);

@@ -2,7 +2,7 @@
 
 mod control_support;
 
-use control_support::{model, set_all_inputs_low, Master};
+use control_support::{model, set_all_inputs_low, Master, WriteBeat};
 use nitor_block::stream::{End, Ports, Sink, Stalls};
 use nitor_block::{Block, Model};
 use nitor_hdl::common::iface::*;
@@ -25,7 +25,7 @@ struct Host {
     tx_doorbell: DoorbellSrc,
     rx_doorbell: DoorbellSrc,
     unmask: UnmaskSrc,
-    write: WriteReqSrc,
+    write: WriteReqSrc<128>,
     flr: Signal<In, Bit>,
     read_busy: Signal<In, Bit>,
     tx_idle: Signal<In, Bit>,
@@ -48,7 +48,7 @@ struct Host {
     stat_dropped: Signal<Out, Bit>,
     bar: BarDecode,
     regs: EnaRegs,
-    readless: Readless,
+    readless: Readless<128>,
     control: ResetControl,
 }
 
@@ -102,7 +102,7 @@ impl Logic for Host {
         DoorbellSrc::link(&mut self.tx_doorbell, &mut self.bar.tx_doorbell);
         DoorbellSrc::link(&mut self.rx_doorbell, &mut self.bar.rx_doorbell);
         UnmaskSrc::link(&mut self.unmask, &mut self.bar.unmask);
-        WriteReqSrc::link(&mut self.write, &mut self.readless.write);
+        WriteReqSrc::<128>::link(&mut self.write, &mut self.readless.write);
         RegBusSrc::join(&mut self.bar.regs, &mut self.regs.bus);
         let control_function = self.control.function_reset.val();
         self.readless.reset.next = self.reset.val() || control_function;
@@ -162,7 +162,7 @@ struct Bench {
     tx: Sink<(u64, u64)>,
     rx: Sink<(u64, u64)>,
     unmask: Sink<(u64, u64)>,
-    write: Sink<(u64, u64, Vec<u8>)>,
+    write: Sink<WriteBeat>,
     /// The MSI-X table's stand-in: address to value.
     table: BTreeMap<u64, u32>,
     table_wait: u64,
@@ -187,7 +187,7 @@ impl Bench {
             tx: Sink::new(&block, ports("tx_doorbell", &bell), stall(1)),
             rx: Sink::new(&block, ports("rx_doorbell", &bell), stall(2)),
             unmask: Sink::new(&block, ports("unmask", &["vector", "value"]), stall(3)),
-            write: Sink::new(&block, ports("write", &["addr", "len", "data"]), stall(4)),
+            write: Sink::new(&block, ports("write", &["addr", "len", "data", "last"]), stall(4)),
             block,
             table: BTreeMap::new(),
             table_wait: 0,
@@ -532,8 +532,8 @@ proptest! {
         }
         let got: Vec<_> = bench.write.take();
         prop_assert_eq!(got.len(), expected.len());
-        for ((addr, len, data), (id, offset, value)) in got.iter().zip(expected) {
-            prop_assert_eq!((*addr, *len), (resp, 8));
+        for ((addr, len, data, last), (id, offset, value)) in got.iter().zip(expected) {
+            prop_assert_eq!((*addr, *len, *last), (resp, 8, true));
             let mut want = id.to_le_bytes().to_vec();
             want.extend(offset.to_le_bytes());
             want.extend(value.to_le_bytes());

@@ -2,7 +2,7 @@
 
 mod control_support;
 
-use control_support::{model, set_all_inputs_low, Master};
+use control_support::{model, set_all_inputs_low, Master, WriteBeat};
 use nitor_block::stream::{End, Ports, Sink, Source, Stalls};
 use nitor_block::{Block, Model};
 use nitor_hdl::common::iface::*;
@@ -27,14 +27,14 @@ struct Interrupts {
     bus: RegBusSnk,
     event: EventSnk,
     unmask: UnmaskSnk,
-    write: WriteReqSrc,
+    write: WriteReqSrc<128>,
     raise: Signal<In, Bit>,
     intr_masked: Signal<In, Bit>,
     enable: Signal<In, Bit>,
     function_mask: Signal<In, Bit>,
     stat_msix: Signal<Out, Bit>,
     table: MsixTable<5>,
-    irq: Irq<5>,
+    irq: Irq<128, 5>,
 }
 
 impl Logic for Interrupts {
@@ -47,7 +47,7 @@ impl Logic for Interrupts {
         RegBusSnk::link(&mut self.bus, &mut self.table.bus);
         EventSnk::link(&mut self.event, &mut self.irq.event);
         UnmaskSnk::link(&mut self.unmask, &mut self.irq.unmask);
-        WriteReqSrc::link(&mut self.write, &mut self.irq.write);
+        WriteReqSrc::<128>::link(&mut self.write, &mut self.irq.write);
         self.irq.raise.next = self.raise.val();
         self.irq.intr_masked.next = self.intr_masked.val();
         self.irq.enable.next = self.enable.val();
@@ -59,6 +59,7 @@ impl Logic for Interrupts {
         self.irq.lookup_masked.next = self.table.lookup_masked.val();
         self.irq.pba_word.next = self.table.pba_word.val();
         self.table.pba.next = self.irq.pba.val();
+        self.table.pba_valid.next = self.irq.pba_valid.val();
         self.stat_msix.next = self.irq.stat_msix.val();
     }
 }
@@ -87,7 +88,7 @@ struct Bench {
     master: Master,
     event: Source<(u64, bool)>,
     unmask: Source<(u64, u64)>,
-    write: Sink<(u64, u64, Vec<u8>)>,
+    write: Sink<WriteBeat>,
     /// Messages with the cycle they were accepted in.
     messages: Vec<(u64, u64, u32)>,
     counted: u64,
@@ -109,7 +110,7 @@ impl Bench {
             master: Master::new(&block, "bus"),
             event: Source::new(&block, ports("event", &["vector", "rx"]), stall(1)),
             unmask: Source::new(&block, ports("unmask", &["vector", "value"]), stall(2)),
-            write: Sink::new(&block, ports("write", &["addr", "len", "data"]), stall(3)),
+            write: Sink::new(&block, ports("write", &["addr", "len", "data", "last"]), stall(3)),
             block,
             messages: vec![],
             counted: 0,
@@ -130,8 +131,8 @@ impl Bench {
         let done = self.master.sample(block);
         self.counted += block.get("stat_msix");
         block.clock_high();
-        for (addr, len, data) in self.write.take() {
-            assert_eq!(len, 4);
+        for (addr, len, data, last) in self.write.take() {
+            assert!(len == 4 && last);
             let data = u32::from_le_bytes(data[..4].try_into().unwrap());
             self.messages.push((block.cycles(), addr, data));
         }

@@ -12,7 +12,7 @@ use std::sync::LazyLock;
 
 static STATS: LazyLock<Model> = LazyLock::new(|| model("stats_block", Stats::default));
 static BUS: LazyLock<Model> =
-    LazyLock::new(|| model("mgmt_block", || MgmtBus::new(16, 33, 4, 13, Some(9), 5)));
+    LazyLock::new(|| model("mgmt_block", || MgmtBus::new(16, 33, 4, 13, 7, 9, 5)));
 
 type Context = (u64, u64, u64, u64, u64, u64, u64, u64);
 
@@ -197,7 +197,7 @@ proptest! {
             match rng.gen_range(0..12) {
                 0 => prop_assert_eq!(bench.read(0x000), 0x4e49_5431),
                 1 => {
-                    prop_assert_eq!(bench.read(0x004), 16 | 32 << 8 | 4 << 16 | 13 << 20 | 1 << 26);
+                    prop_assert_eq!(bench.read(0x004), 16 | 32 << 8 | 4 << 16 | 13 << 20 | 7 << 24);
                     prop_assert_eq!(bench.read(0x018), 9);
                 }
                 2 => {

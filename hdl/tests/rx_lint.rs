@@ -3,7 +3,7 @@
 mod rx_support;
 
 use nitor_block::lint;
-use rx_support::{emitted, Path128, Path512};
+use rx_support::{emitted, emitted_of, Path128, Path512};
 
 #[test]
 fn lint_128() {
@@ -14,5 +14,11 @@ fn lint_128() {
 #[test]
 fn lint_512() {
     let (verilog, top, _) = emitted::<Path512>("rx_path_512");
+    lint(verilog, &top).unwrap_or_else(|words| panic!("{words}"));
+}
+
+#[test]
+fn lint_128_without_checksums() {
+    let (verilog, top, _) = emitted_of(|| Path128::new(1, false), "rx_path_128");
     lint(verilog, &top).unwrap_or_else(|words| panic!("{words}"));
 }

@@ -5,7 +5,7 @@ mod rx_support;
 use nitor_block::Model;
 use proptest::prelude::*;
 use rx_support::bench::{Bench, Setup};
-use rx_support::{config, frames, Rng, PATH128, PATH512};
+use rx_support::{config, frames, model_of, Path128, Rng, PATH128, PATH512};
 
 fn model(k: usize) -> &'static Model {
     match k {
@@ -29,8 +29,9 @@ fn any_frame(rng: &mut Rng, longest: u64) -> Vec<u8> {
         1 | 2 => rng.below(1400),
         _ => rng.below(120),
     };
-    match rng.below(5) {
+    match rng.below(6) {
         0 => frames::broken(rng),
+        1 => frames::damaged(rng, payload as usize),
         _ => frames::packet(rng, payload as usize).0,
     }
 }
@@ -51,6 +52,25 @@ fn one_frame() {
         assert_eq!(bench.bytes, frame.len() as u64);
         assert_eq!(bench.count("stat_doorbell"), 1);
     }
+}
+
+/// Built without checksums: whatever the frame, its header is not verified, and its payload not checked.
+#[test]
+fn without_checksums() {
+    let model = model_of(|| Path128::new(1, false), "rx_path_plain");
+    let mut bench = Bench::new(&model, Setup { checksums: false, ..Setup::fast(16, 100) });
+    let mut rng = Rng(12);
+    bench.create(0, 4);
+    bench.spread(&[0]);
+    bench.refill(0, 15, 1, (1000, 2000));
+    for _ in 0..100 {
+        bench.send(&match rng.below(2) {
+            0 => frames::packet(&mut rng, 60).0,
+            _ => frames::damaged(&mut rng, 60),
+        });
+    }
+    bench.finish();
+    assert!(bench.delivered(0) > 80);
 }
 
 #[derive(Clone, Debug)]
@@ -88,6 +108,7 @@ fn cases(k: usize) -> impl Strategy<Value = Case> {
             done_stall,
             fetch_stall,
             max_frame: 9216,
+            checksums: true,
         },
     );
     let sizes = prop_oneof![

@@ -57,6 +57,7 @@ impl Item {
                 put(seg::FIRST, 1, first.into());
                 put(seg::LAST, 1, last.into());
                 put(seg::QUEUE, 8, cq ^ 0xff);
+                put(seg::SUMS, 3, id >> 1 & 7);
             }
             Item::Drop { free } => {
                 put(seg::FREE, 16, free);
@@ -128,7 +129,8 @@ fn entry(item: &Item) -> (u64, Vec<u8>, bool) {
     match *item {
         Item::Piece { len, first, last, cq, id, .. } => {
             let status = 1 << 30
-                | 1 << 13
+                | (id as u32 >> 1 & 3) << 13
+                | (id as u32 >> 3 & 1) << 16
                 | 11
                 | 13 << 8
                 | (id as u32 & 1) << 15

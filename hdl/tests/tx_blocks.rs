@@ -2,9 +2,10 @@
 
 mod tx_support;
 
-use nitor_block::stream::{cycle, End, Sink, Source, Stalls};
+use nitor_block::stream::{cycle, End, Ports, Sink, Source, Stalls};
 use nitor_block::{Block, Model};
 use nitor_hdl::tx::gather::TxGather;
+use nitor_hdl::tx::offload::word;
 use nitor_hdl::tx::out::TxOut;
 use nitor_hdl::tx::sched::TxSched;
 use proptest::prelude::*;
@@ -19,6 +20,10 @@ static GATHER: LazyLock<Model> = LazyLock::new(|| model::<TxGather<16, 4, 3, 6>>
 static OUT128: LazyLock<Model> = LazyLock::new(|| model::<TxOut<128, 16, 4, 5, 7>>("tx_out_128"));
 static OUT512: LazyLock<Model> = LazyLock::new(|| model::<TxOut<512, 64, 6, 5, 5>>("tx_out_512"));
 
+/// Of frames: see `offload::word`.
+const FIRST: u64 = 1 << word::FIRST;
+const LAST: u64 = 1 << word::LAST;
+
 // ---- gather
 
 fn gathers(seed: u64, rough: bool) {
@@ -29,6 +34,7 @@ fn gathers(seed: u64, rough: bool) {
     block.tick();
     // 128 rows of 16 bytes, 8 slots.
     let limit = max_frame.min(2048);
+    let off_limit = max_frame.min(1024);
     let mut packets = Source::<Plain>::new(&block, "packet", stalls(seed ^ 1, rough));
     let mut segs = Source::<Seg>::new(&block, "seg", stalls(seed ^ 2, rough));
     let mut asks = Sink::<Ask>::new(&block, "data", stalls(seed ^ 3, rough));
@@ -48,11 +54,75 @@ fn gathers(seed: u64, rough: bool) {
         let kind = if rough { rng.below(20) } else { 9 };
         let (cq, req_id) = (rng.below(256), rng.below(65536));
         let mut packet = Plain { cq, req_id, ..Plain::default() };
-        let mut info = Info { row, cq, req_id, ..Info::default() };
+        let mut info = Info { row, cq, req_id, word: FIRST | LAST, ..Info::default() };
         match kind {
             0 => (packet.bad, info.bad) = (1, 1),
             1 => (packet.marker, info.marker) = (1, 1),
             2 => (packet.dma, info.dma, packet.silent, info.silent) = (1, 1, 1, 1),
+            3..9 => {
+                // TCP over IPv4, to be cut.
+                let (l3_off, words) = (rng.below(150), rng.range(5, 15));
+                let header = l3_off + 20 + 4 * words;
+                let mss = rng.range(1, 600);
+                // Many frames of few bytes are one too many for this test.
+                let mss = mss.max(len / 40);
+                (packet.push, packet.line) = (push, rng.below(65536));
+                packet.meta = 8 | 1 << 7 | 20 << 26 | l3_off << 34 | words << 42 | mss << 48;
+                (packet.len, packet.count) = (len, count);
+                let first_len = len.min(header + mss);
+                let bad = header > len || first_len > off_limit || push > first_len;
+                let mut pieces: VecDeque<Seg> =
+                    lens.iter().map(|&len| Seg { addr: rng.below(1 << 47), len }).collect();
+                segs.extend(pieces.iter().cloned());
+                let word = 0x27 | l3_off << 8 | 20 << 16 | header << 24;
+                info.word = word | FIRST | LAST;
+                (info.len, info.bad) = (first_len & 0xffff, bad.into());
+                let mut at = 0;
+                while !bad && at < len {
+                    let end = len.min(if at == 0 { header + mss } else { at + mss });
+                    // Bytes of the frame before those that are read.
+                    let skip = if at == 0 { push } else { header };
+                    let frame = if at == 0 { end } else { header + end - at };
+                    let first = if at == 0 { FIRST } else { 0 };
+                    let last = if end == len { LAST } else { 0 };
+                    let mut dst = row * 16 + skip;
+                    let mut left = frame - skip;
+                    let pushes = at == 0 && push > 0;
+                    if pushes {
+                        want_pushes.push(Push { line: packet.line, row, len: push });
+                    }
+                    want_infos.push(Info {
+                        row,
+                        len: frame,
+                        read: 1,
+                        slot: u64::from(left > 0),
+                        push: pushes.into(),
+                        word: word | first | last,
+                        ..info.clone()
+                    });
+                    while left > 0 {
+                        let piece = pieces.front_mut().unwrap();
+                        let len = piece.len.min(left);
+                        left -= len;
+                        let addr = piece.addr;
+                        want_asks.push(Ask { addr, len, dst, op, last: u64::from(left == 0) });
+                        dst += len;
+                        (piece.addr, piece.len) = (addr + len, piece.len - len);
+                        if piece.len == 0 {
+                            pieces.pop_front();
+                        }
+                    }
+                    row = (row + frame.div_ceil(16)) % 128;
+                    if frame > skip {
+                        op = if op & 7 == 7 { (op & 0x100) ^ 0x100 } else { op + 1 };
+                    }
+                    at = end;
+                }
+                if !bad {
+                    packets.push(packet);
+                    continue;
+                }
+            }
             _ => {
                 (packet.len, packet.count, info.len) = (len, count, len & 0xffff);
                 let fits = len <= limit;
@@ -88,7 +158,7 @@ fn gathers(seed: u64, rough: bool) {
     let mut inside: VecDeque<(u64, u64, u64)> = VecDeque::new();
     let (mut told, mut asked, mut begun) = (0, 0, 0);
     let begin = block.cycles();
-    while infos.received().len() < total || asks.received().len() < want_asks.len() {
+    while infos.received().len() < want_infos.len() || asks.received().len() < want_asks.len() {
         // What is used is never more than there is.
         let rows: u64 = inside.iter().map(|packet| packet.0).sum();
         let slots: u64 = inside.iter().map(|packet| packet.2).sum();
@@ -121,9 +191,9 @@ fn gathers(seed: u64, rough: bool) {
         assert!(cycles <= 2 * total as u64 + 10);
     }
     for (info, want) in infos.take().into_iter().zip(want_infos) {
-        // Who has no rows is nowhere.
-        let row = if want.read == 1 { want.row } else { info.row };
-        assert_eq!(info, Info { row, ..want });
+        // Who has no rows is nowhere, and as long as it likes.
+        let (row, len) = if want.read == 1 { (want.row, want.len) } else { (info.row, info.len) };
+        assert_eq!(info, Info { row, len, ..want });
     }
     assert_eq!(asks.take(), want_asks);
     assert_eq!(pushes.take(), want_pushes);
@@ -150,7 +220,9 @@ fn sends(model: &Model, k: usize, seed: u64) {
     };
     let mut dma = Dma::new(&block, setup);
     let mut infos = Source::<Info>::new(&block, "info", stalls(seed ^ 1, true));
-    let mut mac = Sink::<(Vec<u8>, bool, u64, bool)>::new(&block, "mac", stalls(seed ^ 2, true));
+    let ports = ["beat_data", "beat_last", "beat_bytes", "word"];
+    let ports = Ports::named(&block, "beat_valid", "beat_ready", &ports);
+    let mut mac = Sink::<(Vec<u8>, bool, u64, Vec<u8>)>::new(&block, ports, stalls(seed ^ 2, true));
     let mut dones = Sink::<Done>::new(&block, "done", stalls(seed ^ 3, true));
     let rows = (4096 / k) as u64;
     let (mut row, mut op, mut rows_used, mut slots_used) = (0, 0x100, 0, 0);
@@ -158,20 +230,44 @@ fn sends(model: &Model, k: usize, seed: u64) {
     let (mut frames, mut want_dones) = (Vec::new(), Vec::new());
     let (mut lost, mut bad, mut bytes, mut sent) = (0, 0, 0, 0);
     let mut counts = [0; 4];
+    let mut frame: Vec<u8> = Vec::new();
     let mut left = 150;
     let mut next: Option<u64> = None;
+    // Of a packet of several frames: those to come, those gone, their payload, and whether the first or any was lost.
+    let mut cut: Option<(u64, u64, u64, bool, bool)> = None;
     let mut moved = block.cycles();
-    while left > 0 || dones.received().len() < want_dones.len() || sent < frames.len() {
+    while left > 0
+        || cut.is_some()
+        || dones.received().len() < want_dones.len()
+        || sent < frames.len()
+    {
         let longest = [130, 130, 1514][rng.below(3) as usize];
         let len = *next.get_or_insert_with(|| rng.range(1, longest));
         let need = len.div_ceil(k as u64);
-        if left > 0 && rows_used + need <= rows && slots_used < 32 && rng.percent(50) {
-            left -= 1;
+        let more = left > 0 || cut.is_some();
+        if more && rows_used + need <= rows && slots_used < 32 && rng.percent(50) {
             next = None;
             let (cq, req_id) = (rng.below(256), rng.below(65536));
             let mut info = Info { row, len, cq, req_id, ..Info::default() };
             let mut done = Some(Done { cq, req_id, marker: 0 });
-            match rng.below(20) {
+            let begins = cut.is_none();
+            let (to_come, number, payload, headless, counted) = cut.take().unwrap_or_else(|| {
+                left -= 1;
+                (if rng.percent(20) { rng.range(1, 6) } else { 0 }, 0, 0, false, false)
+            });
+            let hdr = rng.below(len + 1).min(256);
+            info.word = rng.below(64) | rng.below(1 << 16) << 8 | hdr << 24;
+            if begins {
+                info.word |= FIRST;
+            }
+            if to_come == 0 {
+                info.word |= LAST;
+            } else {
+                done = None;
+            }
+            let known = u128::from(info.word) | u128::from(len) << 33;
+            let tells = known | u128::from(payload) << 49 | u128::from(number) << 66;
+            match if begins && to_come == 0 { rng.below(20) } else { 9 } {
                 0 => (info.bad, bad) = (1, bad + 1),
                 1 => (info.marker, done) = (1, Some(Done { cq, req_id, marker: 1 })),
                 2 => (info.dma, info.silent, lost, done) = (1, 1, lost + 1, None),
@@ -183,13 +279,18 @@ fn sends(model: &Model, k: usize, seed: u64) {
             if info.read == 1 {
                 let data = rng.bytes(len as usize);
                 let fails = rng.percent(8);
-                if fails {
-                    lost += 1;
+                if fails || headless {
+                    lost += u64::from(!counted);
                 } else {
                     bytes += len;
                     let mut frame = data.clone();
                     frame.resize(frame.len().max(60), 0);
-                    frames.push(frame);
+                    frames.push((frame, tells));
+                }
+                if to_come > 0 {
+                    let headless = headless || (fails && begins);
+                    let counted = counted || fails || headless;
+                    cut = Some((to_come - 1, number + 1, payload + len - hdr, headless, counted));
                 }
                 let dst = row * k as u64;
                 let data = (!fails).then_some(data);
@@ -218,15 +319,14 @@ fn sends(model: &Model, k: usize, seed: u64) {
             counts[i] += block.get(*name);
         }
         counts[3] += block.get("stat_frame") * block.get("stat_bytes");
-        let mut frame: Vec<u8> = Vec::new();
-        sent = 0;
-        for (data, last, n, err) in mac.received() {
-            assert!(!err);
-            let n = if *last { *n as usize } else { k };
+        for (data, last, n, word) in mac.take() {
+            let told = word.iter().rev().fold(0, |told, &byte| told << 8 | u128::from(byte));
+            assert_eq!(told, frames[sent].1, "word of frame {sent}");
+            let n = if last { n as usize } else { k };
             assert!(n <= k && data[n..].iter().all(|&byte| byte == 0));
             frame.extend(&data[..n]);
-            if *last {
-                assert!(frame == frames[sent], "frame {sent}");
+            if last {
+                assert!(frame == frames[sent].0, "frame {sent}");
                 sent += 1;
                 frame.clear();
             }
@@ -246,16 +346,21 @@ fn sends(model: &Model, k: usize, seed: u64) {
     assert_eq!(dones.take(), want_dones);
 }
 
-/// Cycles from the last `done` event of a packet to its first beat at the MAC.
+/// Cycles from the last `done` event of a packet to its first beat.
 #[test]
 fn out_latency() {
     let mut block = start(&OUT512, 1, 3);
     for _ in 0..40 {
         block.tick();
     }
-    for (port, value) in
-        [("mac_ready", 1), ("done_ready", 1), ("info_len", 60), ("info_read", 1), ("info_slot", 1)]
-    {
+    let values = [
+        ("beat_ready", 1),
+        ("done_ready", 1),
+        ("info_len", 60),
+        ("info_read", 1),
+        ("info_slot", 1),
+    ];
+    for (port, value) in values {
         block.set(port, value);
     }
     let pulse = |block: &mut Block, ports: &[(&str, u64)]| {
@@ -279,7 +384,7 @@ fn out_latency() {
     pulse(&mut block, &[("bus_done_valid", 1), ("bus_done_client", 3), ("bus_done_op", 0x100)]);
     let mut cycles = 1;
     block.eval();
-    while block.get("mac_valid") == 0 {
+    while block.get("beat_valid") == 0 {
         block.tick();
         block.eval();
         cycles += 1;

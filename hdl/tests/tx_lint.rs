@@ -3,11 +3,17 @@
 mod tx_support;
 
 use nitor_block::lint;
-use tx_support::{emitted, Path128, Path512};
+use tx_support::{emitted, emitted_as, Path128, Path512};
 
 #[test]
 fn lint_128() {
     let (verilog, top, _) = emitted::<Path128>("tx_path_128");
+    lint(verilog, &top).unwrap_or_else(|words| panic!("{words}"));
+}
+
+#[test]
+fn lint_without_offloads() {
+    let (verilog, top, _) = emitted_as("tx_plain_128", || Path128::new(false));
     lint(verilog, &top).unwrap_or_else(|words| panic!("{words}"));
 }
 

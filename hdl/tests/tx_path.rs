@@ -6,7 +6,8 @@ use nitor_block::Model;
 use proptest::prelude::*;
 use tx_support::bench::{Bench, Fate, Packet, Setup};
 use tx_support::dma::DmaSetup;
-use tx_support::{Rng, PATH128, PATH512};
+use tx_support::offload::{Wish, DF, IP_CSUM, L4_CSUM, PARTIAL, TCP, TSO, UDP, V4, V6};
+use tx_support::{Rng, PATH128, PATH512, PLAIN128};
 
 /// Random stalls and latencies.
 fn rough(rng: &mut Rng, k: usize) -> Setup {
@@ -23,11 +24,38 @@ fn rough(rng: &mut Rng, k: usize) -> Setup {
             data_gap: stall(rng),
         },
         max_frame: [1514, 9216, 16384][rng.below(3) as usize],
+        offloads: true,
         mac_stall: stall(rng),
         done_stall: stall(rng),
         fetch_stall: stall(rng),
         data_stall: stall(rng),
     }
+}
+
+/// Offloads that make sense for a packet that is long enough.
+fn wish(rng: &mut Rng) -> Wish {
+    let v6 = rng.percent(50);
+    let l3_len = if v6 { 40 + 8 * rng.below(3) } else { 20 + 4 * rng.below(3) };
+    let l3_off = [14, 18, 22, 0, rng.below(100)][rng.below(5) as usize];
+    let l3 = if v6 { V6 } else { V4 };
+    let mut wish = Wish {
+        word1: l3 | DF * rng.below(2) as u32,
+        l3_len: l3_len as u16,
+        l3_off: l3_off as u16,
+        ..Wish::default()
+    };
+    if rng.percent(40) {
+        wish.word1 |= TSO | TCP * rng.below(2) as u32;
+        wish.word1 |= (rng.next() as u32) & (IP_CSUM | L4_CSUM | PARTIAL);
+        wish.l4_words = rng.range(5, 15) as u16;
+        let least = if rng.percent(10) { 1 } else { 200 };
+        let most = [300, 1460, 9000][rng.below(3) as usize];
+        wish.mss = rng.range(least, most) as u16;
+        return wish;
+    }
+    wish.word1 |= [TCP, UDP][rng.below(2) as usize];
+    wish.word1 |= [L4_CSUM, L4_CSUM | PARTIAL, L4_CSUM | IP_CSUM, IP_CSUM][rng.below(4) as usize];
+    wish
 }
 
 /// A packet of any kind that grammar has, and some that it has not.
@@ -50,15 +78,38 @@ fn packet(rng: &mut Rng, odd: bool) -> Packet {
         let at = rng.below(many) as usize;
         bufs[at].0 = 0;
     }
+    let mut flags = rng.next() as u32 & !(TSO | IP_CSUM | L4_CSUM);
+    let mut meta = rng.percent(10).then(|| {
+        let values = [rng.below(1 << 14), rng.below(256), rng.below(256), rng.below(64)];
+        (values.map(|v| v as u16), rng.percent(70))
+    });
+    match rng.below(10) {
+        0 => flags = rng.next() as u32,
+        1..5 => {
+            let wish = wish(rng);
+            flags = wish.word1;
+            // Else with what is remembered.
+            if rng.percent(90) {
+                let values = [wish.mss, wish.l3_len, wish.l3_off, wish.l4_words];
+                meta = Some((values, rng.percent(70)));
+            }
+            if wish.tso() && wish.mss >= 100 && rng.percent(60) {
+                bufs = (0..rng.range(1, 19))
+                    .map(|_| (rng.range(1, 60_000 / 19) as u16, rng.below(64)))
+                    .collect();
+            }
+        }
+        _ => {}
+    }
+    let poison_at =
+        rng.percent(if odd { 6 } else { 0 }).then(|| rng.below(bufs.len() as u64) as usize);
     let mut packet = Packet {
         req_id: rng.next() as u16,
         bufs,
-        meta: rng.percent(20).then(|| {
-            let values = [rng.below(1 << 14), rng.below(256), rng.below(256), rng.below(64)];
-            (values.map(|v| v as u16), rng.percent(70))
-        }),
-        flags: rng.next() as u32,
-        header_len: rng.next() as u8,
+        meta,
+        flags,
+        poison_at,
+        header_len: if rng.percent(70) { rng.below(97) } else { rng.below(256) } as u8,
         ..Packet::default()
     };
     if odd {
@@ -111,9 +162,9 @@ fn create(bench: &mut Bench, queue: usize, rng: &mut Rng) {
     }
 }
 
-fn any_traffic(model: &Model, k: usize, slots: u64, seed: u64) {
+fn any_traffic(model: &Model, k: usize, slots: u64, seed: u64, offloads: bool) {
     let mut rng = Rng(seed);
-    let setup = rough(&mut rng, k);
+    let setup = Setup { offloads, ..rough(&mut rng, k) };
     let mut bench = Bench::new(model, setup, slots);
     let queues: Vec<usize> = (0..1 + rng.below(4) as usize).collect();
     for &queue in &queues {
@@ -134,12 +185,18 @@ proptest! {
 
     #[test]
     fn any_traffic_128(seed: u64) {
-        any_traffic(&PATH128, 16, 5, seed);
+        any_traffic(&PATH128, 16, 5, seed, true);
     }
 
     #[test]
     fn any_traffic_512(seed: u64) {
-        any_traffic(&PATH512, 64, 7, seed);
+        any_traffic(&PATH512, 64, 7, seed, true);
+    }
+
+    /// Without offloads nobody asks for any.
+    #[test]
+    fn any_traffic_plain(seed: u64) {
+        any_traffic(&PLAIN128, 16, 5, seed, false);
     }
 }
 
@@ -161,6 +218,66 @@ fn pushed() {
                 }
             }
             bench.destroy(1);
+        }
+    }
+}
+
+/// Offloads of packets that are pushed whole, in part, up to any byte of their headers, and into their payload as far as the first
+/// frame goes and farther.
+#[test]
+fn pushed_offloads() {
+    let mut rng = Rng(11);
+    for (model, k, slots) in [(&*PATH128, 16, 5), (&*PATH512, 64, 7)] {
+        for wide in [false, true] {
+            let mut bench = Bench::new(model, rough(&mut rng, k), slots);
+            bench.create(0, 6);
+            bench.create_pushed(1, 4, wide);
+            let most: u16 = if wide { 224 } else { 96 };
+            for push in 1..=most {
+                // Headers of 54 bytes, of 94 to be longer than most lines, or anything.
+                let (v4, v6) = ([20, 14, 5], [40, 14, 10]);
+                let any = [20, rng.below(100) as u16, rng.range(5, 15) as u16];
+                for (l3, [l3_len, l3_off, words]) in [(V4, v4), (V6, v6), (V4, any)] {
+                    let header = l3_off + l3_len + 4 * words;
+                    // The first frame ends before what is pushed, with it, or behind it.
+                    let mss = (push + rng.below(3) as u16).saturating_sub(header + 1).max(1);
+                    let mss = if rng.percent(70) { mss } else { rng.range(1, 1460) as u16 };
+                    let behind = match rng.below(4) {
+                        0 => 0,
+                        1 => rng.range(1, 30),
+                        _ => rng.range(1, 20 * u64::from(mss).min(200)),
+                    } as u16;
+                    let flags = match rng.below(4) {
+                        0 => l3 | TCP | L4_CSUM | IP_CSUM,
+                        1 => l3 | UDP | L4_CSUM | PARTIAL,
+                        _ => l3 | TSO,
+                    };
+                    let bufs = match behind {
+                        0..4 => vec![(behind, rng.below(64))],
+                        _ => vec![(behind / 4, rng.below(64)), (behind - behind / 4, 1)],
+                    };
+                    let packet = Packet {
+                        req_id: push,
+                        poison_at: rng.percent(5).then(|| bufs.len() - 1),
+                        bufs,
+                        meta: Some(([mss, l3_len, l3_off, words], false)),
+                        flags,
+                        header_len: push as u8,
+                        ..Packet::default()
+                    };
+                    while bench.room(1) < 2 || bench.room(0) < 4 {
+                        bench.step();
+                    }
+                    bench.post(1, &packet);
+                    bench.ring(1);
+                    if rng.percent(20) {
+                        let packet = Packet { bufs: vec![(700, 9)], ..packet };
+                        bench.post(0, &packet);
+                        bench.ring(0);
+                    }
+                }
+            }
+            bench.settle();
         }
     }
 }
@@ -193,11 +310,15 @@ fn cycles_per_packet(
         bench.create(queue, 10);
     }
     let descs = vec![(len / bufs, 0); usize::from(bufs)];
-    let packet = Packet { bufs: descs, ..Packet::default() };
+    rate(bench, queues, Packet { bufs: descs, ..Packet::default() }, len, batch)
+}
+
+fn rate(mut bench: Bench, queues: usize, packet: Packet, len: u16, batch: usize) -> f64 {
+    let places = bench.places(0, &packet);
     let (warm, count) = if len < 1000 { (600, 3000) } else { (40, 160) };
     while bench.completions.len() < warm + count {
         for queue in 0..queues {
-            if bench.room(queue) >= batch * usize::from(bufs) {
+            if bench.room(queue) >= batch * places {
                 for _ in 0..batch {
                     bench.post(queue, &packet);
                 }
@@ -209,7 +330,7 @@ fn cycles_per_packet(
     let cycles = bench.completions[warm + count - 1] - bench.completions[warm - 1];
     let rate = cycles as f64 / count as f64;
     println!(
-        "{len} bytes in {bufs}, {queues} queues: {rate:.2} cycles, {:.1} bytes a cycle",
+        "{len} bytes in {places}, {queues} queues: {rate:.2} cycles, {:.1} bytes a cycle",
         f64::from(len) / rate
     );
     rate
@@ -234,6 +355,55 @@ fn speed_512() {
     assert!(rate <= 2.6, "{rate} cycles");
     let rate = cycles_per_packet(&PATH512, Setup::fast(64, 10), 7, 16, 60, 1, 1);
     assert!(rate <= 6.5, "{rate} cycles with a doorbell for each");
+}
+
+/// With checksums nothing takes longer.
+#[test]
+fn speed_of_checksums() {
+    for (model, k, slots) in [(&*PATH128, 16, 5), (&*PATH512, 64, 7)] {
+        for len in [60, 1514, 9000] {
+            let plain = Packet { bufs: vec![(len, 0)], ..Packet::default() };
+            let sums = Packet {
+                flags: V4 | TCP | L4_CSUM | IP_CSUM,
+                meta: Some(([0, 20, 14, 0], true)),
+                ..plain.clone()
+            };
+            let rates = [plain, sums].map(|mut packet| {
+                let setup = Setup::fast(k, 10);
+                let mut bench = Bench::new(model, setup, slots);
+                bench.create(0, 10);
+                // The meta descriptor once.
+                bench.post(0, &packet);
+                packet.meta = None;
+                rate(bench, 1, packet, len, 32)
+            });
+            let most = if len < 1000 { 1.02 } else { 1.01 };
+            assert!(rates[1] <= most * rates[0], "{len} bytes: {rates:?}");
+        }
+    }
+}
+
+/// Segments come a beat a cycle, but for the rows that their headers share with payload.
+#[test]
+fn speed_of_segmentation() {
+    for (model, k, slots) in [(&*PATH128, 16, 5), (&*PATH512, 64, 7)] {
+        for mss in [1448, 8948] {
+            let mut bench = Bench::new(model, Setup::fast(k, 250), slots);
+            bench.create(0, 10);
+            let mut packet = Packet {
+                bufs: vec![(66, 2), (32_000, 0), (32_000, 0)],
+                flags: V4 | TSO,
+                meta: Some(([mss, 20, 14, 8], true)),
+                ..Packet::default()
+            };
+            bench.post(0, &packet);
+            packet.meta = None;
+            let cycles = rate(bench, 1, packet, 64_066, 4);
+            let bytes = 64_066.0 / cycles;
+            println!("mss {mss}: {bytes:.1} bytes a cycle");
+            assert!(bytes >= 0.85 * k as f64, "{bytes} bytes a cycle of {k}");
+        }
+    }
 }
 
 #[test]
@@ -531,7 +701,8 @@ fn standstill() {
             bench.step();
         }
         assert_eq!(bench.bells_waiting(), 0);
-        assert!(bench.completions.len() < 10);
+        // As many as have their beat in `tx/offload` or after it.
+        assert!(bench.completions.len() < 540);
         bench.setup.mac_stall = 0;
         bench.setup.done_stall = 0;
         bench.setup.fetch_stall = 0;

@@ -1,10 +1,14 @@
 //! Runs firmware, which is plain blocking code, beside a card: as a coroutine that yields at each
 //! access to the management bus and resumes in the very cycle that answers it.
 
+use std::collections::VecDeque;
 use std::io;
+use std::sync::{Arc, Mutex};
 
 use corosensei::stack::DefaultStack;
 use corosensei::{Coroutine, CoroutineResult, Yielder};
+
+use nitor_fw::Order;
 
 use crate::card::{Card, MgmtAccess, Stop};
 
@@ -18,15 +22,48 @@ pub trait MgmtBus {
     fn wait_irq(&mut self);
 }
 
+/// Gives orders to a card's firmware while it runs, from any thread:
+///
+/// ```
+/// use nitor_fw::{Order, Settings};
+/// use nitor_sim::firmware::{operated, Operator};
+///
+/// let operator = Operator::default();
+/// let firmware = operated(Settings::new([2, 0, 0, 0, 0, 1]), &operator);
+/// // ... HostConfig::new(128).with_firmware(firmware), and while the world runs:
+/// operator.order(Order::FallSilent);
+/// ```
+///
+/// Links go up and down by [World::set_link](crate::World::set_link).
+#[derive(Clone, Debug, Default)]
+pub struct Operator(Arc<Mutex<VecDeque<Order>>>);
+
+impl Operator {
+    /// Obeyed at the firmware's next millisecond, in the order given.
+    pub fn order(&self, order: Order) {
+        self.0.lock().expect("no thread that holds it fails").push_back(order);
+    }
+
+    fn next(&self) -> Option<Order> {
+        self.0.lock().expect("no thread that holds it fails").pop_front()
+    }
+}
+
 /// Firmware: runs until it returns, which most never does.
 pub type Firmware = Box<dyn FnOnce(&mut dyn MgmtBus)>;
 
 /// The card's own firmware.
 pub fn standard(settings: nitor_fw::Settings) -> Firmware {
-    Box::new(move |bus| nitor_fw::Firmware::new(settings).run(&mut FirmwareBus(bus)))
+    operated(settings, &Operator::default())
 }
 
-struct FirmwareBus<'a>(&'a mut dyn MgmtBus);
+/// The same, with an operator.
+pub fn operated(settings: nitor_fw::Settings, operator: &Operator) -> Firmware {
+    let operator = operator.clone();
+    Box::new(move |bus| nitor_fw::Firmware::new(settings).run(&mut FirmwareBus(bus, operator)))
+}
+
+struct FirmwareBus<'a>(&'a mut dyn MgmtBus, Operator);
 
 impl nitor_fw::Bus for FirmwareBus<'_> {
     fn read32(&mut self, address: u16) -> u32 {
@@ -39,6 +76,10 @@ impl nitor_fw::Bus for FirmwareBus<'_> {
 
     fn wait(&mut self) {
         self.0.wait_irq();
+    }
+
+    fn order(&mut self) -> Option<Order> {
+        self.1.next()
     }
 }
 
@@ -83,6 +124,7 @@ pub struct Controller {
     state: State,
     /// Cycles between an answer and the next access.
     gap: u64,
+    hung: bool,
 }
 
 impl Controller {
@@ -92,13 +134,26 @@ impl Controller {
         let thread = Coroutine::with_stack(stack, |yielder: &Yielder<u32, Wait>, _| {
             firmware(&mut YieldingBus(yielder));
         });
-        let mut controller = Controller { thread, state: State::Finished, gap };
+        let mut controller = Controller { thread, state: State::Finished, gap, hung: false };
         controller.resume(0, card.cycle(), card);
         Ok(controller)
     }
 
+    /// Stops the firmware where it is, or lets it go on.
+    pub fn hang(&mut self, hang: bool) {
+        self.hung = hang;
+    }
+
+    /// Whether the firmware has something under way.
+    pub fn is_working(&self) -> bool {
+        matches!(self.state, State::Accessing) && !self.hung
+    }
+
     /// What `card` has to stop for.
     fn stop(&self) -> Stop {
+        if self.hung {
+            return Stop::default();
+        }
         match self.state {
             State::Accessing => Stop { on_mgmt: true, on_irq: false },
             State::WaitingForIrq => Stop { on_mgmt: false, on_irq: true },
@@ -110,6 +165,9 @@ impl Controller {
     pub fn run(&mut self, card: &mut dyn Card, until: u64) {
         while card.cycle() < until {
             card.run(until, self.stop());
+            if self.hung {
+                continue;
+            }
             match self.state {
                 State::Accessing => {
                     if let Some((_, value)) = card.take_mgmt() {

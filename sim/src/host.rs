@@ -142,6 +142,8 @@ pub struct Host {
     pub root: RootComplex,
     pub(crate) card: Box<dyn Card>,
     controller: Option<Controller>,
+    /// The last cycle of a window in which something went on.
+    pub(crate) active: u64,
 }
 
 impl Host {
@@ -159,7 +161,14 @@ impl Host {
             Some(firmware) => Some(Controller::new(firmware, config.firmware_gap, card.as_mut())?),
             None => None,
         };
-        Ok(Host { root: RootComplex::new(config.root, seed), card, controller })
+        Ok(Host { root: RootComplex::new(config.root, seed), card, controller, active: 0 })
+    }
+
+    /// Stops the firmware in its tracks, or lets it go on.
+    pub fn hang_firmware(&mut self, hang: bool) {
+        if let Some(controller) = &mut self.controller {
+            controller.hang(hang);
+        }
     }
 
     /// Counts from now on what the streams within the card do.
@@ -188,6 +197,7 @@ impl Host {
             }
         }
         let (records, arena) = self.card.records();
+        let mut busy = !records.is_empty();
         for record in records {
             let payload = &arena[record.offset as usize..][..record.len as usize];
             self.root.on_record(record, payload);
@@ -206,5 +216,10 @@ impl Host {
         self.card.clear_records();
         self.root.expire(until);
         self.root.flush(self.card.as_mut());
+        busy |= self.root.reads_outstanding() > 0;
+        busy |= self.controller.as_ref().is_some_and(Controller::is_working);
+        if busy {
+            self.active = until;
+        }
     }
 }

@@ -114,6 +114,14 @@ impl Iommu {
         self.domains.get_mut(&requester).is_some_and(|domain| domain.remove(&iova).is_some())
     }
 
+    /// Removes the mappings that begin within `len` bytes from `iova` on; how many there were.
+    pub fn unmap_range(&mut self, requester: u16, iova: u64, len: u64) -> usize {
+        let Some(domain) = self.domains.get_mut(&requester) else { return 0 };
+        let before = domain.len();
+        domain.retain(|&start, _| start.wrapping_sub(iova) >= len);
+        before - domain.len()
+    }
+
     /// Finds the memory behind `len` bytes at `iova`, piece by piece, or the first byte that is
     /// not there for this access. On an error some pieces may have been given already.
     pub fn translate(
@@ -191,5 +199,8 @@ mod tests {
         assert!(!iommu.map_at(CARD, 0x1800, &block, 0, 16, Permission::Read), "overlap");
         assert_eq!(iommu.read(CARD, 0x1ffe, &mut [0; 4]), Ok(()), "across two mappings");
         assert_eq!(iommu.write(CARD, 0x1ffe, &[0; 4]), Err(Denied { iova: 0x1ffe }));
+        assert_eq!(iommu.unmap_range(CARD, 0x1001, 0xfff), 0);
+        assert_eq!(iommu.unmap_range(CARD, 0x1000, u64::MAX), 2);
+        assert_eq!(iommu.read(CARD, 0x2000, &mut [0; 4]), Err(Denied { iova: 0x2000 }));
     }
 }

@@ -23,6 +23,9 @@ struct Waves {
     open: bool,
 }
 
+/// The number of no host: the far end of a wire that leaves the simulation.
+const OUTSIDE: usize = usize::MAX;
+
 /// See the module.
 pub struct World {
     seed: u64,
@@ -30,6 +33,8 @@ pub struct World {
     window: u64,
     pub(crate) hosts: Vec<Host>,
     wires: Vec<Wire>,
+    /// Frames that left by wires to the outside, with the host they came from.
+    outside: Vec<(usize, Vec<u8>)>,
     departures: Departures,
     capture: Option<Capture>,
     /// Frames for the capture that others may still have to come before.
@@ -46,6 +51,7 @@ impl World {
             window: REACTION,
             hosts: Vec::new(),
             wires: Vec::new(),
+            outside: Vec::new(),
             departures: Departures::default(),
             capture: None,
             uncaptured: Vec::new(),
@@ -93,15 +99,43 @@ impl World {
     /// Puts a wire between the cards of hosts `a` and `b`, which may be the same; returns its
     /// number. A card has one wire.
     pub fn connect(&mut self, a: usize, b: usize, config: WireConfig) -> usize {
-        for host in [a, b] {
+        self.lay([a, b], config)
+    }
+
+    /// Puts a wire between the card of `host` and the outside: what the card sends is for [`Self::take_outside`], and
+    /// [`Self::send_in`] sends to it.
+    pub fn connect_outside(&mut self, host: usize, config: WireConfig) -> usize {
+        self.lay([host, OUTSIDE], config)
+    }
+
+    fn lay(&mut self, ends: [usize; 2], config: WireConfig) -> usize {
+        for host in ends.into_iter().filter(|&host| host != OUTSIDE) {
             assert!(self.wire_of(host).is_none(), "the card of host {host} has a wire");
             let card = &mut self.hosts[host].card;
             card.set_mac_rate(config.byte_time_q16());
             card.set_link(true);
         }
         let seed = self.derive(2, self.wires.len());
-        self.wires.push(Wire::new([a, b], config, seed));
+        self.wires.push(Wire::new(ends, config, seed));
         self.wires.len() - 1
+    }
+
+    /// Takes the frames that have arrived outside, with the host each came from.
+    pub fn take_outside(&mut self) -> Vec<(usize, Vec<u8>)> {
+        std::mem::take(&mut self.outside)
+    }
+
+    /// Sends `frame` from the outside to the card of `host`, whose wire leads there.
+    pub fn send_in(&mut self, host: usize, frame: &[u8]) {
+        let number = self.wires.iter().position(|wire| wire.ends == [host, OUTSIDE]);
+        let number = number.expect("a wire from this card to the outside");
+        let (wire, now) = (&mut self.wires[number], self.now);
+        if self.capture.is_some() && wire.is_up() {
+            self.uncaptured.push((now, number as u32 * 2 + 1, frame.to_vec()));
+        }
+        if let Fate::Arrives { at, damaged, .. } = wire.carry(OUTSIDE, now) {
+            self.hosts[host].card.push_frame(at, frame, damaged, 0);
+        }
     }
 
     /// The number of the wire at `host`'s card.
@@ -112,7 +146,7 @@ impl World {
     /// Plugs a wire in or pulls it. Frames on their way still arrive.
     pub fn set_link(&mut self, wire: usize, up: bool) {
         self.wires[wire].set_up(up);
-        for host in self.wires[wire].ends {
+        for host in self.wires[wire].ends.into_iter().filter(|&host| host != OUTSIDE) {
             self.hosts[host].card.set_link(up);
         }
     }
@@ -141,6 +175,12 @@ impl World {
     /// The cycle that runs next.
     pub fn now(&self) -> u64 {
         self.now
+    }
+
+    /// The last cycle in which any card or firmware was seen at work: TLPs, frames, reads without their answer, accesses
+    /// to the management bus.
+    pub fn active(&self) -> u64 {
+        self.hosts.iter().map(|host| host.active).max().unwrap_or(0)
     }
 
     /// Lets `cycles` pass.
@@ -173,6 +213,12 @@ impl World {
                 self.uncaptured.push((left, number as u32 * 2 + direction, frame.to_vec()));
             }
             if let Fate::Arrives { to, at, damaged } = wire.carry(host, left) {
+                if to == OUTSIDE {
+                    if !error && !damaged {
+                        self.outside.push((host, frame.to_vec()));
+                    }
+                    continue;
+                }
                 self.hosts[to].card.push_frame(at, frame, error || damaged, 0);
             }
         }
@@ -196,8 +242,13 @@ impl World {
     /// Writes what all wires carry from now on to `out` as pcapng. Call it when all wires are
     /// there. The interfaces are named `card0-to-card1` and so on.
     pub fn start_capture(&mut self, out: Box<dyn Write>) -> io::Result<()> {
-        let name =
-            |[a, b]: [usize; 2]| [format!("card{a}-to-card{b}"), format!("card{b}-to-card{a}")];
+        let name = |ends: [usize; 2]| {
+            let [a, b] = ends.map(|end| match end {
+                OUTSIDE => "outside".to_string(),
+                host => format!("card{host}"),
+            });
+            [format!("{a}-to-{b}"), format!("{b}-to-{a}")]
+        };
         let names: Vec<String> = self.wires.iter().flat_map(|wire| name(wire.ends)).collect();
         self.capture = Some(Capture::new(out, &names)?);
         Ok(())

@@ -12,7 +12,7 @@ pub struct Board {
     pub constraints: &'static str,
 }
 
-pub const BOARDS: [Board; 3] = [
+pub const BOARDS: [Board; 4] = [
     Board {
         name: "colorlight-5a-75b",
         part: "LFE5U-25F-6BG256C",
@@ -20,6 +20,14 @@ pub const BOARDS: [Board; 3] = [
         package: "CABGA256",
         speed: "6",
         constraints: include_str!("../../constraints/colorlight-5a-75b/board.lpf"),
+    },
+    Board {
+        name: "colorlight-i9",
+        part: "LFE5U-45F-6BG381C",
+        device: "--45k",
+        package: "CABGA381",
+        speed: "6",
+        constraints: include_str!("../../constraints/colorlight-i9/board.lpf"),
     },
     Board {
         name: "ecp5-evn",

@@ -18,7 +18,7 @@ use tools::Step;
 
 #[derive(clap::Args)]
 #[command(
-    after_help = "Boards: colorlight-5a-75b, ecp5-evn, ulx3s-85f; their pins are in constraints/.\n\
+    after_help = "Boards: colorlight-5a-75b, colorlight-i9, ecp5-evn, ulx3s-85f; their pins are in constraints/.\n\
     Example:\n  nitor synth --board ulx3s-85f\n\
     Then, with openFPGALoader: openFPGALoader -b ulx3s build/synth/ulx3s-85f/board.bit"
 )]

@@ -12,10 +12,12 @@ mod features;
 mod golden;
 mod interrupts;
 mod llq;
+mod offloads;
 mod pci;
 mod queues;
 mod reset;
 mod rx;
+mod soak;
 mod stats;
 
 use nitor_driver::pci::PciFunction;

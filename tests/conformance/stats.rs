@@ -1,6 +1,6 @@
 //! Statistics.
 
-use super::support::raw::{Raw, GET_STATS};
+use super::support::raw::{Raw, GET_FEATURE, GET_STATS};
 use super::{ethernet, seed, Pair, WIDTHS};
 
 const UNSUPPORTED: u8 = 3;
@@ -26,7 +26,14 @@ pub fn case_58_port_totals_whatever_is_asked_for_and_no_other_kinds() {
             let of = |n: usize| u64::from_le_bytes(answer[8 + 8 * n..][..8].try_into().unwrap());
             assert_eq!([0, 1, 2, 3, 4, 5, 6].map(of), [500, 5, 500, 5, 0, 0, 0]);
         }
-        for kind in [2, 3, 4] {
+        // Packets dropped at a limit, offered in the capabilities.
+        let capabilities = raw.feature(GET_FEATURE, 1, 0, &[], None).1[20];
+        assert_eq!(capabilities, 1);
+        let mut entry = [0; 32];
+        entry[16] = 2;
+        let (status, answer) = raw.command(GET_STATS, &entry);
+        assert_eq!((status, &answer[8..48]), (0, &[0; 40][..]));
+        for kind in [3, 4] {
             let mut entry = [0; 32];
             entry[16] = kind;
             assert_eq!(raw.command(GET_STATS, &entry).0, UNSUPPORTED);

@@ -10,6 +10,10 @@ const FIRST: u32 = 1 << 26;
 const LAST: u32 = 1 << 27;
 const META: u32 = 1 << 23;
 const ILLEGAL: u8 = 5;
+/// Of word 1: TCP over IPv4, segmentation, checksum.
+const TCP: u32 = 0xc08;
+const TSO: u32 = 1 << 7;
+const L4_CSUM: u32 = 1 << 14;
 /// MTU, Ethernet header, two VLAN tags.
 const LONGEST: u32 = 9216 + 14 + 8;
 
@@ -243,6 +247,56 @@ pub const CASES: &[Case] = &[
         ..CASE
     },
     Case {
+        name: "packet to be cut without mss, with a TCP header of 16 bytes, with headers beyond its end",
+        does: "completed, not sent",
+        counters: &[("tx_drops_bad_descriptor", 3, 3)],
+        commit: |scene| {
+            for (mss, words, len) in [(0, 5, 500), (100, 4, 500), (100, 15, 90)] {
+                meta(scene, mss, words);
+                let [word, id, low, high] = words_of_cut(scene, len);
+                scene.a.tx.push([word | LAST, id | TCP | TSO, low, high]);
+                scene.a.tx.ring(&scene.raw);
+                scene.others_go_on(4);
+                assert_eq!(sent_id(&scene.a.tx.next(&scene.raw)), 9);
+            }
+            assert!(scene.a.receive(&scene.raw).is_none(), "a bad packet was sent");
+        },
+        ..CASE
+    },
+    Case {
+        name: "checksum of no protocol, and one behind the frame's end",
+        does: "completed, not sent",
+        counters: &[("tx_drops_bad_descriptor", 2, 2)],
+        commit: |scene| {
+            for (protocol, len) in [(0x1_0000, 500), (TCP, 51)] {
+                meta(scene, 0, 0);
+                let [word, id, low, high] = words_of_cut(scene, len);
+                scene.a.tx.push([word | LAST, id | protocol | L4_CSUM, low, high]);
+                scene.a.tx.ring(&scene.raw);
+                scene.others_go_on(4);
+                assert_eq!(sent_id(&scene.a.tx.next(&scene.raw)), 9);
+            }
+            assert!(scene.a.receive(&scene.raw).is_none(), "a bad packet was sent");
+        },
+        ..CASE
+    },
+    Case {
+        name: "packet to be cut, of which a frame's payload can't be read",
+        allowed: &[Rule::Unmapped],
+        does: "completed; that frame is missing, the others are sent",
+        counters: &[("cpl_ur_ca", 1, 2), ("tx_drops_dma_error", 1, 1)],
+        commit: |scene| cut_packet(scene, 1, 3),
+        ..CASE
+    },
+    Case {
+        name: "packet to be cut, of which the header can't be read",
+        allowed: &[Rule::Unmapped],
+        does: "completed, not sent",
+        counters: &[("cpl_ur_ca", 1, 3), ("tx_drops_dma_error", 1, 1)],
+        commit: |scene| cut_packet(scene, 0, 0),
+        ..CASE
+    },
+    Case {
         name: "wrong phase bits in descriptors",
         does: "nothing: the doorbell is what counts",
         commit: |scene| {
@@ -317,6 +371,42 @@ pub const CASES: &[Case] = &[
         ..CASE
     },
 ];
+
+/// A meta descriptor: IPv4 without options behind Ethernet.
+fn meta(scene: &mut Scene, mss: u32, words: u32) {
+    let word = 1 << 14 | 1 << 20 | META | FIRST | scene.a.tx.phase();
+    scene.a.tx.push([word, 0, 20 | 14 << 8 | words << 16 | mss << 22, 0]);
+}
+
+/// A data descriptor behind it, request 9.
+fn words_of_cut(scene: &mut Scene, len: u32) -> [u32; 4] {
+    words(&scene.a, 1 << 28, len, 9)
+}
+
+/// A sends a packet of 4 frames in 3 pieces, of which number `unread` is not there; `come` frames should come.
+fn cut_packet(scene: &mut Scene, unread: usize, come: usize) {
+    for (slot, len) in [1054, 1000, 2000].into_iter().enumerate() {
+        let bytes = plain(&mut scene.rng, len);
+        scene.a.sending.as_mut_slice()[slot * 2048..][..len].copy_from_slice(&bytes);
+    }
+    meta(scene, 1000, 5);
+    for (slot, len) in [1054, 1000, 2000].into_iter().enumerate() {
+        let at = if slot == unread { 0xffff_ff00_0000 } else { scene.a.from(slot as u16) };
+        let kind = if slot == 0 { 1 << 28 } else { 0 } | if slot == 2 { LAST } else { 0 };
+        let ask = if slot == 0 { 9 << 22 | TCP | TSO } else { 0 };
+        scene.a.tx.push([len | kind | scene.a.tx.phase(), ask, at as u32, (at >> 32) as u32]);
+    }
+    scene.a.tx.ring(&scene.raw);
+    scene.others_go_on(6);
+    assert_eq!(sent_id(&scene.a.tx.next(&scene.raw)), 9);
+    for _ in 0..come {
+        let Scene { raw, a, .. } = scene;
+        let frame = raw.until("a frame", || a.receive(raw));
+        assert_eq!(frame.len(), 1054);
+    }
+    scene.raw.step(2_000);
+    assert!(scene.a.receive(&scene.raw).is_none(), "a frame too many");
+}
 
 /// A's receive queue is made anew with 40 buffers of `len` bytes, or one of 64 KiB.
 fn tiny(scene: &mut Scene, len: usize) {

@@ -6,6 +6,7 @@
 #![allow(dead_code)] // Each test binary uses its part.
 
 pub mod frames;
+pub mod packets;
 pub mod raw;
 
 use std::cell::RefCell;

@@ -140,7 +140,7 @@ impl Bus for View<'_> {
                 last_vector: (VECTORS - 1) as u8,
                 log_width: 6,
                 log_max_depth: MAX_DEPTH.ilog2() as u8,
-                llq: false,
+                ..Default::default()
             }
             .into(),
             mgmt::IRQ => card.bus.irq,

@@ -2,12 +2,12 @@
 
 #![allow(dead_code)] // Each test binary uses its part.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 
 use nitor_abi::admin::{AnswerHeader, CommandHeader, ControlBuffer, Entry, Opcode, Status, ANSWER};
 use nitor_abi::bar::QueueCaps;
 use nitor_abi::mgmt::{self, irq, CtxCmd, CtxKind, CtxParam};
-use nitor_fw::{Bus, Firmware, Settings};
+use nitor_fw::{Bus, Firmware, Order, Settings};
 
 pub const MAC: [u8; 6] = [2, 0x4e, 0x49, 0x54, 0, 1];
 pub const PAIRS: u8 = 16;
@@ -41,6 +41,7 @@ pub struct Card {
     pub irq: u32,
     pub time: u32,
     pub link_up: bool,
+    pub tx_offloads: bool,
     pub bus_master: bool,
     /// log2 of lines a queue, if there are low-latency queues.
     pub log_lines: Option<u8>,
@@ -59,6 +60,10 @@ pub struct Card {
     /// Every DMA: to the host?, address, length.
     pub dmas: Vec<(bool, u64, usize)>,
     pub accesses: usize,
+    /// Built with them.
+    pub rx_checksums: bool,
+    /// What the firmware is to do.
+    pub orders: VecDeque<Order>,
 }
 
 impl Card {
@@ -71,6 +76,7 @@ impl Card {
             irq: 0,
             time: 0xffff_0000,
             link_up: true,
+            tx_offloads: true,
             bus_master: true,
             log_lines: None,
             blocked: false,
@@ -82,6 +88,8 @@ impl Card {
             dma_failed: false,
             dmas: Vec::new(),
             accesses: 0,
+            rx_checksums: false,
+            orders: VecDeque::new(),
         }
     }
 
@@ -176,6 +184,8 @@ impl Bus for Card {
                 last_vector: LAST_VECTOR,
                 log_width: 6,
                 log_max_depth: 12,
+                rx_checksums: self.rx_checksums,
+                tx_offloads: self.tx_offloads,
                 llq: self.log_lines.is_some(),
             }
             .into(),
@@ -239,6 +249,10 @@ impl Bus for Card {
 
     fn wait(&mut self) {
         self.pass(1000);
+    }
+
+    fn order(&mut self) -> Option<Order> {
+        self.orders.pop_front()
     }
 }
 

@@ -1,4 +1,9 @@
-//! Colorlight 5A-75B V8 with an LFE5U-25F: a small card, its wire on Ethernet port 1, the host link on port 2.
+//! Colorlight's boards with two gigabit ports: a small card, its wire on Ethernet port 1, the host link on port 2.
+//!
+//! | board | FPGA |
+//! |---|---|
+//! | 5A-75B V8, a receiver of LED panels | LFE5U-25F: too small yet, see docs/boards.md |
+//! | i9 V7.2, a module, on a carrier with two jacks | LFE5U-45F |
 //!
 //! Both PHYs must run at a gigabit. The light blinks as a heartbeat, faster while the host link is busy; it is low active.
 
@@ -24,6 +29,8 @@ pub struct Colorlight {
     /// Low while pressed.
     pub button: Signal<In, Bit>,
     pub led: Signal<Out, Bit>,
+    /// Both PHYs' reset, low active.
+    pub phy_reset_n: Signal<Out, Bit>,
     pub wire_rxc: Signal<In, Clock>,
     pub wire_rx_ctl: Signal<In, Bit>,
     pub wire_rxd: Signal<In, Bits<4>>,
@@ -62,6 +69,7 @@ impl Default for Colorlight {
             clk: Default::default(),
             button: Default::default(),
             led: Default::default(),
+            phy_reset_n: Default::default(),
             wire_rxc: Default::default(),
             wire_rx_ctl: Default::default(),
             wire_rxd: Default::default(),
@@ -83,7 +91,7 @@ impl Default for Colorlight {
             resets125: Default::default(),
             wire_resets: Default::default(),
             host_resets: Default::default(),
-            core: Core::new(2, 3, hertz, 2_000),
+            core: Core::new(2, 3, hertz, 2_000, false, false),
             wire_pins: Default::default(),
             wire_mac: Default::default(),
             narrow: Default::default(),
@@ -96,13 +104,14 @@ impl Default for Colorlight {
 }
 
 impl Logic for Colorlight {
-    /// Nitor on Colorlight 5A-75B.
+    /// Nitor on Colorlight's boards.
     #[kernel]
     fn update(&mut self) {
         self.pll.clk.next = self.clk.val();
         self.clock.next = self.pll.core.val();
         self.clock125.next = self.pll.other.val();
         let hold = !self.pll.locked.val() || !self.button.val();
+        self.phy_reset_n.next = !hold;
         self.resets.clock.next = self.clock.val();
         self.resets.hold.next = hold;
         self.reset.next = self.resets.reset.val();

@@ -135,7 +135,14 @@ impl<
     > BoardCore<D, K, L, T, Q, C, V, S, R, B, G, M, N, P, W, A>
 {
     /// `hertz`: of the core's clock; `patience`: microseconds after which an unacknowledged frame is sent again.
-    pub fn new(queues: usize, vectors: usize, hertz: usize, patience: usize) -> Self {
+    pub fn new(
+        queues: usize,
+        vectors: usize,
+        hertz: usize,
+        patience: usize,
+        rx_checksums: bool,
+        tx_offloads: bool,
+    ) -> Self {
         let config = CardConfig {
             queues,
             vectors,
@@ -144,6 +151,8 @@ impl<
             read_timeout: 0x3f_ffff,
             // Gigabit frames come 672 ns apart.
             hash_steps: 9,
+            rx_checksums,
+            tx_offloads,
             ..CardConfig::default()
         };
         Self {

@@ -2,7 +2,8 @@
 //!
 //! | board | FPGA | host link | wire |
 //! |---|---|---|---|
-//! | [colorlight] | LFE5U-25F | UDP on Ethernet port 2 | Ethernet port 1 |
+//! | [colorlight]: 5A-75B | LFE5U-25F | UDP on Ethernet port 2 | Ethernet port 1 |
+//! | [colorlight]: i9 | LFE5U-45F | the same | the same |
 //! | [uart]: ULX3S | LFE5U-85F | UART at 3 Mbaud | what is sent comes back |
 //! | [uart]: ECP5-5G Evaluation Board | LFE5UM5G-85F | the same | the same |
 //!

@@ -2,7 +2,8 @@
 //!
 //! 2^A entries of N bits. `out_valid` and `in_ready` come from registers alone: `in_ready` falls when 2^A
 //! entries are held, a word written shows at the output one cycle later, one word a cycle both ways. When
-//! full it refuses; nothing is overwritten. For depths beyond some 64 words use [super::ram::BlockRam] based queues.
+//! full it refuses; nothing is overwritten. What is held follows from the two pointers, so `in_valid` and `out_ready`
+//! may come late in the cycle: two tables are behind them. For two words take [super::skid::Skid], for depths beyond some 64 words [super::ram::BlockRam] based queues.
 
 use super::ram::LutRam;
 use nitor_rtl::prelude::*;
@@ -22,7 +23,6 @@ pub struct Fifo<const N: usize, const A: usize> {
     ram: LutRam<N, A>,
     head: Reg<Bits<A>>,
     tail: Reg<Bits<A>>,
-    count: Reg<Bits<16>>,
     not_full: Reg<Bit>,
     not_empty: Reg<Bit>,
 }
@@ -31,7 +31,7 @@ impl<const N: usize, const A: usize> Logic for Fifo<N, A> {
     /// First-word-fall-through FIFO; `in_ready` and `out_valid` are registers.
     #[kernel]
     fn update(&mut self) {
-        registers!(self, clock, reset; head, tail, count, not_full, not_empty);
+        registers!(self, clock, reset; head, tail, not_full, not_empty);
         clocked!(self, clock; ram);
         // `not_full` is low out of reset and rises in the first cycle after it.
         let push = self.in_valid.val() && self.not_full.q.val();
@@ -40,25 +40,22 @@ impl<const N: usize, const A: usize> Logic for Fifo<N, A> {
         self.ram.waddr.next = self.tail.q.val();
         self.ram.wdata.next = self.in_data.val();
         self.ram.raddr.next = self.head.q.val();
-        let mut count = self.count.q.val();
         if push {
             self.tail.d.next = self.tail.q.val() + 1;
-            count = count + 1;
         }
         if pop {
             self.head.d.next = self.head.q.val() + 1;
-            count = count - 1;
         }
-        self.count.d.next = count;
-        self.not_full.d.next = count != lit::<16>(1 << A);
-        self.not_empty.d.next = count != 0;
+        let entries = self.tail.q.val() - self.head.q.val();
+        let full = !self.not_full.q.val() && self.not_empty.q.val();
+        let fills = full || entries.all();
+        let empties = entries == 1;
+        self.not_full.d.next = pop || !(full || (fills && push));
+        self.not_empty.d.next = push || (self.not_empty.q.val() && !(pop && empties));
         self.in_ready.next = self.not_full.q.val();
         self.out_valid.next = self.not_empty.q.val();
         self.out_data.next = self.ram.rdata.val();
-        self.level.next = if self.count.q.val() > 255 {
-            lit::<8>(255)
-        } else {
-            bit_cast::<8, 16>(self.count.q.val())
-        };
+        let count = if full { lit::<16>(1 << A) } else { bit_cast::<16, A>(entries) };
+        self.level.next = if count > 255 { lit::<8>(255) } else { bit_cast::<8, 16>(count) };
     }
 }

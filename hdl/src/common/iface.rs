@@ -59,9 +59,10 @@ interface! {
 
 interface! {
     /// A posted write of up to 64 bytes carried inline; `addr` and `len` are multiples of 4, and
-    /// it crosses no 64-byte boundary. Byte i of the write is in `data` bits 8i+7:8i.
-    WriteReqSrc, WriteReqSnk, "WriteReqSrc", "WriteReqSnk", [],
-    { valid: Bit, addr: Bits<64>, len: Bits<7>, data: Bits<512> },
+    /// it crosses no 64-byte boundary. Its bytes come in beats, in order, byte 0 of a beat in `data` bits 7:0;
+    /// `addr` and `len` count with the first, `last` marks the last.
+    WriteReqSrc, WriteReqSnk, "WriteReqSrc", "WriteReqSnk", [D],
+    { valid: Bit, addr: Bits<64>, len: Bits<7>, data: Bits<D>, last: Bit },
     { ready: Bit }
 }
 

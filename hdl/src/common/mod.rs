@@ -10,3 +10,5 @@ pub mod op_tracker;
 pub mod op_tracker_proof;
 pub mod probe;
 pub mod ram;
+pub mod skid;
+pub mod skid_proof;

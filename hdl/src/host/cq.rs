@@ -10,28 +10,32 @@
 //!
 //! | | |
 //! |---|---|
-//! | throughput | one entry a cycle, `tx` and `rx` together, same queue or not; an expired line takes a cycle too |
-//! | latency | 6 cycles from an entry that ends its line to `write.valid`; `_hold` + 9 for a lone one |
-//! | full | when 4 to 8 lines wait for `write`, `tx` and `rx` stop; the hold time stands still meanwhile |
+//! | throughput | one entry a cycle, `tx` and `rx` together, same queue or not; an expired line takes a cycle too; a beat a cycle out |
+//! | latency | 6 cycles from an entry that ends its line to `write.valid`; `_hold` + 9 to `_hold` + 9 + 2^C for a lone one |
+//! | full | when 9 to 15 lines wait for `write`, `tx` and `rx` stop; the hold time stands still meanwhile |
 //! | create, destroy | `ready` after all earlier lines of every queue were accepted; destroy drops the unwritten part |
 //! | marker | acknowledged by a pulse when all earlier lines were accepted |
 //!
-//! Operations flow through five stages; the context is read in 0, changed in 2, with both younger results forwarded to 1:
+//! Operations flow through five stages; the context is read in 0 and 1, changed in 2, whose result is forwarded to 1:
 //!
 //! | stage | |
 //! |---|---|
-//! | 0 | choose: context command, expired line, TX or RX in turn; addresses of the context RAMs |
+//! | 0 | choose: context command, expired line, TX or RX in turn |
 //! | 1 | context arrives |
-//! | 2 | entry into its line, tail and count moved; is the line due? |
-//! | 3 | line RAM address; host address |
-//! | 4 | into the FIFO of due lines |
+//! | 2 | tail and count moved; is the line due? |
+//! | 3 | entry into its line; place in the ring |
+//! | 4 | host address; into the FIFO of due lines |
 //!
-//! Each queue has two lines in turn, so that the next entry can't reach the line that stage 3 reads.
-//! After `reset` a walk of 2^C cycles marks every queue absent; nothing is taken until then.
+//! Lines lie in one RAM of the data path's width, 512/D rows each, and are handed on by number: each queue has one, and 16 more
+//! go round between the queues and the FIFO of due lines, which gives a line back when its last beat was accepted. Of a
+//! 32-byte entry only the first half is kept. A walker looks for lines that have waited, a queue a cycle.
+//! After `reset` a walk of 2^C + 16 cycles marks every queue absent; nothing is taken until then.
+//!
+//! `D`, `K`: the data path's bits and bytes.
 
 use crate::common::fifo::Fifo;
 use crate::common::iface::*;
-use crate::common::ram::{BlockRam, ByteRam};
+use crate::common::ram::{BlockRam, ByteRam, LutRam};
 use nitor_rtl::prelude::*;
 
 /// What an operation is.
@@ -45,44 +49,52 @@ pub enum CqOp {
 }
 
 #[derive(LogicBlock)]
-pub struct CompletionQueues<const C: usize> {
+pub struct CompletionQueues<const D: usize, const K: usize, const C: usize> {
     pub clock: Signal<In, Clock>,
     pub reset: Signal<In, Bit>,
     pub ctx: CtxCmdSnk,
     pub tx: TxDoneSnk,
     pub rx: RxDoneSnk,
-    pub write: WriteReqSrc,
+    pub write: WriteReqSrc<D>,
     pub event: EventSrc,
     pub tx_marker_ack: Signal<Out, Bit>,
     pub rx_marker_ack: Signal<Out, Bit>,
     /// An entry for an absent queue was dropped.
     pub stat_cq_overflow: Signal<Out, Bit>,
 
-    // {marker, cq, req_id}
-    tx_in: Fifo<25, 2>,
-    // {marker, cq, entry}
-    rx_in: Fifo<137, 2>,
-    // {base 63:6, log_depth, esize, vector}
-    fixed: BlockRam<73, C>,
-    // {exists, line, count, tail}: `count` entries up to `tail` wait in `line`
-    moving: BlockRam<21, C>,
-    line_even: ByteRam<512, 64, C>,
-    line_odd: ByteRam<512, 64, C>,
-    // {rx, cq, tail of the first entry, deadline}
-    held: Fifo<41, 6>,
-    // {ack ctx, ack rx, ack tx, rx, vector, len, addr, data}
-    due: Fifo<596, 3>,
+    // {base 63:6, log_depth, esize, vector 7:0}
+    fixed: BlockRam<72, C>,
+    // {exists, no vector, line, count, tail}: `count` entries up to `tail` wait in `line`
+    moving: LutRam<29, C>,
+    // {waits, rx, deadline}
+    held: LutRam<18, C>,
+    // The last row is zero.
+    lines: ByteRam<D, K, 9>,
+    // Lines that no queue and no write has.
+    spare: Fifo<8, 4>,
+    // {ack ctx, ack rx, ack tx, rx, vector, esize is 32, line, len, addr}
+    due: Fifo<93, 4>,
     events: Fifo<9, 2>,
 
     walk: Reg<Bits<9>>,
+    room: Reg<Bit>,
     now: Reg<Bits<16>>,
+    deadline: Reg<Bits<16>>,
     rx_turn: Reg<Bit>,
-    expired: Reg<Bit>,
     command_taken: Reg<Bit>,
     command_done: Reg<Bit>,
     tx_ack: Reg<Bit>,
     rx_ack: Reg<Bit>,
     overflow: Reg<Bit>,
+
+    // The walker: which queue it looks at, what it saw, what has expired.
+    look: Reg<Bits<C>>,
+    seen: Reg<Bit>,
+    seen_cq: Reg<Bits<C>>,
+    seen_held: Reg<Bits<18>>,
+    expired: Reg<Bit>,
+    expired_cq: Reg<Bits<C>>,
+    expired_rx: Reg<Bit>,
 
     op1: Reg<CqOp>,
     cq1: Reg<Bits<8>>,
@@ -92,38 +104,55 @@ pub struct CompletionQueues<const C: usize> {
     cq2: Reg<Bits<8>>,
     rx2: Reg<Bit>,
     entry2: Reg<Bits<128>>,
-    fixed2: Reg<Bits<73>>,
-    moving2: Reg<Bits<21>>,
-    // What stage 2 wrote in the cycle before.
-    wrote: Reg<Bit>,
-    wrote_cq: Reg<Bits<8>>,
-    wrote_moving: Reg<Bits<21>>,
+    moving2: Reg<Bits<29>>,
+    base2: Reg<Bits<58>>,
+    log_depth2: Reg<Bits<4>>,
+    index_mask2: Reg<Bits<16>>,
+    esize2: Reg<Bits<2>>,
+    vector2: Reg<Bits<8>>,
+    add3: Reg<Bit>,
     valid3: Reg<Bit>,
-    cq3: Reg<Bits<8>>,
-    odd3: Reg<Bit>,
+    entry3: Reg<Bits<128>>,
+    line3: Reg<Bits<8>>,
+    tail3: Reg<Bits<16>>,
+    count3: Reg<Bits<3>>,
+    send3: Reg<Bits<4>>,
     base3: Reg<Bits<58>>,
-    index3: Reg<Bits<16>>,
-    count3: Reg<Bits<4>>,
+    log_depth3: Reg<Bits<4>>,
+    index_mask3: Reg<Bits<16>>,
     esize3: Reg<Bits<2>>,
     tags3: Reg<Bits<13>>,
     valid4: Reg<Bit>,
-    odd4: Reg<Bit>,
-    addr4: Reg<Bits<64>>,
+    base4: Reg<Bits<58>>,
+    index4: Reg<Bits<16>>,
+    line4: Reg<Bits<8>>,
     len4: Reg<Bits<7>>,
+    esize4: Reg<Bits<2>>,
     tags4: Reg<Bits<13>>,
+
+    // The line being written: its row arrives from RAM, `left` bytes are to go.
+    out: Reg<Bit>,
+    out_addr: Reg<Bits<64>>,
+    out_len: Reg<Bits<7>>,
+    out_left: Reg<Bits<7>>,
+    out_line: Reg<Bits<8>>,
+    out_row: Reg<Bits<2>>,
+    out_sparse: Reg<Bit>,
+    out_tags: Reg<Bits<13>>,
     _hold: usize,
 }
 
-impl<const C: usize> Default for CompletionQueues<C> {
+impl<const D: usize, const K: usize, const C: usize> Default for CompletionQueues<D, K, C> {
     fn default() -> Self {
         Self::new(64)
     }
 }
 
-impl<const C: usize> CompletionQueues<C> {
+impl<const D: usize, const K: usize, const C: usize> CompletionQueues<D, K, C> {
     /// `hold`: cycles an entry waits for others to share its line, less than 32768.
     pub fn new(hold: usize) -> Self {
-        assert!((1..=8).contains(&C) && hold < 1 << 15);
+        assert!((1..=7).contains(&C) && hold < 1 << 15);
+        assert!(D == 8 * K && ((1 << C) + SPARE) * (512 / D) < 512);
         Self {
             clock: Default::default(),
             reset: Default::default(),
@@ -135,24 +164,30 @@ impl<const C: usize> CompletionQueues<C> {
             tx_marker_ack: Default::default(),
             rx_marker_ack: Default::default(),
             stat_cq_overflow: Default::default(),
-            tx_in: Default::default(),
-            rx_in: Default::default(),
             fixed: Default::default(),
             moving: Default::default(),
-            line_even: Default::default(),
-            line_odd: Default::default(),
             held: Default::default(),
+            lines: Default::default(),
+            spare: Default::default(),
             due: Default::default(),
             events: Default::default(),
             walk: Default::default(),
+            room: Default::default(),
             now: Default::default(),
+            deadline: Default::default(),
             rx_turn: Default::default(),
-            expired: Default::default(),
             command_taken: Default::default(),
             command_done: Default::default(),
             tx_ack: Default::default(),
             rx_ack: Default::default(),
             overflow: Default::default(),
+            look: Default::default(),
+            seen: Default::default(),
+            seen_cq: Default::default(),
+            seen_held: Default::default(),
+            expired: Default::default(),
+            expired_cq: Default::default(),
+            expired_rx: Default::default(),
             op1: Default::default(),
             cq1: Default::default(),
             rx1: Default::default(),
@@ -161,28 +196,46 @@ impl<const C: usize> CompletionQueues<C> {
             cq2: Default::default(),
             rx2: Default::default(),
             entry2: Default::default(),
-            fixed2: Default::default(),
             moving2: Default::default(),
-            wrote: Default::default(),
-            wrote_cq: Default::default(),
-            wrote_moving: Default::default(),
+            base2: Default::default(),
+            log_depth2: Default::default(),
+            index_mask2: Default::default(),
+            esize2: Default::default(),
+            vector2: Default::default(),
+            add3: Default::default(),
             valid3: Default::default(),
-            cq3: Default::default(),
-            odd3: Default::default(),
-            base3: Default::default(),
-            index3: Default::default(),
+            entry3: Default::default(),
+            line3: Default::default(),
+            tail3: Default::default(),
             count3: Default::default(),
+            send3: Default::default(),
+            base3: Default::default(),
+            log_depth3: Default::default(),
+            index_mask3: Default::default(),
             esize3: Default::default(),
             tags3: Default::default(),
             valid4: Default::default(),
-            odd4: Default::default(),
-            addr4: Default::default(),
+            base4: Default::default(),
+            index4: Default::default(),
+            line4: Default::default(),
             len4: Default::default(),
+            esize4: Default::default(),
             tags4: Default::default(),
+            out: Default::default(),
+            out_addr: Default::default(),
+            out_len: Default::default(),
+            out_left: Default::default(),
+            out_line: Default::default(),
+            out_row: Default::default(),
+            out_sparse: Default::default(),
+            out_tags: Default::default(),
             _hold: hold,
         }
     }
 }
+
+/// Lines beside those the queues have.
+const SPARE: usize = 16;
 
 /// `x` times an entry's bytes.
 #[kernel]
@@ -194,51 +247,45 @@ fn entries_to_bytes<const N: usize>(x: Bits<N>, esize: Bits<2>) -> Bits<N> {
     }
 }
 
-impl<const C: usize> Logic for CompletionQueues<C> {
+/// Address of a row of a line.
+#[kernel]
+fn row_addr<const K: usize>(line: Bits<8>, row: Bits<2>) -> Bits<9> {
+    (bit_cast::<9, 8>(line) << lit::<4>(6 - clog2(K))) | bit_cast::<9, 2>(row)
+}
+
+impl<const D: usize, const K: usize, const C: usize> Logic for CompletionQueues<D, K, C> {
     /// Completion queues: entries gathered into lines, written when full or when the oldest has waited long enough.
     #[kernel]
     fn update(&mut self) {
-        registers!(self, clock, reset; walk, now, rx_turn, expired, command_taken, command_done,
-            tx_ack, rx_ack, overflow, op1, cq1, rx1, entry1, op2, cq2, rx2, entry2, fixed2, moving2,
-            wrote, wrote_cq, wrote_moving, valid3, cq3, odd3, base3, index3, count3, esize3, tags3,
-            valid4, odd4, addr4, len4, tags4);
-        clocked!(self, clock, reset; tx_in, rx_in, held, due, events);
-        clocked!(self, clock; fixed, moving, line_even, line_odd);
+        registers!(self, clock, reset; walk, room, now, deadline, rx_turn, command_taken, command_done,
+            tx_ack, rx_ack, overflow, look, seen, seen_cq, seen_held, expired, expired_cq, expired_rx);
+        registers!(self, clock, reset; op1, cq1, rx1, entry1, op2, cq2, rx2, entry2, moving2, base2, log_depth2,
+            index_mask2, esize2, vector2);
+        registers!(self, clock, reset; add3, valid3, entry3, line3, tail3, count3, send3, base3, log_depth3,
+            index_mask3, esize3, tags3, valid4, base4, index4, line4, len4, esize4, tags4);
+        registers!(self, clock, reset; out, out_addr, out_len, out_left, out_line, out_row, out_sparse, out_tags);
+        clocked!(self, clock, reset; spare, due, events);
+        clocked!(self, clock; fixed, moving, held, lines);
 
-        self.tx_in.in_valid.next = self.tx.valid.val();
-        self.tx_in.in_data.next = cat::<1, 24, 25>(
-            self.tx.marker.val().into(),
-            cat::<8, 16, 24>(self.tx.cq.val(), self.tx.req_id.val()),
-        );
-        self.tx.ready.next = self.tx_in.in_ready.val();
-        self.rx_in.in_valid.next = self.rx.valid.val();
-        self.rx_in.in_data.next = cat::<1, 136, 137>(
-            self.rx.marker.val().into(),
-            cat::<8, 128, 136>(self.rx.cq.val(), self.rx.entry.val()),
-        );
-        self.rx.ready.next = self.rx_in.in_ready.val();
-
-        // Stage 0. Five operations may be on their way to the eight places of `due`.
-        let walking = self.walk.q.val() != lit::<9>(1 << C);
-        let room = self.due.level.val() <= 3 && !walking;
+        // Stage 0. Seven operations may be on their way to the sixteen places of `due`.
+        let walking = self.walk.q.val() != lit::<9>((1 << C) + SPARE);
+        let clearing = self.walk.q.val() < lit::<9>(1 << C);
+        self.room.d.next = self.due.level.val() <= 8 && !walking;
+        let room = self.room.q.val();
         let command_passing =
             self.op1.q.val() == CqOp::Context || self.op2.q.val() == CqOp::Context;
         let go = room && !command_passing;
-        let held_full = self.held.level.val() > 59;
-
-        let tx_word = self.tx_in.out_data.val();
-        let rx_word = self.rx_in.out_data.val();
-        let held_word = self.held.out_data.val();
         let take_command = go && self.ctx.valid.val() && !self.command_taken.q.val();
         let take_expired = go && !take_command && self.expired.q.val();
-        let entries_go = go && !take_command && !take_expired && !held_full;
-        let tx_there = self.tx_in.out_valid.val();
-        let rx_there = self.rx_in.out_valid.val();
-        let take_rx = entries_go && rx_there && (self.rx_turn.q.val() || !tx_there);
-        let take_tx = entries_go && tx_there && !take_rx;
-        self.tx_in.out_ready.next = take_tx;
-        self.rx_in.out_ready.next = take_rx;
-        self.held.out_ready.next = take_expired;
+        let entries_go = go && !take_command && !take_expired;
+        let tx_there = self.tx.valid.val();
+        let rx_there = self.rx.valid.val();
+        let rx_ready = entries_go && (self.rx_turn.q.val() || !tx_there);
+        let tx_ready = entries_go && (!self.rx_turn.q.val() || !rx_there);
+        self.rx.ready.next = rx_ready;
+        self.tx.ready.next = tx_ready;
+        let take_rx = rx_there && rx_ready;
+        let take_tx = tx_there && tx_ready;
         if take_rx {
             self.rx_turn.d.next = false;
         }
@@ -246,25 +293,7 @@ impl<const C: usize> Logic for CompletionQueues<C> {
             self.rx_turn.d.next = true;
         }
 
-        // The hold time stands still while nothing could be sent, so a deadline never laps.
-        if room {
-            self.now.d.next = self.now.q.val() + 1;
-        }
-        let overdue = self.now.q.val() - held_word.get_bits::<16>(0);
-        self.expired.d.next = self.held.out_valid.val()
-            && !take_expired
-            && (!overdue.get_bit(15) || self.held.level.val() > 48);
-
-        let marker0 = if take_rx { rx_word.get_bit(136) } else { tx_word.get_bit(24) };
-        let cq0 = if take_command {
-            self.ctx.idx.val()
-        } else if take_expired {
-            held_word.get_bits::<8>(32)
-        } else if take_rx {
-            rx_word.get_bits::<8>(128)
-        } else {
-            tx_word.get_bits::<8>(16)
-        };
+        let marker0 = if take_rx { self.rx.marker.val() } else { self.tx.marker.val() };
         self.op1.d.next = if take_command {
             CqOp::Context
         } else if take_expired {
@@ -278,18 +307,53 @@ impl<const C: usize> Logic for CompletionQueues<C> {
         } else {
             CqOp::None
         };
-        self.cq1.d.next = cq0;
-        self.rx1.d.next = take_rx || (take_expired && held_word.get_bit(40));
-        // An expired line travels with the tail of its first entry.
-        self.entry1.d.next = if take_expired {
-            bit_cast::<128, 16>(held_word.get_bits::<16>(16))
+        let cq0 = if take_command {
+            self.ctx.idx.val()
+        } else if take_expired {
+            bit_cast::<8, C>(self.expired_cq.q.val())
         } else if take_rx {
-            rx_word.get_bits::<128>(0)
+            self.rx.cq.val()
         } else {
-            bit_cast::<128, 16>(tx_word.get_bits::<16>(0))
+            self.tx.cq.val()
+        };
+        self.cq1.d.next = cq0;
+        self.rx1.d.next = if take_expired { self.expired_rx.q.val() } else { take_rx };
+        self.entry1.d.next = if take_rx {
+            self.rx.entry.val()
+        } else if take_tx {
+            bit_cast::<128, 16>(self.tx.req_id.val())
+        } else {
+            lit::<128>(0)
         };
         self.fixed.raddr.next = bit_cast::<C, 8>(cq0);
-        self.moving.raddr.next = bit_cast::<C, 8>(cq0);
+
+        // The walker. The hold time stands still while nothing could be sent, so a deadline never laps.
+        if room {
+            self.now.d.next = self.now.q.val() + 1;
+        }
+        self.deadline.d.next = self.now.q.val() + lit::<16>(self._hold);
+        let expiring = self.expired.q.val()
+            || self.op1.q.val() == CqOp::Expire
+            || self.op2.q.val() == CqOp::Expire;
+        let seen = self.seen_held.q.val();
+        let overdue = !(self.now.q.val() - seen.get_bits::<16>(0)).get_bit(15);
+        let hit = self.seen.q.val() && seen.get_bit(17) && overdue;
+        let looks = !hit && !expiring && !walking;
+        self.held.raddr.next = self.look.q.val();
+        self.seen.d.next = looks;
+        self.seen_held.d.next = self.held.rdata.val();
+        self.seen_cq.d.next = self.look.q.val();
+        if looks {
+            self.look.d.next = self.look.q.val() + 1;
+        }
+        if take_expired {
+            self.expired.d.next = false;
+        }
+        if hit && !expiring {
+            self.expired.d.next = true;
+            self.expired_cq.d.next = self.seen_cq.q.val();
+            self.expired_rx.d.next = seen.get_bit(16);
+        }
 
         // Stage 2.
         let op = self.op2.q.val();
@@ -297,56 +361,68 @@ impl<const C: usize> Logic for CompletionQueues<C> {
         let in_range = (cq >> lit::<4>(C)) == 0;
         let tail = self.moving2.q.val().get_bits::<16>(0);
         let count = self.moving2.q.val().get_bits::<3>(16);
-        let odd = self.moving2.q.val().get_bit(19);
-        let exists = self.moving2.q.val().get_bit(20) && in_range;
-        let vector = self.fixed2.q.val().get_bits::<9>(0);
-        let esize = self.fixed2.q.val().get_bits::<2>(9);
-        let log_depth = self.fixed2.q.val().get_bits::<4>(11);
+        let line = self.moving2.q.val().get_bits::<8>(19);
+        let no_vector = self.moving2.q.val().get_bit(27);
+        let exists = self.moving2.q.val().get_bit(28) && in_range;
+        let index_mask = self.index_mask2.q.val();
+        let esize = self.esize2.q.val();
 
-        let index_mask = (lit::<16>(1) << log_depth) - 1;
-        let index = tail & index_mask;
-        let phase = !(tail >> log_depth).get_bit(0);
         let line_end = match esize {
-            0 => index.get_bits::<3>(0).all(),
-            1 => index.get_bits::<2>(0).all(),
-            _ => index.get_bit(0),
+            0 => tail.get_bits::<3>(0).all(),
+            1 => tail.get_bits::<2>(0).all(),
+            _ => tail.get_bit(0),
         };
         let add = op == CqOp::Entry && exists;
-        let ends = add && (line_end || index == index_mask);
-        let start = tail - bit_cast::<16, 3>(count);
-        let waited = op == CqOp::Expire && start == self.entry2.q.val().get_bits::<16>(0);
-        let send = ends || (exists && count.any() && (waited || op == CqOp::Marker));
+        let ends = add && (line_end || (tail | !index_mask).all());
+        let marker = op == CqOp::Marker;
+        let send = ends || (exists && count.any() && (marker || op == CqOp::Expire));
         let new_count = if add { bit_cast::<4, 3>(count) + 1 } else { bit_cast::<4, 3>(count) };
         let new_tail = if add { tail + 1 } else { tail };
 
         let command = op == CqOp::Context;
         let create = command && !self.ctx.destroy.val();
-        let new_line = if odd { !send } else { send };
-        let new_moving = cat::<2, 19, 21>(
-            cat::<1, 1, 2>((if command { create } else { exists }).into(), new_line.into()),
+        let new_flags = if command {
+            cat::<1, 1, 2>(create.into(), self.ctx.vector.val().get_bits::<1>(8))
+        } else {
+            cat::<1, 1, 2>(exists.into(), no_vector.into())
+        };
+        let new_line = if send { self.spare.out_data.val() } else { line };
+        self.spare.out_ready.next = send;
+        let new_moving = cat::<10, 19, 29>(
+            cat::<2, 8, 10>(new_flags, new_line),
             cat::<3, 16, 19>(
                 if send || command { lit::<3>(0) } else { new_count.get_bits::<3>(0) },
                 if create { lit::<16>(0) } else { new_tail },
             ),
         );
         let change = in_range && op != CqOp::None;
-        self.moving.we.next = walking || change;
+        self.moving.we.next = clearing || change;
         self.moving.waddr.next =
-            if walking { bit_cast::<C, 9>(self.walk.q.val()) } else { bit_cast::<C, 8>(cq) };
-        self.moving.wdata.next = if walking { lit::<21>(0) } else { new_moving };
+            if clearing { bit_cast::<C, 9>(self.walk.q.val()) } else { bit_cast::<C, 8>(cq) };
+        self.moving.wdata.next = if clearing {
+            bit_cast::<29, 8>(self.walk.q.val().get_bits::<8>(0)) << lit::<5>(19)
+        } else {
+            new_moving
+        };
+        // A line begins to wait, or waits no longer.
+        let begins = add && !count.any() && !ends;
+        self.held.we.next = clearing || begins || send || (command && in_range);
+        self.held.waddr.next =
+            if clearing { bit_cast::<C, 9>(self.walk.q.val()) } else { bit_cast::<C, 8>(cq) };
+        self.held.wdata.next = cat::<2, 16, 18>(
+            cat::<1, 1, 2>((begins && !clearing).into(), self.rx2.q.val().into()),
+            self.deadline.q.val(),
+        );
         if walking {
             self.walk.d.next = self.walk.q.val() + 1;
         }
-        self.wrote.d.next = change;
-        self.wrote_cq.d.next = cq;
-        self.wrote_moving.d.next = new_moving;
         self.fixed.we.next = create && in_range;
         self.fixed.waddr.next = bit_cast::<C, 8>(cq);
-        self.fixed.wdata.next = cat::<58, 15, 73>(
+        self.fixed.wdata.next = cat::<58, 14, 72>(
             self.ctx.base.val().get_bits::<58>(6),
-            cat::<4, 11, 15>(
+            cat::<4, 10, 14>(
                 self.ctx.log_depth.val(),
-                cat::<2, 9, 11>(self.ctx.esize.val(), self.ctx.vector.val()),
+                cat::<2, 8, 10>(self.ctx.esize.val(), self.ctx.vector.val().get_bits::<8>(0)),
             ),
         );
         self.overflow.d.next = op == CqOp::Entry && !exists;
@@ -356,60 +432,27 @@ impl<const C: usize> Logic for CompletionQueues<C> {
         self.cq2.d.next = self.cq1.q.val();
         self.rx2.d.next = self.rx1.q.val();
         self.entry2.d.next = self.entry1.q.val();
-        self.fixed2.d.next = self.fixed.rdata.val();
-        self.moving2.d.next = if change && cq == self.cq1.q.val() {
-            new_moving
-        } else if self.wrote.q.val() && self.wrote_cq.q.val() == self.cq1.q.val() {
-            self.wrote_moving.q.val()
-        } else {
-            self.moving.rdata.val()
-        };
+        self.moving.raddr.next = bit_cast::<C, 8>(self.cq1.q.val());
+        self.moving2.d.next =
+            if change && cq == self.cq1.q.val() { new_moving } else { self.moving.rdata.val() };
+        let fixed = self.fixed.rdata.val();
+        let log_depth = fixed.get_bits::<4>(10);
+        self.base2.d.next = fixed.get_bits::<58>(14);
+        self.log_depth2.d.next = log_depth;
+        self.index_mask2.d.next = (lit::<16>(1) << log_depth) - 1;
+        self.esize2.d.next = fixed.get_bits::<2>(8);
+        self.vector2.d.next = fixed.get_bits::<8>(0);
 
-        // The entry goes to the place after those that wait: a write starts at byte 0 of its line.
-        let phase_word = bit_cast::<256, 1>(phase.into()) << lit::<5>(24);
-        let entry = bit_cast::<256, 128>(self.entry2.q.val()) | phase_word;
-        let narrow = entry.get_bits::<64>(0);
-        let narrow2 = cat::<64, 64, 128>(narrow, narrow);
-        let narrow4 = cat::<128, 128, 256>(narrow2, narrow2);
-        let middle = entry.get_bits::<128>(0);
-        let middle2 = cat::<128, 128, 256>(middle, middle);
-        let half_line = match esize {
-            0 => narrow4,
-            1 => middle2,
-            _ => entry,
-        };
-        let line = cat::<256, 256, 512>(half_line, half_line);
-        let mut be = lit::<64>(0);
-        for i in 0..8 {
-            let here = match esize {
-                0 => count == lit::<3>(i),
-                1 => count == lit::<3>(i / 2),
-                _ => count == lit::<3>(i / 4),
-            };
-            if here && add {
-                be = be | lit::<64>(0xff_u64 << (8 * i));
-            }
-        }
-        self.line_even.be.next = if odd { lit::<64>(0) } else { be };
-        self.line_even.waddr.next = bit_cast::<C, 8>(cq);
-        self.line_even.wdata.next = line;
-        self.line_odd.be.next = if odd { be } else { lit::<64>(0) };
-        self.line_odd.waddr.next = bit_cast::<C, 8>(cq);
-        self.line_odd.wdata.next = line;
-
-        self.held.in_valid.next = add && !count.any() && !ends;
-        self.held.in_data.next = cat::<9, 32, 41>(
-            cat::<1, 8, 9>(self.rx2.q.val().into(), cq),
-            cat::<16, 16, 32>(tail, self.now.q.val() + lit::<16>(self._hold)),
-        );
-
-        let marker = op == CqOp::Marker;
+        self.add3.d.next = add;
         self.valid3.d.next = send || marker || command;
-        self.cq3.d.next = cq;
-        self.odd3.d.next = odd;
-        self.base3.d.next = self.fixed2.q.val().get_bits::<58>(15);
-        self.index3.d.next = start & index_mask;
-        self.count3.d.next = if send { new_count } else { lit::<4>(0) };
+        self.entry3.d.next = self.entry2.q.val();
+        self.line3.d.next = line;
+        self.tail3.d.next = tail;
+        self.count3.d.next = count;
+        self.send3.d.next = if send { new_count } else { lit::<4>(0) };
+        self.base3.d.next = self.base2.q.val();
+        self.log_depth3.d.next = self.log_depth2.q.val();
+        self.index_mask3.d.next = index_mask;
         self.esize3.d.next = esize;
         let acks = cat::<1, 2, 3>(
             command.into(),
@@ -418,49 +461,119 @@ impl<const C: usize> Logic for CompletionQueues<C> {
                 (marker && !self.rx2.q.val()).into(),
             ),
         );
-        self.tags3.d.next =
-            cat::<3, 10, 13>(acks, cat::<1, 9, 10>(self.rx2.q.val().into(), vector));
+        self.tags3.d.next = cat::<3, 10, 13>(
+            acks,
+            cat::<2, 8, 10>(
+                cat::<1, 1, 2>(self.rx2.q.val().into(), no_vector.into()),
+                self.vector2.q.val(),
+            ),
+        );
 
-        // Stage 3.
-        self.line_even.raddr.next = bit_cast::<C, 8>(self.cq3.q.val());
-        self.line_odd.raddr.next = bit_cast::<C, 8>(self.cq3.q.val());
-        let offset =
-            entries_to_bytes::<64>(bit_cast::<64, 16>(self.index3.q.val()), self.esize3.q.val());
+        // Stage 3. The entry goes to the place after those that wait: a write starts at byte 0 of its line.
+        let esize = self.esize3.q.val();
+        let phase = !(self.tail3.q.val() >> self.log_depth3.q.val()).get_bit(0) && !walking;
+        let entry = self.entry3.q.val().replace_bit(24, self.entry3.q.val().get_bit(24) || phase);
+        let narrow = entry.get_bits::<64>(0);
+        let narrow2 = cat::<64, 64, 128>(narrow, narrow);
+        let half = match esize {
+            0 => cat::<128, 128, 256>(narrow2, narrow2),
+            1 => cat::<128, 128, 256>(entry, entry),
+            _ => bit_cast::<256, 128>(entry),
+        };
+        let place = self.count3.q.val() << bit_cast::<3, 2>(esize);
+        let mut be = lit::<K>(0);
+        for i in 0..K / 8 {
+            // Words of a row that belong to the entry.
+            let off = (place ^ lit::<3>(i)) & lit::<3>(K / 8 - 1);
+            let here = match esize {
+                0 => !off.any(),
+                1 => !off.get_bits::<2>(1).any(),
+                _ => !off.get_bit(2),
+            };
+            if here && (self.add3.q.val() || walking) {
+                be = be.set_slice::<8>(8 * i, lit::<8>(0xff));
+            }
+        }
+        // During the walk the last row becomes zero.
+        let row = place >> lit::<3>(clog2(K) - 3);
+        self.lines.be.next = if walking { lit::<K>(0) - 1 } else { be };
+        self.lines.waddr.next = if walking {
+            lit::<9>(511)
+        } else {
+            row_addr::<K>(self.line3.q.val(), row.get_bits::<2>(0))
+        };
+        self.lines.wdata.next = cat::<256, 256, 512>(half, half).get_bits::<D>(0);
+
         self.valid4.d.next = self.valid3.q.val();
-        self.odd4.d.next = self.odd3.q.val();
-        self.addr4.d.next = cat::<58, 6, 64>(self.base3.q.val(), lit::<6>(0)) + offset;
-        self.len4.d.next =
-            entries_to_bytes::<7>(bit_cast::<7, 4>(self.count3.q.val()), self.esize3.q.val());
+        self.base4.d.next = self.base3.q.val();
+        self.index4.d.next = (self.tail3.q.val() - bit_cast::<16, 3>(self.count3.q.val()))
+            & self.index_mask3.q.val();
+        self.line4.d.next = self.line3.q.val();
+        self.len4.d.next = entries_to_bytes::<7>(bit_cast::<7, 4>(self.send3.q.val()), esize);
+        self.esize4.d.next = esize;
         self.tags4.d.next = self.tags3.q.val();
 
         // Stage 4.
-        let data =
-            if self.odd4.q.val() { self.line_odd.rdata.val() } else { self.line_even.rdata.val() };
+        let esize = self.esize4.q.val();
+        let offset = entries_to_bytes::<64>(bit_cast::<64, 16>(self.index4.q.val()), esize);
+        let addr = cat::<58, 6, 64>(self.base4.q.val(), lit::<6>(0)) + offset;
         self.due.in_valid.next = self.valid4.q.val();
-        self.due.in_data.next = cat::<13, 583, 596>(
-            self.tags4.q.val(),
-            cat::<7, 576, 583>(self.len4.q.val(), cat::<64, 512, 576>(self.addr4.q.val(), data)),
+        self.due.in_data.next = cat::<22, 71, 93>(
+            cat::<13, 9, 22>(
+                self.tags4.q.val(),
+                cat::<1, 8, 9>(esize.get_bits::<1>(1), self.line4.q.val()),
+            ),
+            cat::<7, 64, 71>(self.len4.q.val(), addr),
         );
 
         // Out. A line without bytes only carries its acknowledgements; the room for an event
         // can't vanish while the write waits.
+        let empty = !self.out_left.q.val().any();
+        let last = self.out_left.q.val() <= lit::<7>(K);
+        let offered = self.out.q.val() && !empty && self.events.in_ready.val();
+        let beat = offered && self.write.ready.val();
+        let ends = self.out.q.val() && (empty || (beat && last));
+        let written = beat && last;
+        let load = ends || !self.out.q.val();
         let head = self.due.out_data.val();
-        let head_len = head.get_bits::<7>(576);
-        let head_vector = head.get_bits::<9>(583);
-        let offered = self.due.out_valid.val() && head_len.any() && self.events.in_ready.val();
-        let accepted = offered && self.write.ready.val();
-        let pop = accepted || (self.due.out_valid.val() && !head_len.any());
+        self.due.out_ready.next = load;
+        let at_line = if load { head.get_bits::<8>(71) } else { self.out_line.q.val() };
+        let at_row = if load {
+            lit::<2>(0)
+        } else if beat {
+            self.out_row.q.val() + 1
+        } else {
+            self.out_row.q.val()
+        };
+        // The second half of an entry of 32 bytes.
+        let zero = at_row.get_bit(0) && self.out_sparse.q.val();
+        self.lines.raddr.next = if zero { lit::<9>(511) } else { row_addr::<K>(at_line, at_row) };
+        self.out_row.d.next = at_row;
+        if load {
+            self.out.d.next = self.due.out_valid.val();
+            self.out_addr.d.next = head.get_bits::<64>(0);
+            self.out_len.d.next = head.get_bits::<7>(64);
+            self.out_left.d.next = head.get_bits::<7>(64);
+            self.out_line.d.next = head.get_bits::<8>(71);
+            self.out_sparse.d.next = head.get_bit(79);
+            self.out_tags.d.next = head.get_bits::<13>(80);
+        } else if beat {
+            self.out_left.d.next = self.out_left.q.val() - lit::<7>(K);
+        }
         self.write.valid.next = offered;
-        self.write.addr.next = head.get_bits::<64>(512);
-        self.write.len.next = head_len;
-        self.write.data.next = head.get_bits::<512>(0);
-        self.due.out_ready.next = pop;
-        self.events.in_valid.next = accepted && !head_vector.get_bit(8);
-        self.events.in_data.next =
-            cat::<1, 8, 9>(head.get_bit(592).into(), head_vector.get_bits::<8>(0));
-        self.tx_ack.d.next = pop && head.get_bit(593);
-        self.rx_ack.d.next = pop && head.get_bit(594);
-        self.command_done.d.next = pop && head.get_bit(595);
+        self.write.addr.next = self.out_addr.q.val();
+        self.write.len.next = self.out_len.q.val();
+        self.write.data.next = self.lines.rdata.val();
+        self.write.last.next = last;
+        let tags = self.out_tags.q.val();
+        self.spare.in_valid.next = written || (walking && !clearing);
+        self.spare.in_data.next =
+            if walking { self.walk.q.val().get_bits::<8>(0) } else { self.out_line.q.val() };
+        self.events.in_valid.next = written && !tags.get_bit(8);
+        self.events.in_data.next = cat::<1, 8, 9>(tags.get_bits::<1>(9), tags.get_bits::<8>(0));
+        self.tx_ack.d.next = ends && tags.get_bit(10);
+        self.rx_ack.d.next = ends && tags.get_bit(11);
+        self.command_done.d.next = ends && tags.get_bit(12);
 
         self.event.valid.next = self.events.out_valid.val();
         self.event.vector.next = self.events.out_data.val().get_bits::<8>(0);

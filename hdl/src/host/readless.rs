@@ -21,7 +21,7 @@ pub enum ReadlessState {
 }
 
 #[derive(LogicBlock, Default)]
-pub struct Readless {
+pub struct Readless<const D: usize> {
     pub clock: Signal<In, Clock>,
     pub reset: Signal<In, Bit>,
     pub req_valid: Signal<In, Bit>,
@@ -31,7 +31,7 @@ pub struct Readless {
     pub peek_addr: Signal<Out, Bits<16>>,
     /// One cycle after `peek_addr`.
     pub peek_data: Signal<In, Bits<32>>,
-    pub write: WriteReqSrc,
+    pub write: WriteReqSrc<D>,
     pub stat_dropped: Signal<Out, Bit>,
     queue: Fifo<32, 4>,
     state: Reg<ReadlessState>,
@@ -40,7 +40,7 @@ pub struct Readless {
     dropped: Reg<Bit>,
 }
 
-impl Logic for Readless {
+impl<const D: usize> Logic for Readless<D> {
     /// Answers readless register reads by writes to host memory.
     #[kernel]
     fn update(&mut self) {
@@ -84,6 +84,7 @@ impl Logic for Readless {
         self.write.valid.next = self.state.q.val() == ReadlessState::Write;
         self.write.addr.next = self.addr.q.val();
         self.write.len.next = lit::<7>(8);
-        self.write.data.next = bit_cast::<512, 64>(self.answer.q.val());
+        self.write.data.next = bit_cast::<D, 64>(self.answer.q.val());
+        self.write.last.next = true;
     }
 }

@@ -15,12 +15,18 @@
 //! vector 0 counts as a raise; writes to its interrupt register do nothing.
 //!
 //! Slots of four cycles: an event or unmask in two of them, a visit of the next vector in one (deadlines, masks
-//! that went away, messages that found the FIFO full: every vector within 4 * 2^V cycles), the host's table access in one. An event with delay 0
-//! is at `write` after 4 or 5 cycles if nothing else waits; one with delay d after d to d + 1 µs and a round of visits. Events and unmasks never wait for
-//! `write`: when its FIFO of 4 messages is full the vector stays as it is. After `reset` a walk of 2^V cycles clears all
+//! that went away, messages that found another waiting: every vector within 4 * 2^V cycles), the host's table access in one. An event with delay 0
+//! is at `write` after 5 or 6 cycles if nothing else waits; one with delay d after d to d + 1 µs and a round of visits. Events and unmasks never wait for
+//! `write`: while a message waits there the other vectors stay as they are. After `reset` a walk of 2^V cycles clears all
 //! vectors; nothing is taken until then.
+//!
+//! | stage | |
+//! |---|---|
+//! | 0 | choose: event, unmask or visit |
+//! | 1 | the vector's state and its table entry are read |
+//! | 2 | the input changes the state; how long has it waited? |
+//! | 3 | due? It fires if it may, the state goes back |
 
-use crate::common::fifo::Fifo;
 use crate::common::iface::*;
 use crate::common::ram::{BlockRam, LutRam};
 use nitor_rtl::prelude::*;
@@ -34,12 +40,12 @@ pub enum IrqOp {
 }
 
 #[derive(LogicBlock)]
-pub struct Irq<const V: usize> {
+pub struct Irq<const D: usize, const V: usize> {
     pub clock: Signal<In, Clock>,
     pub reset: Signal<In, Bit>,
     pub event: EventSnk,
     pub unmask: UnmaskSnk,
-    pub write: WriteReqSrc,
+    pub write: WriteReqSrc<D>,
     /// The firmware raises vector 0.
     pub raise: Signal<In, Bit>,
     /// Vector 0 is masked by INTR_MASK.
@@ -53,22 +59,16 @@ pub struct Irq<const V: usize> {
     pub lookup_addr: Signal<In, Bits<64>>,
     pub lookup_data: Signal<In, Bits<32>>,
     pub lookup_masked: Signal<In, Bit>,
-    /// Pending bits for the MSI-X table's window.
+    /// Pending bits for the MSI-X table's window; `pba_valid` is high in one cycle of four at least.
     pub pba_word: Signal<In, Bits<3>>,
     pub pba: Signal<Out, Bits<32>>,
+    pub pba_valid: Signal<Out, Bit>,
     /// A message was accepted.
     pub stat_msix: Signal<Out, Bit>,
 
-    // {rx, vector}
-    events: Fifo<9, 2>,
-    // {vector, value}
-    unmasks: Fifo<40, 2>,
     // {armed, due, TX pending, RX pending, TX since, RX since, TX delay, RX delay}
     vectors: BlockRam<66, V>,
     pending: LutRam<32, 3>,
-    pending_host: LutRam<32, 3>,
-    // {addr, data}
-    messages: Fifo<96, 2>,
 
     walk: Reg<Bits<9>>,
     slot: Reg<Bits<2>>,
@@ -80,20 +80,47 @@ pub struct Irq<const V: usize> {
     was_masked: Reg<Bit>,
     sent: Reg<Bit>,
 
+    // An input that waits for its slot.
+    event_held: Reg<Bit>,
+    event_rx: Reg<Bit>,
+    event_vector: Reg<Bits<8>>,
+    unmask_held: Reg<Bit>,
+    unmask_vector: Reg<Bits<8>>,
+    unmask_value: Reg<Bits<32>>,
+
     op1: Reg<IrqOp>,
     vector1: Reg<Bits<8>>,
+    rx1: Reg<Bit>,
     value1: Reg<Bits<32>>,
     op2: Reg<IrqOp>,
     vector2: Reg<Bits<8>>,
+    rx2: Reg<Bit>,
     value2: Reg<Bits<32>>,
     state2: Reg<Bits<66>>,
-    addr2: Reg<Bits<64>>,
-    data2: Reg<Bits<32>>,
-    masked2: Reg<Bit>,
+    op3: Reg<IrqOp>,
+    vector3: Reg<Bits<8>>,
+    // {TX since, RX since, TX delay, RX delay}
+    times3: Reg<Bits<62>>,
+    // {TX, RX}
+    pending3: Reg<Bits<2>>,
+    armed3: Reg<Bit>,
+    // Due, whatever the times say.
+    due3: Reg<Bit>,
+    // {TX, RX}: pending before this operation, and how long.
+    waits3: Reg<Bits<2>>,
+    tx_age3: Reg<Bits<16>>,
+    rx_age3: Reg<Bits<16>>,
+    addr3: Reg<Bits<64>>,
+    data3: Reg<Bits<32>>,
+    masked3: Reg<Bit>,
+    // What is on `write`.
+    message: Reg<Bit>,
+    message_addr: Reg<Bits<64>>,
+    message_data: Reg<Bits<32>>,
     _cycles_per_us: usize,
 }
 
-impl<const V: usize> Irq<V> {
+impl<const D: usize, const V: usize> Irq<D, V> {
     /// `cycles_per_us`: clock cycles of a microsecond.
     pub fn new(cycles_per_us: usize) -> Self {
         assert!((3..=8).contains(&V) && (1..=1 << 16).contains(&cycles_per_us));
@@ -114,13 +141,10 @@ impl<const V: usize> Irq<V> {
             lookup_masked: Default::default(),
             pba_word: Default::default(),
             pba: Default::default(),
+            pba_valid: Default::default(),
             stat_msix: Default::default(),
-            events: Default::default(),
-            unmasks: Default::default(),
             vectors: Default::default(),
             pending: Default::default(),
-            pending_host: Default::default(),
-            messages: Default::default(),
             walk: Default::default(),
             slot: Default::default(),
             visit: Default::default(),
@@ -130,44 +154,51 @@ impl<const V: usize> Irq<V> {
             look0: Default::default(),
             was_masked: Default::default(),
             sent: Default::default(),
+            event_held: Default::default(),
+            event_rx: Default::default(),
+            event_vector: Default::default(),
+            unmask_held: Default::default(),
+            unmask_vector: Default::default(),
+            unmask_value: Default::default(),
             op1: Default::default(),
             vector1: Default::default(),
+            rx1: Default::default(),
             value1: Default::default(),
             op2: Default::default(),
             vector2: Default::default(),
+            rx2: Default::default(),
             value2: Default::default(),
             state2: Default::default(),
-            addr2: Default::default(),
-            data2: Default::default(),
-            masked2: Default::default(),
+            op3: Default::default(),
+            vector3: Default::default(),
+            times3: Default::default(),
+            pending3: Default::default(),
+            armed3: Default::default(),
+            due3: Default::default(),
+            waits3: Default::default(),
+            tx_age3: Default::default(),
+            rx_age3: Default::default(),
+            addr3: Default::default(),
+            data3: Default::default(),
+            masked3: Default::default(),
+            message: Default::default(),
+            message_addr: Default::default(),
+            message_data: Default::default(),
             _cycles_per_us: cycles_per_us,
         }
     }
 }
 
-/// An event pending since `since` has waited `delay` whole microseconds.
-#[kernel]
-fn waited(pending: Bit, since: Bits<16>, delay: Bits<15>, now: Bits<16>) -> Bit {
-    pending && (!delay.any() || (now - since) > bit_cast::<16, 15>(delay))
-}
-
-impl<const V: usize> Logic for Irq<V> {
+impl<const D: usize, const V: usize> Logic for Irq<D, V> {
     /// Interrupt moderation and MSI-X messages.
     #[kernel]
     fn update(&mut self) {
         registers!(self, clock, reset; walk, slot, visit, cycles, now, raised, look0, was_masked, sent,
-            op1, vector1, value1, op2, vector2, value2, state2, addr2, data2, masked2);
-        clocked!(self, clock, reset; events, unmasks, messages);
-        clocked!(self, clock; vectors, pending, pending_host);
-
-        self.events.in_valid.next = self.event.valid.val();
-        self.events.in_data.next =
-            cat::<1, 8, 9>(self.event.rx.val().into(), self.event.vector.val());
-        self.event.ready.next = self.events.in_ready.val();
-        self.unmasks.in_valid.next = self.unmask.valid.val();
-        self.unmasks.in_data.next =
-            cat::<8, 32, 40>(self.unmask.vector.val(), self.unmask.value.val());
-        self.unmask.ready.next = self.unmasks.in_ready.val();
+            event_held, event_rx, event_vector, unmask_held, unmask_vector, unmask_value);
+        registers!(self, clock, reset; op1, vector1, rx1, value1, op2, vector2, rx2, value2, state2);
+        registers!(self, clock, reset; op3, vector3, times3, pending3, armed3, due3, waits3, tx_age3, rx_age3,
+            addr3, data3, masked3, message, message_addr, message_data);
+        clocked!(self, clock; vectors, pending);
 
         self.cycles.d.next = self.cycles.q.val() + 1;
         if self.cycles.q.val() == lit::<16>(self._cycles_per_us - 1) {
@@ -176,7 +207,7 @@ impl<const V: usize> Logic for Irq<V> {
         }
         let now = self.now.q.val();
 
-        // Stage 0: one operation a slot, never one for a vector still in stage 1 or 2.
+        // Stage 0: one operation a slot, never one for a vector that is still in another stage.
         let walking = self.walk.q.val() != lit::<9>(1 << V);
         if walking {
             self.walk.d.next = self.walk.q.val() + 1;
@@ -187,37 +218,56 @@ impl<const V: usize> Logic for Irq<V> {
 
         let busy1 = self.op1.q.val() != IrqOp::None;
         let busy2 = self.op2.q.val() != IrqOp::None;
+        let busy3 = self.op3.q.val() != IrqOp::None;
         let v1 = self.vector1.q.val();
         let v2 = self.vector2.q.val();
-        let event_word = self.events.out_data.val();
-        let event_vector = event_word.get_bits::<8>(0);
-        let event_free = !((busy1 && v1 == event_vector) || (busy2 && v2 == event_vector));
-        let unmask_word = self.unmasks.out_data.val();
-        let unmask_vector = unmask_word.get_bits::<8>(32);
-        let unmask_free = !((busy1 && v1 == unmask_vector) || (busy2 && v2 == unmask_vector));
-        let visit_vector = bit_cast::<8, V>(self.visit.q.val());
-        let visit_free = !((busy1 && v1 == visit_vector) || (busy2 && v2 == visit_vector));
-
+        let v3 = self.vector3.q.val();
+        let event_vector = self.event_vector.q.val();
+        let unmask_vector = self.unmask_vector.q.val();
         let take_look0 = input_slot && self.look0.q.val();
-        let take_unmask = input_slot && !take_look0 && self.unmasks.out_valid.val() && unmask_free;
-        let take_event =
-            input_slot && !take_look0 && !take_unmask && self.events.out_valid.val() && event_free;
-        let take_visit = visit_slot && visit_free;
-        self.unmasks.out_ready.next = take_unmask;
-        self.events.out_ready.next = take_event;
-        if take_visit {
-            self.visit.d.next = self.visit.q.val() + 1;
-        }
-
-        let vector0 = if take_visit {
-            visit_vector
-        } else if take_unmask {
+        // Each input goes first in one of the two slots, so that one whose vector is busy does not stop the other.
+        let unmask_first = !self.slot.q.val().get_bit(1);
+        let wants_unmask =
+            !take_look0 && self.unmask_held.q.val() && (unmask_first || !self.event_held.q.val());
+        let wants_event = !take_look0 && !wants_unmask && self.event_held.q.val();
+        let vector0 = if visit_slot {
+            bit_cast::<8, V>(self.visit.q.val())
+        } else if wants_unmask {
             unmask_vector
-        } else if take_event {
+        } else if wants_event {
             event_vector
         } else {
             lit::<8>(0)
         };
+        let there =
+            (busy1 && v1 == vector0) || (busy2 && v2 == vector0) || (busy3 && v3 == vector0);
+        let take_unmask = input_slot && wants_unmask && !there;
+        let take_event = input_slot && wants_event && !there;
+        let take_visit = visit_slot && !there;
+        if take_visit {
+            self.visit.d.next = self.visit.q.val() + 1;
+        }
+
+        // Inputs.
+        self.event.ready.next = !self.event_held.q.val();
+        self.unmask.ready.next = !self.unmask_held.q.val();
+        if take_event {
+            self.event_held.d.next = false;
+        }
+        if !self.event_held.q.val() {
+            self.event_held.d.next = self.event.valid.val();
+            self.event_rx.d.next = self.event.rx.val();
+            self.event_vector.d.next = self.event.vector.val();
+        }
+        if take_unmask {
+            self.unmask_held.d.next = false;
+        }
+        if !self.unmask_held.q.val() {
+            self.unmask_held.d.next = self.unmask.valid.val();
+            self.unmask_vector.d.next = self.unmask.vector.val();
+            self.unmask_value.d.next = self.unmask.value.val();
+        }
+
         let in_range = (vector0 >> lit::<4>(V)) == 0;
         self.op1.d.next = if !in_range {
             IrqOp::None
@@ -231,95 +281,108 @@ impl<const V: usize> Logic for Irq<V> {
             IrqOp::None
         };
         self.vector1.d.next = vector0;
-        self.value1.d.next = if take_unmask {
-            unmask_word.get_bits::<32>(0)
-        } else {
-            bit_cast::<32, 1>(event_word.get_bit(8).into())
-        };
+        self.rx1.d.next = self.event_rx.q.val();
+        self.value1.d.next = self.unmask_value.q.val();
         self.vectors.raddr.next = bit_cast::<V, 8>(vector0);
-        self.lookup_valid.next = self.slot.q.val().any();
-        self.lookup_vector.next = vector0;
 
         // Stage 1.
+        self.lookup_valid.next = busy1;
+        self.lookup_vector.next = v1;
         self.op2.d.next = self.op1.q.val();
         self.vector2.d.next = v1;
+        self.rx2.d.next = self.rx1.q.val();
         self.value2.d.next = self.value1.q.val();
         self.state2.d.next = self.vectors.rdata.val();
-        self.addr2.d.next = self.lookup_addr.val();
-        self.data2.d.next = self.lookup_data.val();
-        self.masked2.d.next = self.lookup_masked.val();
 
-        // Stage 2: the input changes the vector...
-        let op = self.op2.q.val();
+        // Stage 2: the input changes the vector. The walk's zeros pass here.
         let value = self.value2.q.val();
         let state = self.state2.q.val();
-        let is_event = op == IrqOp::Event;
-        let is_unmask = op == IrqOp::Unmask;
-        let rx_event = is_event && value.get_bit(0);
-        let tx_event = is_event && !value.get_bit(0);
+        let is_event = self.op2.q.val() == IrqOp::Event;
+        let is_unmask = self.op2.q.val() == IrqOp::Unmask;
         let rx_was = state.get_bit(62);
         let tx_was = state.get_bit(63);
-        let rx_pending = rx_was || rx_event;
-        let tx_pending = tx_was || tx_event;
+        let rx_since = state.get_bits::<16>(30);
+        let tx_since = state.get_bits::<16>(46);
+        let rx_pending = rx_was || (is_event && self.rx2.q.val());
+        let tx_pending = tx_was || (is_event && !self.rx2.q.val());
         let some_pending = rx_pending || tx_pending;
-        let rx_since = if rx_was { state.get_bits::<16>(30) } else { now };
-        let tx_since = if tx_was { state.get_bits::<16>(46) } else { now };
         let new_delays = is_unmask && !value.get_bit(31);
         let delays = if new_delays { value.get_bits::<30>(0) } else { state.get_bits::<30>(0) };
         let kick = new_delays && !value.get_bit(30) && some_pending;
-        let armed = if is_unmask { value.get_bit(30) || kick } else { state.get_bit(65) };
-        let due = some_pending
-            && (state.get_bit(64)
-                || kick
-                || waited(rx_pending, rx_since, delays.get_bits::<15>(0), now)
-                || waited(tx_pending, tx_since, delays.get_bits::<15>(15), now));
+        let rx_at_once = rx_pending && !delays.get_bits::<15>(0).any();
+        let tx_at_once = tx_pending && !delays.get_bits::<15>(15).any();
+        self.op3.d.next = self.op2.q.val();
+        self.vector3.d.next = v2;
+        self.times3.d.next = if walking {
+            lit::<62>(0)
+        } else {
+            cat::<32, 30, 62>(
+                cat::<16, 16, 32>(
+                    if tx_was { tx_since } else { now },
+                    if rx_was { rx_since } else { now },
+                ),
+                delays,
+            )
+        };
+        self.pending3.d.next = cat::<1, 1, 2>(tx_pending.into(), rx_pending.into());
+        self.armed3.d.next = if is_unmask { value.get_bit(30) || kick } else { state.get_bit(65) };
+        self.due3.d.next = (some_pending && state.get_bit(64)) || kick || rx_at_once || tx_at_once;
+        self.waits3.d.next = cat::<1, 1, 2>(tx_was.into(), rx_was.into());
+        self.tx_age3.d.next = now - tx_since;
+        self.rx_age3.d.next = now - rx_since;
+        self.addr3.d.next = self.lookup_addr.val();
+        self.data3.d.next = self.lookup_data.val();
+        self.masked3.d.next = self.lookup_masked.val();
+
+        // Stage 3: is it due...
+        let times = self.times3.q.val();
+        let rx_late = self.rx_age3.q.val() > bit_cast::<16, 15>(times.get_bits::<15>(0));
+        let tx_late = self.tx_age3.q.val() > bit_cast::<16, 15>(times.get_bits::<15>(15));
+        let due = self.due3.q.val()
+            || (self.waits3.q.val().get_bit(0) && rx_late)
+            || (self.waits3.q.val().get_bit(1) && tx_late);
 
         // ...and it fires if it may.
-        let is_vector0 = !self.vector2.q.val().any();
-        let raised = self.raised.q.val() || (is_event && is_vector0);
+        let op = self.op3.q.val();
+        let is_vector0 = !v3.any();
+        let raised = self.raised.q.val() || (op == IrqOp::Event && is_vector0);
         let wanted = op != IrqOp::None
-            && if is_vector0 { raised && !self.intr_masked.val() } else { armed && due };
-        let masked = self.masked2.q.val() || self.function_mask.val();
-        let fire = wanted && self.enable.val() && !masked && self.messages.in_ready.val();
-        self.messages.in_valid.next = fire;
-        self.messages.in_data.next = cat::<64, 32, 96>(self.addr2.q.val(), self.data2.q.val());
+            && if is_vector0 {
+                raised && !self.intr_masked.val()
+            } else {
+                self.armed3.q.val() && due
+            };
+        let masked = self.masked3.q.val() || self.function_mask.val();
+        let enable = self.enable.val();
+        let fire = wanted && enable && !masked && !self.message.q.val();
 
-        let keep = !fire;
         let flags = cat::<2, 2, 4>(
-            cat::<1, 1, 2>((armed && keep).into(), (due && keep).into()),
-            cat::<1, 1, 2>((tx_pending && keep).into(), (rx_pending && keep).into()),
+            cat::<1, 1, 2>(self.armed3.q.val().into(), due.into()),
+            self.pending3.q.val(),
         );
-        let times = cat::<32, 30, 62>(cat::<16, 16, 32>(tx_since, rx_since), delays);
         self.vectors.we.next = walking || (op != IrqOp::None && !is_vector0);
-        self.vectors.waddr.next = if walking {
-            bit_cast::<V, 9>(self.walk.q.val())
-        } else {
-            bit_cast::<V, 8>(self.vector2.q.val())
-        };
+        self.vectors.waddr.next =
+            if walking { bit_cast::<V, 9>(self.walk.q.val()) } else { bit_cast::<V, 8>(v3) };
         self.vectors.wdata.next =
-            if walking { lit::<66>(0) } else { cat::<4, 62, 66>(flags, times) };
+            cat::<4, 62, 66>(if walking || fire { lit::<4>(0) } else { flags }, times);
 
-        let word = self.vector2.q.val().get_bits::<3>(5);
-        let bit = lit::<32>(1) << self.vector2.q.val().get_bits::<5>(0);
-        self.pending.raddr.next = word;
+        // The pending bits; the host's window reads them when no operation does.
+        let place = bit_cast::<8, V>(bit_cast::<V, 8>(v3));
+        let word = place.get_bits::<3>(5);
+        let bit = lit::<32>(1) << place.get_bits::<5>(0);
+        self.pending.raddr.next = if busy3 { word } else { self.pba_word.val() };
+        self.pba.next = self.pending.rdata.val();
+        self.pba_valid.next = !busy3;
         let others = self.pending.rdata.val() & !bit;
-        let pending_we = walking || op != IrqOp::None;
-        let pending_waddr = if walking { self.walk.q.val().get_bits::<3>(0) } else { word };
-        let pending_wdata = if walking {
+        self.pending.we.next = walking || busy3;
+        self.pending.waddr.next = if walking { self.walk.q.val().get_bits::<3>(0) } else { word };
+        self.pending.wdata.next = if walking {
             lit::<32>(0)
-        } else if wanted && self.enable.val() && masked {
+        } else if wanted && enable && masked {
             others | bit
         } else {
             others
         };
-        self.pending.we.next = pending_we;
-        self.pending.waddr.next = pending_waddr;
-        self.pending.wdata.next = pending_wdata;
-        self.pending_host.we.next = pending_we;
-        self.pending_host.waddr.next = pending_waddr;
-        self.pending_host.wdata.next = pending_wdata;
-        self.pending_host.raddr.next = self.pba_word.val();
-        self.pba.next = self.pending_host.rdata.val();
 
         // Vector 0: remembered until sent, looked at when raised and when its mask goes away.
         self.was_masked.d.next = self.intr_masked.val();
@@ -331,12 +394,21 @@ impl<const V: usize> Logic for Irq<V> {
         }
         self.raised.d.next = self.raise.val() || (raised && !(fire && is_vector0));
 
-        self.write.valid.next = self.messages.out_valid.val();
-        self.write.addr.next = self.messages.out_data.val().get_bits::<64>(32);
+        let accepted = self.message.q.val() && self.write.ready.val();
+        if accepted {
+            self.message.d.next = false;
+        }
+        if fire {
+            self.message.d.next = true;
+            self.message_addr.d.next = self.addr3.q.val();
+            self.message_data.d.next = self.data3.q.val();
+        }
+        self.write.valid.next = self.message.q.val();
+        self.write.addr.next = self.message_addr.q.val();
         self.write.len.next = lit::<7>(4);
-        self.write.data.next = bit_cast::<512, 32>(self.messages.out_data.val().get_bits::<32>(0));
-        self.messages.out_ready.next = self.write.ready.val();
-        self.sent.d.next = self.messages.out_valid.val() && self.write.ready.val();
+        self.write.data.next = bit_cast::<D, 32>(self.message_data.q.val());
+        self.write.last.next = true;
+        self.sent.d.next = accepted;
         self.stat_msix.next = self.sent.q.val();
     }
 }

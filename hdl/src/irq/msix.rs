@@ -6,7 +6,7 @@
 //!
 //! `lookup` gives a vector's message and mask one cycle after its number and goes first: the host's reads of the table wait
 //! for a cycle without one. A vector whose row is written in the cycle of the lookup looks masked: its visit comes
-//! round again. A write takes 2 cycles, a read of the pending bits 3, of the table 3 to 6. After `reset` (hard or
+//! round again. A write takes 2 cycles, a read of the pending bits 3 to 6, of the table 3 to 6. After `reset` (hard or
 //! function-level, not device reset) a walk of 2^V cycles masks every vector; the bus waits and lookups see masked vectors until then.
 
 use crate::common::iface::*;
@@ -32,9 +32,10 @@ pub struct MsixTable<const V: usize> {
     pub lookup_addr: Signal<Out, Bits<64>>,
     pub lookup_data: Signal<Out, Bits<32>>,
     pub lookup_masked: Signal<Out, Bit>,
-    /// 32 pending bits, in the same cycle.
+    /// 32 pending bits, in the same cycle if `pba_valid`.
     pub pba_word: Signal<Out, Bits<3>>,
     pub pba: Signal<In, Bits<32>>,
+    pub pba_valid: Signal<In, Bit>,
     table: ByteRam<128, 16, V>,
     state: Reg<MsixState>,
     walk: Reg<Bits<9>>,
@@ -58,6 +59,7 @@ impl<const V: usize> MsixTable<V> {
             lookup_masked: Default::default(),
             pba_word: Default::default(),
             pba: Default::default(),
+            pba_valid: Default::default(),
             table: Default::default(),
             state: Default::default(),
             walk: Default::default(),
@@ -144,7 +146,9 @@ impl<const V: usize> Logic for MsixTable<V> {
                 if addr.get_bits::<11>(5) == lit::<11>(0x1000 >> 5) {
                     self.rdata.d.next = self.pba.val();
                 }
-                self.state.d.next = MsixState::Done;
+                if self.pba_valid.val() {
+                    self.state.d.next = MsixState::Done;
+                }
             }
             MsixState::Done => {
                 self.state.d.next = MsixState::Idle;

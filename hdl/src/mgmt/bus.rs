@@ -81,18 +81,20 @@ pub struct MgmtBus {
 const DEFAULT_MAX_FRAME: usize = 9216 + 14 + 4;
 
 impl MgmtBus {
-    /// `log_bytes`: log2 of the data path's bytes; `log_depth`: log2 of the deepest ring; `log_lines`: log2 of a low-latency queue's lines, if
-    /// there are such queues.
+    /// `log_bytes`: log2 of the data path's bytes; `log_depth`: log2 of the deepest ring; `options`: bits 31:24 of CONFIG; `log_lines`: log2 of
+    /// a low-latency queue's lines.
     pub fn new(
         queues: usize,
         vectors: usize,
         log_bytes: usize,
         log_depth: usize,
-        log_lines: Option<usize>,
+        options: usize,
+        log_lines: usize,
         cycles_per_us: usize,
     ) -> Self {
         assert!((1..256).contains(&queues) && (1..=256).contains(&vectors));
-        assert!(log_bytes < 16 && log_depth < 16 && (1..=1 << 16).contains(&cycles_per_us));
+        assert!(log_bytes < 16 && log_depth < 16 && options < 256);
+        assert!((1..=1 << 16).contains(&cycles_per_us));
         Self {
             clock: Default::default(),
             reset: Default::default(),
@@ -138,8 +140,8 @@ impl MgmtBus {
                 | (vectors - 1) << 8
                 | log_bytes << 16
                 | log_depth << 20
-                | usize::from(log_lines.is_some()) << 26) as u64,
-            _lines: log_lines.unwrap_or(0) as u64,
+                | options << 24) as u64,
+            _lines: log_lines as u64,
             _cycles_per_us: cycles_per_us,
         }
     }

@@ -2,22 +2,25 @@
 //!
 //! `bus` addresses: 0x100 DMA_ADDR_LO, 0x104 DMA_ADDR_HI, 0x108 DMA_LEN, 0x10C DMA_BUF, 0x110 DMA_CMD (1: host to
 //! buffer, 2: buffer to host; reads 0: busy, 1: the last one failed), 0x800..0xFFF the buffer, with byte enables. Registers are written
-//! by whole dwords, and not while busy.
+//! by whole dwords, and not while busy; what they read before they were written is anyone's guess.
 //!
 //! A command fails at once, without any DMA, if `blocked` or `flush` is high, if length or buffer offset are no
-//! multiples of 4, if the range leaves the buffer, or if a write's host address is no multiple of 4. Length 0 succeeds at once.
+//! multiples of 4, if the range leaves the buffer, or if the host address is no multiple of 4. Length 0 succeeds at once.
 //! A read is one request to the read engine; it ends when as many pieces ended as were issued, and fails if one did.
 //! A write goes out in pieces cut at 64-byte boundaries of the host address, so an aligned entry of 64 bytes is one
-//! write; it ends when the last was accepted. `flush`, once what is on offer was
+//! write; it ends when the last was accepted. `flush`, once the request or piece on offer was
 //! taken, or `core_reset` ends either with failure.
 //!
-//! Register access 2 cycles, buffer access 3 or more (read data from the host goes first); writes take 19 cycles
-//! a piece and as long as it waits for `ready`.
+//! The buffer lies in a RAM a dword of the row: a beat of read data may belong to two neighbouring rows, but each of its
+//! dwords to one.
+//!
+//! Access to DMA_CMD 2 cycles, to the others and the buffer 3 or more (read data from the host goes first); a write takes 2 cycles
+//! a piece, D/32 + 2 a beat, and as long as it waits for `ready`.
 //!
 //! `D`, `K`, `L`: the data path's bits, bytes, log2 bytes.
 
 use crate::common::iface::*;
-use crate::common::ram::BankedRam;
+use crate::common::ram::ByteRam;
 use nitor_rtl::prelude::*;
 
 #[derive(Copy, Clone, PartialEq, Debug, LogicState)]
@@ -28,11 +31,12 @@ pub enum DmaState {
     Ask,
     /// Its pieces are under way.
     Arrive,
-    /// A piece of a write begins.
+    /// A piece of a write begins: where, and how long.
+    Place,
     Piece,
-    /// Its words come from the buffer, one a cycle.
+    /// A beat's words come from the buffer, one a cycle.
     Fill,
-    /// The write stands.
+    /// The beat stands.
     Write,
 }
 
@@ -44,7 +48,7 @@ pub enum PortState {
     Done,
 }
 
-#[derive(LogicBlock, Default)]
+#[derive(LogicBlock)]
 pub struct Mailbox<const D: usize, const K: usize, const L: usize> {
     pub clock: Signal<In, Clock>,
     pub reset: Signal<In, Bit>,
@@ -55,13 +59,14 @@ pub struct Mailbox<const D: usize, const K: usize, const L: usize> {
     pub bus: RegBusSnk,
     pub read_req: ReadReqSrc,
     pub read: ReadBusSnk<D, K>,
-    pub write: WriteReqSrc,
-    // 128 rows: 2 KiB of 16 bytes; more than needed at greater widths.
-    buffer: BankedRam<D, K, 6>,
+    pub write: WriteReqSrc<D>,
+    // 2 KiB are 128 rows of 16 bytes, fewer at greater widths; behind them what was written to the registers, to be read.
+    lanes: Vec<ByteRam<32, 4, 8>>,
     port: Reg<PortState>,
     rdata: Reg<Bits<32>>,
-    word_at: Reg<Bits<L>>,
-    addr: Reg<Bits<64>>,
+    lane: Reg<Bits<4>>,
+    addr_lo: Reg<Bits<32>>,
+    addr_hi: Reg<Bits<32>>,
     len: Reg<Bits<32>>,
     place: Reg<Bits<32>>,
     to_host: Reg<Bit>,
@@ -70,29 +75,65 @@ pub struct Mailbox<const D: usize, const K: usize, const L: usize> {
     lap: Reg<Bit>,
     all_issued: Reg<Bit>,
     pieces: Reg<Bits<8>>,
-    // Where the write is: host address, buffer offset, bytes left, the piece's bytes.
+    // Bytes written; what follows from them; the piece's bytes, and those of it that are to go.
+    done: Reg<Bits<12>>,
     at: Reg<Bits<64>>,
     from: Reg<Bits<11>>,
     left: Reg<Bits<12>>,
     piece: Reg<Bits<7>>,
+    piece_left: Reg<Bits<7>>,
+    // The piece's first beat was taken.
+    mid: Reg<Bit>,
     filled: Reg<Bits<5>>,
-    data: Reg<Bits<512>>,
+    data: Reg<Bits<D>>,
 }
 
-/// Word at byte `at` of a row.
-#[kernel]
-fn row_word<const D: usize, const L: usize>(row: Bits<D>, at: Bits<L>) -> Bits<32> {
-    let shift = bit_cast::<9, L>(at) << lit::<2>(3);
-    bit_cast::<32, D>(row >> shift)
+impl<const D: usize, const K: usize, const L: usize> Default for Mailbox<D, K, L> {
+    fn default() -> Self {
+        Self {
+            clock: Default::default(),
+            reset: Default::default(),
+            core_reset: Default::default(),
+            flush: Default::default(),
+            blocked: Default::default(),
+            bus: Default::default(),
+            read_req: Default::default(),
+            read: Default::default(),
+            write: Default::default(),
+            lanes: (0..D / 32).map(|_| Default::default()).collect(),
+            port: Default::default(),
+            rdata: Default::default(),
+            lane: Default::default(),
+            addr_lo: Default::default(),
+            addr_hi: Default::default(),
+            len: Default::default(),
+            place: Default::default(),
+            to_host: Default::default(),
+            failed: Default::default(),
+            dma: Default::default(),
+            lap: Default::default(),
+            all_issued: Default::default(),
+            pieces: Default::default(),
+            done: Default::default(),
+            at: Default::default(),
+            from: Default::default(),
+            left: Default::default(),
+            piece: Default::default(),
+            piece_left: Default::default(),
+            mid: Default::default(),
+            filled: Default::default(),
+            data: Default::default(),
+        }
+    }
 }
 
 impl<const D: usize, const K: usize, const L: usize> Logic for Mailbox<D, K, L> {
     /// Buffer and DMA engine of the firmware.
     #[kernel]
     fn update(&mut self) {
-        registers!(self, clock, reset; port, rdata, word_at, addr, len, place, to_host, failed, dma, lap,
-            all_issued, pieces, at, from, left, piece, filled, data);
-        clocked!(self, clock; buffer);
+        registers!(self, clock, reset; port, rdata, lane, addr_lo, addr_hi, len, place, to_host, failed, dma, lap,
+            all_issued, pieces, done, at, from, left, piece, piece_left, mid, filled, data);
+        clocked!(self, clock; lanes[..]);
 
         let abort = self.flush.val() || self.core_reset.val();
         let idle = self.dma.q.val() == DmaState::Idle;
@@ -105,90 +146,79 @@ impl<const D: usize, const K: usize, const L: usize> Logic for Mailbox<D, K, L> 
         // The buffer's write port: read data can't wait, the bus can.
         let arriving =
             self.read.data_valid.val() && self.read.data_client.val() == lit::<2>(client::MGMT);
-        let bus_write = access && in_buffer && self.bus.write.val() && !arriving;
-        let mut words = lit::<D>(0);
-        for i in 0..D / 32 {
-            words = words.set_slice::<32>(32 * i, wdata);
-        }
-        let bus_row = bit_cast::<16, 11>(bus_addr.get_bits::<11>(0)) >> lit::<4>(L);
-        let bus_at = bit_cast::<L, 16>(bus_addr);
-        self.buffer.we.next = arriving || bus_write;
-        self.buffer.row.next = if arriving { self.read.data_row.val() } else { bus_row };
-        self.buffer.data.next = if arriving { self.read.data.val() } else { words };
-        self.buffer.be_lo.next = if arriving {
-            self.read.be_lo.val()
-        } else {
-            bit_cast::<K, 4>(self.bus.be.val()) << bus_at
-        };
-        self.buffer.be_hi.next = if arriving { self.read.be_hi.val() } else { lit::<K>(0) };
-
+        let register = bus_addr.get_bits::<3>(2);
+        let is_command = !in_buffer && register.get_bit(2);
+        // Registers are written by whole dwords, and while nothing is under way.
+        let writes = access && self.bus.write.val() && !arriving;
+        let set = writes && !in_buffer && self.bus.be.val().all() && idle;
+        let bus_write = (writes && in_buffer) || (set && !is_command);
+        let bus_row = bit_cast::<8, 12>(
+            cat::<1, 11, 12>((!in_buffer).into(), bus_addr.get_bits::<11>(0)) >> lit::<4>(L),
+        );
+        let bus_lane = bus_addr.get_bits::<4>(2) & lit::<4>(K / 4 - 1);
         // Its read port: a write's words first.
-        let fill_at = self.from.q.val() + (bit_cast::<11, 5>(self.filled.q.val()) << lit::<2>(2));
-        self.buffer.read_row.next =
-            if filling { bit_cast::<16, 11>(fill_at) >> lit::<4>(L) } else { bus_row };
-        self.word_at.d.next = if filling { bit_cast::<L, 11>(fill_at) } else { bus_at };
-        let word = row_word::<D, L>(self.buffer.read_data.val(), self.word_at.q.val());
+        let read_row =
+            if filling { bit_cast::<8, 11>(self.from.q.val() >> lit::<4>(L)) } else { bus_row };
+        self.lane.d.next = if filling {
+            self.from.q.val().get_bits::<4>(2) & lit::<4>(K / 4 - 1)
+        } else {
+            bus_lane
+        };
+        let data_row = bit_cast::<7, 16>(self.read.data_row.val());
+        let row = if arriving { bit_cast::<8, 7>(data_row) } else { bus_row };
+        let row_after = bit_cast::<8, 7>(data_row + 1);
+        let mut word = lit::<32>(0);
+        for i in 0..D / 32 {
+            let hi = self.read.be_hi.val().get_bits::<4>(4 * i);
+            let be = if arriving {
+                self.read.be_lo.val().get_bits::<4>(4 * i) | hi
+            } else if bus_write && bus_lane == lit::<4>(i) {
+                self.bus.be.val()
+            } else {
+                lit::<4>(0)
+            };
+            self.lanes[i].be.next = be;
+            self.lanes[i].waddr.next = if arriving && hi.any() { row_after } else { row };
+            self.lanes[i].wdata.next =
+                if arriving { self.read.data.val().get_bits::<32>(32 * i) } else { wdata };
+            self.lanes[i].raddr.next = read_row;
+            if self.lane.q.val() == lit::<4>(i) {
+                word = self.lanes[i].rdata.val();
+            }
+        }
 
-        let mut command = lit::<2>(0);
+        if set && register == 0 {
+            self.addr_lo.d.next = wdata;
+        }
+        if set && register == 1 {
+            self.addr_hi.d.next = wdata;
+        }
+        if set && register == 2 {
+            self.len.d.next = wdata;
+        }
+        if set && register == 3 {
+            self.place.d.next = wdata;
+        }
+        let command = if set && register == 4 { wdata.get_bits::<2>(0) } else { lit::<2>(0) };
+        let addr = cat::<32, 32, 64>(self.addr_hi.q.val(), self.addr_lo.q.val());
         match self.port.q.val() {
             PortState::Idle => {
                 if access {
                     self.port.d.next = PortState::Done;
-                    self.rdata.d.next = lit::<32>(0);
-                    if in_buffer {
-                        if self.bus.write.val() {
-                            if arriving {
-                                self.port.d.next = PortState::Idle;
-                            }
-                        } else if filling {
+                    self.rdata.d.next = bit_cast::<32, 2>(cat::<1, 1, 2>(
+                        self.failed.q.val().into(),
+                        (!idle).into(),
+                    ));
+                    if self.bus.write.val() {
+                        if arriving {
                             self.port.d.next = PortState::Idle;
-                        } else {
-                            self.port.d.next = PortState::Row;
                         }
+                    } else if is_command {
+                        self.port.d.next = PortState::Done;
+                    } else if filling {
+                        self.port.d.next = PortState::Idle;
                     } else {
-                        let set = self.bus.write.val() && self.bus.be.val().all() && idle;
-                        match bus_addr {
-                            0x100 => {
-                                self.rdata.d.next = self.addr.q.val().get_bits::<32>(0);
-                                if set {
-                                    self.addr.d.next = cat::<32, 32, 64>(
-                                        self.addr.q.val().get_bits::<32>(32),
-                                        wdata,
-                                    );
-                                }
-                            }
-                            0x104 => {
-                                self.rdata.d.next = self.addr.q.val().get_bits::<32>(32);
-                                if set {
-                                    self.addr.d.next = cat::<32, 32, 64>(
-                                        wdata,
-                                        self.addr.q.val().get_bits::<32>(0),
-                                    );
-                                }
-                            }
-                            0x108 => {
-                                self.rdata.d.next = self.len.q.val();
-                                if set {
-                                    self.len.d.next = wdata;
-                                }
-                            }
-                            0x10c => {
-                                self.rdata.d.next = self.place.q.val();
-                                if set {
-                                    self.place.d.next = wdata;
-                                }
-                            }
-                            0x110 => {
-                                self.rdata.d.next = bit_cast::<32, 2>(cat::<1, 1, 2>(
-                                    self.failed.q.val().into(),
-                                    (!idle).into(),
-                                ));
-                                if set {
-                                    command = wdata.get_bits::<2>(0);
-                                }
-                            }
-                            _ => {}
-                        }
+                        self.port.d.next = PortState::Row;
                     }
                 }
             }
@@ -223,13 +253,19 @@ impl<const D: usize, const K: usize, const L: usize> Logic for Mailbox<D, K, L> 
 
         let len = self.len.q.val();
         let place = self.place.q.val();
-        let end = bit_cast::<13, 32>(len) + bit_cast::<13, 32>(place);
-        let bad = len > 2048
-            || place > 2048
-            || end > 2048
+        let end =
+            bit_cast::<13, 12>(len.get_bits::<12>(0)) + bit_cast::<13, 12>(place.get_bits::<12>(0));
+        let beyond = end.get_bit(12) || (end.get_bit(11) && end.get_bits::<11>(0).any());
+        let bad = beyond
+            || len.get_bits::<20>(12).any()
+            || place.get_bits::<20>(12).any()
             || len.get_bits::<2>(0).any()
             || place.get_bits::<2>(0).any()
-            || (self.to_host.q.val() && self.addr.q.val().get_bits::<2>(0).any());
+            || addr.get_bits::<2>(0).any();
+        // What follows from the bytes written, a cycle later.
+        self.at.d.next = addr + bit_cast::<64, 12>(self.done.q.val());
+        self.left.d.next = bit_cast::<12, 32>(len) - self.done.q.val();
+        let last = self.piece_left.q.val() <= lit::<7>(K);
         match self.dma.q.val() {
             DmaState::Idle => {
                 if command == 1 || command == 2 {
@@ -244,14 +280,12 @@ impl<const D: usize, const K: usize, const L: usize> Logic for Mailbox<D, K, L> 
                 self.lap.d.next = !self.lap.q.val();
                 self.all_issued.d.next = false;
                 self.pieces.d.next = lit::<8>(0);
-                self.at.d.next = self.addr.q.val();
-                self.from.d.next = bit_cast::<11, 32>(place);
-                self.left.d.next = bit_cast::<12, 32>(len);
+                self.done.d.next = lit::<12>(0);
                 if bad || !len.any() {
                     self.failed.d.next = bad;
                     self.dma.d.next = DmaState::Idle;
                 } else if self.to_host.q.val() {
-                    self.dma.d.next = DmaState::Piece;
+                    self.dma.d.next = DmaState::Place;
                 } else {
                     self.dma.d.next = DmaState::Ask;
                 }
@@ -266,35 +300,50 @@ impl<const D: usize, const K: usize, const L: usize> Logic for Mailbox<D, K, L> 
                     self.dma.d.next = DmaState::Idle;
                 }
             }
+            DmaState::Place => {
+                self.from.d.next =
+                    bit_cast::<11, 32>(place) + bit_cast::<11, 12>(self.done.q.val());
+                self.dma.d.next = DmaState::Piece;
+            }
             DmaState::Piece => {
-                let room = lit::<12>(64) - bit_cast::<12, 6>(self.at.q.val().get_bits::<6>(0));
-                self.piece.d.next = bit_cast::<7, 12>(if self.left.q.val() < room {
-                    self.left.q.val()
+                let room = lit::<7>(64) - bit_cast::<7, 6>(self.at.q.val().get_bits::<6>(0));
+                let piece = if self.left.q.val() < bit_cast::<12, 7>(room) {
+                    bit_cast::<7, 12>(self.left.q.val())
                 } else {
                     room
-                });
+                };
+                self.piece.d.next = piece;
+                self.piece_left.d.next = piece;
                 self.filled.d.next = lit::<5>(0);
                 self.dma.d.next = DmaState::Fill;
             }
             DmaState::Fill => {
-                // Always sixteen shifts, so that the first word ends at byte 0.
+                // As many words whatever is left, so that the first ends at byte 0.
                 self.filled.d.next = self.filled.q.val() + 1;
-                self.data.d.next = cat::<32, 480, 512>(word, self.data.q.val().get_bits::<480>(32));
-                if self.filled.q.val() == 16 {
+                self.data.d.next = (bit_cast::<D, 32>(word) << lit::<10>(D - 32))
+                    | (self.data.q.val() >> lit::<10>(32));
+                if self.filled.q.val() == lit::<5>(D / 32) {
                     self.dma.d.next = DmaState::Write;
+                } else {
+                    self.from.d.next = self.from.q.val() + 4;
                 }
             }
             DmaState::Write => {
                 if self.write.ready.val() {
-                    let piece = self.piece.q.val();
-                    self.at.d.next = self.at.q.val() + bit_cast::<64, 7>(piece);
-                    self.from.d.next = self.from.q.val() + bit_cast::<11, 7>(piece);
-                    self.left.d.next = self.left.q.val() - bit_cast::<12, 7>(piece);
-                    self.dma.d.next = if self.left.q.val() == bit_cast::<12, 7>(piece) {
-                        DmaState::Idle
+                    self.filled.d.next = lit::<5>(0);
+                    self.piece_left.d.next = self.piece_left.q.val() - lit::<7>(K);
+                    self.mid.d.next = !last;
+                    if !last {
+                        self.dma.d.next = DmaState::Fill;
                     } else {
-                        DmaState::Piece
-                    };
+                        let piece = bit_cast::<12, 7>(self.piece.q.val());
+                        self.done.d.next = self.done.q.val() + piece;
+                        self.dma.d.next = if self.left.q.val() == piece {
+                            DmaState::Idle
+                        } else {
+                            DmaState::Place
+                        };
+                    }
                 }
             }
         }
@@ -307,15 +356,17 @@ impl<const D: usize, const K: usize, const L: usize> Logic for Mailbox<D, K, L> 
         // What is on offer stays on offer, unless the core is reset.
         let offering = match self.dma.q.val() {
             DmaState::Ask => !self.read_req.ready.val(),
-            DmaState::Write => !self.write.ready.val(),
+            DmaState::Fill => self.mid.q.val(),
+            DmaState::Write => !self.write.ready.val() || !last,
             _ => false,
         };
         if abort && (self.core_reset.val() || !offering) {
             self.dma.d.next = DmaState::Idle;
+            self.mid.d.next = false;
         }
 
         self.read_req.valid.next = self.dma.q.val() == DmaState::Ask;
-        self.read_req.addr.next = self.addr.q.val();
+        self.read_req.addr.next = addr;
         self.read_req.len.next = bit_cast::<16, 32>(len);
         self.read_req.dst.next = bit_cast::<20, 32>(place);
         self.read_req.op.next = op;
@@ -324,5 +375,6 @@ impl<const D: usize, const K: usize, const L: usize> Logic for Mailbox<D, K, L> 
         self.write.addr.next = self.at.q.val();
         self.write.len.next = self.piece.q.val();
         self.write.data.next = self.data.q.val();
+        self.write.last.next = last;
     }
 }

@@ -6,8 +6,8 @@
 //!
 //! While `flush` is high requests are taken and forgotten, and `piece_valid` falls.
 
-use crate::common::fifo::Fifo;
 use crate::common::iface::*;
+use crate::common::skid::Skid;
 use nitor_rtl::prelude::*;
 
 #[derive(LogicBlock, Default)]
@@ -28,7 +28,7 @@ pub struct ReadCut {
     /// The last one of the operation.
     pub piece_last: Signal<Out, Bit>,
     // {last, op, dst, len, addr}
-    queues: [Fifo<110, 1>; 4],
+    queues: [Skid<110>; 4],
     turn: Reg<Bits<2>>,
     // The request being cut.
     valid: Reg<Bit>,

@@ -3,11 +3,11 @@
 //! | port | what |
 //! |---|---|
 //! | `link` | from the link layer, which frames every TLP with `sop` and `eop`; ECRC and prefixes are taken off |
-//! | `cpl` | completions, as they come, 1 cycle later, one beat a cycle |
+//! | `cpl` | completions, as they come, 2 cycles later, one beat a cycle |
 //! | `posted`, `np` | memory writes, and non-posted requests of one beat each |
 //! | `rx_np_limit` | cumulative count of non-posted headers that may be sent: their FIFO of 16 cannot overflow |
 //!
-//! A memory write is kept back until it is whole and its length is right, and shows 2 cycles after its end. 32 beats and 32
+//! A memory write is kept back until it is whole and its length is right, and shows 3 cycles after its end. 32 beats and 32
 //! headers are held; then `link.ready` falls. As the target empties them without waiting for anything upstream,
 //! completions behind are late but never stuck. A non-posted request is offered once all memory writes that came before it are taken, and
 //! never holds up anything.
@@ -25,6 +25,7 @@ use super::tlp;
 use crate::common::fifo::Fifo;
 use crate::common::iface::*;
 use crate::common::ram::LutRam;
+use crate::common::skid::Skid;
 use nitor_rtl::prelude::*;
 
 #[derive(LogicBlock, Default)]
@@ -38,8 +39,17 @@ pub struct TlpRx<const D: usize> {
     pub rx_np_limit: Signal<Out, Bits<8>>,
     pub stat_malformed: Signal<Out, Bit>,
     // Beats from the link.
-    beats: Fifo<D, 1>,
-    sides: Fifo<130, 1>,
+    beats: Skid<D>,
+    sides: Skid<130>,
+    // A beat, and what its header promises.
+    m_valid: Reg<Bit>,
+    m_sop: Reg<Bit>,
+    m_eop: Reg<Bit>,
+    m_hdr: Reg<Bits<128>>,
+    m_data: Reg<Bits<D>>,
+    m_class: Reg<Bits<2>>,
+    m_bad: Reg<Bit>,
+    m_promised: Reg<Bits<9>>,
     // The TLP under way: where it goes, how many beats it still has, header of a write.
     kind: Reg<Bits<2>>,
     left: Reg<Bits<9>>,
@@ -84,6 +94,7 @@ impl<const D: usize> Logic for TlpRx<D> {
     /// Checks and sorts TLPs from the link: completions, posted and non-posted requests.
     #[kernel]
     fn update(&mut self) {
+        registers!(self, clock, reset; m_valid, m_sop, m_eop, m_hdr, m_data, m_class, m_bad, m_promised);
         registers!(self, clock, reset; kind, left, hdr, begin, tail, head, gone);
         registers!(self, clock, reset; posted_in, posted_out, limit, malformed);
         clocked!(self, clock, reset; beats, sides, writes, np_data, np_side);
@@ -99,20 +110,18 @@ impl<const D: usize> Logic for TlpRx<D> {
 
         // What the header promises.
         let side = self.sides.out_data.val();
-        let sop = side.get_bit(128);
-        let eop = side.get_bit(129);
-        let hdr = side.get_bits::<128>(0);
-        let data = self.beats.out_data.val();
-        let kind = hdr.get_bits::<8>(24);
-        let with_data = hdr.get_bit(30);
-        let length = hdr.get_bits::<10>(0);
+        let header = side.get_bits::<128>(0);
+        let kind = header.get_bits::<8>(24);
+        let with_data = header.get_bit(30);
+        let length = header.get_bits::<10>(0);
         let dwords = if length == 0 { lit::<11>(1024) } else { bit_cast::<11, 10>(length) };
         let filled =
             (bit_cast::<16, 11>(dwords) + lit::<16>(D / 32 - 1)) >> lit::<16>(clog2(D / 32));
         let promised = if with_data { bit_cast::<9, 16>(filled) } else { lit::<9>(1) };
-        let class = classify(kind);
+        let header_class = classify(kind);
         let memory = kind.get_bits::<5>(0) == 0 || kind.get_bits::<5>(0) == 1;
-        let offset = if hdr.get_bit(29) { hdr.get_bits::<10>(98) } else { hdr.get_bits::<10>(66) };
+        let offset =
+            if header.get_bit(29) { header.get_bits::<10>(98) } else { header.get_bits::<10>(66) };
         let crosses = bit_cast::<12, 10>(offset) + bit_cast::<12, 11>(dwords) > 1024;
         let one_dword = match kind {
             0x02 | 0x42 | 0x04 | 0x44 | 0x05 | 0x45 => true,
@@ -122,12 +131,19 @@ impl<const D: usize> Logic for TlpRx<D> {
             0x30 | 0x70 => true,
             _ => false,
         };
-        let bad_header = (class == SWALLOW && !message)
+        let header_bad = (header_class == SWALLOW && !message)
             || (memory && crosses)
-            || (class == POSTED && dwords > lit::<11>(MAX_WRITE))
+            || (header_class == POSTED && dwords > lit::<11>(MAX_WRITE))
             || (one_dword && length != 1);
 
         // What came.
+        let valid = self.m_valid.q.val();
+        let sop = self.m_sop.q.val();
+        let eop = self.m_eop.q.val();
+        let hdr = self.m_hdr.q.val();
+        let data = self.m_data.q.val();
+        let class = self.m_class.q.val();
+        let bad_header = self.m_bad.q.val();
         let to = if sop {
             if bad_header {
                 lit::<2>(SWALLOW)
@@ -137,7 +153,7 @@ impl<const D: usize> Logic for TlpRx<D> {
         } else {
             self.kind.q.val()
         };
-        let left = if sop { promised } else { self.left.q.val() };
+        let left = if sop { self.m_promised.q.val() } else { self.left.q.val() };
         let at_end = left == 1;
         let wrong_end = to != SWALLOW && eop != at_end;
         let to_cpl = to == COMPLETION;
@@ -145,10 +161,20 @@ impl<const D: usize> Logic for TlpRx<D> {
         let held = self.tail.q.val() - self.head.q.val();
         let room = (!to_cpl || self.cpl.ready.val())
             && (!to_posted || (!held.get_bit(5) && self.writes.in_ready.val()));
-        let valid = self.sides.out_valid.val();
         let go = valid && room;
-        self.sides.out_ready.next = room;
-        self.beats.out_ready.next = room;
+        let next = room || !valid;
+        self.sides.out_ready.next = next;
+        self.beats.out_ready.next = next;
+        if next {
+            self.m_valid.d.next = self.sides.out_valid.val();
+            self.m_sop.d.next = side.get_bit(128);
+            self.m_eop.d.next = side.get_bit(129);
+            self.m_hdr.d.next = header;
+            self.m_data.d.next = self.beats.out_data.val();
+            self.m_class.d.next = header_class;
+            self.m_bad.d.next = header_bad;
+            self.m_promised.d.next = promised;
+        }
         if go {
             self.kind.d.next = if wrong_end { lit::<2>(SWALLOW) } else { to };
             self.left.d.next = left - 1;

@@ -29,8 +29,8 @@
 //! Beats without `sop` where a TLP should begin are dropped: the rest of one whose source was reset during a flush.
 //! When `flush` falls DMA sources offer nothing older.
 
-use crate::common::fifo::Fifo;
 use crate::common::iface::*;
+use crate::common::skid::Skid;
 use nitor_rtl::prelude::*;
 
 #[derive(LogicBlock, Default)]
@@ -73,8 +73,8 @@ pub struct TlpTx<const D: usize> {
     owed: Reg<Bit>,
     /// TLPs of `payload` that a read has let pass.
     yielded: Reg<Bits<3>>,
-    beats: Fifo<D, 1>,
-    sides: Fifo<130, 1>,
+    beats: Skid<D>,
+    sides: Skid<130>,
     stat: Reg<Bits<2>>,
 }
 

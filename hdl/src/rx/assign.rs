@@ -150,16 +150,16 @@ impl<const L: usize, const Q: usize> Logic for RxAssign<L, Q> {
         let timeout = self.timer.q.val() == lit::<12>(WAIT);
         let give_up = !self.pending.q.val() || self.no_wait.q.val() || timeout;
 
-        // The frame to look up: in the last cycle of one already the next.
+        // The frame to look up: in the last cycle of one already the next. Whether it is the last is known too late to look up only then.
         let checking = self.step.q.val() == Step::Check;
         let sending = checking && send && covers;
         let new_flow = self.flow_data.val();
         let new_queue = new_flow.get_bits::<8>(flow::QUEUE);
-        let look_queue = if sending { new_queue } else { queue };
+        let look_queue = if checking { new_queue } else { queue };
         self.look_queue.next = look_queue;
-        self.desc_queue.next = look_queue;
+        self.desc_queue.next = if sending { new_queue } else { queue };
         self.heads.raddr.next = bit_cast::<Q, 8>(look_queue);
-        let same_queue = sending && look_queue == queue;
+        let same_queue = checking && new_queue == queue;
         let moved_head = self.head.q.val() + bit_cast::<16, 5>(next);
         let held = self.heads.rdata.val();
         let held_head = if same_queue { moved_head } else { held.get_bits::<16>(0) };
@@ -286,6 +286,7 @@ impl<const L: usize, const Q: usize> Logic for RxAssign<L, Q> {
                     .set_slice::<4>(seg::L3, f.get_bits::<4>(flow::L3))
                     .set_slice::<5>(seg::L4, f.get_bits::<5>(flow::L4))
                     .replace_bit(seg::FRAG, f.get_bit(flow::FRAG))
+                    .set_slice::<3>(seg::SUMS, f.get_bits::<3>(flow::SUMS))
                     .set_slice::<8>(seg::QUEUE, queue)
                     .replace_bit(seg::FIRST, index == 0)
                     .replace_bit(seg::LAST, covers);

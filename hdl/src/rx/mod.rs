@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | [input] | stores whole frames in the RX buffer | 1 cycle |
 //! | [parse] | finds VLAN, IP, L4, the hash tuple | 1 cycle, 7 deep |
+//! | [checksum], [sum] | verify IPv4, TCP and UDP checksums | 1 cycle, 15 deep |
 //! | [steer], [hash] | RSS: hash, table, queue | 1 cycle, 4 deep |
 //! | [prefetch] | queue contexts, descriptors fetched ahead | up to 16 descriptors a 3-cycle turn |
 //! | [assign] | covers the frame with buffers | 2 cycles |
@@ -14,27 +15,30 @@
 //! a frame that `reset` cuts is ignored. All stat outputs are pulses of one cycle.
 
 pub mod assign;
+pub mod checksum;
 pub mod hash;
 pub mod input;
 pub mod parse;
 pub mod prefetch;
 pub mod steer;
+pub mod sum;
 pub mod words;
 pub mod write;
 
 use crate::common::fifo::Fifo;
 use crate::common::iface::*;
 use assign::RxAssign;
+use checksum::RxChecksum;
 use input::RxInput;
 use nitor_rtl::prelude::*;
 use parse::RxParse;
 use prefetch::RxPrefetch;
 use steer::RxSteer;
-use words::FLOW_BITS;
+use words::{flow, FLOW_BITS, STEER_BITS};
 use write::RxWrite;
 
 /// 2^Q queues, 2^R descriptors prefetched each, 2^(B+1) rows of RX buffer, M = Q + R + 3 - L.
-#[derive(LogicBlock, Default)]
+#[derive(LogicBlock)]
 pub struct RxPath<
     const D: usize,
     const K: usize,
@@ -78,10 +82,28 @@ pub struct RxPath<
     input: RxInput<D, K, B, R>,
     parse: RxParse<D, K>,
     steer: RxSteer,
-    flows: Fifo<FLOW_BITS, R>,
+    flows: Fifo<STEER_BITS, R>,
+    checksum: RxChecksum<D, K, L>,
+    sums: Fifo<3, R>,
     prefetch: RxPrefetch<D, K, L, Q, R, M>,
     assign: RxAssign<L, Q>,
     writer: RxWrite<D, K, L, B>,
+    _checksums: bool,
+}
+
+impl<
+        const D: usize,
+        const K: usize,
+        const L: usize,
+        const Q: usize,
+        const R: usize,
+        const B: usize,
+        const M: usize,
+    > Default for RxPath<D, K, L, Q, R, B, M>
+{
+    fn default() -> Self {
+        Self::new(1, true)
+    }
 }
 
 impl<
@@ -94,9 +116,48 @@ impl<
         const M: usize,
     > RxPath<D, K, L, Q, R, B, M>
 {
-    /// `steps` of the flow's hash, 1, 3 or 9: frames of fewer beats are slowed down to it.
-    pub fn new(steps: usize) -> Self {
-        Self { input: RxInput::new(steps), steer: RxSteer::new(steps), ..Self::default() }
+    /// `steps` of the flow's hash, 1, 3 or 9: frames of fewer beats are slowed down to it. Without `checksums` none is
+    /// verified, and completions say so.
+    pub fn new(steps: usize, checksums: bool) -> Self {
+        Self {
+            clock: Default::default(),
+            reset: Default::default(),
+            config_reset: Default::default(),
+            mac: Default::default(),
+            doorbell: Default::default(),
+            ctx: Default::default(),
+            fetch: Default::default(),
+            bus: Default::default(),
+            tx: Default::default(),
+            done: Default::default(),
+            marker_ack: Default::default(),
+            regs: Default::default(),
+            mps: Default::default(),
+            requester: Default::default(),
+            max_frame: Default::default(),
+            press: Default::default(),
+            stat_frame: Default::default(),
+            stat_bytes: Default::default(),
+            stat_drop_no_descriptor: Default::default(),
+            stat_drop_no_room: Default::default(),
+            stat_drop_bad: Default::default(),
+            stat_drop_no_queue: Default::default(),
+            stat_drop_dma_error: Default::default(),
+            stat_fetch_error: Default::default(),
+            stat_doorbell: Default::default(),
+            stat_doorbell_illegal: Default::default(),
+            probe: Default::default(),
+            input: RxInput::new(steps),
+            parse: Default::default(),
+            steer: RxSteer::new(steps),
+            flows: Default::default(),
+            checksum: Default::default(),
+            sums: Default::default(),
+            prefetch: Default::default(),
+            assign: Default::default(),
+            writer: Default::default(),
+            _checksums: checksums,
+        }
     }
 }
 
@@ -113,7 +174,7 @@ impl<
     /// The receive path, from the MAC to posted writes and completion entries.
     #[kernel]
     fn update(&mut self) {
-        clocked!(self, clock, reset; input, parse, steer, flows, prefetch, assign, writer);
+        clocked!(self, clock, reset; input, parse, checksum, sums, steer, flows, prefetch, assign, writer);
         MacSnk::<D>::link(&mut self.mac, &mut self.input.mac);
         DoorbellSnk::link(&mut self.doorbell, &mut self.prefetch.doorbell);
         CtxCmdSnk::link(&mut self.ctx, &mut self.prefetch.ctx);
@@ -144,15 +205,42 @@ impl<
         self.steer.in_frag.next = self.parse.frag.val();
         self.steer.in_tuple.next = self.parse.tuple.val();
 
+        self.checksum.tap_valid.next = self.input.tap_valid.val();
+        self.checksum.tap_end.next = self.input.tap_end.val();
+        self.checksum.tap_keep.next = self.input.tap_keep.val();
+        self.checksum.tap_bytes.next = self.input.tap_bytes.val();
+        self.checksum.tap_data.next = self.input.row_data.val();
+        self.checksum.at.next = self.parse.at.val();
+        self.checksum.is4.next = self.parse.is4.val();
+        self.checksum.addrs.next = self.parse.addrs.val();
+        self.checksum.tail.next = self.parse.tail.val();
+        self.checksum.l3.next = self.parse.l3.val();
+        self.checksum.l4.next = self.parse.l4.val();
+        self.checksum.second.next = self.parse.second.val();
+        self.checksum.routed.next = self.parse.routed.val();
+        self.sums.in_valid.next = self.checksum.valid.val();
+        self.sums.in_data.next = self.checksum.flags.val();
+
         // As deep as the queue of stored frames in `input`, and taken together with it: never full.
         self.flows.in_valid.next = self.steer.flow_valid.val();
         self.flows.in_data.next = self.steer.flow.val();
         self.assign.info_valid.next = self.input.info_valid.val();
         self.assign.info_data.next = self.input.info_data.val();
         self.input.info_ready.next = self.assign.info_ready.val();
-        self.assign.flow_valid.next = self.flows.out_valid.val();
-        self.assign.flow_data.next = self.flows.out_data.val();
-        self.flows.out_ready.next = self.assign.flow_ready.val();
+        let both = self.flows.out_valid.val() && self.sums.out_valid.val();
+        let flow = bit_cast::<FLOW_BITS, STEER_BITS>(self.flows.out_data.val());
+        if self._checksums {
+            self.assign.flow_valid.next = both;
+            self.assign.flow_data.next = flow.set_slice::<3>(flow::SUMS, self.sums.out_data.val());
+            self.flows.out_ready.next = self.assign.flow_ready.val() && self.sums.out_valid.val();
+            self.sums.out_ready.next = self.assign.flow_ready.val() && self.flows.out_valid.val();
+        } else {
+            // Not verified.
+            self.assign.flow_valid.next = self.flows.out_valid.val();
+            self.assign.flow_data.next = flow.set_slice::<3>(flow::SUMS, lit::<3>(1));
+            self.flows.out_ready.next = self.assign.flow_ready.val();
+            self.sums.out_ready.next = true;
+        }
 
         self.prefetch.look_queue.next = self.assign.look_queue.val();
         self.assign.look_exists.next = self.prefetch.look_exists.val();

@@ -35,6 +35,15 @@ pub struct RxParse<const D: usize, const K: usize> {
     pub l4: Signal<Out, Bits<5>>,
     pub frag: Signal<Out, Bit>,
     pub tuple: Signal<Out, Bits<288>>,
+    // For rx/checksum, with the result: the second half of 8 bytes of L4, and a routing header with segments left.
+    pub second: Signal<Out, Bits<32>>,
+    pub routed: Signal<Out, Bit>,
+    // And a cycle before: what is behind the IPv6 header or the first 20 bytes of IPv4, where L4 is in it in units of 4
+    // bytes, and addresses; those of IPv4 (`is4`) are followed by the 12 bytes that the header begins with.
+    pub at: Signal<Out, Bits<8>>,
+    pub is4: Signal<Out, Bit>,
+    pub addrs: Signal<Out, Bits<256>>,
+    pub tail: Signal<Out, Bits<TAIL_BITS>>,
     // Collecting: the window, the beat's place in it, bytes in it.
     index: Reg<Bits<4>>,
     window: Reg<Bits<1024>>,
@@ -52,6 +61,7 @@ pub struct RxParse<const D: usize, const K: usize> {
     s_v6: [Reg<Bit>; STEPS + 1],
     s_frag: [Reg<Bit>; STEPS + 1],
     s_lost: [Reg<Bit>; STEPS + 1],
+    s_routed: [Reg<Bit>; STEPS + 1],
     s_proto: [Reg<Bits<8>>; STEPS + 1],
     /// Where the next header is in the tail, in units of 4 bytes.
     s_at: [Reg<Bits<8>>; STEPS + 1],
@@ -64,6 +74,8 @@ pub struct RxParse<const D: usize, const K: usize> {
     o_l4: Reg<Bits<5>>,
     o_frag: Reg<Bit>,
     o_tuple: Reg<Bits<288>>,
+    o_second: Reg<Bits<32>>,
+    o_routed: Reg<Bit>,
 }
 
 /// A 16-bit field in network order, `AT` bytes into `w`.
@@ -73,7 +85,7 @@ fn be16<const N: usize, const AT: usize>(w: Bits<N>) -> Bits<16> {
 }
 
 #[kernel]
-fn is_tag(ethertype: Bits<16>) -> Bit {
+pub fn is_tag(ethertype: Bits<16>) -> Bit {
     ethertype == 0x8100 || ethertype == 0x88a8 || ethertype == 0x9100
 }
 
@@ -92,8 +104,8 @@ impl<const D: usize, const K: usize> Logic for RxParse<D, K> {
     #[kernel]
     fn update(&mut self) {
         registers!(self, clock, reset; index, window, have, w_valid, l3_valid, l3_data, l3_have, l3_is4, l3_is6,
-            s_valid[..], s_v4[..], s_v6[..], s_frag[..], s_lost[..], s_proto[..], s_at[..], s_have[..], s_addrs[..],
-            s_tail[..], o_valid, o_l3, o_l4, o_frag, o_tuple);
+            s_valid[..], s_v4[..], s_v6[..], s_frag[..], s_lost[..], s_routed[..], s_proto[..], s_at[..], s_have[..], s_addrs[..],
+            s_tail[..], o_valid, o_l3, o_l4, o_frag, o_tuple, o_second, o_routed);
 
         // Collect.
         let index = self.index.q.val();
@@ -165,6 +177,7 @@ impl<const D: usize, const K: usize> Logic for RxParse<D, K> {
         self.s_v6[0].d.next = v6;
         self.s_frag[0].d.next = v4 && frag4;
         self.s_lost[0].d.next = !v4 && !v6;
+        self.s_routed[0].d.next = false;
         if v6 {
             self.s_proto[0].d.next = h.get_bits::<8>(8 * 6);
             self.s_at[0].d.next = lit::<8>(0);
@@ -175,8 +188,12 @@ impl<const D: usize, const K: usize> Logic for RxParse<D, K> {
             self.s_proto[0].d.next = h.get_bits::<8>(8 * 9);
             self.s_at[0].d.next = bit_cast::<8, 4>(ihl) - 5;
             self.s_have[0].d.next = packet4 - 20;
-            self.s_addrs[0].d.next =
-                if v4 { bit_cast::<256, 64>(h.get_bits::<64>(8 * 12)) } else { lit::<256>(0) };
+            self.s_addrs[0].d.next = if v4 {
+                bit_cast::<256, 64>(h.get_bits::<64>(8 * 12))
+                    .set_slice::<96>(64, h.get_bits::<96>(0))
+            } else {
+                lit::<256>(0)
+            };
             self.s_tail[0].d.next = h.get_bits::<TAIL_BITS>(8 * 20);
         }
 
@@ -205,6 +222,8 @@ impl<const D: usize, const K: usize> Logic for RxParse<D, K> {
             self.s_frag[i + 1].d.next =
                 self.s_frag[i].q.val() || (walk && whole && fragment && real);
             self.s_lost[i + 1].d.next = self.s_lost[i].q.val() || (walk && !whole);
+            self.s_routed[i + 1].d.next =
+                self.s_routed[i].q.val() || (walk && proto == 43 && ext.get_bits::<8>(24) != 0);
             self.s_proto[i + 1].d.next = if walk { ext.get_bits::<8>(0) } else { proto };
             self.s_at[i + 1].d.next = if walk { next } else { at };
         }
@@ -213,19 +232,21 @@ impl<const D: usize, const K: usize> Logic for RxParse<D, K> {
         let l4_at = self.s_at[STEPS].q.val();
         let l4_proto = self.s_proto[STEPS].q.val();
         let reach = (l4_at << lit::<8>(2)) + 8;
-        let first = (self.s_tail[STEPS].q.val() >> (bit_cast::<10, 8>(l4_at) << lit::<10>(5)))
-            .get_bits::<32>(0);
+        let start = (self.s_tail[STEPS].q.val() >> (bit_cast::<10, 8>(l4_at) << lit::<10>(5)))
+            .get_bits::<64>(0);
         let known = !self.s_lost[STEPS].q.val()
             && !self.s_frag[STEPS].q.val()
             && (l4_proto == 6 || l4_proto == 17)
             && reach <= self.s_have[STEPS].q.val();
-        let ports = if known { first } else { lit::<32>(0) };
-        let addrs = bit_cast::<288, 256>(self.s_addrs[STEPS].q.val());
+        let ports = if known { start.get_bits::<32>(0) } else { lit::<32>(0) };
+        let addrs = self.s_addrs[STEPS].q.val();
         self.o_tuple.d.next = if self.s_v6[STEPS].q.val() {
-            addrs.set_slice::<32>(256, ports)
+            cat::<32, 256, 288>(ports, addrs)
         } else {
-            addrs.set_slice::<32>(64, ports)
+            bit_cast::<288, 96>(cat::<32, 64, 96>(ports, addrs.get_bits::<64>(0)))
         };
+        self.o_second.d.next = start.get_bits::<32>(32);
+        self.o_routed.d.next = self.s_routed[STEPS].q.val();
         self.o_l3.d.next = if self.s_v6[STEPS].q.val() {
             lit::<4>(11)
         } else if self.s_v4[STEPS].q.val() {
@@ -247,5 +268,11 @@ impl<const D: usize, const K: usize> Logic for RxParse<D, K> {
         self.l4.next = self.o_l4.q.val();
         self.frag.next = self.o_frag.q.val();
         self.tuple.next = self.o_tuple.q.val();
+        self.second.next = self.o_second.q.val();
+        self.routed.next = self.o_routed.q.val();
+        self.at.next = l4_at;
+        self.is4.next = self.s_v4[STEPS].q.val();
+        self.addrs.next = addrs;
+        self.tail.next = self.s_tail[STEPS].q.val();
     }
 }

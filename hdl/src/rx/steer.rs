@@ -13,7 +13,7 @@
 //! invalid, which takes a walk of 128 cycles during which the bus waits): they survive the reset of the data path.
 
 use super::hash::Toeplitz;
-use super::words::{flow, FLOW_BITS};
+use super::words::{flow, STEER_BITS};
 use crate::common::iface::RegBusSnk;
 use crate::common::ram::LutRam;
 use nitor_rtl::prelude::*;
@@ -34,7 +34,7 @@ pub struct RxSteer {
     pub in_frag: Signal<In, Bit>,
     pub in_tuple: Signal<In, Bits<288>>,
     pub flow_valid: Signal<Out, Bit>,
-    pub flow: Signal<Out, Bits<FLOW_BITS>>,
+    pub flow: Signal<Out, Bits<STEER_BITS>>,
     // Registers.
     ctrl: Reg<Bits<16>>,
     key: [Reg<Bits<32>>; 10],
@@ -47,7 +47,7 @@ pub struct RxSteer {
     // Tagged with {frag, l4, l3}.
     hash: Toeplitz,
     o_valid: Reg<Bit>,
-    o_flow: Reg<Bits<FLOW_BITS>>,
+    o_flow: Reg<Bits<STEER_BITS>>,
 }
 
 impl Default for RxSteer {
@@ -191,7 +191,7 @@ impl Logic for RxSteer {
         self.table.raddr.next = bit_cast::<7, 32>(hash);
         let found = self.table.rdata.val();
         self.o_valid.d.next = self.hash.valid.val();
-        self.o_flow.d.next = lit::<FLOW_BITS>(0)
+        self.o_flow.d.next = lit::<STEER_BITS>(0)
             .set_slice::<32>(flow::HASH, hash)
             .set_slice::<8>(flow::QUEUE, found.get_bits::<8>(0))
             .replace_bit(flow::VALID, found.get_bit(8) && !walking)

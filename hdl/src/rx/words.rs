@@ -9,8 +9,10 @@ pub mod info {
     pub const LEN: usize = 16;
 }
 
-pub const FLOW_BITS: usize = 51;
-/// A frame's flow, from `rx/steer` to `rx/assign`, in the order of the frames.
+/// Of a flow without its checksums, as `rx/steer` gives it.
+pub const STEER_BITS: usize = 51;
+pub const FLOW_BITS: usize = STEER_BITS + 3;
+/// A frame's flow, from `rx/steer` and `rx/checksum` to `rx/assign`, in the order of the frames.
 pub mod flow {
     pub const HASH: usize = 0;
     pub const QUEUE: usize = 32;
@@ -19,9 +21,11 @@ pub mod flow {
     pub const L3: usize = 41;
     pub const L4: usize = 45;
     pub const FRAG: usize = 50;
+    /// Three flags, see [checksum](crate::rx::checksum).
+    pub const SUMS: usize = 51;
 }
 
-pub const SEG_BITS: usize = 182;
+pub const SEG_BITS: usize = 185;
 /// A piece of a frame and the buffer it goes to, from `rx/assign` to `rx/write`.
 pub mod seg {
     pub const ADDR: usize = 0;
@@ -43,6 +47,8 @@ pub mod seg {
     /// End of a queue: writes and frees nothing, is answered by `host/cq`.
     pub const MARKER: usize = 173;
     pub const QUEUE: usize = 174;
+    /// See [flow::SUMS](super::flow::SUMS).
+    pub const SUMS: usize = 182;
 }
 
 /// Buffers a frame may take; what firmware advertises as `max_per_packet_rx_descs`.

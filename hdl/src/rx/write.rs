@@ -115,13 +115,15 @@ fn write_header(requester: Bits<16>, addr: Bits<48>, len: Bits<13>) -> Bits<128>
     tlp::memory_request(true, requester, lit::<8>(0), be, bit_cast::<64, 48>(addr), count)
 }
 
-/// Completion entry of a segment, phase 0. L3 is reported as not verified, L4 as not checked.
+/// Completion entry of a segment, phase 0.
 #[kernel]
 fn entry(s: Bits<SEG_BITS>) -> Bits<128> {
-    let status = lit::<32>(1 << 30 | 1 << 13)
+    let status = lit::<32>(1 << 30)
         .set_slice::<4>(0, s.get_bits::<4>(seg::L3))
         .set_slice::<5>(8, s.get_bits::<5>(seg::L4))
+        .set_slice::<2>(13, s.get_bits::<2>(seg::SUMS))
         .replace_bit(15, s.get_bit(seg::FRAG))
+        .replace_bit(16, s.get_bit(seg::SUMS + 2))
         .replace_bit(26, s.get_bit(seg::FIRST))
         .replace_bit(27, s.get_bit(seg::LAST));
     lit::<128>(0)

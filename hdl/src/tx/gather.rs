@@ -1,24 +1,56 @@
-//! Packets get a place in the TX buffer, and their segments are asked for.
+//! Packets get a place in the TX buffer, and their segments are asked for; long TCP packets are cut into frames.
 //!
-//! **Ports.** `packet_*` and `seg_*` from `tx/parse`; `data` asks for the payload: a packet starts at a row of its own and its segments lie end
-//! to end, all as one operation {lap, slot}; `info_*` tells `tx/out` of each packet, in order, before its first request.
-//! `push_*` tells `tx/llq` where a packet's pushed bytes are and go; the segments lie behind them. `free_rows` and `free_slot` come back from `tx/out`, both in the order of the packets.
+//! **Ports.** `packet_*` and `seg_*` from `tx/parse`; `data` asks for the payload: a frame starts at a row of its own and its bytes lie end
+//! to end, all as one operation {lap, slot}; `info_*` tells `tx/out` of each frame, in order, before its first request.
+//! `push_*` tells `tx/llq` where a packet's pushed bytes are and go. `free_rows` and `free_slot` come back from `tx/out`, both in the order of the frames.
 //!
-//! **Room.** The buffer is a ring of 2^(B+1) rows, a packet takes as many as its bytes need; operation slots are a ring of 2^S, and
-//! only a packet that reads takes one: not one that is pushed whole. A packet waits until there is room for all of it. It always comes: whatever is
-//! before it needs nothing more from here.
+//! **Frames.** A packet is a frame, but for one with `tso_en`: that is cut into frames of `mss` bytes of payload, the last maybe shorter. The first
+//! has the packet's header before its payload; the others leave as many bytes free at their start, which `tx/offload`
+//! fills, so nothing is read twice. Where a segment reaches beyond its frame, what is left of it waits in a register.
+//! Pushed bytes are the packet's first, so the first frame begins with them, and its segments lie behind.
+//! Of a frame are known: its bytes, where in its rows those begin that are read (`skip`), and how many those are, which may be none.
 //!
-//! **Too long.** A packet over `max_frame` (or over 16384 bytes, or the buffer) is bad: its segments are passed over,
-//! it goes on without rows and slot.
+//! **Room.** The buffer is a ring of 2^(B+1) rows, a frame takes as many as its bytes need; operation slots are a ring of 2^S, and
+//! only a frame that reads takes one: not one that is pushed whole. A frame waits until there is room for all of it. It always comes: whatever is
+//! before it needs nothing more from here. So a packet that is cut may be longer than the buffer.
+//!
+//! **Too long.** A frame over `max_frame` (or over 16384 bytes, or the buffer, or with offloads 2^B rows, which is what
+//! `tx/offload` holds) makes its packet bad: its segments are passed over, it goes on without rows and slot.
+//!
+//! **Offloads** that make no sense make their packet bad too, rather than a frame that is wrong in the end: a checksum to be put behind the
+//! frame's end or into a protocol that is not TCP or UDP; a pseudo header of neither IPv4 nor IPv6, or of an IP header without room for its addresses;
+//! with `tso_en`, which stands for TCP and all its checksums, no mss, UDP, a TCP header below 20 bytes, headers beyond
+//! 256 bytes or the packet's end, more bytes pushed than the first frame has. `l3_csum_en` does nothing to IPv6.
 //!
 //! **Speed.** A packet of one segment takes 2 cycles, one of n takes n + 1; 3 cycles from a packet at the input to its request.
+//! A packet that is cut takes 3 more, and each frame of it 3 at least: its rows mostly take longer to fill.
+//! With `_plain` there are no offloads: all bits that ask for them are taken as 0.
 
+use super::offload::{word, MAX_HDR};
+use super::parse::meta;
 use crate::common::fifo::Fifo;
 use crate::common::iface::*;
 use nitor_rtl::prelude::*;
 
 /// So that no operation has more than 255 pieces: 128 of 128 bytes each, and two more in every segment.
 const MAX_LEN: usize = 16384;
+const KNOWN: usize = word::KNOWN;
+// As in descriptors.
+const L3_IPV4: usize = 8;
+const L3_IPV6: usize = 11;
+const L4_TCP: usize = 12;
+const L4_UDP: usize = 13;
+
+#[derive(Copy, Clone, PartialEq, Debug, LogicState)]
+pub enum Cut {
+    /// The frame is measured.
+    Known,
+    /// A packet to be cut.
+    Begin,
+    /// How much payload the next frame has.
+    Next,
+    Measure,
+}
 
 #[derive(LogicBlock, Default)]
 pub struct TxGather<const K: usize, const L: usize, const S: usize, const B: usize> {
@@ -31,6 +63,7 @@ pub struct TxGather<const K: usize, const L: usize, const S: usize, const B: usi
     pub packet_req_id: Signal<In, Bits<16>>,
     pub packet_len: Signal<In, Bits<17>>,
     pub packet_count: Signal<In, Bits<5>>,
+    pub packet_meta: Signal<In, Bits<62>>,
     pub packet_push: Signal<In, Bits<8>>,
     pub packet_line: Signal<In, Bits<16>>,
     pub packet_bad: Signal<In, Bit>,
@@ -53,7 +86,9 @@ pub struct TxGather<const K: usize, const L: usize, const S: usize, const B: usi
     pub info_len: Signal<Out, Bits<16>>,
     pub info_cq: Signal<Out, Bits<8>>,
     pub info_req_id: Signal<Out, Bits<16>>,
-    /// The packet has rows and becomes a frame; no other flag but the next two is set.
+    /// See [word]; of a packet without a frame too.
+    pub info_word: Signal<Out, Bits<KNOWN>>,
+    /// The frame has rows; no other flag but the next two is set.
     pub info_read: Signal<Out, Bit>,
     /// It has the next operation slot.
     pub info_slot: Signal<Out, Bit>,
@@ -66,6 +101,7 @@ pub struct TxGather<const K: usize, const L: usize, const S: usize, const B: usi
     pub free_rows: Signal<In, Bits<16>>,
     pub free_slot: Signal<In, Bit>,
     limit: Reg<Bits<16>>,
+    off_limit: Reg<Bits<16>>,
     // The packet looked at.
     held: Reg<Bit>,
     cq: Reg<Bits<8>>,
@@ -78,6 +114,23 @@ pub struct TxGather<const K: usize, const L: usize, const S: usize, const B: usi
     dma: Reg<Bit>,
     silent: Reg<Bit>,
     marker: Reg<Bit>,
+    word: Reg<Bits<24>>,
+    senseless: Reg<Bit>,
+    off: Reg<Bit>,
+    hdr: Reg<Bits<10>>,
+    need: Reg<Bits<10>>,
+    mss: Reg<Bits<14>>,
+    // Its next frame. `rest` is the payload from there on.
+    cut: Reg<Cut>,
+    first: Reg<Bit>,
+    last: Reg<Bit>,
+    rest: Reg<Bits<17>>,
+    part: Reg<Bits<14>>,
+    /// The header without what of it is pushed, below 0 if payload is; 0 after the first frame.
+    ahead: Reg<Bits<17>>,
+    frame_len: Reg<Bits<17>>,
+    wanted: Reg<Bits<16>>,
+    skip: Reg<Bits<9>>,
     // Rows and operation slots.
     row: Reg<Bits<16>>,
     rows_used: Reg<Bits<16>>,
@@ -91,12 +144,21 @@ pub struct TxGather<const K: usize, const L: usize, const S: usize, const B: usi
     told_cq: Reg<Bits<8>>,
     told_req_id: Reg<Bits<16>>,
     told_flags: Reg<Bits<7>>,
-    // The packet whose segments pass.
+    told_word: Reg<Bits<KNOWN>>,
+    // The frame whose segments pass, or the packet whose segments are passed over.
+    asking: Reg<Bit>,
+    passing: Reg<Bit>,
     left: Reg<Bits<5>>,
-    skip: Reg<Bit>,
+    bytes: Reg<Bits<16>>,
+    // What is left of a segment that reached beyond its frame; `over_by` is added a cycle later.
+    over: Reg<Bit>,
+    over_addr: Reg<Bits<48>>,
+    over_len: Reg<Bits<16>>,
+    over_by: Reg<Bits<16>>,
     dst: Reg<Bits<20>>,
     op: Reg<Bits<9>>,
     requests: Fifo<94, 2>,
+    pub _plain: bool,
 }
 
 impl<const K: usize, const L: usize, const S: usize, const B: usize> Logic
@@ -105,8 +167,10 @@ impl<const K: usize, const L: usize, const S: usize, const B: usize> Logic
     /// Gives packets rows and slots, and turns their segments into read requests.
     #[kernel]
     fn update(&mut self) {
-        registers!(self, clock, reset; limit, held, cq, req_id, len, count, push, line, bad, dma, silent, marker, row, rows_used, slot,
-            even_lap, slots_used, told, told_row, told_len, told_cq, told_req_id, told_flags, left, skip, dst, op);
+        registers!(self, clock, reset; limit, off_limit, held, cq, req_id, len, count, push, line, bad, dma, silent, marker, word,
+            senseless, off, hdr, need, mss, cut, first, last, rest, part, ahead, frame_len, wanted, skip, row, rows_used);
+        registers!(self, clock, reset; slot, even_lap, slots_used, told, told_row, told_len, told_cq, told_req_id, told_flags,
+            told_word, asking, passing, left, bytes, over, over_addr, over_len, over_by, dst, op);
         clocked!(self, clock, reset; requests);
 
         let buffer = if (1 << (B + 1 + L)) < MAX_LEN {
@@ -114,10 +178,34 @@ impl<const K: usize, const L: usize, const S: usize, const B: usize> Logic
         } else {
             lit::<16>(MAX_LEN)
         };
-        self.limit.d.next =
-            if self.max_frame.val() < buffer { self.max_frame.val() } else { buffer };
+        let off_buffer =
+            if (1 << (B + L)) < MAX_LEN { lit::<16>(1 << (B + L)) } else { lit::<16>(MAX_LEN) };
+        let max_frame = self.max_frame.val();
+        self.limit.d.next = if max_frame < buffer { max_frame } else { buffer };
+        self.off_limit.d.next = if max_frame < off_buffer { max_frame } else { off_buffer };
 
         // ---- The packet looked at.
+        let m = self.packet_meta.val();
+        let on = lit::<1>(!self._plain as usize).any();
+        let l3_proto = m.get_bits::<4>(meta::WORD1);
+        let l4_proto = m.get_bits::<5>(meta::WORD1 + 8);
+        let v4 = l3_proto == lit::<4>(L3_IPV4);
+        let v6 = l3_proto == lit::<4>(L3_IPV6);
+        let tso = m.get_bit(meta::WORD1 + 7) && on;
+        let tcp = l4_proto == lit::<5>(L4_TCP) || (tso && l4_proto == 0);
+        let udp = l4_proto == lit::<5>(L4_UDP);
+        let ask_ip = (m.get_bit(meta::WORD1 + 13) && on) || tso;
+        let ask_l4 = (m.get_bit(meta::WORD1 + 14) && on) || tso;
+        let full = ask_l4 && (tso || !m.get_bit(meta::WORD1 + 17));
+        let l3_off = m.get_bits::<8>(meta::L3_HDR_OFF);
+        let l3_len = m.get_bits::<8>(meta::L3_HDR_LEN);
+        let words = m.get_bits::<6>(meta::L4_HDR_WORDS);
+        let mss = m.get_bits::<14>(meta::MSS);
+        let v4_len = l3_len >= 20 && l3_len <= 60 && l3_len.get_bits::<2>(0) == 0;
+        let v6_len = l3_len >= 40 && !l3_len.get_bit(0);
+        let no_l3 = !((v4 && v4_len) || (v6 && (v6_len || !full)));
+        let no_l4 = !(tcp || (udp && !tso));
+        let l4_at = bit_cast::<10, 8>(l3_off) + bit_cast::<10, 8>(l3_len);
         self.packet_ready.next = !self.held.q.val();
         if !self.held.q.val() {
             self.held.d.next = self.packet_valid.val();
@@ -131,24 +219,116 @@ impl<const K: usize, const L: usize, const S: usize, const B: usize> Logic
             self.dma.d.next = self.packet_dma.val();
             self.silent.d.next = self.packet_silent.val();
             self.marker.d.next = self.packet_marker.val();
+            let off = ask_ip || ask_l4;
+            let ends =
+                !(self.packet_bad.val() || self.packet_dma.val() || self.packet_marker.val());
+            let cuts = tso && ends;
+            let kinds = cat::<3, 5, 8>(
+                lit::<3>(0).replace_bit(0, tso),
+                cat::<2, 3, 5>(
+                    cat::<1, 1, 2>(v6.into(), udp.into()),
+                    cat::<1, 2, 3>(
+                        full.into(),
+                        cat::<1, 1, 2>(ask_l4.into(), (ask_ip && v4).into()),
+                    ),
+                ),
+            );
+            self.word.d.next = if off {
+                cat::<16, 8, 24>(cat::<8, 8, 16>(l3_len, l3_off), kinds)
+            } else {
+                lit::<24>(0)
+            };
+            self.off.d.next = off;
+            self.senseless.d.next = ((ask_ip || full) && no_l3)
+                || (ask_l4 && no_l4)
+                || (tso && (words < 5 || mss == 0));
+            self.hdr.d.next = l4_at + cat::<8, 2, 10>(bit_cast::<8, 6>(words), lit::<2>(0));
+            // A checksum must end within the frame.
+            self.need.d.next = l4_at
+                + if !ask_l4 {
+                    lit::<10>(0)
+                } else if udp {
+                    lit::<10>(8)
+                } else {
+                    lit::<10>(18)
+                };
+            self.mss.d.next = mss;
+            self.cut.d.next = if cuts { Cut::Begin } else { Cut::Known };
+            self.first.d.next = true;
+            self.last.d.next = !cuts;
+            self.frame_len.d.next = self.packet_len.val();
+            self.wanted.d.next = bit_cast::<16, 17>(self.packet_len.val())
+                - bit_cast::<16, 8>(self.packet_push.val());
+            self.skip.d.next = bit_cast::<9, 8>(self.packet_push.val());
         }
         let plain = !self.bad.q.val() && !self.dma.q.val() && !self.marker.q.val();
-        let too_long = self.len.q.val() > bit_cast::<17, 16>(self.limit.q.val());
-        let read = plain && !too_long;
-        let rows = bit_cast::<16, 17>((self.len.q.val() + lit::<17>(K - 1)) >> lit::<17>(L));
+        let off = self.off.q.val();
+        let frame_len = self.frame_len.q.val();
+        let limit = if off { self.off_limit.q.val() } else { self.limit.q.val() };
+        let too_long = frame_len > bit_cast::<17, 16>(limit);
+        let outside = off && bit_cast::<17, 10>(self.need.q.val()) > frame_len;
+        let refused = too_long || outside || self.senseless.q.val();
+        let read = plain && !refused;
+        let rows = bit_cast::<16, 17>((frame_len + lit::<17>(K - 1)) >> lit::<17>(L));
         let fits = self.rows_used.q.val() + rows <= lit::<16>(1 << (B + 1))
             && self.slots_used.q.val() != lit::<9>(1 << S);
         let push = self.push.q.val();
-        let pushes = read && push.any();
-        let go = self.held.q.val()
+        let pushed = push.any() && self.first.q.val();
+        let known = self.held.q.val() && self.cut.q.val() == Cut::Known;
+        let go = known
             && !self.told.q.val()
-            && self.left.q.val() == 0
-            && ((fits && (self.push_ready.val() || !push.any())) || !read);
-        self.push_valid.next = go && pushes;
+            && !self.asking.q.val()
+            && ((fits && (self.push_ready.val() || !pushed)) || !read);
+        let asks = read && self.wanted.q.val().any();
+        self.push_valid.next = go && read && pushed;
         self.push_line.next = self.line.q.val();
         self.push_row.next = self.row.q.val();
         self.push_len.next = push;
-        let asks = read && self.count.q.val() != 0;
+
+        // ---- A packet that is cut: its next frame.
+        let hdr = bit_cast::<17, 10>(self.hdr.q.val());
+        let step = if self.held.q.val() { self.cut.q.val() } else { Cut::Known };
+        match step {
+            Cut::Known => {}
+            Cut::Begin => {
+                self.rest.d.next = self.len.q.val() - hdr;
+                self.ahead.d.next = hdr - bit_cast::<17, 8>(push);
+                self.cut.d.next = Cut::Next;
+                if self.senseless.q.val()
+                    || self.hdr.q.val() > lit::<10>(MAX_HDR)
+                    || hdr > self.len.q.val()
+                {
+                    self.senseless.d.next = true;
+                    self.last.d.next = true;
+                    self.cut.d.next = Cut::Known;
+                }
+            }
+            Cut::Next => {
+                let more = self.rest.q.val() > bit_cast::<17, 14>(self.mss.q.val());
+                self.last.d.next = !more;
+                self.part.d.next =
+                    if more { self.mss.q.val() } else { bit_cast::<14, 17>(self.rest.q.val()) };
+                self.cut.d.next = Cut::Measure;
+            }
+            Cut::Measure => {
+                let part = bit_cast::<17, 14>(self.part.q.val());
+                let len = hdr + part;
+                self.frame_len.d.next = len;
+                let wanted = self.ahead.q.val() + part;
+                self.ahead.d.next = lit::<17>(0);
+                self.wanted.d.next = bit_cast::<16, 17>(wanted);
+                if wanted.get_bit(16) {
+                    self.senseless.d.next = true;
+                }
+                self.skip.d.next = if self.first.q.val() {
+                    bit_cast::<9, 8>(push)
+                } else {
+                    bit_cast::<9, 10>(self.hdr.q.val())
+                };
+                self.rest.d.next = self.rest.q.val() - part;
+                self.cut.d.next = Cut::Known;
+            }
+        }
 
         // ---- Its place.
         let mut used = self.rows_used.q.val();
@@ -161,13 +341,25 @@ impl<const K: usize, const L: usize, const S: usize, const B: usize> Logic
             self.told.d.next = false;
         }
         if go {
-            self.held.d.next = false;
+            // One bad frame is one bad packet.
+            let ends = self.last.q.val() || !read;
+            self.held.d.next = !ends;
+            self.first.d.next = false;
+            if !ends {
+                self.cut.d.next = Cut::Next;
+            }
             self.told.d.next = true;
             self.told_row.d.next = self.row.q.val();
-            self.told_len.d.next = bit_cast::<16, 17>(self.len.q.val());
+            self.told_len.d.next = bit_cast::<16, 17>(frame_len);
             self.told_cq.d.next = self.cq.q.val();
             self.told_req_id.d.next = self.req_id.q.val();
-            let parts = cat::<1, 1, 2>(pushes.into(), asks.into());
+            self.told_word.d.next = cat::<9, 24, 33>(
+                if off { bit_cast::<9, 10>(self.hdr.q.val()) } else { lit::<9>(0) },
+                self.word.q.val(),
+            )
+            .replace_bit(word::FIRST, self.first.q.val())
+            .replace_bit(word::LAST, ends);
+            let parts = cat::<1, 1, 2>((read && pushed).into(), asks.into());
             self.told_flags.d.next = cat::<4, 3, 7>(
                 cat::<2, 2, 4>(
                     parts,
@@ -175,13 +367,15 @@ impl<const K: usize, const L: usize, const S: usize, const B: usize> Logic
                 ),
                 cat::<1, 2, 3>(
                     self.dma.q.val().into(),
-                    cat::<1, 1, 2>((self.bad.q.val() || (plain && too_long)).into(), read.into()),
+                    cat::<1, 1, 2>((self.bad.q.val() || (plain && refused)).into(), read.into()),
                 ),
             );
+            self.asking.d.next = asks || (!read && self.count.q.val().any());
+            self.passing.d.next = !read;
             self.left.d.next = self.count.q.val();
-            self.skip.d.next = !read;
-            self.dst.d.next =
-                (bit_cast::<20, 16>(self.row.q.val()) << lit::<20>(L)) + bit_cast::<20, 8>(push);
+            self.bytes.d.next = self.wanted.q.val();
+            self.dst.d.next = (bit_cast::<20, 16>(self.row.q.val()) << lit::<20>(L))
+                + bit_cast::<20, 9>(self.skip.q.val());
             self.op.d.next = cat::<1, 8, 9>(
                 (!self.even_lap.q.val()).into(),
                 bit_cast::<8, S>(self.slot.q.val()),
@@ -205,6 +399,7 @@ impl<const K: usize, const L: usize, const S: usize, const B: usize> Logic
         self.info_len.next = self.told_len.q.val();
         self.info_cq.next = self.told_cq.q.val();
         self.info_req_id.next = self.told_req_id.q.val();
+        self.info_word.next = self.told_word.q.val();
         let flags = self.told_flags.q.val();
         self.info_read.next = flags.get_bit(0);
         self.info_bad.next = flags.get_bit(1);
@@ -214,23 +409,41 @@ impl<const K: usize, const L: usize, const S: usize, const B: usize> Logic
         self.info_slot.next = flags.get_bit(5);
         self.info_push.next = flags.get_bit(6);
 
-        // ---- Its segments. None is asked for before `tx/out` knows of the packet.
-        let open = self.left.q.val() != 0
+        // ---- Its segments. None is asked for before `tx/out` knows of the frame.
+        let open = self.asking.q.val()
             && self.requests.in_ready.val()
             && (!self.told.q.val() || self.info_ready.val());
-        let pass = open && self.seg_valid.val();
-        self.seg_ready.next = open;
+        let over = self.over.q.val();
+        let addr = if over { self.over_addr.q.val() } else { self.seg_addr.val() };
+        let len = if over { self.over_len.q.val() } else { self.seg_len.val() };
+        let reaches = len >= self.bytes.q.val();
+        let beyond = len > self.bytes.q.val();
+        let pass = open && (over || self.seg_valid.val());
+        self.seg_ready.next = open && !over;
+        self.over_by.d.next = lit::<16>(0);
+        if over {
+            self.over_addr.d.next =
+                self.over_addr.q.val() + bit_cast::<48, 16>(self.over_by.q.val());
+        }
         if pass {
             self.left.d.next = self.left.q.val() - 1;
-            self.dst.d.next = self.dst.q.val() + bit_cast::<20, 16>(self.seg_len.val());
+            self.bytes.d.next = self.bytes.q.val() - len;
+            self.dst.d.next = self.dst.q.val() + bit_cast::<20, 16>(len);
+            if self.passing.q.val() {
+                self.asking.d.next = self.left.q.val() != 1;
+            } else {
+                self.asking.d.next = !reaches;
+                self.over.d.next = beyond;
+                // The frame behind is not asked for before `over_by` is added.
+                self.over_by.d.next = self.bytes.q.val();
+                self.over_addr.d.next = addr;
+                self.over_len.d.next = len - self.bytes.q.val();
+            }
         }
-        self.requests.in_valid.next = pass && !self.skip.q.val();
+        self.requests.in_valid.next = pass && !self.passing.q.val();
         self.requests.in_data.next = cat::<64, 30, 94>(
-            cat::<48, 16, 64>(self.seg_addr.val(), self.seg_len.val()),
-            cat::<20, 10, 30>(
-                self.dst.q.val(),
-                cat::<9, 1, 10>(self.op.q.val(), (self.left.q.val() == 1).into()),
-            ),
+            cat::<48, 16, 64>(addr, if reaches { self.bytes.q.val() } else { len }),
+            cat::<20, 10, 30>(self.dst.q.val(), cat::<9, 1, 10>(self.op.q.val(), reaches.into())),
         );
         let ask = self.requests.out_data.val();
         self.data.valid.next = self.requests.out_valid.val();

@@ -5,8 +5,9 @@
 //! | [sched] | queue contexts, doorbells, batches of descriptors | 3 cycles a batch of up to 16 |
 //! | [llq] | lines that the host pushed, instead of reads | 3 cycles, and the header's rows |
 //! | [parse] | descriptor cache, grammar, whole packets | 1 cycle, and 3 a batch |
-//! | [gather] | room in the TX buffer, read requests | 2 cycles |
-//! | [out] | TX buffer, frames to the MAC, completions | 2 cycles, or its beats |
+//! | [gather] | room in the TX buffer, frames of packets to be cut, read requests | 2 cycles |
+//! | [out] | TX buffer, frames, completions | 2 cycles, or its beats |
+//! | [offload] | checksums, headers of segments | its beats |
 //! | [framer] | frames that a reset cuts off are ended; outside of what that resets | its beats |
 //!
 //! All of it is in order, and that is what makes ends easy: a packet completes after all earlier descriptors of its queue were
@@ -15,23 +16,28 @@
 //! out, segments, batches, and in the end tails wait in the contexts; `doorbell` and `ctx` are taken throughout, but the end
 //! of a destroy waits for what is before it.
 //!
-//! **Counted.** Every packet is a frame (`stat_frame`, `stat_bytes`), bad (`stat_bad_descriptor`: grammar, limits, length 0 or over
-//! `max_frame`) or lost (`stat_drop_dma`: its payload could not be read). A batch of descriptors that could not be read
+//! **Offloads** are left out of a card with `_plain`: it takes no notice of what descriptors ask for.
+//!
+//! **Counted.** Every packet is a frame or several (`stat_frame`, `stat_bytes`), bad (`stat_bad_descriptor`: grammar, limits, length 0 or over
+//! `max_frame`, offloads that make no sense) or lost (`stat_drop_dma`: its payload could not be read). A batch of descriptors that could not be read
 //! breaks its queue, which is counted once in `stat_drop_dma`; then the queue stands still until it is
 //! destroyed and created again. All stat outputs are pulses of one cycle.
 
 pub mod framer;
 pub mod gather;
 pub mod llq;
+pub mod offload;
 pub mod out;
 pub mod parse;
 pub mod sched;
 pub mod sched_proof;
+pub mod sums;
 
 use crate::common::iface::*;
 use gather::TxGather;
 use llq::TxLlq;
 use nitor_rtl::prelude::*;
+use offload::TxOffload;
 use out::TxOut;
 use parse::TxParse;
 use sched::TxSched;
@@ -78,6 +84,27 @@ pub struct TxPath<
     parse: TxParse<D, K, L, Q, G>,
     gather: TxGather<K, L, S, B>,
     out: TxOut<D, K, L, S, B>,
+    offload: TxOffload<D, K, L, B>,
+    _plain: bool,
+}
+
+impl<
+        const D: usize,
+        const K: usize,
+        const L: usize,
+        const Q: usize,
+        const S: usize,
+        const B: usize,
+        const G: usize,
+        const N: usize,
+        const P: usize,
+    > TxPath<D, K, L, Q, S, B, G, N, P>
+{
+    pub fn new(offloads: bool) -> Self {
+        let mut path = Self { _plain: !offloads, ..Self::default() };
+        path.gather._plain = !offloads;
+        path
+    }
 }
 
 impl<
@@ -95,13 +122,12 @@ impl<
     /// The transmit path, from doorbells to frames and completions.
     #[kernel]
     fn update(&mut self) {
-        clocked!(self, clock, reset; sched, llq, parse, gather, out);
+        clocked!(self, clock, reset; sched, llq, parse, gather, out, offload);
         DoorbellSnk::link(&mut self.doorbell, &mut self.sched.doorbell);
         CtxCmdSnk::link(&mut self.ctx, &mut self.sched.ctx);
         LineWriteSnk::<D>::link(&mut self.line, &mut self.llq.write);
         ReadReqSrc::link(&mut self.fetch, &mut self.sched.fetch);
         ReadReqSrc::link(&mut self.data, &mut self.gather.data);
-        MacSrc::<D>::link(&mut self.mac, &mut self.out.mac);
         TxDoneSrc::link(&mut self.done, &mut self.out.done);
         // The bus has two listeners here.
         self.parse.bus.issue_valid.next = self.bus.issue_valid.val();
@@ -178,7 +204,6 @@ impl<
         self.out.inject_be_hi.next = self.llq.inject_be_hi.val();
         self.out.inject_last.next = self.llq.inject_last.val();
 
-        // Packet by packet is where offloads go: they need `packet_queue` and `packet_meta`.
         self.gather.max_frame.next = self.max_frame.val();
         self.gather.packet_valid.next = self.parse.packet_valid.val();
         self.parse.packet_ready.next = self.gather.packet_ready.val();
@@ -188,6 +213,7 @@ impl<
         self.gather.packet_count.next = self.parse.packet_count.val();
         self.gather.packet_push.next = self.parse.packet_push.val();
         self.gather.packet_line.next = self.parse.packet_line.val();
+        self.gather.packet_meta.next = self.parse.packet_meta.val();
         self.gather.packet_bad.next = self.parse.packet_bad.val();
         self.gather.packet_dma.next = self.parse.packet_dma.val();
         self.gather.packet_silent.next = self.parse.packet_silent.val();
@@ -203,6 +229,7 @@ impl<
         self.out.info_len.next = self.gather.info_len.val();
         self.out.info_cq.next = self.gather.info_cq.val();
         self.out.info_req_id.next = self.gather.info_req_id.val();
+        self.out.info_word.next = self.gather.info_word.val();
         self.out.info_read.next = self.gather.info_read.val();
         self.out.info_slot.next = self.gather.info_slot.val();
         self.out.info_push.next = self.gather.info_push.val();
@@ -216,6 +243,26 @@ impl<
         self.stat_bytes.next = self.out.stat_bytes.val();
         self.stat_drop_dma.next = self.out.stat_drop_dma.val();
         self.stat_bad_descriptor.next = self.out.stat_bad.val();
+
+        // Without offloads frames pass by, and what is not used goes away in synthesis.
+        let plain = lit::<1>(self._plain as usize).any();
+        let valid = self.out.beat_valid.val();
+        self.offload.beat_valid.next = valid && !plain;
+        self.offload.beat_data.next = self.out.beat_data.val();
+        self.offload.beat_last.next = self.out.beat_last.val();
+        self.offload.beat_bytes.next = self.out.beat_bytes.val();
+        self.offload.word.next = self.out.word.val();
+        self.offload.mac.ready.next = self.mac.ready.val();
+        self.out.beat_ready.next =
+            if plain { self.mac.ready.val() } else { self.offload.beat_ready.val() };
+        self.mac.valid.next = if plain { valid } else { self.offload.mac.valid.val() };
+        self.mac.data.next =
+            if plain { self.out.beat_data.val() } else { self.offload.mac.data.val() };
+        self.mac.last.next =
+            if plain { self.out.beat_last.val() } else { self.offload.mac.last.val() };
+        self.mac.bytes.next =
+            if plain { self.out.beat_bytes.val() } else { self.offload.mac.bytes.val() };
+        self.mac.err.next = self.offload.mac.err.val() && !plain;
 
         self.probe.next = lit::<6>(0)
             .replace_bit(0, self.sched.batch_valid.val())

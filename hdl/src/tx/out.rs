@@ -1,22 +1,25 @@
-//! Frames leave the TX buffer for the MAC, and their packets complete.
+//! Frames leave the TX buffer for `tx/offload`, and their packets complete.
 //!
-//! **Ports.** `info_*` from `tx/gather`, in order; `inject_*` brings pushed headers, in order too, in cycles in which `bus` writes nothing; `bus` fills the buffer and says when a packet's data are there; `mac` takes
-//! frames, `done` the completions. `free_rows` (each cycle's count) and `free_slot` go back to `tx/gather`.
+//! **Ports.** `info_*` from `tx/gather`, in order; `inject_*` brings pushed headers, in order too, in cycles in which `bus` writes nothing; `bus` fills
+//! the buffer and says when a frame's data are there; `beat_*` are the frames, with each beat the frame's `word`;
+//! `done` takes the completions. `free_rows` (each cycle's count) and `free_slot` go back to `tx/gather`.
 //!
-//! **Order.** The oldest packet waits for its data, those behind it wait for it: frames and completions come in the order of the
-//! descriptors. A frame's completion follows when its last beat is on its way to the MAC.
+//! **Order.** The oldest frame waits for its data, those behind it wait for it: frames and completions come in the order of the
+//! descriptors. A packet's completion follows when the last beat of its last frame is on its way out.
 //!
 //! **Frames** are padded with zeros to 60 bytes; whatever else is in a row stays there. A packet that is bad, or whose data
 //! could not be read, completes without a frame and is counted (`stat_bad`, `stat_drop_dma`); a silent one does not
-//! complete either. `stat_frame` goes with `stat_bytes`, the frame's bytes before padding.
+//! complete either. Of a packet that was cut, the frames without all their data are lost, and all if the first is, which has the
+//! header; they are one drop. `stat_frame` goes with `stat_bytes`, the frame's bytes before padding.
 //!
-//! **Speed.** A beat a cycle, no gap between frames; a packet takes 2 cycles at least. From the last `done` event to the first
+//! **Speed.** A beat a cycle, no gap between frames; a frame takes 2 cycles at least. From the last `done` event to the first
 //! beat of a frame: 5 cycles.
 //!
-//! **Full.** 4 beats and 8 completions wait at the outputs. While `mac` or `done` refuses, rows and slots
+//! **Full.** 4 beats and 8 completions wait at the outputs. While `beat` or `done` refuses, rows and slots
 //! are not given back, so `tx/gather` stops; reads under way have their place. `info_ready` is low for the 2^S cycles
 //! after `reset` in which the operation tracker clears itself, and while 2^S packets wait.
 
+use super::offload::word;
 use crate::common::fifo::Fifo;
 use crate::common::iface::*;
 use crate::common::op_tracker::OpTracker;
@@ -24,6 +27,8 @@ use crate::common::ram::BankedRam;
 use nitor_rtl::prelude::*;
 
 const MIN_FRAME: usize = 60;
+const KNOWN: usize = word::KNOWN;
+const WORD: usize = word::BITS;
 
 #[derive(LogicBlock, Default)]
 pub struct TxOut<const D: usize, const K: usize, const L: usize, const S: usize, const B: usize> {
@@ -35,6 +40,7 @@ pub struct TxOut<const D: usize, const K: usize, const L: usize, const S: usize,
     pub info_len: Signal<In, Bits<16>>,
     pub info_cq: Signal<In, Bits<8>>,
     pub info_req_id: Signal<In, Bits<16>>,
+    pub info_word: Signal<In, Bits<KNOWN>>,
     pub info_read: Signal<In, Bit>,
     pub info_slot: Signal<In, Bit>,
     pub info_push: Signal<In, Bit>,
@@ -50,7 +56,13 @@ pub struct TxOut<const D: usize, const K: usize, const L: usize, const S: usize,
     pub inject_be_lo: Signal<In, Bits<K>>,
     pub inject_be_hi: Signal<In, Bits<K>>,
     pub inject_last: Signal<In, Bit>,
-    pub mac: MacSrc<D>,
+    pub beat_valid: Signal<Out, Bit>,
+    pub beat_ready: Signal<In, Bit>,
+    pub beat_data: Signal<Out, Bits<D>>,
+    pub beat_last: Signal<Out, Bit>,
+    pub beat_bytes: Signal<Out, Bits<7>>,
+    /// See [word].
+    pub word: Signal<Out, Bits<WORD>>,
     pub done: TxDoneSrc,
     pub free_rows: Signal<Out, Bits<16>>,
     pub free_slot: Signal<Out, Bit>,
@@ -58,12 +70,12 @@ pub struct TxOut<const D: usize, const K: usize, const L: usize, const S: usize,
     pub stat_bytes: Signal<Out, Bits<16>>,
     pub stat_drop_dma: Signal<Out, Bit>,
     pub stat_bad: Signal<Out, Bit>,
-    infos: Fifo<63, S>,
+    infos: Fifo<96, S>,
     tracker: OpTracker<S>,
     buffer: BankedRam<D, K, B>,
     // The oldest packet, and what is known of its data since the cycle before.
     held: Reg<Bit>,
-    info: Reg<Bits<63>>,
+    info: Reg<Bits<96>>,
     ripe: Reg<Bit>,
     err: Reg<Bit>,
     /// Pushed headers in the buffer, of packets that were not taken yet.
@@ -83,14 +95,24 @@ pub struct TxOut<const D: usize, const K: usize, const L: usize, const S: usize,
     left: Reg<Bits<16>>,
     beats: Reg<Bits<16>>,
     last_bytes: Reg<Bits<7>>,
+    known: Reg<Bits<KNOWN>>,
+    /// Payload and frames of the packet before this one, and the payload of this one.
+    seq: Reg<Bits<17>>,
+    num: Reg<Bits<16>>,
+    part: Reg<Bits<17>>,
+    /// Of the packet, the first frame or any is lost.
+    headless: Reg<Bit>,
+    counted: Reg<Bit>,
     // The beat on the buffer's output.
     beat: Reg<Bit>,
-    beat_last: Reg<Bit>,
+    beat_end: Reg<Bit>,
     beat_keep: Reg<Bits<7>>,
-    beat_bytes: Reg<Bits<7>>,
-    // Beats for the MAC: data, and {last, bytes}; both take and give together.
+    beat_count: Reg<Bits<7>>,
+    beat_word: Reg<Bits<WORD>>,
+    // Beats to send: data, {last, bytes}, word; all take and give together.
     send_data: Fifo<D, 2>,
     send_end: Fifo<8, 2>,
+    send_word: Fifo<WORD, 2>,
     dones: Fifo<25, 3>,
     freed_rows: Reg<Bits<16>>,
     freed_slot: Reg<Bit>,
@@ -107,9 +129,10 @@ impl<const D: usize, const K: usize, const L: usize, const S: usize, const B: us
     #[kernel]
     fn update(&mut self) {
         registers!(self, clock, reset; held, info, ripe, err, injected, slot, even_lap, busy, frame, silent, marker, cq, req_id, len,
-            row, left, beats, last_bytes, beat, beat_last, beat_keep, beat_bytes, freed_rows, freed_slot,
-            frame_stat, bytes_stat, dma_stat, bad_stat);
-        clocked!(self, clock, reset; infos, tracker, send_data, send_end, dones);
+            row, left, beats, last_bytes, known, seq, num, part, headless, counted);
+        registers!(self, clock, reset; beat, beat_end, beat_keep, beat_count, beat_word, freed_rows, freed_slot, frame_stat,
+            bytes_stat, dma_stat, bad_stat);
+        clocked!(self, clock, reset; infos, tracker, send_data, send_end, send_word, dones);
         clocked!(self, clock; buffer);
 
         let ours = lit::<2>(client::TX_DATA);
@@ -140,9 +163,12 @@ impl<const D: usize, const K: usize, const L: usize, const S: usize, const B: us
         // ---- Packets in.
         self.infos.in_valid.next = self.info_valid.val() && self.tracker.ready.val();
         self.info_ready.next = self.infos.in_ready.val() && self.tracker.ready.val();
-        self.infos.in_data.next = cat::<34, 29, 63>(
-            cat::<2, 32, 34>(
-                cat::<1, 1, 2>(self.info_push.val().into(), self.info_slot.val().into()),
+        self.infos.in_data.next = cat::<67, 29, 96>(
+            cat::<35, 32, 67>(
+                cat::<2, 33, 35>(
+                    cat::<1, 1, 2>(self.info_push.val().into(), self.info_slot.val().into()),
+                    self.info_word.val(),
+                ),
                 cat::<16, 16, 32>(self.info_row.val(), self.info_len.val()),
             ),
             cat::<24, 5, 29>(
@@ -158,10 +184,12 @@ impl<const D: usize, const K: usize, const L: usize, const S: usize, const B: us
         );
         let info = self.info.q.val();
         let reads = info.get_bit(0);
-        let has_slot = info.get_bit(61);
-        let has_push = info.get_bit(62);
+        let has_slot = info.get_bit(94);
+        let has_push = info.get_bit(95);
         let marker = info.get_bit(4);
         let len = info.get_bits::<16>(29);
+        let known = info.get_bits::<KNOWN>(61);
+        let first = known.get_bit(word::FIRST);
         let rows = (len + lit::<16>(K - 1)) >> lit::<16>(L);
 
         // ---- The packet that leaves: a beat a cycle, as long as those on their way have room at the output.
@@ -174,13 +202,15 @@ impl<const D: usize, const K: usize, const L: usize, const S: usize, const B: us
         let full = self.left.q.val() >= lit::<16>(K);
         let keep = if full { lit::<16>(K) } else { self.left.q.val() };
         let take = self.held.q.val() && self.ripe.q.val() && (!self.busy.q.val() || ends);
-        let lost = has_slot && self.err.q.val();
+        let headless = self.headless.q.val() && !first;
+        let counted = self.counted.q.val() && !first;
+        let lost = (has_slot && self.err.q.val()) || (reads && headless);
         self.freed_rows.d.next = lit::<16>(0);
         self.freed_slot.d.next = take && has_slot;
         self.frame_stat.d.next = read && last;
         self.bytes_stat.d.next = self.len.q.val();
         self.bad_stat.d.next = take && info.get_bit(1);
-        self.dma_stat.d.next = take && (lost || info.get_bit(2));
+        self.dma_stat.d.next = take && ((lost && !counted) || info.get_bit(2));
         if read {
             self.row.d.next = self.row.q.val() + 1;
             self.left.d.next = self.left.q.val() - keep;
@@ -204,6 +234,14 @@ impl<const D: usize, const K: usize, const L: usize, const S: usize, const B: us
             self.req_id.d.next = info.get_bits::<16>(5);
             self.len.d.next = len;
             self.row.d.next = info.get_bits::<16>(45);
+            self.known.d.next = known;
+            self.headless.d.next = headless || (first && lost);
+            self.counted.d.next = counted || lost;
+            self.seq.d.next =
+                if first { lit::<17>(0) } else { self.seq.q.val() + self.part.q.val() };
+            self.num.d.next = if first { lit::<16>(0) } else { self.num.q.val() + 1 };
+            self.part.d.next =
+                bit_cast::<17, 16>(len - bit_cast::<16, 9>(known.get_bits::<9>(word::HDR)));
             self.left.d.next = if !reads {
                 lit::<16>(0)
             } else if lost {
@@ -253,9 +291,9 @@ impl<const D: usize, const K: usize, const L: usize, const S: usize, const B: us
         // ---- Beats out: what is not of the packet is zero.
         self.buffer.read_row.next = self.row.q.val();
         self.beat.d.next = read;
-        self.beat_last.d.next = last;
+        self.beat_end.d.next = last;
         self.beat_keep.d.next = bit_cast::<7, 16>(keep);
-        self.beat_bytes.d.next = if last { self.last_bytes.q.val() } else { lit::<7>(K) };
+        self.beat_count.d.next = if last { self.last_bytes.q.val() } else { lit::<7>(K) };
         let mut data = self.buffer.read_data.val();
         for i in 0..K {
             if self.beat_keep.q.val() <= lit::<7>(i) {
@@ -266,17 +304,28 @@ impl<const D: usize, const K: usize, const L: usize, const S: usize, const B: us
         self.send_data.in_data.next = data;
         self.send_end.in_valid.next = self.beat.q.val();
         self.send_end.in_data.next =
-            cat::<1, 7, 8>(self.beat_last.q.val().into(), self.beat_bytes.q.val());
-        self.mac.valid.next = self.send_data.out_valid.val();
-        self.mac.data.next = self.send_data.out_data.val();
-        self.mac.last.next = self.send_end.out_data.val().get_bit(7);
-        self.mac.bytes.next = self.send_end.out_data.val().get_bits::<7>(0);
-        self.mac.err.next = false;
-        self.send_data.out_ready.next = self.mac.ready.val();
-        self.send_end.out_ready.next = self.mac.ready.val();
+            cat::<1, 7, 8>(self.beat_end.q.val().into(), self.beat_count.q.val());
+        self.beat_word.d.next = cat::<49, 33, 82>(
+            cat::<33, 16, 49>(
+                cat::<16, 17, 33>(self.num.q.val(), self.seq.q.val()),
+                self.len.q.val(),
+            ),
+            self.known.q.val(),
+        );
+        self.send_word.in_valid.next = self.beat.q.val();
+        self.send_word.in_data.next = self.beat_word.q.val();
+        self.beat_valid.next = self.send_data.out_valid.val();
+        self.beat_data.next = self.send_data.out_data.val();
+        self.beat_last.next = self.send_end.out_data.val().get_bit(7);
+        self.beat_bytes.next = self.send_end.out_data.val().get_bits::<7>(0);
+        self.word.next = self.send_word.out_data.val();
+        self.send_data.out_ready.next = self.beat_ready.val();
+        self.send_end.out_ready.next = self.beat_ready.val();
+        self.send_word.out_ready.next = self.beat_ready.val();
 
         // ---- Completions.
-        self.dones.in_valid.next = ends && !self.silent.q.val();
+        self.dones.in_valid.next =
+            ends && !self.silent.q.val() && self.known.q.val().get_bit(word::LAST);
         self.dones.in_data.next = cat::<1, 24, 25>(
             self.marker.q.val().into(),
             cat::<8, 16, 24>(self.cq.q.val(), self.req_id.q.val()),

@@ -117,3 +117,32 @@ pub fn set_all_inputs_low(block: &mut Block) {
         }
     }
 }
+
+/// A beat of a posted write: addr, len, data, last.
+pub type WriteBeat = (u64, u64, Vec<u8>, bool);
+
+/// Puts beats of posted writes together.
+#[derive(Default)]
+pub struct WriteJoiner {
+    begun: Option<(u64, u64, Vec<u8>)>,
+}
+
+impl WriteJoiner {
+    /// More beats of a write must come.
+    pub fn is_mid(&self) -> bool {
+        self.begun.is_some()
+    }
+
+    /// The write that ends with the beat: addr, len and at least so many bytes.
+    pub fn push(&mut self, (addr, len, data, last): WriteBeat) -> Option<(u64, u64, Vec<u8>)> {
+        let width = data.len() as u64;
+        let mut write = self.begun.take().unwrap_or((addr, len, vec![]));
+        write.2.extend(data);
+        assert_eq!(last, write.2.len() as u64 == write.1.next_multiple_of(width), "{}", write.1);
+        if last {
+            return Some(write);
+        }
+        self.begun = Some(write);
+        None
+    }
+}

@@ -21,6 +21,7 @@ macro_rules! proofs {
 proofs! {
     fifo_counts: FifoCounts::default(), Method::Induction { depth: 2 };
     fifo_order: FifoOrder::default(), Method::Reachability { depth: 8 };
+    skid_order: SkidOrder::default(), Method::Reachability { depth: 8 };
     crossing_order: CrossingOrder::default(), Method::Reachability { depth: 8 };
     fifo_deep_counts: FifoDeepCounts::default(), Method::Induction { depth: 2 };
     arbiter_inline_one_grant: InlineGrant::default(), Method::Reachability { depth: 8 };

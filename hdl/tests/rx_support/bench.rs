@@ -27,6 +27,8 @@ pub struct Setup {
     pub done_stall: u64,
     pub fetch_stall: u64,
     pub max_frame: u64,
+    /// The path verifies checksums.
+    pub checksums: bool,
 }
 
 impl Setup {
@@ -42,6 +44,7 @@ impl Setup {
             done_stall: 0,
             fetch_stall: 0,
             max_frame: 9216,
+            checksums: true,
         }
     }
 }

@@ -53,6 +53,19 @@ fn be16(bytes: &[u8], at: usize) -> usize {
 
 /// The rules of `rx/parse`, for any bytes.
 pub fn classify(frame: &[u8]) -> Flow {
+    locate(frame).0
+}
+
+/// Where in a frame of a known flow its headers are.
+#[derive(Clone, Copy, Default)]
+struct Place {
+    l3: usize,
+    l4: usize,
+    /// A routing header isn't at its end.
+    routed: bool,
+}
+
+fn locate(frame: &[u8]) -> (Flow, Place) {
     let frame = &frame[..frame.len().min(128)];
     // A read behind the end is of no consequence: the length checks below refuse it.
     let mut padded = frame.to_vec();
@@ -71,34 +84,95 @@ pub fn classify(frame: &[u8]) -> Flow {
             let header = usize::from(ip[0] & 15) * 4;
             let have = have.min(be16(ip, 2));
             if header < 20 || header > have {
-                return Flow::unknown();
+                return (Flow::unknown(), Place::default());
             }
             let frag = be16(ip, 6) & 0x3fff != 0;
             let l4 = if frag || have < header + 8 { 0 } else { l4_of(ip[9]) };
             let ports = if l4 != 0 { &ip[header..header + 4] } else { &[] };
-            Flow::new(8, l4, frag, &ip[12..20], ports)
+            let place = Place { l3: l3_at, l4: l3_at + header, routed: false };
+            (Flow::new(8, l4, frag, &ip[12..20], ports), place)
         }
         (0x86dd, 6) if have >= 40 => {
             let have = have.min(40 + be16(ip, 4));
-            let (mut next, mut at, mut frag) = (ip[6], 40, false);
+            let (mut next, mut at, mut frag, mut routed) = (ip[6], 40, false, false);
             for _ in 0..3 {
                 if frag || ![0, 43, 44, 60].contains(&next) {
                     break;
                 }
                 let len = if next == 44 { 8 } else { 8 * (usize::from(ip[at + 1]) + 1) };
                 if len > 64 || at + len > have {
-                    return Flow::new(11, 0, false, &ip[8..40], &[]);
+                    let place = Place { l3: l3_at, l4: 0, routed };
+                    return (Flow::new(11, 0, false, &ip[8..40], &[]), place);
                 }
+                routed |= next == 43 && ip[at + 3] != 0;
                 frag = next == 44 && be16(ip, at + 2) & 0xfff9 != 0;
                 next = ip[at];
                 at += len;
             }
             let l4 = if frag || have < at + 8 { 0 } else { l4_of(next) };
             let ports = if l4 != 0 { &ip[at..at + 4] } else { &[] };
-            Flow::new(11, l4, frag, &ip[8..40], ports)
+            let place = Place { l3: l3_at, l4: l3_at + at, routed };
+            (Flow::new(11, l4, frag, &ip[8..40], ports), place)
         }
-        _ => Flow::unknown(),
+        _ => (Flow::unknown(), Place::default()),
     }
+}
+
+/// The one's-complement sum of big-endian words; the sum of something and its checksum is 0xffff.
+fn sum(parts: &[&[u8]]) -> u32 {
+    let mut sum = 0u32;
+    for part in parts {
+        for word in part.chunks(2) {
+            sum += u32::from(word[0]) << 8 | word.get(1).map_or(0, |&b| u32::from(b));
+            sum = (sum & 0xffff) + (sum >> 16);
+        }
+    }
+    sum
+}
+
+/// What the card should say of checksums.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sums {
+    pub l3_err: bool,
+    pub l4_err: bool,
+    pub l4_checked: bool,
+}
+
+impl Sums {
+    pub fn from_bits(bits: u64) -> Sums {
+        Sums { l3_err: bits & 1 != 0, l4_err: bits & 2 != 0, l4_checked: bits & 4 != 0 }
+    }
+}
+
+/// The rules of `rx/checksum`, for any bytes.
+pub fn check(frame: &[u8]) -> Sums {
+    let (flow, place) = locate(frame);
+    let (v4, v6) = (flow.l3 == 8, flow.l3 == 11);
+    let mut sums = Sums::default();
+    let ip = &frame[place.l3..];
+    if v4 {
+        sums.l3_err = sum(&[&ip[..4 * usize::from(ip[0] & 15)]]) != 0xffff;
+    }
+    if flow.l4 == 0 {
+        return sums;
+    }
+    let end = place.l3 + if v6 { 40 + be16(ip, 4) } else { be16(ip, 2) };
+    let header = &frame[place.l4..];
+    let length = end - place.l4;
+    let udp = flow.l4 == 13;
+    if udp && be16(header, 6) == 0 {
+        return Sums { l4_err: v6, l4_checked: v6, ..sums };
+    }
+    let whole = end <= frame.len();
+    let fits = if udp { be16(header, 4) == length } else { length >= 20 };
+    if !whole || !fits || place.routed {
+        return sums;
+    }
+    let addresses = if v6 { &ip[8..40] } else { &ip[12..20] };
+    let number = [0, if udp { 17 } else { 6 }];
+    let length = (length as u16).to_be_bytes();
+    let total = sum(&[addresses, &number, &length, &frame[place.l4..end]]);
+    Sums { l4_err: total != 0xffff, l4_checked: true, ..sums }
 }
 
 fn l4_of(proto: u8) -> u64 {
@@ -205,6 +279,49 @@ fn ip(rng: &mut Rng) -> (IpHeaders, bool, Vec<u8>) {
     }
     let addresses = [source, destination].concat();
     (IpHeaders::Ipv6(header, extensions), frag, addresses)
+}
+
+/// A packet that is nearly right: damaged where checksums, lengths and headers are, cut, or with something behind.
+pub fn damaged(rng: &mut Rng, payload: usize) -> Vec<u8> {
+    let (mut frame, _) = packet(rng, payload);
+    let (flow, place) = locate(&frame);
+    for _ in 0..1 + rng.below(2) {
+        let within = |rng: &mut Rng, frame: &[u8]| rng.below(frame.len() as u64) as usize;
+        match rng.below(10) {
+            // Anything, one bit.
+            0 => {
+                let at = within(rng, &frame).max(12);
+                frame[at] ^= 1 << rng.below(8);
+            }
+            // Behind IP's end.
+            1 => {
+                let more = rng.below(90) as usize;
+                frame.extend(rng.bytes(more));
+            }
+            2 => frame.truncate((within(rng, &frame) + 1).max(14)),
+            // IP's length.
+            3 => {
+                let at = place.l3 + if flow.l3 == 11 { 5 } else { 3 };
+                frame[at] = frame[at].wrapping_add(rng.below(5) as u8).wrapping_sub(2);
+            }
+            // UDP's sum left out; its length.
+            4 if flow.l4 == 13 => frame[place.l4 + 6..place.l4 + 8].fill(0),
+            5 if flow.l4 == 13 => frame[place.l4 + 5] ^= 1 << rng.below(3),
+            // Words exchanged, which no sum notices.
+            6 if frame.len() > place.l4 + 16 => frame[place.l4..].rotate_right(2),
+            // Extension headers that become routing headers.
+            7 if flow.l3 == 11 => {
+                frame[place.l3 + 6] = 43;
+                frame[place.l3 + 40 + 3] = rng.below(2) as u8;
+            }
+            8 if flow.l3 == 8 => frame[place.l3 + 10] ^= 1 << rng.below(8),
+            _ => {}
+        }
+        if frame.len() < place.l4 + 16 {
+            break;
+        }
+    }
+    frame
 }
 
 /// Bytes that begin like a packet, or not even that.

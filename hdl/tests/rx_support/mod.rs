@@ -18,7 +18,7 @@ pub fn emitted<T: Block + Default + 'static>(name: &'static str) -> (String, Str
     emitted_of(T::default, name)
 }
 
-fn emitted_of<T: Block + 'static>(
+pub fn emitted_of<T: Block + 'static>(
     make: impl FnOnce() -> T + Send + 'static,
     name: &'static str,
 ) -> (String, String, Vec<Port>) {

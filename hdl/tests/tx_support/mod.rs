@@ -4,6 +4,7 @@
 pub mod bench;
 pub mod dma;
 pub mod lines;
+pub mod offload;
 pub mod streams;
 
 use nitor_block::bitvec::bitvec;
@@ -15,8 +16,16 @@ use std::sync::LazyLock;
 
 /// Verilog and ports of a block, as `T` names it.
 pub fn emitted<T: Block + Default + 'static>(name: &'static str) -> (String, String, Vec<Port>) {
+    emitted_as(name, T::default)
+}
+
+/// Verilog and ports of the block that `make` makes.
+pub fn emitted_as<T: Block + 'static>(
+    name: &'static str,
+    make: fn() -> T,
+) -> (String, String, Vec<Port>) {
     let design = with_stack(move || {
-        let mut block = T::default();
+        let mut block = make();
         block.connect_all();
         emit(&block, name).unwrap_or_else(|error| panic!("{error}"))
     });
@@ -28,7 +37,11 @@ pub fn emitted<T: Block + Default + 'static>(name: &'static str) -> (String, Str
 }
 
 pub fn model<T: Block + Default + 'static>(name: &'static str) -> Model {
-    let (verilog, top, ports) = emitted::<T>(name);
+    model_as(name, T::default)
+}
+
+pub fn model_as<T: Block + 'static>(name: &'static str, make: fn() -> T) -> Model {
+    let (verilog, top, ports) = emitted_as(name, make);
     Model::build(verilog, &top, &ports).unwrap_or_else(|error| panic!("{error}"))
 }
 
@@ -38,6 +51,9 @@ pub type Path128 = TxPath<128, 16, 4, 2, 5, 9, 7, 7, 9>;
 pub type Path512 = TxPath<512, 64, 6, 4, 7, 9, 9, 9, 9>;
 
 pub static PATH128: LazyLock<Model> = LazyLock::new(|| model::<Path128>("tx_path_128"));
+/// Built without offloads.
+pub static PLAIN128: LazyLock<Model> =
+    LazyLock::new(|| model_as("tx_plain_128", || Path128::new(false)));
 pub static PATH512: LazyLock<Model> = LazyLock::new(|| model::<Path512>("tx_path_512"));
 
 /// All inputs 0, and `cycles` of reset.

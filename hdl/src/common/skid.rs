@@ -1,0 +1,47 @@
+//! First-word-fall-through queue of two words in registers: what [super::fifo::Fifo] is for more.
+//!
+//! `out_valid` and `in_ready` are registers; a word shows one cycle after it came, one word a cycle both ways. When full it refuses;
+//! nothing is overwritten. Its output is a register too, which a FIFO's is not: it is the one to take between two deep blocks.
+
+use nitor_rtl::prelude::*;
+
+#[derive(LogicBlock, Default)]
+pub struct Skid<const N: usize> {
+    pub clock: Signal<In, Clock>,
+    pub reset: Signal<In, Bit>,
+    pub in_valid: Signal<In, Bit>,
+    pub in_ready: Signal<Out, Bit>,
+    pub in_data: Signal<In, Bits<N>>,
+    pub out_valid: Signal<Out, Bit>,
+    pub out_ready: Signal<In, Bit>,
+    pub out_data: Signal<Out, Bits<N>>,
+    ready: Reg<Bit>,
+    valid: Reg<Bit>,
+    word: Reg<Bits<N>>,
+    spare_valid: Reg<Bit>,
+    spare: Reg<Bits<N>>,
+}
+
+impl<const N: usize> Logic for Skid<N> {
+    /// Queue of two words; all outputs are registers.
+    #[kernel]
+    fn update(&mut self) {
+        registers!(self, clock, reset; ready, valid, word, spare_valid, spare);
+        let push = self.in_valid.val() && self.ready.q.val();
+        let free = !self.valid.q.val() || self.out_ready.val();
+        let kept = self.spare_valid.q.val();
+        if free {
+            self.valid.d.next = kept || push;
+            self.word.d.next = if kept { self.spare.q.val() } else { self.in_data.val() };
+        }
+        if self.ready.q.val() {
+            self.spare.d.next = self.in_data.val();
+        }
+        self.spare_valid.d.next = !free && (push || kept);
+        // Low out of reset, it rises in the first cycle after it.
+        self.ready.d.next = free || !(push || kept);
+        self.in_ready.next = self.ready.q.val();
+        self.out_valid.next = self.valid.q.val();
+        self.out_data.next = self.word.q.val();
+    }
+}

@@ -1,0 +1,231 @@
+//! Verifies the checksums of received frames: IPv4 header, TCP and UDP.
+//!
+//! Takes what [parse](super::parse) finds and what [sum](super::sum) adds up of the same frame; one result a frame, in their
+//! order, 15 cycles after the frame's last beat:
+//!
+//! | flag | |
+//! |---|---|
+//! | 0 `l3_csum_err` | IPv4, and its header's sum is wrong |
+//! | 1 `l4_csum_err` | TCP or UDP, and the sum is wrong, or left out in UDP over IPv6 |
+//! | 2 `l4_csum_checked` | bit 1 tells good from bad |
+//!
+//! Neither checked nor an error: a packet of which `parse` knows no `l4`, fragments among them; UDP over IPv4 with sum 0; a frame shorter
+//! than its IP length; a UDP length that is not IP's; TCP of less than 20 bytes; IPv6 with a routing header that has
+//! segments left, as the sum then counts an address that the header doesn't have in its place.
+//!
+//! Where L4 begins is known too late to sum from there on: the options or extension headers in front of it are summed from
+//! `parse`'s window and taken off. Sums have their bytes swapped, see [sum](super::sum). A frame a cycle, no back pressure.
+
+use super::sum::{self, RxSum};
+use nitor_rtl::prelude::*;
+
+/// Options or extension headers in front of a known L4: 56 bytes at most, in words, and in sums of four of them.
+const SKIP_WORDS: usize = 28;
+const SKIP_SUMS: usize = SKIP_WORDS / 4;
+const TAIL_BITS: usize = 528;
+
+/// What is known of the frame besides sums.
+mod meta {
+    pub const IS4: usize = 0;
+    pub const TCP: usize = 1;
+    pub const UDP: usize = 2;
+    pub const ROUTED: usize = 3;
+    /// The checksum field is 0.
+    pub const ZERO: usize = 4;
+    /// Bytes in front of L4, behind what `sum` begins with, in units of 4.
+    pub const AT: usize = 5;
+    /// UDP's length field.
+    pub const LENGTH: usize = 9;
+}
+const META_BITS: usize = 25;
+/// {missing, checked, bad3}
+const VERDICT_BITS: usize = 3;
+
+#[derive(LogicBlock, Default)]
+pub struct RxChecksum<const D: usize, const K: usize, const L: usize> {
+    pub clock: Signal<In, Clock>,
+    pub reset: Signal<In, Bit>,
+    pub tap_valid: Signal<In, Bit>,
+    pub tap_end: Signal<In, Bit>,
+    pub tap_keep: Signal<In, Bit>,
+    pub tap_bytes: Signal<In, Bits<7>>,
+    pub tap_data: Signal<In, Bits<D>>,
+    // From rx/parse, a cycle before its result.
+    pub at: Signal<In, Bits<8>>,
+    pub is4: Signal<In, Bit>,
+    pub addrs: Signal<In, Bits<256>>,
+    pub tail: Signal<In, Bits<TAIL_BITS>>,
+    // Its result.
+    pub l3: Signal<In, Bits<4>>,
+    pub l4: Signal<In, Bits<5>>,
+    pub second: Signal<In, Bits<32>>,
+    pub routed: Signal<In, Bit>,
+    pub valid: Signal<Out, Bit>,
+    pub flags: Signal<Out, Bits<3>>,
+    beats: RxSum<D, K, L>,
+    // Headers: words skipped, addresses, and the rest of IPv4's first 20 bytes.
+    p_at: Reg<Bits<4>>,
+    p_is4: Reg<Bit>,
+    p_skip: [Reg<Bits<18>>; SKIP_SUMS],
+    p_head: [Reg<Bits<18>>; 4],
+    q_skip: [Reg<Bits<20>>; 2],
+    q_addrs: Reg<Bits<20>>,
+    q_rest: Reg<Bits<20>>,
+    r_skip: Reg<Bits<21>>,
+    r_addrs: Reg<Bits<20>>,
+    r_fixed: Reg<Bits<21>>,
+    s_skip: Reg<Bits<17>>,
+    s_addrs: Reg<Bits<17>>,
+    s_header: Reg<Bits<22>>,
+    t_skip: Reg<Bits<16>>,
+    t_pseudo: Reg<Bits<18>>,
+    t_header: Reg<Bits<17>>,
+    u_pseudo: Reg<Bits<20>>,
+    /// From `parse`'s result on.
+    meta: [Reg<Bits<META_BITS>>; 4],
+    length: Reg<Bits<16>>,
+    short: Reg<Bit>,
+    // Beside the sum of the beats: it, delayed, the verdict without it, and both together.
+    done: [Reg<Bit>; 5],
+    beat_sum: [Reg<Bits<16>>; 2],
+    verdict: [Reg<Bits<VERDICT_BITS>>; 3],
+    all: Reg<Bits<21>>,
+    folded: Reg<Bits<17>>,
+    o_flags: Reg<Bits<3>>,
+}
+
+/// The sum of four words.
+#[kernel]
+fn four(w: Bits<64>) -> Bits<18> {
+    (bit_cast::<18, 16>(w.get_bits::<16>(0)) + bit_cast::<18, 16>(w.get_bits::<16>(16)))
+        + (bit_cast::<18, 16>(w.get_bits::<16>(32)) + bit_cast::<18, 16>(w.get_bits::<16>(48)))
+}
+
+impl<const D: usize, const K: usize, const L: usize> Logic for RxChecksum<D, K, L> {
+    /// Verifies the checksums of each frame.
+    #[kernel]
+    fn update(&mut self) {
+        registers!(self, clock, reset; p_at, p_is4, p_skip[..], p_head[..], q_skip[..], q_addrs, q_rest, r_skip,
+            r_addrs, r_fixed, s_skip, s_addrs, s_header, t_skip, t_pseudo, t_header, u_pseudo, meta[..], length, short,
+            done[..], beat_sum[..], verdict[..], all, folded, o_flags);
+        clocked!(self, clock, reset; beats);
+        self.beats.tap_valid.next = self.tap_valid.val();
+        self.beats.tap_end.next = self.tap_end.val();
+        self.beats.tap_keep.next = self.tap_keep.val();
+        self.beats.tap_bytes.next = self.tap_bytes.val();
+        self.beats.tap_data.next = self.tap_data.val();
+
+        // A cycle before the parser's result: words, by fours.
+        // Where it is more than 4 bits, no L4 is known.
+        let at = bit_cast::<4, 8>(self.at.val());
+        let tail = self.tail.val();
+        let mut skipped = lit::<{ 16 * SKIP_WORDS }>(0);
+        for i in 0..(SKIP_WORDS / 2) {
+            if at > lit::<4>(i) {
+                skipped = skipped.set_slice::<32>(32 * i, tail.get_bits::<32>(32 * i));
+            }
+        }
+        for i in 0..SKIP_SUMS {
+            self.p_skip[i].d.next = four(skipped.get_bits::<64>(64 * i));
+        }
+        for i in 0..4 {
+            self.p_head[i].d.next = four(self.addrs.val().get_bits::<64>(64 * i));
+        }
+        self.p_at.d.next = at;
+        self.p_is4.d.next = self.is4.val();
+
+        // With the result.
+        self.q_skip[0].d.next = (bit_cast::<20, 18>(self.p_skip[0].q.val())
+            + bit_cast::<20, 18>(self.p_skip[1].q.val()))
+            + (bit_cast::<20, 18>(self.p_skip[2].q.val())
+                + bit_cast::<20, 18>(self.p_skip[3].q.val()));
+        self.q_skip[1].d.next = (bit_cast::<20, 18>(self.p_skip[4].q.val())
+            + bit_cast::<20, 18>(self.p_skip[5].q.val()))
+            + bit_cast::<20, 18>(self.p_skip[6].q.val());
+        let first = bit_cast::<20, 18>(self.p_head[0].q.val());
+        let second = bit_cast::<20, 18>(self.p_head[1].q.val());
+        let others =
+            bit_cast::<20, 18>(self.p_head[2].q.val()) + bit_cast::<20, 18>(self.p_head[3].q.val());
+        self.q_addrs.d.next = if self.p_is4.q.val() { first } else { (first + second) + others };
+        self.q_rest.d.next = second + others;
+        let tcp = self.l4.val() == 12;
+        let udp = self.l4.val() == 13;
+        self.meta[0].d.next = lit::<META_BITS>(0)
+            .replace_bit(meta::IS4, self.l3.val() == 8)
+            .replace_bit(meta::TCP, tcp)
+            .replace_bit(meta::UDP, udp)
+            .replace_bit(meta::ROUTED, self.routed.val())
+            .replace_bit(meta::ZERO, self.second.val().get_bits::<16>(16) == 0)
+            .set_slice::<4>(meta::AT, self.p_at.q.val())
+            .set_slice::<16>(meta::LENGTH, sum::swap(self.second.val().get_bits::<16>(0)));
+        for i in 1..4 {
+            self.meta[i].d.next = self.meta[i - 1].q.val();
+        }
+
+        self.r_skip.d.next =
+            bit_cast::<21, 20>(self.q_skip[0].q.val()) + bit_cast::<21, 20>(self.q_skip[1].q.val());
+        self.r_addrs.d.next = self.q_addrs.q.val();
+        self.r_fixed.d.next =
+            bit_cast::<21, 20>(self.q_addrs.q.val()) + bit_cast::<21, 20>(self.q_rest.q.val());
+
+        self.s_skip.d.next = sum::fold(bit_cast::<32, 21>(self.r_skip.q.val()));
+        self.s_addrs.d.next = sum::fold(bit_cast::<32, 20>(self.r_addrs.q.val()));
+        self.s_header.d.next =
+            bit_cast::<22, 21>(self.r_fixed.q.val()) + bit_cast::<22, 21>(self.r_skip.q.val());
+
+        // Here the sum of the beats is out. To take off is to add the complement.
+        let m = self.meta[2].q.val();
+        let skip_bytes = bit_cast::<16, 4>(m.get_bits::<4>(meta::AT)) << lit::<16>(2);
+        let number = if m.get_bit(meta::TCP) { lit::<18>(6 << 8) } else { lit::<18>(17 << 8) };
+        self.t_skip.d.next = bit_cast::<16, 17>(sum::fold(bit_cast::<32, 17>(self.s_skip.q.val())));
+        self.t_pseudo.d.next = bit_cast::<18, 17>(self.s_addrs.q.val()) + number;
+        self.t_header.d.next = sum::fold(bit_cast::<32, 22>(self.s_header.q.val()));
+        self.length.d.next = self.beats.payload.val() - skip_bytes;
+        self.short.d.next = self.beats.short.val();
+        self.done[0].d.next = self.beats.valid.val();
+        for i in 1..5 {
+            self.done[i].d.next = self.done[i - 1].q.val();
+        }
+        self.beat_sum[0].d.next = self.beats.sum.val();
+        self.beat_sum[1].d.next = self.beat_sum[0].q.val();
+
+        let n = self.meta[3].q.val();
+        let length = self.length.q.val();
+        self.u_pseudo.d.next = (bit_cast::<20, 18>(self.t_pseudo.q.val())
+            + bit_cast::<20, 16>(!self.t_skip.q.val()))
+            + bit_cast::<20, 16>(sum::swap(length));
+        let fits = if n.get_bit(meta::TCP) {
+            length >= 20
+        } else {
+            length == n.get_bits::<16>(meta::LENGTH)
+        };
+        let no_sum = n.get_bit(meta::UDP) && n.get_bit(meta::ZERO);
+        let missing = no_sum && !n.get_bit(meta::IS4);
+        let checked = (n.get_bit(meta::TCP) || n.get_bit(meta::UDP))
+            && fits
+            && !self.short.q.val()
+            && !n.get_bit(meta::ROUTED)
+            && !no_sum;
+        self.verdict[0].d.next = lit::<VERDICT_BITS>(0)
+            .replace_bit(0, n.get_bit(meta::IS4) && self.t_header.q.val() != 0xffff)
+            .replace_bit(1, checked || missing)
+            .replace_bit(2, missing);
+        for i in 1..3 {
+            self.verdict[i].d.next = self.verdict[i - 1].q.val();
+        }
+
+        self.all.d.next = bit_cast::<21, 20>(self.u_pseudo.q.val())
+            + bit_cast::<21, 16>(self.beat_sum[1].q.val());
+        self.folded.d.next = sum::fold(bit_cast::<32, 21>(self.all.q.val()));
+        // Both are zero, and the carry can't make more of it.
+        let total = self.folded.q.val();
+        let bad = total != 0xffff && total != 0;
+        let v = self.verdict[2].q.val();
+        self.o_flags.d.next = lit::<3>(0)
+            .replace_bit(0, v.get_bit(0))
+            .replace_bit(1, v.get_bit(2) || (v.get_bit(1) && bad))
+            .replace_bit(2, v.get_bit(1));
+        self.valid.next = self.done[4].q.val();
+        self.flags.next = self.o_flags.q.val();
+    }
+}

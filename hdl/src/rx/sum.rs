@@ -1,0 +1,310 @@
+//! Sums a frame from where its IP payload begins to where it ends: for [checksum](super::checksum).
+//!
+//! Watches the stored beats like [parse](super::parse). Begins behind the IPv6 header or the first 20 bytes of IPv4, up to two
+//! tags in front; ends where the IP length says, wherever that is in a beat: padding is left out. Both are told by the first 32
+//! bytes; what is not IP, or shorter, has a sum of no meaning. The sum is of little-endian words, which gives the bytes of
+//! the one's-complement sum swapped. `payload` is how many bytes it is of, if the frame has them all; `short` if it ends before its
+//! IP length does.
+//!
+//! A beat a cycle and a frame a cycle, no back pressure; the result is valid for one cycle, 10 cycles after the frame's last
+//! beat. At most two short additions a stage, but for the 32 bits that the frame is collected in.
+
+use super::parse;
+use nitor_rtl::prelude::*;
+
+/// Stages of a beat: taken, decoded, placed, compared, masked, 4 words summed, 16 words summed.
+const STAGES: usize = 7;
+/// What goes along with a beat.
+pub mod mark {
+    pub const VALID: usize = 0;
+    pub const END: usize = 1;
+    pub const KEEP: usize = 2;
+    pub const FIRST: usize = 3;
+}
+const MARK_BITS: usize = 4;
+/// {short, payload}: from `compared` on.
+const NOTE_BITS: usize = 17;
+/// Until `sum` is folded.
+const NOTES: usize = 7;
+
+#[derive(LogicBlock)]
+pub struct RxSum<const D: usize, const K: usize, const L: usize> {
+    pub clock: Signal<In, Clock>,
+    pub reset: Signal<In, Bit>,
+    pub tap_valid: Signal<In, Bit>,
+    pub tap_end: Signal<In, Bit>,
+    pub tap_keep: Signal<In, Bit>,
+    pub tap_bytes: Signal<In, Bits<7>>,
+    pub tap_data: Signal<In, Bits<D>>,
+    pub valid: Signal<Out, Bit>,
+    pub sum: Signal<Out, Bits<16>>,
+    pub payload: Signal<Out, Bits<16>>,
+    pub short: Signal<Out, Bit>,
+    index: Reg<Bits<13>>,
+    mark: [Reg<Bits<MARK_BITS>>; STAGES],
+    note: [Reg<Bits<NOTE_BITS>>; NOTES],
+    /// As it came, up to `compared`.
+    data: [Reg<Bits<D>>; 4],
+    place: [Reg<Bits<13>>; 4],
+    bytes: [Reg<Bits<7>>; 2],
+    /// The first 32 bytes.
+    head: Reg<Bits<256>>,
+    // Decoded: this beat makes `head` whole; tags, IPv6 or not, and its length field.
+    b_head: Reg<Bit>,
+    b_one: Reg<Bit>,
+    b_two: Reg<Bit>,
+    b_is6: Reg<Bit>,
+    b_field: Reg<Bits<16>>,
+    // Placed: from this beat to the next head. Bytes of the frame up to the beat's end.
+    start: Reg<Bits<6>>,
+    stop: Reg<Bits<17>>,
+    payload_now: Reg<Bits<16>>,
+    c_len: Reg<Bits<17>>,
+    // Compared: the beat is before the end, or has it `d_left` bytes in.
+    d_full: Reg<Bit>,
+    d_part: Reg<Bit>,
+    d_left: Reg<Bits<7>>,
+    d_start: Reg<Bits<6>>,
+    masked: Reg<Bits<D>>,
+    fours: Vec<Reg<Bits<18>>>,
+    sixteens: Vec<Reg<Bits<20>>>,
+    total: Reg<Bits<32>>,
+    h_done: Reg<Bit>,
+    once: Reg<Bits<17>>,
+    t_done: Reg<Bit>,
+    twice: Reg<Bits<16>>,
+    u_done: Reg<Bit>,
+}
+
+impl<const D: usize, const K: usize, const L: usize> Default for RxSum<D, K, L> {
+    fn default() -> Self {
+        Self {
+            clock: Default::default(),
+            reset: Default::default(),
+            tap_valid: Default::default(),
+            tap_end: Default::default(),
+            tap_keep: Default::default(),
+            tap_bytes: Default::default(),
+            tap_data: Default::default(),
+            valid: Default::default(),
+            sum: Default::default(),
+            payload: Default::default(),
+            short: Default::default(),
+            index: Default::default(),
+            mark: Default::default(),
+            note: Default::default(),
+            data: Default::default(),
+            place: Default::default(),
+            bytes: Default::default(),
+            head: Default::default(),
+            b_head: Default::default(),
+            b_one: Default::default(),
+            b_two: Default::default(),
+            b_is6: Default::default(),
+            b_field: Default::default(),
+            start: Default::default(),
+            stop: Default::default(),
+            payload_now: Default::default(),
+            c_len: Default::default(),
+            d_full: Default::default(),
+            d_part: Default::default(),
+            d_left: Default::default(),
+            d_start: Default::default(),
+            masked: Default::default(),
+            fours: (0..K / 8).map(|_| Reg::default()).collect(),
+            sixteens: (0..K / 64 + 1).map(|_| Reg::default()).collect(),
+            total: Default::default(),
+            h_done: Default::default(),
+            once: Default::default(),
+            t_done: Default::default(),
+            twice: Default::default(),
+            u_done: Default::default(),
+        }
+    }
+}
+
+/// A 16-bit field in network order, `AT` bytes into `w`.
+#[kernel]
+fn be16<const AT: usize>(w: Bits<256>) -> Bits<16> {
+    cat::<8, 8, 16>(w.get_bits::<8>(8 * AT), w.get_bits::<8>(8 * AT + 8))
+}
+
+#[kernel]
+pub fn swap(w: Bits<16>) -> Bits<16> {
+    cat::<8, 8, 16>(w.get_bits::<8>(0), w.get_bits::<8>(8))
+}
+
+/// Carries back in: of a one's-complement sum, what it is worth in 17 bits.
+#[kernel]
+pub fn fold(sum: Bits<32>) -> Bits<17> {
+    bit_cast::<17, 16>(sum.get_bits::<16>(0)) + bit_cast::<17, 16>(sum.get_bits::<16>(16))
+}
+
+impl<const D: usize, const K: usize, const L: usize> Logic for RxSum<D, K, L> {
+    /// Sums the IP payload of each frame.
+    #[kernel]
+    fn update(&mut self) {
+        registers!(self, clock, reset; index, mark[..], note[..], data[..], place[..], bytes[..], head, b_head, b_one,
+            b_two, b_is6, b_field, start, stop, payload_now, c_len, d_full, d_part, d_left, d_start, masked, fours[..],
+            sixteens[..], total, h_done, once, t_done, twice, u_done);
+
+        // Along with the beat.
+        let index = self.index.q.val();
+        if self.tap_valid.val() {
+            self.index.d.next = if self.tap_end.val() { lit::<13>(0) } else { index + 1 };
+        }
+        self.mark[0].d.next = lit::<MARK_BITS>(0)
+            .replace_bit(mark::VALID, self.tap_valid.val())
+            .replace_bit(mark::END, self.tap_valid.val() && self.tap_end.val())
+            .replace_bit(mark::KEEP, self.tap_keep.val())
+            .replace_bit(mark::FIRST, index == 0);
+        for i in 1..STAGES {
+            self.mark[i].d.next = self.mark[i - 1].q.val();
+        }
+        self.data[0].d.next = self.tap_data.val();
+        self.place[0].d.next = index;
+        for i in 1..4 {
+            self.data[i].d.next = self.data[i - 1].q.val();
+            self.place[i].d.next = self.place[i - 1].q.val();
+        }
+        self.bytes[0].d.next = self.tap_bytes.val();
+        self.bytes[1].d.next = self.bytes[0].q.val();
+
+        // Taken.
+        let mut head = self.head.q.val();
+        for i in 0..2 {
+            if self.tap_valid.val() && index == lit::<13>(16 * i / K) {
+                let half = self.tap_data.val().get_bits::<128>((128 * i) % D);
+                head = head.set_slice::<128>(128 * i, half);
+            }
+        }
+        self.head.d.next = head;
+
+        // Decoded.
+        let h = self.head.q.val();
+        let one = parse::is_tag(be16::<12>(h));
+        let two = one && parse::is_tag(be16::<16>(h));
+        let is6 = if two {
+            be16::<20>(h) == 0x86dd
+        } else if one {
+            be16::<16>(h) == 0x86dd
+        } else {
+            be16::<12>(h) == 0x86dd
+        };
+        self.b_one.d.next = one;
+        self.b_two.d.next = two;
+        self.b_is6.d.next = is6;
+        let field4 = if two {
+            be16::<24>(h)
+        } else if one {
+            be16::<20>(h)
+        } else {
+            be16::<16>(h)
+        };
+        let field6 = if two {
+            be16::<26>(h)
+        } else if one {
+            be16::<22>(h)
+        } else {
+            be16::<18>(h)
+        };
+        self.b_field.d.next = if is6 { field6 } else { field4 };
+        self.b_head.d.next =
+            self.mark[0].q.val().get_bit(mark::VALID) && self.place[0].q.val() == lit::<13>(16 / K);
+
+        // Placed.
+        let field = self.b_field.q.val();
+        if self.b_head.q.val() {
+            let at = if self.b_two.q.val() {
+                lit::<6>(22)
+            } else if self.b_one.q.val() {
+                lit::<6>(18)
+            } else {
+                lit::<6>(14)
+            };
+            let begin = if self.b_is6.q.val() { at + 40 } else { at + 20 };
+            self.start.d.next = begin;
+            self.stop.d.next = bit_cast::<17, 16>(field)
+                + bit_cast::<17, 6>(if self.b_is6.q.val() { begin } else { at });
+            self.payload_now.d.next = if self.b_is6.q.val() { field } else { field - 20 };
+        }
+        self.c_len.d.next = (bit_cast::<17, 13>(self.place[1].q.val()) << lit::<17>(L))
+            + bit_cast::<17, 7>(self.bytes[1].q.val());
+
+        // Compared.
+        let stop = self.stop.q.val();
+        let last = bit_cast::<13, 17>(stop >> lit::<17>(L));
+        self.d_full.d.next = self.place[2].q.val() < last;
+        self.d_part.d.next = self.place[2].q.val() == last;
+        self.d_left.d.next = bit_cast::<7, 17>(stop & lit::<17>(K - 1));
+        self.d_start.d.next = self.start.q.val();
+        self.note[0].d.next = bit_cast::<NOTE_BITS, 16>(self.payload_now.q.val())
+            .replace_bit(16, self.c_len.q.val() < stop);
+        for i in 1..NOTES {
+            self.note[i].d.next = self.note[i - 1].q.val();
+        }
+
+        // Masked. The beginning is in the first 64 bytes, and not in the first 32.
+        let beat = self.data[3].q.val();
+        let mut masked = lit::<D>(0);
+        for w in 0..(K / 2) {
+            let mut begun = true;
+            for b in 0..(64 / K) {
+                if self.place[3].q.val() == lit::<13>(b) {
+                    begun = self.d_start.q.val() <= lit::<6>(b * K + 2 * w);
+                }
+            }
+            let full = self.d_full.q.val();
+            let part = self.d_part.q.val();
+            let left = self.d_left.q.val();
+            if begun && (full || (part && left > lit::<7>(2 * w))) {
+                masked = masked.set_slice::<8>(16 * w, beat.get_bits::<8>(16 * w));
+            }
+            if begun && (full || (part && left > lit::<7>(2 * w + 1))) {
+                masked = masked.set_slice::<8>(16 * w + 8, beat.get_bits::<8>(16 * w + 8));
+            }
+        }
+        self.masked.d.next = masked;
+
+        // Summed.
+        for i in 0..(K / 8) {
+            let m = self.masked.q.val();
+            self.fours[i].d.next = (bit_cast::<18, 16>(m.get_bits::<16>(64 * i))
+                + bit_cast::<18, 16>(m.get_bits::<16>(64 * i + 16)))
+                + (bit_cast::<18, 16>(m.get_bits::<16>(64 * i + 32))
+                    + bit_cast::<18, 16>(m.get_bits::<16>(64 * i + 48)));
+        }
+        for i in 0..(K / 64 + 1) {
+            let mut low = lit::<20>(0);
+            let mut high = lit::<20>(0);
+            for j in 0..(K / 8) {
+                if j / 4 == i && j % 4 < 2 {
+                    low = low + bit_cast::<20, 18>(self.fours[j].q.val());
+                }
+                if j / 4 == i && j % 4 >= 2 {
+                    high = high + bit_cast::<20, 18>(self.fours[j].q.val());
+                }
+            }
+            self.sixteens[i].d.next = low + high;
+        }
+        let g = self.mark[6].q.val();
+        let mut added = lit::<32>(0);
+        for i in 0..(K / 64 + 1) {
+            added = added + bit_cast::<32, 20>(self.sixteens[i].q.val());
+        }
+        // Less than 2^31, as a frame is less than 64 KiB.
+        if g.get_bit(mark::VALID) {
+            let before = if g.get_bit(mark::FIRST) { lit::<32>(0) } else { self.total.q.val() };
+            self.total.d.next = before + added;
+        }
+        self.h_done.d.next = g.get_bit(mark::END) && g.get_bit(mark::KEEP);
+        self.once.d.next = fold(self.total.q.val());
+        self.t_done.d.next = self.h_done.q.val();
+        self.twice.d.next = bit_cast::<16, 17>(fold(bit_cast::<32, 17>(self.once.q.val())));
+        self.u_done.d.next = self.t_done.q.val();
+        self.valid.next = self.u_done.q.val();
+        self.sum.next = self.twice.q.val();
+        self.payload.next = self.note[6].q.val().get_bits::<16>(0);
+        self.short.next = self.note[6].q.val().get_bit(16);
+    }
+}

@@ -1,0 +1,145 @@
+//! Adds up the 16-bit words of frames, twice: an IPv4 header's, and what TCP or UDP sum up.
+//!
+//! **Ports.** Beats with `valid` belong to frames that need it, `first` and `last` say which; `mask_ip` and `mask_l4` choose bytes. The first
+//! byte of a beat is the high one of its first word. Both sums come folded to 16 bits with `done`, for each frame in turn.
+//!
+//! **Stages.** Groups of 8 bytes, of 32, the beat, the frame, and two that fold: `done` comes 6 cycles after the frame's last beat.
+//! A beat a cycle; nothing waits here, so there must be room for what comes out. Frames may have up to 16384 bytes.
+
+use nitor_rtl::prelude::*;
+
+#[kernel]
+fn gate(on: Bit, byte: Bits<8>) -> Bits<8> {
+    if on {
+        byte
+    } else {
+        lit::<8>(0)
+    }
+}
+
+/// Sum of two words of the wire.
+#[kernel]
+fn pair(data: Bits<32>, mask: Bits<4>) -> Bits<18> {
+    let mut sum = lit::<18>(0);
+    for i in 0..2 {
+        let high = gate(mask.get_bit(2 * i), data.get_bits::<8>(16 * i));
+        let low = gate(mask.get_bit(2 * i + 1), data.get_bits::<8>(16 * i + 8));
+        sum = sum + bit_cast::<18, 16>(cat::<8, 8, 16>(high, low));
+    }
+    sum
+}
+
+/// Sum of 8 bytes as 4 words of the wire.
+#[kernel]
+fn group(data: Bits<64>, mask: Bits<8>) -> Bits<18> {
+    pair(data.get_bits::<32>(0), mask.get_bits::<4>(0))
+        + pair(data.get_bits::<32>(32), mask.get_bits::<4>(4))
+}
+
+#[kernel]
+fn four(a: Bits<18>, b: Bits<18>, c: Bits<18>, d: Bits<18>) -> Bits<20> {
+    (bit_cast::<20, 18>(a) + bit_cast::<20, 18>(b))
+        + (bit_cast::<20, 18>(c) + bit_cast::<20, 18>(d))
+}
+
+#[derive(LogicBlock, Default)]
+pub struct TxSums<const D: usize, const K: usize> {
+    pub clock: Signal<In, Clock>,
+    pub reset: Signal<In, Bit>,
+    pub valid: Signal<In, Bit>,
+    pub first: Signal<In, Bit>,
+    pub last: Signal<In, Bit>,
+    pub data: Signal<In, Bits<D>>,
+    pub mask_ip: Signal<In, Bits<K>>,
+    pub mask_l4: Signal<In, Bits<K>>,
+    pub done: Signal<Out, Bit>,
+    pub ip: Signal<Out, Bits<16>>,
+    pub l4: Signal<Out, Bits<16>>,
+    // {first, last, valid} of a stage, and its sums.
+    e: Reg<Bits<3>>,
+    e_ip: [Reg<Bits<18>>; 8],
+    e_l4: [Reg<Bits<18>>; 8],
+    f: Reg<Bits<3>>,
+    f_ip: [Reg<Bits<20>>; 2],
+    f_l4: [Reg<Bits<20>>; 2],
+    g: Reg<Bits<3>>,
+    g_ip: Reg<Bits<21>>,
+    g_l4: Reg<Bits<21>>,
+    h: Reg<Bit>,
+    h_ip: Reg<Bits<22>>,
+    h_l4: Reg<Bits<30>>,
+    i: Reg<Bit>,
+    i_ip: Reg<Bits<17>>,
+    i_l4: Reg<Bits<17>>,
+    j: Reg<Bit>,
+    j_ip: Reg<Bits<16>>,
+    j_l4: Reg<Bits<16>>,
+}
+
+impl<const D: usize, const K: usize> Logic for TxSums<D, K> {
+    /// Sums of words of frames, as checksums need them.
+    #[kernel]
+    fn update(&mut self) {
+        registers!(self, clock, reset; e, e_ip[..], e_l4[..], f, f_ip[..], f_l4[..], g, g_ip, g_l4, h, h_ip, h_l4, i, i_ip,
+            i_l4, j, j_ip, j_l4);
+        self.e.d.next = cat::<2, 1, 3>(
+            cat::<1, 1, 2>(self.first.val().into(), self.last.val().into()),
+            self.valid.val().into(),
+        );
+        if self.valid.val() {
+            let data = bit_cast::<512, D>(self.data.val());
+            let ip = bit_cast::<64, K>(self.mask_ip.val());
+            let l4 = bit_cast::<64, K>(self.mask_l4.val());
+            for n in 0..8 {
+                let bytes = data.get_bits::<64>(64 * n);
+                self.e_ip[n].d.next = group(bytes, ip.get_bits::<8>(8 * n));
+                self.e_l4[n].d.next = group(bytes, l4.get_bits::<8>(8 * n));
+            }
+        }
+        self.f.d.next = self.e.q.val();
+        for n in 0..2 {
+            self.f_ip[n].d.next = four(
+                self.e_ip[4 * n].q.val(),
+                self.e_ip[4 * n + 1].q.val(),
+                self.e_ip[4 * n + 2].q.val(),
+                self.e_ip[4 * n + 3].q.val(),
+            );
+            self.f_l4[n].d.next = four(
+                self.e_l4[4 * n].q.val(),
+                self.e_l4[4 * n + 1].q.val(),
+                self.e_l4[4 * n + 2].q.val(),
+                self.e_l4[4 * n + 3].q.val(),
+            );
+        }
+        self.g.d.next = self.f.q.val();
+        self.g_ip.d.next =
+            bit_cast::<21, 20>(self.f_ip[0].q.val()) + bit_cast::<21, 20>(self.f_ip[1].q.val());
+        self.g_l4.d.next =
+            bit_cast::<21, 20>(self.f_l4[0].q.val()) + bit_cast::<21, 20>(self.f_l4[1].q.val());
+
+        let begins = self.g.q.val().get_bit(2);
+        if self.g.q.val().get_bit(0) {
+            let ip = if begins { lit::<22>(0) } else { self.h_ip.q.val() };
+            let l4 = if begins { lit::<30>(0) } else { self.h_l4.q.val() };
+            self.h_ip.d.next = ip + bit_cast::<22, 21>(self.g_ip.q.val());
+            self.h_l4.d.next = l4 + bit_cast::<30, 21>(self.g_l4.q.val());
+        }
+        self.h.d.next = self.g.q.val().get_bit(0) && self.g.q.val().get_bit(1);
+
+        let ip = self.h_ip.q.val();
+        let l4 = self.h_l4.q.val();
+        self.i.d.next = self.h.q.val();
+        self.i_ip.d.next =
+            bit_cast::<17, 16>(ip.get_bits::<16>(0)) + bit_cast::<17, 6>(ip.get_bits::<6>(16));
+        self.i_l4.d.next =
+            bit_cast::<17, 16>(l4.get_bits::<16>(0)) + bit_cast::<17, 14>(l4.get_bits::<14>(16));
+        let ip = self.i_ip.q.val();
+        let l4 = self.i_l4.q.val();
+        self.j.d.next = self.i.q.val();
+        self.j_ip.d.next = ip.get_bits::<16>(0) + bit_cast::<16, 1>(ip.get_bits::<1>(16));
+        self.j_l4.d.next = l4.get_bits::<16>(0) + bit_cast::<16, 1>(l4.get_bits::<1>(16));
+        self.done.next = self.j.q.val();
+        self.ip.next = self.j_ip.q.val();
+        self.l4.next = self.j_l4.q.val();
+    }
+}

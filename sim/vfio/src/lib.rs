@@ -1,0 +1,25 @@
+//! Simulated cards as vfio-user devices: a virtual machine's unmodified driver drives the Verilated card.
+//!
+//! ```text
+//!  QEMU, guest 0 ── socket ── server ──┐                   ┌ card 0 ┐
+//!  QEMU, guest 1 ── socket ── server ──┤ asks ► [machine] ─┤        ├ wire, or [peer]
+//!                                      └ answers           └ card 1 ┘
+//! ```
+//!
+//! | module | |
+//! |---|---|
+//! | [machine] | the thread that owns the cards: lets their time pass, does what is asked |
+//! | [server] | one guest's vfio-user connection |
+//! | [device] | a card as a guest's PCI function: configuration space, BARs, memory, interrupts |
+//! | [trace], [record], [replay] | a session with a driver written to a file, and done again without the guest |
+//! | [peer] | a host on the wire, for a guest that is alone |
+
+pub mod device;
+pub mod machine;
+pub mod peer;
+pub mod record;
+pub mod replay;
+pub mod server;
+pub mod trace;
+
+pub use machine::{Ask, Machine, Options, Summary};

@@ -1,0 +1,545 @@
+//! The thread that owns the cards. Guests ask it through a channel; it does what they ask in order, lets the cards' time
+//! pass, and passes interrupts and frames on.
+//!
+//! A card's time is not a guest's: nobody could run the card as fast as it would be. It passes
+//!
+//! - while the card has anything to do, and for a while after (moderated interrupts come up to a millisecond late),
+//! - from the write of a control register until the card is quiet again, with the guest waiting,
+//! - and, with nothing to do, now and then for a moment, so that the card shows signs of life.
+//!
+//! Doorbells are posted: the guest goes on while the card works, as it would on a machine.
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{
+    channel, sync_channel, Receiver, RecvTimeoutError, Sender, SyncSender, TryRecvError,
+};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use nitor_abi::bar::{self, DevCtl, Interrupt};
+use nitor_sim::completer::Latency;
+use nitor_sim::firmware::standard;
+use nitor_sim::iommu::Permission;
+use nitor_sim::wire::WireConfig;
+use nitor_sim::{HostConfig, World, CYCLE_NS};
+
+use nix::time::{clock_gettime, ClockId};
+
+use crate::device::{Counts, Device};
+use crate::peer::{Peer, PeerStats};
+use crate::record::Recorder;
+use crate::server::{Backend, Service};
+use crate::trace::{Cause, Head, Writer};
+
+/// How a machine is made.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Bits of the cards' data paths.
+    pub width: u32,
+    /// 1, whose wire leads to a [`Peer`], or 2, whose cards are joined by one.
+    pub guests: usize,
+    pub seed: u64,
+    /// Cycles that a read of the guest's memory takes, more or less; 0 is the usual.
+    pub latency: u64,
+    /// Where to write what the wire carries.
+    pub pcap: Option<PathBuf>,
+    /// Where to write waves of the first guest's card, and how many cycles of them.
+    pub waves: Option<(PathBuf, u64)>,
+    /// Where to write a trace of the first guest's card, which is to be the only one; and what it is about.
+    pub record: Option<(PathBuf, String)>,
+}
+
+/// What a guest, or whoever runs the machine, asks for.
+#[derive(Debug)]
+pub enum Ask {
+    Read {
+        region: u32,
+        offset: u64,
+        len: usize,
+    },
+    Write {
+        region: u32,
+        offset: u64,
+        bytes: Vec<u8>,
+    },
+    Map {
+        iova: u64,
+        len: u64,
+        file: File,
+        offset: u64,
+        permission: Permission,
+    },
+    Unmap {
+        iova: u64,
+        len: u64,
+    },
+    Listen {
+        start: u32,
+        count: u32,
+        files: Vec<File>,
+    },
+    Reset,
+    /// The guest has gone.
+    Gone,
+    /// Plugs the guest's wire in or pulls it.
+    Link(bool),
+    /// The card's firmware does nothing more until the driver resets the card.
+    Hang,
+    /// What has happened so far.
+    Summary(SyncSender<Summary>),
+    Stop,
+}
+
+pub(crate) type Answer = io::Result<Vec<u8>>;
+
+pub(crate) struct Message {
+    pub guest: usize,
+    pub ask: Ask,
+    pub answer: Option<SyncSender<Answer>>,
+}
+
+/// What happened so far.
+#[derive(Clone, Debug, Default)]
+pub struct Summary {
+    pub cycles: u64,
+    /// Time in which somebody wanted something of the cards, and what the processor spent on it.
+    pub busy: Duration,
+    pub processor: Duration,
+    pub guests: Vec<GuestSummary>,
+    pub peer: PeerStats,
+    /// What the root complexes object to in what the cards did.
+    pub violations: Vec<String>,
+}
+
+/// Of one guest's card.
+#[derive(Clone, Debug, Default)]
+pub struct GuestSummary {
+    pub counts: Counts,
+    pub frames_out: u64,
+    pub frames_in: u64,
+    /// Accesses to memory that the guest has not mapped for the card.
+    pub denied: u64,
+    pub reads_outstanding: usize,
+}
+
+/// See the module. Ends the cards' thread when dropped; the guests are to be gone by then.
+pub struct Machine {
+    asks: Sender<Message>,
+    services: Vec<Service>,
+    thread: Option<JoinHandle<io::Result<()>>>,
+}
+
+impl Machine {
+    /// Makes the cards and serves guest `n` at the socket `guest<n>` in folder `sockets`.
+    pub fn start(options: &Options, sockets: &Path) -> io::Result<Self> {
+        let (asks, inbox) = channel();
+        let (ready, made) = sync_channel(1);
+        let own = options.clone();
+        let guests = options.guests;
+        let thread = thread::Builder::new().name("cards".into()).spawn(move || {
+            let mut cards = Cards::new(&own, inbox)?;
+            let shapes = cards.devices.iter().map(|d| (d.bars(&cards.world), d.vectors()));
+            let _ = ready.send(shapes.collect::<Vec<_>>());
+            cards.run()
+        })?;
+        let mut machine = Machine { asks, services: Vec::new(), thread: Some(thread) };
+        let Ok(shapes) = made.recv() else {
+            return Err(machine.finish().err().unwrap_or(io::ErrorKind::BrokenPipe.into()));
+        };
+        debug_assert_eq!(shapes.len(), guests);
+        for (guest, (bars, vectors)) in shapes.into_iter().enumerate() {
+            let posted = options.record.is_none();
+            let backend = Backend { guest, asks: machine.asks.clone(), posted };
+            let service = Service::start(&socket(sockets, guest), backend, bars, vectors);
+            machine.services.push(service.map_err(io::Error::other)?);
+        }
+        Ok(machine)
+    }
+
+    fn post(&self, guest: usize, ask: Ask) -> io::Result<()> {
+        let message = Message { guest, ask, answer: None };
+        self.asks.send(message).map_err(|_| io::ErrorKind::BrokenPipe.into())
+    }
+
+    /// Asks for something on behalf of `guest`, and does not wait for it.
+    pub fn tell(&self, guest: usize, ask: Ask) -> io::Result<()> {
+        self.post(guest, ask)
+    }
+
+    /// What happened so far.
+    pub fn summary(&self) -> io::Result<Summary> {
+        let (to, from) = sync_channel(1);
+        self.post(0, Ask::Summary(to))?;
+        from.recv().map_err(|_| io::ErrorKind::BrokenPipe.into())
+    }
+
+    /// Ends the cards' thread; what went wrong with files it wrote.
+    pub fn finish(&mut self) -> io::Result<()> {
+        self.services.clear();
+        let _ = self.post(0, Ask::Stop);
+        match self.thread.take().map(JoinHandle::join) {
+            Some(Ok(result)) => result,
+            Some(Err(_)) => Err(io::Error::other("the cards' thread panicked")),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        // Who wants to know calls `finish`.
+        let _ = self.finish();
+    }
+}
+
+/// The socket of `guest`.
+pub fn socket(folder: &Path, guest: usize) -> PathBuf {
+    folder.join(format!("guest{guest}"))
+}
+
+/// Cycles without anything going on after which a card is quiet: more than the longest frame takes, which is seen when it ends.
+pub(crate) const QUIET: u64 = 768;
+/// Cycles that a guest waits for that at most.
+const PATIENCE: u64 = 400_000;
+/// Cycles that a read of memory takes: few, since each is one to simulate.
+const LATENCY: u64 = 80;
+/// Cycles between two looks at what guests ask.
+const SLICE: u64 = 128;
+/// Cycles for which a quiet card is run on, at least; then it stands still.
+const LINGER: u64 = 20_000;
+/// How long it stands still, and how many cycles it is then run for: a firmware tick or more.
+const STILL: Duration = Duration::from_millis(1000);
+/// The card's microsecond in a guest's, for interrupt delays.
+const DELAY_RESOLUTION_US: u16 = 16;
+const STIR: u64 = 260_000;
+
+/// Of this thread, so far.
+fn processor_time() -> Duration {
+    let time = clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).map(Duration::from);
+    time.unwrap_or_default()
+}
+
+struct Cards {
+    world: World,
+    devices: Vec<Device>,
+    wire: usize,
+    peer: Option<Peer>,
+    recorder: Option<Recorder>,
+    /// Frames from the peer that wait until the card is quiet, while a trace is recorded.
+    waiting: VecDeque<Vec<u8>>,
+    inbox: Receiver<Message>,
+    started: Instant,
+    /// When the cards' time last passed by itself.
+    worked: Instant,
+    busy: Duration,
+    /// Twice the longest interrupt delay that a guest has asked for, in cycles.
+    linger: u64,
+    /// Until when the cards are run although they are quiet.
+    awake: u64,
+    stopping: bool,
+}
+
+/// Locally administered address of guest `n`'s card.
+fn mac(n: usize) -> [u8; 6] {
+    [0x02, 0x4e, 0x49, 0x54, 0x01, n as u8]
+}
+
+/// The cards and their wire, and the wire's number.
+pub(crate) fn world(options: &Options) -> io::Result<(World, usize)> {
+    let mut world = World::new(options.seed);
+    for guest in 0..options.guests {
+        let settings = nitor_fw::Settings {
+            // Of the card's time, which is a fraction of the guest's.
+            keep_alive_us: 1_000,
+            delay_resolution_us: DELAY_RESOLUTION_US,
+            ..nitor_fw::Settings::new(mac(guest))
+        };
+        let mut config = HostConfig::new(options.width).with_firmware(standard(settings));
+        let latency = if options.latency == 0 { LATENCY } else { options.latency };
+        config.root.completer.latency = Latency::around(latency);
+        config.root.completer.split = 0.0;
+        config.firmware_gap = 2;
+        world.add_host(config)?;
+    }
+    let wire = match options.guests {
+        1 => world.connect_outside(0, WireConfig::default()),
+        _ => world.connect(0, 1, WireConfig::default()),
+    };
+    if let Some(path) = &options.pcap {
+        world.start_capture(Box::new(io::BufWriter::new(File::create(path)?)))?;
+    }
+    if let Some((path, cycles)) = &options.waves {
+        world.add_waves(0, path, 0..*cycles);
+    }
+    Ok((world, wire))
+}
+
+impl Cards {
+    fn new(options: &Options, inbox: Receiver<Message>) -> io::Result<Self> {
+        let (mut world, wire) = world(options)?;
+        let devices = (0..options.guests)
+            .map(|guest| Device::new(&mut world, guest).map_err(io::Error::other));
+        let devices = devices.collect::<io::Result<_>>()?;
+        let peer = (options.guests == 1).then(Peer::new);
+        let recorder = match &options.record {
+            None => None,
+            Some((path, about)) => {
+                let head = Head { width: options.width, seed: options.seed, about: about.clone() };
+                Some(Recorder::new(Writer::create(path, &head)?, &mut world))
+            }
+        };
+        Ok(Cards {
+            world,
+            devices,
+            wire,
+            peer,
+            recorder,
+            waiting: VecDeque::new(),
+            inbox,
+            started: Instant::now(),
+            worked: Instant::now(),
+            busy: Duration::ZERO,
+            linger: LINGER,
+            awake: 0,
+            stopping: false,
+        })
+    }
+
+    fn run(&mut self) -> io::Result<()> {
+        while !self.stopping {
+            let message = if self.world.now() < self.awake {
+                match self.inbox.try_recv() {
+                    Ok(message) => Some(message),
+                    Err(TryRecvError::Empty) => None,
+                    Err(TryRecvError::Disconnected) => break,
+                }
+            } else {
+                let peer = self.peer.as_mut().and_then(|peer| peer.next(self.started.elapsed()));
+                let still = (self.worked + STILL).saturating_duration_since(Instant::now());
+                match self.inbox.recv_timeout(peer.map_or(still, |peer| peer.min(still))) {
+                    Ok(message) => Some(message),
+                    Err(RecvTimeoutError::Timeout) => {
+                        if (self.worked + STILL) <= Instant::now() {
+                            self.awake = self.world.now() + STIR;
+                        }
+                        None
+                    }
+                    Err(RecvTimeoutError::Disconnected) => break,
+                }
+            };
+            let begin = Instant::now();
+            match message {
+                Some(Message { guest, ask, answer }) => {
+                    let result = self.serve(guest, ask);
+                    if let Some(answer) = answer {
+                        let _ = answer.send(result);
+                    }
+                }
+                None => {
+                    self.advance(SLICE);
+                    self.send_waiting();
+                    self.worked = Instant::now();
+                }
+            }
+            self.busy += begin.elapsed();
+        }
+        self.world.finish_capture()?;
+        self.recorder.take().map_or(Ok(()), Recorder::finish)
+    }
+
+    /// Lets `cycles` pass, and passes on what came of them.
+    fn advance(&mut self, cycles: u64) {
+        self.world.step(cycles);
+        if let Some(recorder) = &mut self.recorder {
+            recorder.look(&mut self.world);
+        }
+        for device in &mut self.devices {
+            device.deliver(&mut self.world, |_| {});
+        }
+        if let Some(peer) = &mut self.peer {
+            for (_, frame) in self.world.take_outside() {
+                if let Some(recorder) = &mut self.recorder {
+                    recorder.frame(&frame);
+                }
+                peer.receive(frame);
+            }
+            peer.poll(self.started.elapsed());
+            while let Some(frame) = peer.next_frame() {
+                if self.recorder.is_some() {
+                    self.waiting.push_back(frame);
+                } else {
+                    self.world.send_in(0, &frame);
+                }
+                self.awake = self.awake.max(self.world.now() + self.linger);
+            }
+        }
+        if self.world.active() + QUIET > self.world.now() {
+            self.stay_awake();
+        }
+    }
+
+    fn stay_awake(&mut self) {
+        self.awake = self.awake.max(self.world.now() + self.linger);
+    }
+
+    /// Runs the cards until they are quiet.
+    fn settle(&mut self) {
+        let begin = self.world.now();
+        while self.world.now() < begin + PATIENCE
+            && self.world.now() < self.world.active().max(begin) + QUIET
+        {
+            self.advance(SLICE / 4);
+        }
+    }
+
+    /// While a trace is recorded, the peer's frames come one at a time, each when the card is quiet.
+    fn send_waiting(&mut self) {
+        while let Some(frame) = self.waiting.pop_front() {
+            self.settle();
+            self.begin(|| Cause::Frame(frame.clone()));
+            self.world.send_in(0, &frame);
+            self.settle();
+        }
+    }
+
+    /// Something is about to be done to the card.
+    fn begin(&mut self, cause: impl FnOnce() -> Cause) {
+        if let Some(recorder) = &mut self.recorder {
+            recorder.look(&mut self.world);
+            recorder.begin(cause());
+        }
+    }
+
+    /// What of `ask` belongs into a trace.
+    fn note(&mut self, ask: &Ask) {
+        match ask {
+            Ask::Write { region: 7, offset, bytes } => {
+                self.begin(|| Cause::Config { offset: *offset, bytes: bytes.clone() })
+            }
+            Ask::Write { region, offset, bytes } => self.begin(|| Cause::Write {
+                region: *region,
+                offset: *offset,
+                bytes: bytes.clone(),
+            }),
+            Ask::Read { region, offset, len } if *region != 7 => {
+                self.begin(|| Cause::Read { region: *region, offset: *offset, len: *len as u32 })
+            }
+            Ask::Map { iova, len, permission, .. } => self.begin(|| Cause::Map {
+                iova: *iova,
+                len: *len,
+                read: *permission != Permission::Write,
+                write: *permission != Permission::Read,
+            }),
+            Ask::Unmap { iova, len } => self.begin(|| Cause::Unmap { iova: *iova, len: *len }),
+            Ask::Gone => self.begin(|| Cause::Unmap { iova: 0, len: u64::MAX }),
+            Ask::Link(up) => self.begin(|| Cause::Link(*up)),
+            Ask::Reset => self.begin(|| Cause::Reset),
+            _ => {}
+        }
+    }
+
+    fn serve(&mut self, guest: usize, ask: Ask) -> Answer {
+        self.note(&ask);
+        let answer = self.obey(guest, ask);
+        if self.recorder.is_some() {
+            self.settle();
+            self.send_waiting();
+        }
+        answer
+    }
+
+    fn obey(&mut self, guest: usize, ask: Ask) -> Answer {
+        let (world, device) = (&mut self.world, &mut self.devices[guest]);
+        match ask {
+            Ask::Read { region, offset, len } => {
+                let mut bytes = vec![0; len];
+                match region {
+                    7 => device.config_read(world, offset, &mut bytes),
+                    _ => device.bar_read(world, region, offset, &mut bytes),
+                }
+                self.stay_awake();
+                return Ok(bytes);
+            }
+            Ask::Write { region: 7, offset, bytes } => {
+                device.config_write(world, offset, &bytes);
+                self.settle();
+            }
+            Ask::Write { region, offset, bytes } => {
+                device.bar_write(world, region, offset, &bytes);
+                self.stay_awake();
+                self.written(guest, region, offset, &bytes);
+            }
+            Ask::Map { iova, len, file, offset, permission } => {
+                device.map(world, (iova, len), (&file, offset), permission)?;
+            }
+            Ask::Unmap { iova, len } => device.unmap(world, iova, len),
+            Ask::Listen { start, count, files } => device.listen(start, count, files),
+            Ask::Reset => {
+                device.reset(world).map_err(io::Error::other)?;
+                self.settle();
+            }
+            Ask::Gone => device.gone(world),
+            Ask::Link(up) => {
+                world.set_link(self.wire, up);
+                self.settle();
+            }
+            Ask::Hang => world.host_mut(guest).hang_firmware(true),
+            Ask::Summary(to) => {
+                let _ = to.send(self.summary());
+            }
+            Ask::Stop => self.stopping = true,
+        }
+        Ok(Vec::new())
+    }
+
+    /// A guest has written to a register.
+    fn written(&mut self, guest: usize, region: u32, offset: u64, bytes: &[u8]) {
+        let (Ok(offset), Ok(word)) = (u32::try_from(offset), bytes.try_into()) else { return };
+        let value = u32::from_le_bytes(word);
+        match offset {
+            _ if region != 0 => {}
+            bar::INTERRUPTS..=bar::INTERRUPT_NONE => {
+                let delays = Interrupt::from(value);
+                if !delays.keep_delays {
+                    let longest = u64::from(delays.rx_delay.max(delays.tx_delay));
+                    self.linger = self.linger.max((2 * longest * 1000 / CYCLE_NS).min(STIR));
+                }
+            }
+            bar::TX_DOORBELLS..bar::INTERRUPTS => {}
+            _ => {
+                if offset == bar::DEV_CTL && DevCtl::from(value).dev_reset {
+                    self.world.host_mut(guest).hang_firmware(false);
+                }
+                self.settle();
+            }
+        }
+    }
+
+    fn summary(&self) -> Summary {
+        let guest = |(number, device): (usize, &Device)| {
+            let root = &self.world.host(number).root;
+            GuestSummary {
+                counts: device.counts,
+                frames_out: root.stats.frames_out,
+                frames_in: root.stats.frames_in,
+                denied: root.stats.iommu_read_faults + root.stats.iommu_write_faults,
+                reads_outstanding: root.reads_outstanding(),
+            }
+        };
+        Summary {
+            cycles: self.world.now(),
+            busy: self.busy,
+            processor: processor_time(),
+            guests: self.devices.iter().enumerate().map(guest).collect(),
+            peer: self.peer.as_ref().map(|peer| peer.stats).unwrap_or_default(),
+            violations: self
+                .world
+                .violations()
+                .map(|(host, violation)| format!("card {host}: {violation:?}"))
+                .collect(),
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! `nitor replay`: what a stock driver once did to a card, done again without a virtual machine.
+
+use crate::report::{self, grouped, Failure, Table};
+use crate::{Outcome, Width};
+use nitor_vfio::replay::{replay, Replayed, Variation};
+use serde::Serialize;
+use std::io::ErrorKind;
+use std::path::PathBuf;
+
+#[derive(clap::Args)]
+#[command(
+    after_help = "Examples:\n  nitor vm --record ping.trace -- ping -c 3 10.77.0.1\n  nitor replay ping.trace"
+)]
+pub struct Args {
+    /// A trace that `nitor vm --record` has written
+    trace: PathBuf,
+    /// Another width of the card than it was recorded with
+    #[arg(long, value_enum)]
+    width: Option<Width>,
+    /// Another seed than it was recorded with
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Cycles that a read of host memory takes, more or less; 0 is as it was recorded
+    #[arg(long, default_value = "0", value_parser = clap::value_parser!(u64).range(0..=10_000))]
+    latency: u64,
+    /// Write the card's waves, as FST
+    #[arg(long)]
+    waves: Option<PathBuf>,
+    /// Cycles of waves
+    #[arg(long, default_value = "100000", value_parser = clap::value_parser!(u64).range(1..=1_000_000_000))]
+    waves_cycles: u64,
+    /// Print the result as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Serialize)]
+struct Report {
+    about: String,
+    width: u32,
+    steps: u64,
+    register_writes: u64,
+    frames_in: u64,
+    frames_out: u64,
+    completions: u64,
+    interrupts: u64,
+    cycles: u64,
+    /// Of all the card did, with the cycle: the same in each run with the same RTL.
+    digest: String,
+}
+
+pub fn run(args: &Args) -> Outcome {
+    let variation = Variation {
+        width: args.width.map(u32::from),
+        seed: args.seed,
+        latency: args.latency,
+        waves: args.waves.clone().map(|path| (path, args.waves_cycles)),
+    };
+    let done = replay(&args.trace, &variation).map_err(|e| {
+        let text = format!("{}: {e}", args.trace.display());
+        match e.kind() {
+            ErrorKind::UnexpectedEof => {
+                Failure::Input(format!("{}: it is cut off", args.trace.display()))
+            }
+            ErrorKind::InvalidData | ErrorKind::InvalidInput | ErrorKind::NotFound => {
+                Failure::Input(text)
+            }
+            _ => Failure::Environment(text),
+        }
+    })?;
+    let Replayed { differences, violations, .. } = &done;
+    for difference in differences {
+        eprintln!("nitor: {difference}");
+    }
+    if let Some(first) = violations.first() {
+        return Err(Failure::Check(format!("the root complex objects: {first}")));
+    }
+    if !differences.is_empty() {
+        return Err(Failure::Check(
+            "the card does not do what it did when this was recorded".into(),
+        ));
+    }
+    let report = Report {
+        about: done.about,
+        width: done.width,
+        steps: done.steps,
+        register_writes: done.register_writes,
+        frames_in: done.frames_in,
+        frames_out: done.frames_out,
+        completions: done.completions,
+        interrupts: done.interrupts,
+        cycles: done.cycles,
+        digest: format!("{:016x}", done.digest),
+    };
+    if args.json {
+        report::json(&report);
+        return Ok(());
+    }
+    let mut table = Table::default();
+    table.heading(format!("{}, {} bits: the card does the same", report.about, report.width));
+    table.row("register writes", grouped(report.register_writes));
+    table.row("frames to the card", grouped(report.frames_in));
+    table.row("frames from it, byte for byte", grouped(report.frames_out));
+    table.row("completions", grouped(report.completions));
+    table.row("interrupts", grouped(report.interrupts));
+    table.row("cycles", grouped(report.cycles));
+    table.row("digest", &report.digest);
+    table.print();
+    Ok(())
+}

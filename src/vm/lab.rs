@@ -1,0 +1,106 @@
+//! Guests and their cards, from boot to power-off.
+
+use crate::report::Failure;
+use crate::vm::guest::{Guest, Shape};
+use crate::vm::{initramfs, setup};
+use nitor_vfio::{machine, Ask, Machine, Options, Summary};
+use std::fs;
+use std::io;
+use std::path::Path;
+use tempfile::TempDir;
+
+/// What a lab is made of.
+#[derive(Clone)]
+pub struct Plan {
+    pub options: Options,
+    /// As [setup::get] takes it.
+    pub kernel: String,
+    pub processors: u32,
+    pub iommu: bool,
+}
+
+/// Guests, each with a card.
+pub struct Lab {
+    pub guests: Vec<Guest>,
+    /// The kernel's.
+    pub release: String,
+    machine: Machine,
+    /// Sockets, consoles, the initramfs.
+    _folder: TempDir,
+}
+
+fn cards(error: io::Error) -> Failure {
+    Failure::Environment(format!("the cards: {error}"))
+}
+
+/// A folder for a guest's files.
+pub fn folder() -> Result<TempDir, Failure> {
+    tempfile::Builder::new().prefix("nitor-vm").tempdir().map_err(cards)
+}
+
+/// Boots a guest without a card of ours, with more arguments for QEMU.
+pub fn plain(kernel: &str, folder: &Path, more: &[&str]) -> Result<Guest, Failure> {
+    let (tools, kernel) = setup::get(kernel)?;
+    let initramfs = folder.join("initramfs");
+    fs::write(&initramfs, initramfs::pack(&kernel)?).map_err(cards)?;
+    let shape =
+        Shape { number: 0, processors: 1, memory_mib: 256, socket: None, iommu: false, more };
+    let mut guest = Guest::start_up(&tools, &kernel, &initramfs, folder, &shape)?;
+    guest.booted()?;
+    Ok(guest)
+}
+
+impl Lab {
+    /// Boots the guests.
+    pub fn open(plan: &Plan) -> Result<Self, Failure> {
+        let (tools, kernel) = setup::get(&plan.kernel)?;
+        let folder = folder()?;
+        let initramfs = folder.path().join("initramfs");
+        fs::write(&initramfs, initramfs::pack(&kernel)?).map_err(cards)?;
+        let machine = Machine::start(&plan.options, folder.path()).map_err(cards)?;
+        let path = folder.path().to_path_buf();
+        let release = kernel.release.clone();
+        let mut lab = Lab { guests: Vec::new(), release, machine, _folder: folder };
+        for number in 0..plan.options.guests {
+            let socket = machine::socket(&path, number);
+            let shape = Shape {
+                number,
+                processors: plan.processors,
+                memory_mib: 256,
+                socket: Some(&socket),
+                iommu: plan.iommu,
+                more: &[],
+            };
+            lab.guests.push(Guest::start_up(&tools, &kernel, &initramfs, &path, &shape)?);
+        }
+        for guest in &mut lab.guests {
+            guest.booted()?;
+        }
+        Ok(lab)
+    }
+
+    /// Tells the first guest's card something.
+    pub fn tell(&self, ask: Ask) -> Result<(), Failure> {
+        self.machine.tell(0, ask).map_err(cards)
+    }
+
+    pub fn summary(&self) -> Result<Summary, Failure> {
+        self.machine.summary().map_err(cards)
+    }
+
+    /// Ends the guests, then the cards. What the cards did wrong is a failed check.
+    pub fn close(&mut self) -> Result<Summary, Failure> {
+        for guest in self.guests.drain(..) {
+            guest.shut_down();
+        }
+        let summary = self.machine.summary().map_err(cards)?;
+        self.machine.finish().map_err(cards)?;
+        match summary.violations.first() {
+            None => Ok(summary),
+            Some(first) => Err(Failure::Check(format!(
+                "the root complexes object {} times, first: {first}",
+                summary.violations.len()
+            ))),
+        }
+    }
+}

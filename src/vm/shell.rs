@@ -1,0 +1,62 @@
+//! An interactive shell in a guest, on our terminal.
+
+use crate::report::Failure;
+use crate::vm::guest::Guest;
+use nix::sys::termios::{cfmakeraw, tcgetattr, tcsetattr, SetArg, Termios};
+use std::io::{stdin, stdout, Read, Stdin, Write};
+use std::thread;
+use std::time::Duration;
+
+/// The terminal as it was, restored when dropped.
+struct Raw {
+    stdin: Stdin,
+    before: Termios,
+}
+
+impl Raw {
+    /// None if standard input is no terminal.
+    fn new() -> Option<Self> {
+        let stdin = stdin();
+        let before = tcgetattr(&stdin).ok()?;
+        let mut raw = before.clone();
+        cfmakeraw(&mut raw);
+        tcsetattr(&stdin, SetArg::TCSANOW, &raw).ok()?;
+        Some(Raw { stdin, before })
+    }
+}
+
+impl Drop for Raw {
+    fn drop(&mut self) {
+        let _ = tcsetattr(&self.stdin, SetArg::TCSANOW, &self.before);
+    }
+}
+
+/// The port becomes the shell's terminal, and a plain wire again afterwards.
+const SHELL: &str = "stty -F /dev/ttyS1 sane; setsid cttyhack sh -i </dev/ttyS1 >/dev/ttyS1 2>&1; stty -F /dev/ttyS1 raw -echo; true";
+
+/// Lets a person work in the guest until the shell ends.
+pub fn relay(guest: &mut Guest) -> Result<(), Failure> {
+    eprintln!(
+        "The interface is eth0, the host on the wire is 10.77.0.1. \"exit\" ends the machine."
+    );
+    guest.start(SHELL)?;
+    let raw = Raw::new();
+    let mut to = guest.agent().try_clone().map_err(|e| Failure::Environment(e.to_string()))?;
+    // It stays in its read when the shell ends, and ends with us.
+    thread::spawn(move || {
+        let mut buffer = [0; 256];
+        while let Ok(len @ 1..) = stdin().lock().read(&mut buffer) {
+            if to.write_all(&buffer[..len]).is_err() {
+                return;
+            }
+        }
+        // End of input ends the shell.
+        let _ = to.write_all(&[4]);
+    });
+    let status = guest.wait(Duration::from_secs(24 * 3600), |bytes| {
+        let mut out = stdout().lock();
+        let _ = out.write_all(bytes).and_then(|()| out.flush());
+    });
+    drop(raw);
+    status.map(|_| ())
+}

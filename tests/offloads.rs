@@ -1,0 +1,199 @@
+//! Packets that the card finishes, through driver, PCIe, RTL, wire and back; etherparse says whether they are right.
+
+mod support;
+
+use nitor_abi::tx::{l3, l4};
+use nitor_driver::dma::DmaBuf;
+use nitor_driver::pci::PciFunction;
+use nitor_driver::{Config, L4Checksum, Offload, Segment};
+use nitor_sim::function::HostMemory;
+use rand::RngExt;
+use support::packets::{judge, judge_segments, Packet};
+use support::{seed, Rig};
+
+const WIDTHS: [u32; 2] = [128, 512];
+
+fn config() -> Config {
+    Config { tx_depth: 64, rx_depth: 256, rx_buffer_len: 2048, mtu: 9216, ..Config::default() }
+}
+
+fn rig(width: u32, n: u64) -> (Rig, DmaBuf<HostMemory>) {
+    let rig = Rig::new(width, seed(n), config());
+    let memory = rig.nic.function().alloc_dma(0x20000, 4096).unwrap();
+    (rig, memory)
+}
+
+fn offload(packet: &Packet) -> Offload {
+    Offload {
+        l3_proto: if packet.v6 { l3::IPV6 } else { l3::IPV4 },
+        l4_proto: if packet.udp { l4::UDP } else { l4::TCP },
+        l3_offset: packet.l3_off as u8,
+        l3_len: packet.l3_len as u8,
+        ..Offload::default()
+    }
+}
+
+/// Puts bytes into memory in up to `most` pieces, and sends them.
+fn send(rig: &mut Rig, memory: &mut DmaBuf<HostMemory>, bytes: &[u8], most: usize, wish: &Offload) {
+    let count = rig.rng.random_range(1..=most.min(bytes.len()));
+    let mut ends: Vec<usize> =
+        (1..count).map(|_| rig.rng.random_range(1..bytes.len())).chain([bytes.len()]).collect();
+    ends.sort_unstable();
+    ends.dedup();
+    let (mut at, mut begin) = (rig.rng.random_range(0..64), 0);
+    let mut segments = Vec::new();
+    for end in ends {
+        let piece = &bytes[begin..end];
+        memory.as_mut_slice()[at..at + piece.len()].copy_from_slice(piece);
+        segments.push(Segment { iova: memory.iova() + at as u64, len: piece.len() });
+        at += piece.len() + rig.rng.random_range(0..64);
+        begin = end;
+    }
+    let tx = &mut rig.nic.pair(0).tx;
+    tx.send_with(&segments, wish, 7).unwrap();
+    tx.flush();
+}
+
+/// What came back of one packet, `count` frames if all is right.
+fn back(rig: &mut Rig, memory: &mut DmaBuf<HostMemory>, count: usize) -> Vec<Vec<u8>> {
+    let mut frames = Vec::new();
+    let mut quiet = 0;
+    let mut completed = 0;
+    while completed == 0 || frames.len() < count || quiet < 10 {
+        rig.nic.wait(std::time::Duration::from_nanos(256));
+        quiet += 1;
+        assert!(quiet < 10_000, "{completed} completed, {} frames of {count}", frames.len());
+        let pair = rig.nic.pair(0);
+        let done = pair.tx.reap(9, |sent| assert_eq!(sent.token, 7)).unwrap();
+        if done > 0 {
+            // The card has read all of it.
+            memory.as_mut_slice().fill(0xee);
+        }
+        completed += done;
+        while let Some(frame) = pair.rx.receive().unwrap() {
+            frames.push(frame.to_vec());
+            quiet = 0;
+        }
+        pair.rx.refill();
+    }
+    assert_eq!(completed, 1);
+    frames
+}
+
+/// Checksums of all kinds: what comes is byte for byte what etherparse made.
+#[test]
+fn checksums() {
+    for width in WIDTHS {
+        let (mut rig, mut memory) = rig(width, 200);
+        for round in 0..250 {
+            let payload = match round % 4 {
+                0 => rig.rng.random_range(0..20),
+                1 => rig.rng.random_range(0..9000),
+                _ => rig.rng.random_range(0..1500),
+            };
+            let udp = rig.rng.random();
+            let packet = Packet::random(&mut rig.rng, udp, payload);
+            let partial = rig.rng.random();
+            let ip = rig.rng.random();
+            let l4_checksum = if partial { L4Checksum::Partial } else { L4Checksum::Full };
+            let wish = Offload { l4_checksum, l3_checksum: ip && !packet.v6, ..offload(&packet) };
+            let bytes = packet.raw(partial, ip, rig.rng.random());
+            send(&mut rig, &mut memory, &bytes, 12, &wish);
+            let frames = back(&mut rig, &mut memory, 1);
+            let mut right = packet.bytes.clone();
+            right.resize(right.len().max(60), 0);
+            judge(&packet.bytes);
+            assert!(frames == [right], "round {round}: {:?}", &packet.bytes[..packet.header]);
+        }
+        rig.assert_clean();
+    }
+}
+
+/// A UDP checksum that comes to 0 is sent as 0xffff.
+#[test]
+fn a_udp_checksum_of_0() {
+    for width in WIDTHS {
+        let (mut rig, mut memory) = rig(width, 201);
+        for round in 0..40 {
+            let mut packet = Packet::random(&mut rig.rng, true, 30);
+            let at = packet.l4_off() + 6;
+            let last = packet.header + 28;
+            packet.bytes[last..].fill(0);
+            let partial = round % 2 == 0;
+            let l4_checksum = if partial { L4Checksum::Partial } else { L4Checksum::Full };
+            let wish = Offload { l4_checksum, ..offload(&packet) };
+            // With its checksum in the payload, the packet's checksum is 0.
+            send(&mut rig, &mut memory, &packet.raw(partial, false, 0), 3, &wish);
+            let first = back(&mut rig, &mut memory, 1).remove(0);
+            let sum = [first[at], first[at + 1]];
+            packet.bytes[last..].copy_from_slice(&sum);
+            send(&mut rig, &mut memory, &packet.raw(partial, false, 0), 3, &wish);
+            let second = back(&mut rig, &mut memory, 1).remove(0);
+            assert_eq!(second[at..at + 2], [0xff, 0xff], "{:02x?}", sum);
+        }
+        rig.assert_clean();
+    }
+}
+
+/// Segments, put together again.
+#[test]
+fn segmentation() {
+    for width in WIDTHS {
+        let (mut rig, mut memory) = rig(width, 202);
+        for round in 0..60 {
+            let mss = match round % 4 {
+                0 => 536,
+                1 => 1448,
+                2 => rig.rng.random_range(64..2000),
+                _ => rig.rng.random_range(2000..8900),
+            };
+            let payload = match round % 3 {
+                0 => rig.rng.random_range(0..=mss),
+                1 => mss * rig.rng.random_range(1..5),
+                _ => rig.rng.random_range(0..50_000.min(mss * 60)),
+            };
+            let payload = payload.min(60_000);
+            let packet = Packet::random(&mut rig.rng, false, payload);
+            let wish = Offload {
+                l4_checksum: if round % 5 == 0 { L4Checksum::Done } else { L4Checksum::Full },
+                l3_checksum: round % 5 != 0 && !packet.v6,
+                tso_mss: Some(mss as u16),
+                l4_words: ((packet.header - packet.l4_off()) / 4) as u8,
+                ..offload(&packet)
+            };
+            let mut bytes = packet.raw(round % 2 == 0, true, rig.rng.random());
+            if rig.rng.random() {
+                // The packet's own length means nothing.
+                let at = packet.l3_off + if packet.v6 { 4 } else { 2 };
+                bytes[at..at + 2].fill(0);
+            }
+            send(&mut rig, &mut memory, &bytes, 15, &wish);
+            let count = payload.div_ceil(mss).max(1);
+            let frames = back(&mut rig, &mut memory, count);
+            judge_segments(&packet, mss, &frames);
+        }
+        rig.assert_clean();
+    }
+}
+
+/// 64 KiB in one packet, and a packet with more segments than the card has places for.
+#[test]
+fn the_longest_packets() {
+    for width in WIDTHS {
+        let (mut rig, mut memory) = rig(width, 203);
+        for (mss, payload) in [(9000, 65_400), (1448, 65_400), (200, 40_000)] {
+            let packet = Packet::random(&mut rig.rng, false, payload);
+            let wish = Offload {
+                l4_checksum: L4Checksum::Full,
+                tso_mss: Some(mss as u16),
+                l4_words: ((packet.header - packet.l4_off()) / 4) as u8,
+                ..offload(&packet)
+            };
+            send(&mut rig, &mut memory, &packet.raw(false, true, 0), 19, &wish);
+            let count = payload.div_ceil(mss).max(1);
+            let frames = back(&mut rig, &mut memory, count);
+            judge_segments(&packet, mss, &frames);
+        }
+        rig.assert_clean();
+    }
+}
