@@ -39,13 +39,13 @@ fn wish(rng: &mut Rng) -> Wish {
     let l3_off = [14, 18, 22, 0, rng.below(100)][rng.below(5) as usize];
     let l3 = if v6 { V6 } else { V4 };
     let mut wish = Wish {
-        word1: l3 | DF * rng.below(2) as u32,
+        word1: l3 | (DF * rng.below(2) as u32),
         l3_len: l3_len as u16,
         l3_off: l3_off as u16,
         ..Wish::default()
     };
     if rng.percent(40) {
-        wish.word1 |= TSO | TCP * rng.below(2) as u32;
+        wish.word1 |= TSO | (TCP * rng.below(2) as u32);
         wish.word1 |= (rng.next() as u32) & (IP_CSUM | L4_CSUM | PARTIAL);
         wish.l4_words = rng.range(5, 15) as u16;
         let least = if rng.percent(10) { 1 } else { 200 };

@@ -31,8 +31,9 @@ impl Drop for Raw {
     }
 }
 
-/// The port becomes the shell's terminal, and a plain wire again afterwards.
-const SHELL: &str = "stty -F /dev/ttyS1 sane; setsid cttyhack sh -i </dev/ttyS1 >/dev/ttyS1 2>&1; stty -F /dev/ttyS1 raw -echo; true";
+/// The port becomes the shell's terminal.
+const SHELL: &str =
+    "stty -F /dev/ttyS1 sane; setsid sh -c 'exec sh -i </dev/ttyS1 >/dev/ttyS1 2>&1'";
 
 /// Lets a person work in the guest until the shell ends.
 pub fn relay(guest: &mut Guest) -> Result<(), Failure> {
@@ -53,10 +54,11 @@ pub fn relay(guest: &mut Guest) -> Result<(), Failure> {
         // End of input ends the shell.
         let _ = to.write_all(&[4]);
     });
-    let status = guest.wait(Duration::from_secs(24 * 3600), |bytes| {
+    // The end of a shell hangs its terminal up, which is the end of the guest, too.
+    let _ = guest.wait(Duration::from_secs(24 * 3600), |bytes| {
         let mut out = stdout().lock();
         let _ = out.write_all(bytes).and_then(|()| out.flush());
     });
     drop(raw);
-    status.map(|_| ())
+    Ok(())
 }

@@ -146,7 +146,7 @@ fn load(scene: &mut Scene, guest: usize) -> Result<(), Failure> {
     let complaints = scene.complaints(guest)?;
     scene.check(
         complaints.is_empty(),
-        format!("guest {guest}: no error and no warning{}", list(&complaints)),
+        format!("guest {guest}: no error, and no warning but of missing LLQ{}", list(&complaints)),
     );
     Ok(())
 }
@@ -336,7 +336,10 @@ fn reloaded(scene: &mut Scene) -> Result<(), Failure> {
     }
     scene.check(answered == 10, format!("{answered} times of 10 a ping was answered afterwards"));
     let complaints = scene.complaints(0)?;
-    scene.check(complaints.is_empty(), format!("no error and no warning{}", list(&complaints)));
+    scene.check(
+        complaints.is_empty(),
+        format!("no error, and no warning but of missing LLQ{}", list(&complaints)),
+    );
     Ok(())
 }
 

@@ -126,7 +126,7 @@ const GROUPS: [&str; 8] = [
 ];
 
 /// Fields of descriptors and completions, and the cases that show them; none are what the card does not act upon yet.
-const FIELDS: [(&str, &str, &[u8]); 31] = [
+const FIELDS: [(&str, &str, &[u8]); 30] = [
     ("TX descriptor", "length", &[39]),
     ("TX descriptor", "req_id", &[40]),
     ("TX descriptor", "meta_desc", &[41]),

@@ -5,7 +5,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::support::packets::{judge, judge_segments, Packet};
 use super::support::raw::{sent_id, Raw, GET_FEATURE};
-use super::{ethernet, seed, Pair, WIDTHS};
+use super::{seed, Pair, WIDTHS};
 
 const DF: u32 = 1 << 4;
 const TSO: u32 = 1 << 7;
@@ -104,7 +104,7 @@ pub fn case_43_segmentation() {
                 _ => rng.random_range(mss..60_000),
             };
             let packet = Packet::random(&mut rng, false, payload);
-            let mut flags = protocols(&packet) | TSO | L4_CSUM | DF * (round as u32 % 2);
+            let mut flags = protocols(&packet) | TSO | L4_CSUM | (DF * (round as u32 % 2));
             if !packet.v6 {
                 flags |= IP_CSUM;
             }

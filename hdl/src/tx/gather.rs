@@ -201,7 +201,8 @@ impl<const K: usize, const L: usize, const S: usize, const B: usize> Logic
         let l3_len = m.get_bits::<8>(meta::L3_HDR_LEN);
         let words = m.get_bits::<6>(meta::L4_HDR_WORDS);
         let mss = m.get_bits::<14>(meta::MSS);
-        let v4_len = l3_len >= 20 && l3_len <= 60 && l3_len.get_bits::<2>(0) == 0;
+        let has_addresses = l3_len >= 20;
+        let v4_len = has_addresses && l3_len <= 60 && l3_len.get_bits::<2>(0) == 0;
         let v6_len = l3_len >= 40 && !l3_len.get_bit(0);
         let no_l3 = !((v4 && v4_len) || (v6 && (v6_len || !full)));
         let no_l4 = !(tcp || (udp && !tso));
