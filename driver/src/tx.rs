@@ -214,7 +214,7 @@ impl<P: PciFunction + Clone, T> TxQueue<P, T> {
     }
 
     /// Sends a packet that begins with `header`, at most [max_push](Self::max_push) bytes that are given to the card at once; the
-    /// other pieces, if any, stay where they are as ever.
+    /// other pieces, if any, stay where they are as ever. Of a packet to be cut, no more than its first frame can be given so.
     pub fn send_pushed(
         &mut self,
         header: &[u8],
@@ -257,7 +257,8 @@ impl<P: PciFunction + Clone, T> TxQueue<P, T> {
         if bytes > most || frame > self.limits.bytes {
             return Err(Refusal::TooLong);
         }
-        if header.len() > self.max_push() {
+        // What is pushed is of the first frame.
+        if header.len() > self.max_push() || (offload.tso_mss.is_some() && header.len() > frame) {
             return Err(Refusal::TooLong);
         }
         if offload.needs() & !self.limits.offload.tx != 0 {
