@@ -166,6 +166,27 @@ fn bench_loop_measures() {
     }
 }
 
+/// What low-latency queues are for: an order of magnitude, and no read. And pushing frames loses none.
+#[test]
+fn bench_latency_compares() {
+    let folder = folder();
+    for width in ["128", "512"] {
+        let args = ["bench", "latency", "--count", "50", "--json", "--width", width];
+        let figures = succeeds(&folder, &args);
+        let figure = |kind: &str, key: &str| figures[kind][key].as_f64().unwrap();
+        assert!(figure("llq", "cycles_max") <= 50.0, "{figures}");
+        assert!(figure("llq", "cycles_p50") * 10.0 < figure("host", "cycles_p50"), "{figures}");
+        // The completion alone, against two reads besides.
+        assert_eq!(figure("llq", "tlps_from_card"), 1.0, "{figures}");
+        assert_eq!(figure("host", "tlps_from_card"), 3.0, "{figures}");
+        let args = ["bench", "loop", "--llq", "--count", "1024", "--json", "--width", width];
+        let figures = succeeds(&folder, &args);
+        let most = if width == "128" { 10.0 } else { 3.5 };
+        assert!(figures["cycles_per_frame"].as_f64().unwrap() <= most, "{figures}");
+        assert_eq!(figures["lost"], 0);
+    }
+}
+
 /// A file a module, and nothing that the tools object to.
 #[test]
 fn emit_writes_clean_verilog() {

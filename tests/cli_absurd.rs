@@ -31,7 +31,7 @@ fn refused(folder: &TempDir, args: &[&str], code: i32, words: &str) {
 fn numbers_out_of_range() {
     let folder = folder();
     let absurd = ["0", "-1", "9223372036854775808", "18446744073709551616", "1e9", "many", "", " "];
-    let options: [(&[&str], &str); 9] = [
+    let options: [(&[&str], &str); 12] = [
         (&["bench", "loop"], "--frame"),
         (&["bench", "loop"], "--count"),
         (&["bench", "loop"], "--queues"),
@@ -39,6 +39,9 @@ fn numbers_out_of_range() {
         (&["bench", "loop"], "--wire"),
         (&["bench", "loop"], "--max-read"),
         (&["bench", "loop"], "--width"),
+        (&["bench", "latency"], "--frame"),
+        (&["bench", "latency"], "--count"),
+        (&["bench", "latency"], "--latency"),
         (&["demo"], "--file"),
         (&["demo"], "--waves-cycles"),
     ];

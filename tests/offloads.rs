@@ -5,7 +5,7 @@ mod support;
 use nitor_abi::tx::{l3, l4};
 use nitor_driver::dma::DmaBuf;
 use nitor_driver::pci::PciFunction;
-use nitor_driver::{Config, L4Checksum, Offload, Segment};
+use nitor_driver::{Config, L4Checksum, Offload, Push, Refusal, Segment};
 use nitor_sim::function::HostMemory;
 use rand::RngExt;
 use support::packets::{judge, judge_segments, Packet};
@@ -18,7 +18,11 @@ fn config() -> Config {
 }
 
 fn rig(width: u32, n: u64) -> (Rig, DmaBuf<HostMemory>) {
-    let rig = Rig::new(width, seed(n), config());
+    rig_with(width, n, config())
+}
+
+fn rig_with(width: u32, n: u64, config: Config) -> (Rig, DmaBuf<HostMemory>) {
+    let rig = Rig::new(width, seed(n), config);
     let memory = rig.nic.function().alloc_dma(0x20000, 4096).unwrap();
     (rig, memory)
 }
@@ -35,9 +39,24 @@ fn offload(packet: &Packet) -> Offload {
 
 /// Puts bytes into memory in up to `most` pieces, and sends them.
 fn send(rig: &mut Rig, memory: &mut DmaBuf<HostMemory>, bytes: &[u8], most: usize, wish: &Offload) {
-    let count = rig.rng.random_range(1..=most.min(bytes.len()));
-    let mut ends: Vec<usize> =
-        (1..count).map(|_| rig.rng.random_range(1..bytes.len())).chain([bytes.len()]).collect();
+    send_pushed(rig, memory, &[], bytes, most, wish);
+}
+
+/// The same behind what is pushed; then there may be nothing.
+fn send_pushed(
+    rig: &mut Rig,
+    memory: &mut DmaBuf<HostMemory>,
+    pushed: &[u8],
+    bytes: &[u8],
+    most: usize,
+    wish: &Offload,
+) {
+    let mut ends = Vec::new();
+    if !bytes.is_empty() {
+        let count = rig.rng.random_range(1..=most.min(bytes.len()));
+        ends.extend((1..count).map(|_| rig.rng.random_range(1..bytes.len())));
+        ends.push(bytes.len());
+    }
     ends.sort_unstable();
     ends.dedup();
     let (mut at, mut begin) = (rig.rng.random_range(0..64), 0);
@@ -50,7 +69,7 @@ fn send(rig: &mut Rig, memory: &mut DmaBuf<HostMemory>, bytes: &[u8], most: usiz
         begin = end;
     }
     let tx = &mut rig.nic.pair(0).tx;
-    tx.send_with(&segments, wish, 7).unwrap();
+    tx.send_pushed(pushed, &segments, wish, 7).unwrap();
     tx.flush();
 }
 
@@ -195,5 +214,75 @@ fn the_longest_packets() {
             judge_segments(&packet, mss, &frames);
         }
         rig.assert_clean();
+    }
+}
+
+/// Packets whose heads are pushed: a part of their headers, all of them, payload too, or the whole packet.
+#[test]
+fn pushed_heads() {
+    for width in WIDTHS {
+        for push in [Push::Lines, Push::WideLines] {
+            let (mut rig, mut memory) = rig_with(width, 204, Config { push, ..config() });
+            let most = rig.nic.pair(0).tx.max_push();
+            let mut whole = 0;
+            for round in 0..200 {
+                let cut = round % 2 == 0;
+                let payload = match round % 5 {
+                    0 => rig.rng.random_range(0..20),
+                    1 => rig.rng.random_range(0..9000),
+                    _ => rig.rng.random_range(0..300),
+                };
+                let udp = !cut && rig.rng.random();
+                let packet = Packet::random(&mut rig.rng, udp, payload);
+                // The first frame often ends within what can be pushed.
+                let short = most.saturating_sub(packet.header).max(2);
+                let mss = if rig.rng.random() {
+                    rig.rng.random_range(short / 2..=short + 1)
+                } else {
+                    rig.rng.random_range(100..3000)
+                };
+                let mss = mss.max(payload / 100 + 1);
+                let partial = !cut && rig.rng.random();
+                let ip = rig.rng.random();
+                let wish = Offload {
+                    l4_checksum: if partial { L4Checksum::Partial } else { L4Checksum::Full },
+                    l3_checksum: ip && !packet.v6,
+                    tso_mss: cut.then_some(mss as u16),
+                    l4_words: if cut { ((packet.header - packet.l4_off()) / 4) as u8 } else { 0 },
+                    ..offload(&packet)
+                };
+                let bytes = packet.raw(partial, ip, rig.rng.random());
+                let frame = if cut { bytes.len().min(packet.header + mss) } else { bytes.len() };
+                let at = match rig.rng.random_range(0..4) {
+                    0 => packet.header,
+                    1 => rig.rng.random_range(1..=most),
+                    _ => frame,
+                };
+                let (head, rest) = bytes.split_at(at.min(frame).min(most));
+                whole += usize::from(rest.is_empty());
+                send_pushed(&mut rig, &mut memory, head, rest, 15, &wish);
+                if cut {
+                    let frames = back(&mut rig, &mut memory, payload.div_ceil(mss).max(1));
+                    judge_segments(&packet, mss, &frames);
+                } else {
+                    let frames = back(&mut rig, &mut memory, 1);
+                    let mut right = packet.bytes.clone();
+                    right.resize(right.len().max(60), 0);
+                    assert!(
+                        frames == [right],
+                        "round {round}: {:?}",
+                        &packet.bytes[..packet.header]
+                    );
+                }
+            }
+            assert!(whole > 10, "{whole} packets were pushed whole");
+            // Beyond the first frame nothing can be pushed.
+            let wish = Offload { l3_offset: 14, l3_len: 20, l4_words: 5, ..Offload::default() };
+            let wish = Offload { tso_mss: Some(10), l4_checksum: L4Checksum::Full, ..wish };
+            let piece = Segment { iova: memory.iova(), len: 100 };
+            let tx = &mut rig.nic.pair(0).tx;
+            assert_eq!(tx.send_pushed(&[0; 65], &[piece], &wish, 7), Err((Refusal::TooLong, 7)));
+            rig.assert_clean();
+        }
     }
 }

@@ -165,6 +165,20 @@ record! {
     }
 }
 
+/// Fields of [Llq]: bits of what is supported, values of what is enabled.
+pub mod llq {
+    /// The header is in the packet's first line.
+    pub const INLINE: u16 = 1;
+    pub const ENTRY_128: u16 = 1;
+    pub const ENTRY_256: u16 = 4;
+    /// Two descriptors before the header.
+    pub const TWO_BEFORE: u16 = 2;
+    /// Further lines are full of descriptors.
+    pub const MULTIPLE: u16 = 2;
+    /// What `TWO_BEFORE` says.
+    pub const DESCS_BEFORE: usize = 2;
+}
+
 record! {
     /// Feature 8.
     FragBypass: 4 {

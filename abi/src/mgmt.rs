@@ -16,6 +16,8 @@ pub const STATUS: u16 = 0x00c;
 pub const RESET_ACK: u16 = 0x010;
 /// Microseconds, free running.
 pub const TIME: u16 = 0x014;
+/// [Lines].
+pub const LINES: u16 = 0x018;
 
 // Copies of the host's registers.
 pub const AQ_BASE_LO: u16 = 0x020;
@@ -99,6 +101,16 @@ register! {
         tx_offloads: bool = word(0, 24, 24);
         /// Checksums of received frames are verified.
         rx_checksums: bool = word(0, 25, 25);
+        /// There are low-latency queues: see [Lines].
+        llq: bool = word(0, 26, 26);
+    }
+}
+
+register! {
+    /// Low-latency queues: each may have its part of the line memory, which is BAR2.
+    Lines {
+        /// log2 of lines of 128 bytes a queue pair.
+        log_depth: u8 = word(0, 3, 0);
     }
 }
 
@@ -125,12 +137,21 @@ register! {
         log_depth: u8 = word(0, 3, 0);
         /// Of a submission queue: where its completions go.
         cq: u8 = word(0, 15, 8);
-        /// Of a completion queue: log2 of an entry's bytes, less 3.
+        /// Of a completion queue: log2 of an entry's bytes, less 3. Of a TX submission queue: where its ring is, see [ring].
         log_entry: u8 = word(0, 17, 16);
         /// Of a completion queue.
         vector: u8 = word(0, 25, 18);
         no_vector: bool = word(0, 26, 26);
     }
+}
+
+/// [CtxParam::log_entry] of a TX submission queue.
+pub mod ring {
+    pub const HOST: u8 = 0;
+    /// In BAR2, the base is an offset in it: lines of 128 bytes.
+    pub const LINES: u8 = 1;
+    /// In BAR2, lines of 256 bytes.
+    pub const WIDE_LINES: u8 = 2;
 }
 
 register! {

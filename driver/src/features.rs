@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use nitor_abi::admin::{Entry, FeatureCommand, Opcode, Status, SET_PAYLOAD};
 use nitor_abi::feature::{
-    AenqConfig, DeviceAttributes, Feature, Hints, InterruptModeration, LinkConfig, MaxQueues,
+    AenqConfig, DeviceAttributes, Feature, Hints, InterruptModeration, LinkConfig, Llq, MaxQueues,
     MaxQueuesExt, Mtu, StatelessOffload,
 };
 
@@ -25,6 +25,8 @@ pub struct Features {
     /// Microseconds a unit of interrupt delay.
     pub delay_unit: u16,
     pub link: Option<LinkConfig>,
+    /// Low-latency queues.
+    pub llq: Option<Llq>,
 }
 
 impl Features {
@@ -66,6 +68,10 @@ impl Features {
             true => admin.optional(Feature::LinkConfig)?,
             false => None,
         };
+        let llq = match offered(Feature::Llq) {
+            true => admin.optional(Feature::Llq)?,
+            false => None,
+        };
         Ok(Features {
             attributes,
             limits,
@@ -74,6 +80,7 @@ impl Features {
             event_groups: events.supported_groups,
             delay_unit: delay.unwrap_or(1),
             link: link.map(|body| LinkConfig::from_bytes(&head(&body))),
+            llq: llq.map(|body| Llq::from_bytes(&head(&body))).filter(|llq| llq.max_num > 0),
         })
     }
 
@@ -196,6 +203,7 @@ fn name(feature: Feature) -> &'static str {
         Feature::AenqConfig => "event groups",
         Feature::LinkConfig => "link",
         Feature::HostAttributes => "host attributes",
+        Feature::Llq => "low-latency queues",
         _ => "feature",
     }
 }

@@ -46,6 +46,7 @@ pub mod device;
 pub mod dma;
 mod error;
 pub mod features;
+mod lines;
 pub mod pci;
 #[cfg(feature = "smoltcp")]
 pub mod phy;
@@ -71,5 +72,5 @@ pub use queue::QueuePair;
 pub use regs::Versions;
 pub use rss::RssKey;
 pub use rx::{Checksum, RxFrame, RxInfo, RxQueue};
-pub use setup::{Config, Mode, FRAME_OVERHEAD};
+pub use setup::{Config, Mode, Push, FRAME_OVERHEAD};
 pub use tx::{L4Checksum, Offload, Refusal, Segment, Sent, TxQueue};

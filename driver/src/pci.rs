@@ -51,6 +51,14 @@ pub trait PciFunction {
     /// Writes the dword at `offset` of a BAR. What the driver wrote to DMA memory before is there when the card sees it.
     fn bar_write(&self, bar: u8, offset: u64, value: u32);
 
+    /// Writes bytes to a prefetchable BAR as a write-combining mapping does: in TLPs of any size, in any order, but before what
+    /// [bar_write](Self::bar_write) writes later. `offset` and the length are multiples of 8.
+    fn bar_write_bytes(&self, bar: u8, offset: u64, bytes: &[u8]) {
+        for (word, at) in bytes.as_chunks::<4>().0.iter().zip((offset..).step_by(4)) {
+            self.bar_write(bar, at, u32::from_le_bytes(*word));
+        }
+    }
+
     /// Allocates `len` zeroed bytes that the card can read and write. `align`, a power of two, holds for the
     /// address in the driver as well as for the card's.
     fn alloc_dma(&self, len: usize, align: usize) -> Result<DmaBuf<Self::Memory>, PciError>;
@@ -95,6 +103,9 @@ macro_rules! delegate {
             }
             fn bar_write(&self, bar: u8, offset: u64, value: u32) {
                 (**self).bar_write(bar, offset, value);
+            }
+            fn bar_write_bytes(&self, bar: u8, offset: u64, bytes: &[u8]) {
+                (**self).bar_write_bytes(bar, offset, bytes);
             }
             fn alloc_dma(&self, len: usize, align: usize) -> Result<DmaBuf<P::Memory>, PciError> {
                 (**self).alloc_dma(len, align)

@@ -13,7 +13,7 @@ use crate::pci::PciFunction;
 use crate::queue::QueuePair;
 use crate::rx::RxFrame;
 use crate::setup::FRAME_OVERHEAD;
-use crate::tx::{Segment, TxQueue};
+use crate::tx::{Offload, Segment, TxQueue};
 
 /// What smoltcp takes for a header in its MTU.
 const ETHERNET_HEADER: usize = 14;
@@ -152,8 +152,12 @@ impl<P: PciFunction + Clone> TxToken for PhyTxToken<'_, P> {
         // touched, so this is no slice of the whole memory.
         let bytes = unsafe { std::slice::from_raw_parts_mut(memory.ptr().as_ptr().add(at), len) };
         let result = f(bytes);
-        let segment = Segment { iova: memory.iova() + at as u64, len };
-        if let Err((_, slot)) = self.tx.send(&[segment], slot) {
+        // As much of it as the queue takes into the card.
+        let (header, rest) = bytes.split_at(len.min(self.tx.max_push()));
+        let iova = memory.iova() + (at + header.len()) as u64;
+        let segment = Segment { iova, len: rest.len() };
+        let sent = self.tx.send_pushed(header, &[segment], &Offload::default(), slot);
+        if let Err((_, slot)) = sent {
             // Lost, as on a wire.
             free.push(slot);
         }

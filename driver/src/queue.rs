@@ -12,6 +12,7 @@ use crate::admin::AdminQueue;
 use crate::dma::DmaBuf;
 use crate::error::{Error, QueueFault, Result};
 use crate::features::head;
+use crate::lines::{self, LineRing, TxRing};
 use crate::pci::PciFunction;
 use crate::ring::{Completion, Submission};
 use crate::rx::RxQueue;
@@ -27,6 +28,8 @@ pub(crate) struct PairConfig {
     /// The card verifies IPv4 headers.
     pub rx_verifies: bool,
     pub tx_limits: TxLimits,
+    /// Bytes of a line, if the transmit ring is lines in the card.
+    pub line_len: Option<usize>,
     /// None: polling.
     pub vector: Option<u16>,
     /// In the card's units.
@@ -68,14 +71,27 @@ impl<P: PciFunction + Clone, T> QueuePair<P, T> {
         let (tx_depth, rx_depth) = (config.tx_depth, config.rx_depth);
 
         let completions = Completion::<P, TX_LEN>::alloc(function, tx_depth)?;
-        let ring = Submission::alloc(function, tx_depth)?;
+        let host_ring = match config.line_len {
+            None => Some(Submission::alloc(function, tx_depth)?),
+            Some(_) => None,
+        };
+        let base = host_ring.as_ref().map(DmaBuf::iova);
         let made =
-            create_queue(function, admin, config, Direction::Tx, TX_LEN, &completions, &ring)?;
-        let (tx_ids, doorbell, interrupt_register) = made;
+            create_queue(function, admin, config, Direction::Tx, TX_LEN, &completions, base)?;
+        let Made { ids: tx_ids, doorbell, interrupt_register, line_base } = made;
+        let ring = match (host_ring, config.line_len) {
+            (None, Some(len)) => {
+                TxRing::Lines(LineRing::new(function, line_base, len, tx_depth, doorbell))
+            }
+            (memory, _) => {
+                let memory = memory.expect("one of both");
+                TxRing::Host(Submission::new(function, memory, tx_depth, doorbell))
+            }
+        };
         let tx = TxQueue::new(
             function,
             tx_depth,
-            Submission::new(function, ring, tx_depth, doorbell),
+            ring,
             Completion::new(completions, tx_depth),
             config.tx_limits,
         );
@@ -83,9 +99,10 @@ impl<P: PciFunction + Clone, T> QueuePair<P, T> {
         let completions = Completion::<P, RX_LEN>::alloc(function, rx_depth)?;
         let ring = Submission::alloc(function, rx_depth)?;
         let buffers = RxQueue::alloc(function, rx_depth, config.rx_buffer_len)?;
+        let base = Some(ring.iova());
         let made =
-            create_queue(function, admin, config, Direction::Rx, RX_LEN, &completions, &ring)?;
-        let (rx_ids, doorbell, _) = made;
+            create_queue(function, admin, config, Direction::Rx, RX_LEN, &completions, base)?;
+        let Made { ids: rx_ids, doorbell, .. } = made;
         let rx = RxQueue::new(
             rx_depth,
             Submission::new(function, ring, rx_depth, doorbell),
@@ -172,7 +189,16 @@ impl<P: PciFunction + Clone, T> QueuePair<P, T> {
     }
 }
 
-/// Creates a completion queue and the submission queue that uses it. Gives the ids, doorbell and interrupt register.
+/// A queue that was created.
+struct Made {
+    ids: Ids,
+    doorbell: u32,
+    interrupt_register: u32,
+    /// Where its lines are.
+    line_base: u32,
+}
+
+/// Creates a completion queue and the submission queue that uses it. Without `ring` that is made of lines in the card.
 fn create_queue<P: PciFunction + Clone>(
     function: &P,
     admin: &mut AdminQueue<P>,
@@ -180,8 +206,8 @@ fn create_queue<P: PciFunction + Clone>(
     direction: Direction,
     entry_len: usize,
     completions: &DmaBuf<P::Memory>,
-    ring: &DmaBuf<P::Memory>,
-) -> Result<(Ids, u32, u32)> {
+    ring: Option<u64>,
+) -> Result<Made> {
     let depth = match direction {
         Direction::Tx => config.tx_depth,
         Direction::Rx => config.rx_depth,
@@ -198,11 +224,11 @@ fn create_queue<P: PciFunction + Clone>(
     let cq = CreateCqAnswer::from_bytes(&head(&answer));
     let sq = CreateSq {
         direction: direction as u8,
-        placement: placement::HOST,
+        placement: if ring.is_some() { placement::HOST } else { placement::DEVICE },
         contiguous: true,
         cq_idx: cq.cq_idx,
         depth,
-        base: ring.iova(),
+        base: ring.unwrap_or(0),
         ..Default::default()
     };
     let answer =
@@ -213,6 +239,16 @@ fn create_queue<P: PciFunction + Clone>(
             return Err(Error::Nonsense("a register outside its BAR"));
         }
     }
-    let ids = Ids { direction, sq: sq.sq_idx, cq: cq.cq_idx };
-    Ok((ids, sq.doorbell, cq.interrupt_register))
+    if let (None, Some(len)) = (ring, config.line_len) {
+        let end = u64::from(sq.llq_descriptors) + u64::from(depth) * len as u64;
+        if !sq.llq_descriptors.is_multiple_of(64) || end > function.bar_len(lines::BAR) {
+            return Err(Error::Nonsense("lines outside their BAR"));
+        }
+    }
+    Ok(Made {
+        ids: Ids { direction, sq: sq.sq_idx, cq: cq.cq_idx },
+        doorbell: sq.doorbell,
+        interrupt_register: cq.interrupt_register,
+        line_base: sq.llq_descriptors,
+    })
 }

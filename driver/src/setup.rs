@@ -5,7 +5,7 @@ use std::time::Duration;
 use nitor_abi::admin::Status;
 use nitor_abi::bar::{self, ResetReason};
 use nitor_abi::feature::{
-    driver_feature, os, rx_offload, AenqConfig, Feature, HostAttributes, HostInfo,
+    driver_feature, llq, os, rx_offload, AenqConfig, Feature, HostAttributes, HostInfo, Llq,
     ENA_SPEC_VERSION, HOST_INFO_PAGE,
 };
 
@@ -14,6 +14,7 @@ use crate::aenq::{EventQueue, GROUPS};
 use crate::dma::DmaBuf;
 use crate::error::{Error, Result};
 use crate::features::Features;
+use crate::lines;
 use crate::pci::PciFunction;
 use crate::queue::{PairConfig, QueuePair};
 use crate::regs::{Regs, Versions};
@@ -38,6 +39,28 @@ pub enum Mode {
     },
 }
 
+/// Where transmit rings are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Push {
+    /// In host memory, from where the card reads them.
+    #[default]
+    Never,
+    /// In the card, with the head of each packet, up to 96 bytes.
+    Lines,
+    /// Up to 224 bytes, in half as many places.
+    WideLines,
+}
+
+impl Push {
+    fn line_len(self) -> Option<usize> {
+        match self {
+            Push::Never => None,
+            Push::Lines => Some(128),
+            Push::WideLines => Some(256),
+        }
+    }
+}
+
 /// How a card is set up.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -49,6 +72,8 @@ pub struct Config {
     pub rx_buffer_len: u16,
     pub mtu: u32,
     pub mode: Mode,
+    /// With lines in the card, transmit rings are no deeper than these.
+    pub push: Push,
     /// None: the card's own.
     pub rss_key: Option<RssKey>,
 }
@@ -62,6 +87,7 @@ impl Default for Config {
             rx_buffer_len: 2048,
             mtu: 1500,
             mode: Mode::Polling,
+            push: Push::Never,
             rss_key: None,
         }
     }
@@ -147,8 +173,9 @@ fn configure<P: PciFunction + Clone, T>(
         Err(error) => return Err(error),
     }
     let features = Features::query(admin)?;
-    check_limits(config, &features)?;
+    check_limits(config, &features, function.bar_len(lines::BAR))?;
     apply_hints(&features, admin, regs);
+    choose_lines(config, &features, admin)?;
     let enabled_groups = GROUPS & features.event_groups;
     let groups = AenqConfig { supported_groups: 0, enabled_groups };
     admin.set(Feature::AenqConfig, &groups.to_bytes(), None)?;
@@ -180,6 +207,36 @@ fn configure<P: PciFunction + Clone, T>(
     Ok(features)
 }
 
+/// Tells the card how its lines are made.
+fn choose_lines<P: PciFunction + Clone>(
+    config: &Config,
+    features: &Features,
+    admin: &mut AdminQueue<P>,
+) -> Result<()> {
+    let (Some(len), Some(_)) = (config.push.line_len(), features.llq) else { return Ok(()) };
+    let choice = Llq {
+        header_location_enabled: llq::INLINE,
+        entry_size_enabled: if len == 128 { llq::ENTRY_128 } else { llq::ENTRY_256 },
+        descs_before_header_enabled: llq::TWO_BEFORE,
+        stride_enabled: llq::MULTIPLE,
+        ..Default::default()
+    };
+    admin.set(Feature::Llq, &choice.to_bytes(), None)
+}
+
+/// Lines of a queue.
+fn line_depth(push: Push, offer: &Llq) -> u16 {
+    let depth = match push {
+        Push::WideLines if offer.max_wide_depth > 0 => offer.max_wide_depth.into(),
+        Push::WideLines => offer.max_depth / 2,
+        _ => offer.max_depth,
+    };
+    match depth.min(1 << 15) {
+        0 => 0,
+        depth => 1 << depth.ilog2(),
+    }
+}
+
 /// Creates the queue pairs, with smaller rings if the card is short of resources.
 fn create_pairs<P: PciFunction + Clone, T>(
     function: &P,
@@ -198,6 +255,9 @@ fn create_pairs<P: PciFunction + Clone, T>(
     };
     let limits = &features.limits;
     let (mut tx_depth, mut rx_depth) = (config.tx_depth, config.rx_depth);
+    if let (Some(_), Some(offer)) = (config.push.line_len(), &features.llq) {
+        tx_depth = tx_depth.min(line_depth(config.push, offer));
+    }
     loop {
         let made = (0..config.pairs).try_for_each(|index| {
             let config = PairConfig {
@@ -212,6 +272,7 @@ fn create_pairs<P: PciFunction + Clone, T>(
                     bytes: (config.mtu + FRAME_OVERHEAD) as usize,
                     offload: features.offload,
                 },
+                line_len: config.push.line_len(),
                 vector: interrupts.then_some(index + 1),
                 tx_delay,
                 rx_delay,
@@ -264,10 +325,27 @@ pub(crate) fn check(config: &Config) -> Result<()> {
     Ok(())
 }
 
-fn check_limits(config: &Config, features: &Features) -> Result<()> {
+fn check_limits(config: &Config, features: &Features, bar2_len: u64) -> Result<()> {
     let wrong = |what: String| Err(Error::Config(what));
     if u32::from(config.pairs) > features.max_pairs() {
         return wrong(format!("the card has {} queue pairs", features.max_pairs()));
+    }
+    if config.push != Push::Never {
+        let fits = features.llq.is_some_and(|offer| {
+            let size = match config.push {
+                Push::WideLines => llq::ENTRY_256,
+                _ => llq::ENTRY_128,
+            };
+            offer.header_location_supported & llq::INLINE != 0
+                && offer.entry_size_supported & size != 0
+                && offer.descs_before_header_supported & llq::TWO_BEFORE != 0
+                && offer.stride_supported & llq::MULTIPLE != 0
+                && line_depth(config.push, &offer) > 1
+                && u32::from(config.pairs) <= offer.max_num
+        });
+        if !fits || bar2_len == 0 {
+            return wrong("the card has no low-latency queues of this kind, or too few".into());
+        }
     }
     let (tx, rx) = features.max_depths();
     if config.tx_depth > tx || config.rx_depth > rx {

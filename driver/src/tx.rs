@@ -7,8 +7,9 @@ use nitor_abi::feature::{tx_offload, StatelessOffload};
 use nitor_abi::tx::{l3, TxCompletion, TxData, TxMeta};
 
 use crate::error::QueueFault;
+use crate::lines::TxRing;
 use crate::pci::PciFunction;
-use crate::ring::{Completion, Submission};
+use crate::ring::Completion;
 
 /// A piece of a packet in DMA memory. Any alignment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -142,14 +143,15 @@ pub(crate) struct TxLimits {
 
 struct Packet<T> {
     token: T,
-    descs: u16,
+    /// Of the ring.
+    places: u16,
     since: Duration,
 }
 
 /// A transmit queue. `T` is what the caller wants back when a packet has left, such as the memory it was in.
 pub struct TxQueue<P: PciFunction, T> {
     function: P,
-    ring: Submission<P>,
+    ring: TxRing<P>,
     completions: Completion<P, { TxCompletion::LEN }>,
     limits: TxLimits,
     /// By request id.
@@ -168,7 +170,7 @@ impl<P: PciFunction + Clone, T> TxQueue<P, T> {
     pub(crate) fn new(
         function: &P,
         depth: u16,
-        ring: Submission<P>,
+        ring: TxRing<P>,
         completions: Completion<P, { TxCompletion::LEN }>,
         limits: TxLimits,
     ) -> Self {
@@ -208,9 +210,21 @@ impl<P: PciFunction + Clone, T> TxQueue<P, T> {
         offload: &Offload,
         token: T,
     ) -> Result<(), (Refusal, T)> {
-        match self.admit(segments, offload) {
+        self.send_pushed(&[], segments, offload, token)
+    }
+
+    /// Sends a packet that begins with `header`, at most [max_push](Self::max_push) bytes that are given to the card at once; the
+    /// other pieces, if any, stay where they are as ever. Of a packet to be cut, no more than its first frame can be given so.
+    pub fn send_pushed(
+        &mut self,
+        header: &[u8],
+        segments: &[Segment],
+        offload: &Offload,
+        token: T,
+    ) -> Result<(), (Refusal, T)> {
+        match self.admit(header, segments, offload) {
             Ok((bytes, needs_meta)) => {
-                self.post(segments, offload, needs_meta, token);
+                self.post(header, segments, offload, needs_meta, token);
                 self.stats.packets += 1;
                 self.stats.bytes += bytes as u64;
                 Ok(())
@@ -223,11 +237,17 @@ impl<P: PciFunction + Clone, T> TxQueue<P, T> {
     }
 
     /// Bytes of the packet, and whether it needs a meta descriptor.
-    fn admit(&self, segments: &[Segment], offload: &Offload) -> Result<(usize, bool), Refusal> {
+    fn admit(
+        &self,
+        header: &[u8],
+        segments: &[Segment],
+        offload: &Offload,
+    ) -> Result<(usize, bool), Refusal> {
         if self.fault.is_some() {
             return Err(Refusal::Failed);
         }
-        let bytes = segments.iter().map(|segment| segment.len).fold(0, usize::saturating_add);
+        let bytes =
+            segments.iter().map(|segment| segment.len).fold(header.len(), usize::saturating_add);
         // With segmentation the frames are shorter than the packet.
         let most = if offload.tso_mss.is_some() { 0xffff } else { self.limits.bytes };
         if bytes == 0 {
@@ -237,23 +257,37 @@ impl<P: PciFunction + Clone, T> TxQueue<P, T> {
         if bytes > most || frame > self.limits.bytes {
             return Err(Refusal::TooLong);
         }
+        // What is pushed is of the first frame.
+        if header.len() > self.max_push() || (offload.tso_mss.is_some() && header.len() > frame) {
+            return Err(Refusal::TooLong);
+        }
         if offload.needs() & !self.limits.offload.tx != 0 {
             return Err(Refusal::Unsupported);
         }
         let needs_meta = offload.wanted() && offload.meta() != self.meta;
-        let pieces = segments.iter().filter(|segment| segment.len > 0).count();
+        // One without bytes if all are pushed.
+        let pieces = segments.iter().filter(|segment| segment.len > 0).count().max(1);
         let descs = pieces + usize::from(needs_meta);
         if descs > usize::from(self.limits.descs) {
             return Err(Refusal::TooManySegments);
         }
-        if descs > usize::from(self.ring.free()) || self.free.is_empty() {
+        if self.ring.places(descs) > usize::from(self.ring.free()) || self.free.is_empty() {
             return Err(Refusal::Full);
         }
         Ok((bytes, needs_meta))
     }
 
-    fn post(&mut self, segments: &[Segment], offload: &Offload, needs_meta: bool, token: T) {
+    fn post(
+        &mut self,
+        header: &[u8],
+        segments: &[Segment],
+        offload: &Offload,
+        needs_meta: bool,
+        token: T,
+    ) {
         let req_id = self.free.pop().expect("admitted");
+        self.ring.begin(header);
+        let pushes = self.max_push() > 0;
         let mut descs = 0;
         if needs_meta {
             self.meta = offload.meta();
@@ -261,7 +295,10 @@ impl<P: PciFunction + Clone, T> TxQueue<P, T> {
             self.ring.push(meta.to_bytes());
             descs += 1;
         }
-        let mut pieces = segments.iter().filter(|segment| segment.len > 0).peekable();
+        let nothing = [Segment { iova: 0, len: 0 }];
+        let all_pushed = segments.iter().all(|segment| segment.len == 0);
+        let segments = if all_pushed { &nothing } else { segments };
+        let mut pieces = segments.iter().filter(|segment| all_pushed || segment.len > 0).peekable();
         let mut first_data = true;
         while let Some(piece) = pieces.next() {
             let mut desc = TxData {
@@ -283,7 +320,12 @@ impl<P: PciFunction + Clone, T> TxQueue<P, T> {
                     l3_csum_en: offload.l3_checksum,
                     l4_csum_en: offload.l4_checksum != L4Checksum::Done,
                     l4_csum_partial: offload.l4_checksum == L4Checksum::Partial,
-                    header_length: piece.len.min(self.limits.header.into()) as u8,
+                    // In host memory a hint.
+                    header_length: if pushes {
+                        header.len() as u8
+                    } else {
+                        piece.len.min(self.limits.header.into()) as u8
+                    },
                     ..desc
                 };
                 first_data = false;
@@ -291,8 +333,10 @@ impl<P: PciFunction + Clone, T> TxQueue<P, T> {
             self.ring.push(desc.to_bytes());
             descs += 1;
         }
+        self.ring.end();
+        let places = self.ring.places(descs) as u16;
         let since = self.function.now();
-        self.packets[usize::from(req_id)] = Some(Packet { token, descs, since });
+        self.packets[usize::from(req_id)] = Some(Packet { token, places, since });
         self.order.push_back(req_id);
     }
 
@@ -325,7 +369,7 @@ impl<P: PciFunction + Clone, T> TxQueue<P, T> {
                 self.fault = Some(QueueFault::TxReqId);
                 return Err(QueueFault::TxReqId);
             };
-            self.ring.release(packet.descs);
+            self.ring.release(packet.places);
             self.free.push(req_id);
             self.stats.completions += 1;
             count += 1;
@@ -342,7 +386,12 @@ impl<P: PciFunction + Clone, T> TxQueue<P, T> {
         self.packets.len() - self.free.len()
     }
 
-    /// Descriptors that can be written.
+    /// Bytes at the head of a packet that can be pushed into the card; 0 if the ring is in host memory.
+    pub fn max_push(&self) -> usize {
+        self.ring.max_push()
+    }
+
+    /// Places of the ring that are free: descriptors, or lines.
     pub fn free_descriptors(&self) -> usize {
         self.ring.free().into()
     }
@@ -372,6 +421,6 @@ impl<P: PciFunction + Clone, T> TxQueue<P, T> {
     }
 
     pub fn stats(&self) -> TxStats {
-        TxStats { doorbells: self.stats.doorbells + self.ring.doorbells, ..self.stats }
+        TxStats { doorbells: self.stats.doorbells + self.ring.doorbells(), ..self.stats }
     }
 }

@@ -4,7 +4,7 @@ use nitor_abi::admin::{self, part, ControlBuffer, Entry, Status};
 use nitor_abi::event::Group;
 use nitor_abi::feature::{
     capability, link_speed, rx_offload, tx_offload, AenqConfig, DeviceAttributes, Feature,
-    HostAttributes, InterruptModeration, LinkConfig, MaxQueues, MaxQueuesExt, Mtu,
+    HostAttributes, InterruptModeration, LinkConfig, Llq, MaxQueues, MaxQueuesExt, Mtu,
     StatelessOffload,
 };
 use nitor_abi::mgmt;
@@ -13,7 +13,7 @@ use crate::admin::{body, Body};
 use crate::hw::{Hw, ADDRESS_BITS};
 use crate::{Life, Settings};
 
-/// What GET 1 tells.
+/// What GET 1 tells, and [Feature::Llq] if the card has lines.
 const SUPPORTED: u32 = Feature::DeviceAttributes.bit()
     | Feature::MaxQueues.bit()
     | Feature::HwHints.bit()
@@ -39,7 +39,7 @@ const GROUPS: u32 = Group::LinkChange.bit()
 const RX_CHECKSUMS: u32 =
     rx_offload::L3_CSUM_IPV4 | rx_offload::L4_IPV4_CSUM | rx_offload::L4_IPV6_CSUM;
 
-/// Drivers keep it in 8 bits and want it to be more than 0, also where nothing is pushed.
+/// Drivers keep it in 8 bits and want it to be more than 0, also where nothing is pushed. A line of 128 bytes has as much.
 const TX_HEADER_SIZE: u8 = 96;
 /// Drivers may exceed it by two; the hardware takes 21.
 const PACKET_TX_DESCS: u16 = 19;
@@ -86,12 +86,14 @@ impl Life {
         control: ControlBuffer,
     ) -> Result<Body, Status> {
         let (pairs, depth) = (self.queues.pairs(), self.queues.max_depth());
+        let lines = &self.queues.lines;
         let payload = match Feature::try_from(feature).map_err(|_| Status::UnsupportedOpcode)? {
             Feature::DeviceAttributes => body(
                 DeviceAttributes {
                     impl_id: 0,
                     device_version: 0,
-                    supported_features: SUPPORTED,
+                    supported_features: SUPPORTED
+                        | if lines.there() { Feature::Llq.bit() } else { 0 },
                     capabilities: capability::ENI_STATS,
                     phys_addr_width: ADDRESS_BITS,
                     virt_addr_width: 64,
@@ -107,8 +109,8 @@ impl Life {
                     sq_depth: depth,
                     cq_num: pairs,
                     cq_depth: depth,
-                    llq_num: 0,
-                    llq_depth: 0,
+                    llq_num: if lines.there() { pairs } else { 0 },
+                    llq_depth: lines.depth(),
                     header_size: TX_HEADER_SIZE.into(),
                     packet_tx_descs: PACKET_TX_DESCS,
                     packet_rx_descs: PACKET_RX_DESCS,
@@ -132,6 +134,7 @@ impl Life {
                 }
                 .to_bytes(),
             ),
+            Feature::Llq => body(lines.get(pairs)?.to_bytes()),
             Feature::HwHints => body(settings.hints.to_bytes()),
             Feature::StatelessOffload => body(self.features.offloads.to_bytes()),
             Feature::Mtu => body(Mtu { mtu: self.features.mtu }.to_bytes()),
@@ -179,6 +182,7 @@ impl Life {
                 hw.bus.write32(mgmt::MAX_FRAME, mtu + FRAME_OVERHEAD);
                 Ok(())
             }
+            Feature::Llq => self.queues.lines.set(Llq::from_bytes(&part(command, AT))),
             Feature::AenqConfig => {
                 let groups = AenqConfig::from_bytes(&part(command, AT)).enabled_groups;
                 if groups & !GROUPS != 0 {

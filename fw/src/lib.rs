@@ -8,6 +8,7 @@
 //! |---|---|
 //! | [admin] | the admin queue: fetch, dispatch, answer |
 //! | [queues] | creating and destroying queues |
+//! | [llq] | low-latency queues: feature 4, who has which lines |
 //! | [features] | GET_FEATURE and SET_FEATURE |
 //! | [rss] | receive-side scaling |
 //! | [events] | the event queue: link, keep-alive, what was [ordered](Order) |
@@ -21,6 +22,7 @@ mod admin;
 mod events;
 mod features;
 mod hw;
+mod llq;
 mod order;
 mod queues;
 mod rss;
@@ -155,9 +157,10 @@ impl Life {
     /// Brings registers that survive a reset to their defaults.
     fn begin(settings: &Settings, hw: &mut Hw<'_>) -> Self {
         let limits = mgmt::Config::from(hw.bus.read32(mgmt::CONFIG));
+        let lines = mgmt::Lines::from(hw.bus.read32(mgmt::LINES));
         Life {
             admin: AdminQueue::new(),
-            queues: Queues::new(&limits),
+            queues: Queues::new(&limits, &lines),
             features: Features::begin(settings, &limits, hw),
             rss: Rss::begin(hw),
             events: Events::new(),

@@ -9,10 +9,11 @@ use nitor_abi::admin::{
     Entry, Status, NO_VECTOR,
 };
 use nitor_abi::bar;
-use nitor_abi::mgmt::{self, CtxKind, CtxParam};
+use nitor_abi::mgmt::{self, ring, CtxKind, CtxParam};
 
 use crate::admin::{body, Body};
 use crate::hw::{Hw, ADDRESS_BITS};
+use crate::llq::Lines;
 use crate::Life;
 
 /// Queue pairs at most: completion queue numbers have 8 bits.
@@ -33,6 +34,7 @@ struct Cq {
 }
 
 pub(crate) struct Queues {
+    pub lines: Lines,
     pairs: usize,
     max_depth: u16,
     last_vector: u8,
@@ -43,8 +45,9 @@ pub(crate) struct Queues {
 }
 
 impl Queues {
-    pub fn new(limits: &mgmt::Config) -> Self {
+    pub fn new(limits: &mgmt::Config, lines: &mgmt::Lines) -> Self {
         Queues {
+            lines: Lines::new(limits, lines),
             pairs: usize::from(limits.queue_pairs).min(MAX_PAIRS),
             max_depth: 1 << limits.log_max_depth,
             last_vector: limits.last_vector,
@@ -160,7 +163,10 @@ impl Life {
         let queues = &mut self.queues;
         let direction =
             Direction::try_from(create.direction).map_err(|_| Status::IllegalParameter)?;
-        let log_depth = queues.ring(create.base, create.depth, TX_DESC_LEN)?;
+        let pushed = create.placement == placement::DEVICE && direction == Direction::Tx;
+        // Lines have their place in the card: the address means nothing.
+        let base = if pushed { 0 } else { create.base };
+        let log_depth = queues.ring(base, create.depth, TX_DESC_LEN)?;
         let (cq_index, cq) = queues.cq(create.cq_idx)?;
         // A completion queue that could overflow is not taken: nothing tells the card its head.
         let fits = cq.is_some_and(|cq| {
@@ -168,7 +174,7 @@ impl Life {
                 && cq.depth >= create.depth
                 && (direction == Direction::Tx || cq.entry_len >= 16)
         });
-        let plain = create.placement == placement::HOST
+        let plain = (pushed || create.placement == placement::HOST)
             && create.completion_policy == 0
             && create.contiguous;
         if !fits || !plain {
@@ -180,16 +186,21 @@ impl Life {
             Direction::Rx => Some(usize::from(cq_index)),
             Direction::Tx => usize::from(cq_index).checked_sub(pairs),
         };
-        let submission = queues.submission(direction);
+        let submission = &queues.submission(direction);
         let index = own
             .into_iter()
             .chain(0..pairs)
             .find(|&index| submission.get(index) == Some(&None))
             .ok_or(Status::ResourceAllocationFailure)?;
-        let param = CtxParam { log_depth, cq: cq_index, ..Default::default() };
-        hw.create(kind(direction), index as u8, create.base, param)
-            .map_err(|_| Status::UnknownError)?;
-        submission[index] = Some(cq_index);
+        let (base, place) = if pushed {
+            let (offset, kind) = queues.lines.place(index as u8, create.depth)?;
+            (u64::from(offset), kind)
+        } else {
+            (create.base, ring::HOST)
+        };
+        let param = CtxParam { log_depth, cq: cq_index, log_entry: place, ..Default::default() };
+        hw.create(kind(direction), index as u8, base, param).map_err(|_| Status::UnknownError)?;
+        queues.submission(direction)[index] = Some(cq_index);
         if let Some(cq) = &mut queues.cqs[usize::from(cq_index)] {
             cq.user = Some((direction, index as u8));
         }
@@ -198,7 +209,10 @@ impl Life {
             Direction::Tx => bar::tx_doorbell(index as u8),
             Direction::Rx => bar::rx_doorbell(index as u8),
         };
-        Ok(body(CreateSqAnswer { sq_idx: index as u16, doorbell, ..Default::default() }.to_bytes()))
+        let llq_descriptors = if pushed { base as u32 } else { 0 };
+        let sq_idx = index as u16;
+        let answer = CreateSqAnswer { sq_idx, doorbell, llq_descriptors, llq_headers: 0 };
+        Ok(body(answer.to_bytes()))
     }
 
     pub(crate) fn destroy_sq(&mut self, hw: &mut Hw<'_>, command: &Entry) -> Result<Body, Status> {

@@ -80,6 +80,79 @@ fn queue_limits() {
     assert_eq!((old.packet_tx_descs, old.llq_num), (19, 0));
 }
 
+/// A card with lines.
+fn with_lines() -> Bench {
+    let mut bench = Bench::new();
+    bench.card.log_lines = Some(9);
+    bench.reset();
+    bench
+}
+
+/// What drivers choose.
+const CHOICE: Llq = Llq {
+    max_num: 0,
+    max_depth: 0,
+    header_location_supported: 0,
+    header_location_enabled: 1,
+    entry_size_supported: 0,
+    entry_size_enabled: 1,
+    descs_before_header_supported: 0,
+    descs_before_header_enabled: 2,
+    stride_supported: 0,
+    stride_enabled: 2,
+    feature_version: 0,
+    entry_size_recommended: 0,
+    max_wide_depth: 0,
+    accel_flags: 3,
+    max_tx_burst: 0,
+};
+
+#[test]
+fn low_latency_queues() {
+    let mut bench = with_lines();
+    let attributes = DeviceAttributes::from_bytes(&head(bench.get(1)));
+    assert_eq!(attributes.supported_features, SUPPORTED | 1 << 4);
+    let old = MaxQueues::from_bytes(&head(bench.get(2)));
+    assert_eq!((old.llq_num, old.llq_depth), (16, 512));
+    let offer = Llq::from_bytes(&head(bench.get(4)));
+    let expected = Llq {
+        max_num: 16,
+        max_depth: 512,
+        header_location_supported: 1,
+        entry_size_supported: 5,
+        descs_before_header_supported: 2,
+        stride_supported: 2,
+        feature_version: 1,
+        max_wide_depth: 256,
+        header_location_enabled: 0,
+        entry_size_enabled: 0,
+        descs_before_header_enabled: 0,
+        stride_enabled: 0,
+        entry_size_recommended: 0,
+        accel_flags: 0,
+        max_tx_burst: 0,
+    };
+    assert_eq!(offer, expected);
+    for bad in [
+        Llq { header_location_enabled: 0, ..CHOICE },
+        Llq { header_location_enabled: 2, ..CHOICE },
+        Llq { entry_size_enabled: 0, ..CHOICE },
+        Llq { entry_size_enabled: 2, ..CHOICE },
+        Llq { entry_size_enabled: 5, ..CHOICE },
+        Llq { descs_before_header_enabled: 1, ..CHOICE },
+        Llq { stride_enabled: 1, ..CHOICE },
+    ] {
+        assert_eq!(bench.set(4, &bad.to_bytes()), Err(Status::IllegalParameter), "{bad:?}");
+    }
+    assert_eq!(Llq::from_bytes(&head(bench.get(4))), expected);
+    bench.set(4, &CHOICE.to_bytes()).unwrap();
+    let chosen = Llq::from_bytes(&head(bench.get(4)));
+    assert_eq!((chosen.entry_size_enabled, chosen.stride_enabled), (1, 2));
+    // A reset forgets it.
+    bench.reset();
+    assert_eq!(Llq::from_bytes(&head(bench.get(4))), expected);
+}
+
 #[test]
 fn simple_ones() {
     let mut bench = Bench::new();

@@ -8,6 +8,7 @@ use nitor_abi::admin::{
     Status, NO_VECTOR,
 };
 use nitor_abi::bar;
+use nitor_abi::feature::Llq;
 use nitor_abi::mgmt::{CtxKind, CtxParam};
 
 const TX: u8 = Direction::Tx as u8;
@@ -236,6 +237,51 @@ fn submission_queues_the_card_cannot_have_are_refused() {
     bench.create_sq(good).unwrap();
     assert_eq!(bench.create_sq(good), Err(Status::IllegalParameter), "a queue in use");
     bench.create_sq(CreateSq { depth: 512, ..sq(TX, tx) }).unwrap();
+}
+
+/// A queue's lines are at its number's place; in host memory beside them, others.
+#[test]
+fn lines() {
+    let mut bench = Bench::new();
+    bench.card.log_lines = Some(9);
+    bench.reset();
+    let mut cqs: Vec<u16> =
+        (0..6).map(|_| bench.create_cq(cq(2, 1)).unwrap().cq_idx).rev().collect();
+    let pushed = |cq_idx, depth| CreateSq { placement: 3, base: 0, depth, ..sq(TX, cq_idx) };
+    let mut next = || cqs.pop().unwrap();
+    let first = next();
+    // Not before it was chosen how.
+    assert_eq!(bench.create_sq(pushed(first, 512)), Err(Status::IllegalParameter));
+    let mut llq = Llq { header_location_enabled: 1, entry_size_enabled: 1, ..Llq::default() };
+    (llq.descs_before_header_enabled, llq.stride_enabled) = (2, 2);
+    bench.set(4, &llq.to_bytes()).unwrap();
+    for bad in
+        [pushed(first, 1024), pushed(first, 300), CreateSq { direction: RX, ..pushed(first, 512) }]
+    {
+        assert_eq!(bench.create_sq(bad), Err(Status::IllegalParameter), "{bad:?}");
+    }
+    bench.card.contexts.clear();
+    let made = [
+        bench.create_sq(pushed(first, 512)).unwrap(),
+        bench.create_sq(sq(TX, next())).unwrap(),
+        bench.create_sq(CreateSq { base: 0xdead_beef, ..pushed(next(), 256) }).unwrap(),
+    ];
+    assert_eq!(made.map(|m| (m.sq_idx, m.llq_descriptors)), [(0, 0), (1, 0), (2, 2 * 512 * 128)]);
+    let contexts: Vec<_> = bench
+        .card
+        .contexts
+        .iter()
+        .map(|c| (c.base, c.param.log_entry, c.param.log_depth))
+        .collect();
+    assert_eq!(contexts, [(0, 1, 9), (RINGS + 64, 0, 10), (2 * 512 * 128, 1, 8)]);
+    // Lines of 256 bytes are half as many.
+    llq.entry_size_enabled = 4;
+    bench.set(4, &llq.to_bytes()).unwrap();
+    let wide = next();
+    assert_eq!(bench.create_sq(pushed(wide, 512)), Err(Status::IllegalParameter));
+    let made = bench.create_sq(pushed(wide, 256)).unwrap();
+    assert_eq!((made.sq_idx, made.llq_descriptors), (3, 3 * 512 * 128));
+    assert_eq!(bench.card.contexts.last().unwrap().param.log_entry, 2);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 //! Nothing is computed here; the rooms are wired in the order a packet passes them. `D`, `K`, `L` are the data path's bits,
 //! bytes and log2 bytes; logarithms too: `T` DMA tags, `Q` queue pairs, `C` = Q + 1 completion queues, `V` the vector table, `S` TX
 //! packets under way, `R` prefetched descriptors an RX queue, `B` rows in a bank of each packet buffer (two banks);
-//! `G` = Q + 5 and `M` = Q + R + 3 - L follow from them.
+//! `G` = Q + 5 and `M` = Q + R + 3 - L follow from them. `N` lines of the low-latency queues in all, 0: none; `P` = N + 6 - L.
 
 use crate::common::iface::*;
 use crate::common::probe::PROBE_BITS;
@@ -42,6 +42,8 @@ pub struct Card<
     const B: usize,
     const G: usize,
     const M: usize,
+    const N: usize,
+    const P: usize,
 > {
     pub clock: Signal<In, Clock>,
     pub reset: Signal<In, Bit>,
@@ -79,7 +81,7 @@ pub struct Card<
     manage: MgmtBus,
     mailbox: Mailbox<D, K, L>,
     stats: Stats,
-    txp: TxPath<D, K, L, Q, S, B, G>,
+    txp: TxPath<D, K, L, Q, S, B, G, N, P>,
     framer: TxFramer<D>,
     rxp: RxPath<D, K, L, Q, R, B, M>,
 }
@@ -133,9 +135,14 @@ impl<
         const B: usize,
         const G: usize,
         const M: usize,
-    > Card<D, K, L, T, Q, C, V, S, R, B, G, M>
+        const N: usize,
+        const P: usize,
+    > Card<D, K, L, T, Q, C, V, S, R, B, G, M, N, P>
 {
     pub fn new(config: &CardConfig) -> Self {
+        // Rows have 16 bits.
+        assert!(N == 0 || (N > Q && N + 7 - L <= 16 && P == N + 6 - L));
+        let log_bar2 = if N == 0 { 0 } else { N + 7 };
         Self {
             clock: Default::default(),
             reset: Default::default(),
@@ -152,8 +159,8 @@ impl<
             mgmt_irq: Default::default(),
             probe: Default::default(),
             demux: Default::default(),
-            target: Default::default(),
-            space: Config::new(config.vectors),
+            target: Target::new(log_bar2),
+            space: Config::new(config.vectors, log_bar2),
             read: DmaRead::new(config.read_timeout),
             inline: Default::default(),
             out: Default::default(),
@@ -169,7 +176,10 @@ impl<
                 config.vectors,
                 L,
                 config.log_depth,
-                usize::from(config.tx_offloads) | usize::from(config.rx_checksums) << 1,
+                usize::from(config.tx_offloads)
+                    | usize::from(config.rx_checksums) << 1
+                    | usize::from(N != 0) << 2,
+                N.saturating_sub(Q),
                 config.cycles_per_us,
             ),
             mailbox: Default::default(),
@@ -194,7 +204,9 @@ impl<
         const B: usize,
         const G: usize,
         const M: usize,
-    > Logic for Card<D, K, L, T, Q, C, V, S, R, B, G, M>
+        const N: usize,
+        const P: usize,
+    > Logic for Card<D, K, L, T, Q, C, V, S, R, B, G, M, N, P>
 {
     /// The card: an ENA device between PCI Express and an Ethernet MAC.
     #[kernel]
@@ -222,7 +234,9 @@ impl<
         TlpSrc::<D>::join(&mut self.target.cpl, &mut self.out.cpl);
         RegBusSrc::join(&mut self.target.cfg, &mut self.space.bus);
         RegBusSrc::join(&mut self.target.bar, &mut self.bar.target);
+        LineWriteSrc::<D>::join(&mut self.target.line, &mut self.txp.line);
         self.target.bar0_base.next = self.space.bar0_base.val();
+        self.target.bar2_base.next = self.space.bar2_base.val();
         self.target.mem_enable.next = self.space.mem_enable.val();
         self.space.set_unsupported.next = self.target.stat_unsupported.val();
         self.space.set_poisoned.next = self.target.stat_poisoned.val();
@@ -414,7 +428,7 @@ impl<
     }
 }
 
-/// For the open FPGA boards: 16 queue pairs, 64 reads in flight, 32 KiB buffers.
-pub type Card128 = Card<128, 16, 4, 6, 4, 5, 5, 6, 6, 10, 9, 9>;
-/// For 100 Gb/s: 16 queue pairs, 256 reads in flight, 64 KiB buffers.
-pub type Card512 = Card<512, 64, 6, 8, 4, 5, 5, 8, 8, 9, 9, 9>;
+/// For the open FPGA boards: 16 queue pairs, 64 reads in flight, 32 KiB buffers, 512 lines a low-latency queue.
+pub type Card128 = Card<128, 16, 4, 6, 4, 5, 5, 6, 6, 10, 9, 9, 13, 15>;
+/// For 100 Gb/s: 16 queue pairs, 256 reads in flight, 64 KiB buffers, 512 lines a low-latency queue.
+pub type Card512 = Card<512, 64, 6, 8, 4, 5, 5, 8, 8, 9, 9, 9, 13, 13>;

@@ -12,7 +12,7 @@ use std::sync::LazyLock;
 
 static STATS: LazyLock<Model> = LazyLock::new(|| model("stats_block", Stats::default));
 static BUS: LazyLock<Model> =
-    LazyLock::new(|| model("mgmt_block", || MgmtBus::new(16, 33, 4, 13, 3, 5)));
+    LazyLock::new(|| model("mgmt_block", || MgmtBus::new(16, 33, 4, 13, 7, 9, 5)));
 
 type Context = (u64, u64, u64, u64, u64, u64, u64, u64);
 
@@ -196,7 +196,10 @@ proptest! {
             let data: u32 = rng.gen();
             match rng.gen_range(0..12) {
                 0 => prop_assert_eq!(bench.read(0x000), 0x4e49_5431),
-                1 => prop_assert_eq!(bench.read(0x004), 16 | 32 << 8 | 4 << 16 | 13 << 20 | 3 << 24),
+                1 => {
+                    prop_assert_eq!(bench.read(0x004), 16 | 32 << 8 | 4 << 16 | 13 << 20 | 7 << 24);
+                    prop_assert_eq!(bench.read(0x018), 9);
+                }
                 2 => {
                     let index = rng.gen_range(0..13);
                     prop_assert_eq!(bench.read(0x20 + 4 * index), 0x5000_0000 | u32::from(index));
@@ -220,7 +223,7 @@ proptest! {
                     prop_assert_eq!(bench.read(addr), u32::from(addr) ^ 0xdead_beef);
                 }
                 4 => {
-                    let unlisted = [0x18, 0x1c, 0x54, 0x68, 0x114, 0x11c, 0x134, 0x228, 0x700, 0x1000];
+                    let unlisted = [0x1a8, 0x1c, 0x54, 0x68, 0x114, 0x11c, 0x134, 0x228, 0x700, 0x1000];
                     prop_assert_eq!(bench.read(unlisted[rng.gen_range(0..10)]), 0);
                 }
                 5 => {

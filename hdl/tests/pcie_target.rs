@@ -10,6 +10,8 @@ use pcie_support::{cases, start, Rng, Tlp, TARGET128, TARGET512};
 use proptest::prelude::*;
 
 const BAR0: u64 = 0xfebd_4000;
+const BAR2: u64 = 0x12_3450_0000;
+const BAR2_LEN: usize = 1 << 20;
 const BDF: u32 = 0x0500;
 const HOST: u32 = 0x0018;
 
@@ -187,6 +189,7 @@ impl Bench {
 fn serves(model: &Model, k: usize, seed: u64, idle: u64, stall: u64) {
     let mut block = start(model, seed);
     block.set("bar0_base", BAR0);
+    block.set("bar2_base", BAR2);
     block.set("mem_enable", 1);
     let mut bench = Bench {
         rng: Rng(seed),
@@ -268,5 +271,149 @@ proptest! {
     fn any_requests(seed: u64, wide: bool, idle in 0u64..80, stall in 0u64..80) {
         let (model, k) = if wide { (&*TARGET512, 64) } else { (&*TARGET128, 16) };
         serves(model, k, seed, idle, stall);
+    }
+
+    #[test]
+    fn any_lines(seed: u64, wide: bool, idle in 0u64..80, stall in 0u64..80) {
+        let (model, k) = if wide { (&*TARGET512, 64) } else { (&*TARGET128, 16) };
+        lines(model, k, seed, idle, stall);
+    }
+}
+
+/// Writes to BAR2 of all sizes and enables, between writes to BAR0 and reads of BAR2, which are zeros: in the end the memory is as the host wrote it.
+fn lines(model: &Model, k: usize, seed: u64, idle: u64, stall: u64) {
+    let mut block = start(model, seed);
+    block.set("bar0_base", BAR0);
+    block.set("bar2_base", BAR2);
+    block.set("mem_enable", 1);
+    let mut rng = Rng(seed);
+    let (mut posted, mut np) = (Feed::new("posted", k), Feed::new("np", k));
+    let mut cpl = Take::new("cpl");
+    let mut bar = Bus::new("bar");
+    let (mut want, mut got) = (vec![0u8; BAR2_LEN], vec![0u8; BAR2_LEN]);
+    let (mut bells, mut reads) = (0, VecDeque::new());
+    for _ in 0..200 {
+        let dwords = [1, 2, 16, rng.range(1, 128)][rng.below(4) as usize];
+        let at = (rng.below(BAR2_LEN as u64 / 4096) * 4096 + rng.below(1025 - dwords) * 4) as usize;
+        let (first, last) = (rng.below(16), if dwords == 1 { 0 } else { rng.range(1, 15) });
+        let data = rng.bytes(4 * dwords as usize);
+        let poisoned = rng.percent(5);
+        let be = (first | last << 4) as u8;
+        let mut tlp = Tlp::memory(true, HOST as u16, 0, be, BAR2 + at as u64, data.clone());
+        tlp.hdr[0] |= u32::from(poisoned) << 14;
+        posted.push(&tlp, &mut rng);
+        for (i, byte) in data.into_iter().enumerate() {
+            let enables = match i / 4 {
+                0 => first,
+                n if n as u64 + 1 == dwords => last,
+                _ => 15,
+            };
+            if enables >> (i % 4) & 1 == 1 && !poisoned {
+                want[at + i] = byte;
+            }
+        }
+        if rng.percent(20) {
+            let bell = Tlp::memory(true, HOST as u16, 0, 15, BAR0 + 0x1000, rng.bytes(4));
+            posted.push(&bell, &mut rng);
+            bells += 1;
+        }
+        if rng.percent(30) {
+            let dwords = [1, 1, 2, rng.range(1, 1024)][rng.below(4) as usize];
+            let at = rng.below(1025 - dwords) * 4;
+            let first = if dwords == 1 { rng.below(16) } else { rng.range(1, 15) } as u32;
+            let last = if dwords == 1 { 0 } else { rng.range(1, 15) as u32 };
+            let tag = rng.below(256) as u32;
+            let (hi, lo) = ((BAR2 >> 32) as u32, (BAR2 + at) as u32);
+            let length = dwords as u32 & 0x3ff;
+            let hdr = [0x2000_0000 | length, HOST << 16 | tag << 8 | last << 4 | first, hi, lo];
+            np.push(&Tlp { hdr, data: vec![] }, &mut rng);
+            reads.push_back((at as u32, dwords as u32, last << 4 | first, tag));
+        }
+    }
+    // Of the read at the head: bytes and dwords still to come.
+    let mut open: Option<(u32, u32)> = None;
+    while !posted.beats.is_empty() || !reads.is_empty() || bells > 0 {
+        assert!(block.cycles() < 200_000, "stuck");
+        posted.drive(&mut block, !rng.percent(idle));
+        np.drive(&mut block, !rng.percent(idle));
+        cpl.drive(&mut block, !rng.percent(stall));
+        bar.drive(&mut block, &mut rng);
+        block.clock_low();
+        posted.sample(&block);
+        np.sample(&block);
+        bar.sample(&block, &mut rng);
+        bells -= bar.seen.drain(..).count();
+        take_line(&block, k, &mut got);
+        if let Some(tlp) = cpl.sample(&block) {
+            let &(at, dwords, be, tag) = reads.front().expect("an answer to nothing");
+            let (bytes, begin) = span(be, dwords);
+            let (left, dwords_left) = open.unwrap_or((bytes, dwords));
+            let done = dwords - dwords_left;
+            let now = dwords_left.min(32 - (at / 4 + done) % 32);
+            let low = if done == 0 { at + begin } else { at + 4 * done } & 0x7f;
+            assert_eq!(tlp.hdr[0], 0x4a00_0000 | now);
+            assert_eq!(tlp.hdr[1], left & 0xfff);
+            assert_eq!(tlp.hdr[2], HOST << 16 | tag << 8 | low);
+            assert_eq!(tlp.data, vec![0; 4 * now as usize]);
+            let skipped = if done == 0 { begin } else { 0 };
+            open = Some((left.wrapping_sub(4 * now - skipped), dwords_left - now));
+            if dwords_left == now {
+                open = None;
+                reads.pop_front();
+            }
+        }
+        block.clock_high();
+    }
+    for _ in 0..4 {
+        block.clock_low();
+        take_line(&block, k, &mut got);
+        block.clock_high();
+    }
+    assert!(got == want, "{:?}", got.iter().zip(&want).position(|(a, b)| a != b));
+}
+
+/// What the card's line memory makes of the beat.
+fn take_line(block: &Block, k: usize, memory: &mut [u8]) {
+    if block.get("line_valid") == 0 {
+        return;
+    }
+    let dwords = block.get("line_dwords") as usize;
+    let (at, data) = (block.get("line_addr") as usize, block.get_bytes("line_data"));
+    assert!(dwords >= 1 && 4 * dwords <= k && at % 4 == 0);
+    for i in 0..4 * dwords {
+        let mut be = 15;
+        if i < 4 {
+            be &= block.get("line_first_be");
+        }
+        if i / 4 + 1 == dwords {
+            be &= block.get("line_last_be");
+        }
+        if be >> (i % 4) & 1 == 1 {
+            memory[at + i] = data[i];
+        }
+    }
+}
+
+/// Beats of lines are taken as they come, without a gap between TLPs.
+#[test]
+fn lines_full_rate() {
+    for (model, k) in [(&*TARGET128, 16), (&*TARGET512, 64)] {
+        let mut block = start(model, 1);
+        block.set("bar2_base", BAR2);
+        block.set("mem_enable", 1);
+        let mut rng = Rng(1);
+        let mut posted = Feed::new("posted", k);
+        for i in 0..100 {
+            let tlp = Tlp::memory(true, HOST as u16, 0, 0xff, BAR2 + 64 * i, rng.bytes(64));
+            posted.push(&tlp, &mut rng);
+        }
+        let begin = block.cycles();
+        while !posted.beats.is_empty() {
+            posted.drive(&mut block, true);
+            block.clock_low();
+            posted.sample(&block);
+            block.clock_high();
+        }
+        assert_eq!(block.cycles() - begin, 100 * 64 / k as u64);
     }
 }

@@ -12,10 +12,10 @@ use proptest::prelude::*;
 use std::collections::VecDeque;
 use std::sync::LazyLock;
 use tx_support::dma::{Dma, DmaSetup, Request};
-use tx_support::streams::{stalls, Ask, Batch, Bell, Command, Done, Info, Plain, Seg};
+use tx_support::streams::{stalls, Ask, Batch, Bell, Command, Done, Info, Plain, Push, Seg};
 use tx_support::{model, start, Rng};
 
-static SCHED: LazyLock<Model> = LazyLock::new(|| model::<TxSched<4>>("tx_sched"));
+static SCHED: LazyLock<Model> = LazyLock::new(|| model::<TxSched<4, 0>>("tx_sched"));
 static GATHER: LazyLock<Model> = LazyLock::new(|| model::<TxGather<16, 4, 3, 6>>("tx_gather"));
 static OUT128: LazyLock<Model> = LazyLock::new(|| model::<TxOut<128, 16, 4, 5, 7>>("tx_out_128"));
 static OUT512: LazyLock<Model> = LazyLock::new(|| model::<TxOut<512, 64, 6, 5, 5>>("tx_out_512"));
@@ -39,14 +39,18 @@ fn gathers(seed: u64, rough: bool) {
     let mut segs = Source::<Seg>::new(&block, "seg", stalls(seed ^ 2, rough));
     let mut asks = Sink::<Ask>::new(&block, "data", stalls(seed ^ 3, rough));
     let mut infos = Sink::<Info>::new(&block, "info", stalls(seed ^ 4, rough));
-    let (mut want_infos, mut want_asks) = (Vec::new(), Vec::new());
+    let mut pushes = Sink::<Push>::new(&block, "push", stalls(seed ^ 5, rough));
+    let (mut want_infos, mut want_asks, mut want_pushes) = (Vec::new(), Vec::new(), Vec::new());
     let (mut row, mut op) = (0, 0x100);
     let total = 200;
     for _ in 0..total {
-        let count = if rough { rng.range(1, 21) } else { 1 };
+        // Bytes pushed, to which there may be no segments.
+        let push = if rough && rng.percent(40) { rng.range(1, 224) } else { 0 };
+        let least = if push > 0 && rng.percent(50) { 0 } else { 1 };
+        let count = if rough { rng.range(least, 21 * least) } else { 1 };
         let longest = [3, 100, 3000][if rough { rng.below(3) as usize } else { 0 }];
         let lens: Vec<u64> = (0..count).map(|_| rng.range(1, longest)).collect();
-        let len: u64 = lens.iter().sum();
+        let len: u64 = lens.iter().sum::<u64>() + push;
         let kind = if rough { rng.below(20) } else { 9 };
         let (cq, req_id) = (rng.below(256), rng.below(65536));
         let mut packet = Plain { cq, req_id, ..Plain::default() };
@@ -62,28 +66,37 @@ fn gathers(seed: u64, rough: bool) {
                 let mss = rng.range(1, 600);
                 // Many frames of few bytes are one too many for this test.
                 let mss = mss.max(len / 40);
+                (packet.push, packet.line) = (push, rng.below(65536));
                 packet.meta = 8 | 1 << 7 | 20 << 26 | l3_off << 34 | words << 42 | mss << 48;
                 (packet.len, packet.count) = (len, count);
-                let bad = header > len || len.min(header + mss) > off_limit;
+                let first_len = len.min(header + mss);
+                let bad = header > len || first_len > off_limit || push > first_len;
                 let mut pieces: VecDeque<Seg> =
                     lens.iter().map(|&len| Seg { addr: rng.below(1 << 47), len }).collect();
                 segs.extend(pieces.iter().cloned());
                 let word = 0x27 | l3_off << 8 | 20 << 16 | header << 24;
                 info.word = word | FIRST | LAST;
-                (info.len, info.bad) = (len.min(header + mss) & 0xffff, bad.into());
+                (info.len, info.bad) = (first_len & 0xffff, bad.into());
                 let mut at = 0;
                 while !bad && at < len {
                     let end = len.min(if at == 0 { header + mss } else { at + mss });
-                    let skip = if at == 0 { 0 } else { header };
+                    // Bytes of the frame before those that are read.
+                    let skip = if at == 0 { push } else { header };
+                    let frame = if at == 0 { end } else { header + end - at };
                     let first = if at == 0 { FIRST } else { 0 };
                     let last = if end == len { LAST } else { 0 };
-                    let frame = skip + end - at;
                     let mut dst = row * 16 + skip;
-                    let mut left = end - at;
+                    let mut left = frame - skip;
+                    let pushes = at == 0 && push > 0;
+                    if pushes {
+                        want_pushes.push(Push { line: packet.line, row, len: push });
+                    }
                     want_infos.push(Info {
                         row,
                         len: frame,
                         read: 1,
+                        slot: u64::from(left > 0),
+                        push: pushes.into(),
                         word: word | first | last,
                         ..info.clone()
                     });
@@ -100,7 +113,9 @@ fn gathers(seed: u64, rough: bool) {
                         }
                     }
                     row = (row + frame.div_ceil(16)) % 128;
-                    op = if op & 7 == 7 { (op & 0x100) ^ 0x100 } else { op + 1 };
+                    if frame > skip {
+                        op = if op & 7 == 7 { (op & 0x100) ^ 0x100 } else { op + 1 };
+                    }
                     at = end;
                 }
                 if !bad {
@@ -112,7 +127,13 @@ fn gathers(seed: u64, rough: bool) {
                 (packet.len, packet.count, info.len) = (len, count, len & 0xffff);
                 let fits = len <= limit;
                 (info.read, info.bad) = (fits.into(), (!fits).into());
-                let mut dst = row * 16;
+                (packet.push, packet.line) = (push, rng.below(65536));
+                info.slot = u64::from(fits && count > 0);
+                info.push = u64::from(fits && push > 0);
+                if info.push == 1 {
+                    want_pushes.push(Push { line: packet.line, row, len: push });
+                }
+                let mut dst = row * 16 + push;
                 for (i, &len) in lens.iter().enumerate() {
                     let addr = rng.next() >> 16;
                     segs.push(Seg { addr, len });
@@ -124,6 +145,8 @@ fn gathers(seed: u64, rough: bool) {
                 }
                 if fits {
                     row = (row + len.div_ceil(16)) % 128;
+                }
+                if info.slot == 1 {
                     op = if op & 7 == 7 { (op & 0x100) ^ 0x100 } else { op + 1 };
                 }
             }
@@ -131,31 +154,32 @@ fn gathers(seed: u64, rough: bool) {
         packets.push(packet);
         want_infos.push(info);
     }
-    // Packets told and not given back, as rows.
-    let mut inside: VecDeque<(u64, u64)> = VecDeque::new();
+    // Packets told and not given back: rows, the requests that must have gone before, the slot.
+    let mut inside: VecDeque<(u64, u64, u64)> = VecDeque::new();
     let (mut told, mut asked, mut begun) = (0, 0, 0);
     let begin = block.cycles();
     while infos.received().len() < want_infos.len() || asks.received().len() < want_asks.len() {
         // What is used is never more than there is.
         let rows: u64 = inside.iter().map(|packet| packet.0).sum();
-        assert!(rows <= 128 && inside.len() <= 8, "{rows} rows, {} slots", inside.len());
-        let mut freed = 0;
+        let slots: u64 = inside.iter().map(|packet| packet.2).sum();
+        assert!(rows <= 128 && slots <= 8, "{rows} rows, {slots} slots");
+        let (mut freed, mut slot) = (0, 0);
         // A packet's rows come back after its last request.
-        let ready = inside.front().is_some_and(|packet| packet.1 < asked);
+        let ready = inside.front().is_some_and(|packet| packet.1 <= asked);
         let gives = ready && rng.percent(if rough { 10 } else { 100 });
         if gives {
-            freed = inside.pop_front().unwrap().0;
+            (freed, _, slot) = inside.pop_front().unwrap();
         }
         block.set("free_rows", freed);
-        block.set("free_slot", gives.into());
-        let ends: [&mut dyn End; 4] = [&mut packets, &mut segs, &mut asks, &mut infos];
+        block.set("free_slot", slot);
+        let ends: [&mut dyn End; 5] = [&mut packets, &mut segs, &mut asks, &mut infos, &mut pushes];
         let mut ends = ends;
         cycle(&mut block, &mut ends);
         for info in &infos.received()[told..] {
             told += 1;
             if info.read == 1 {
-                inside.push_back((info.len.div_ceil(16), begun));
-                begun += 1;
+                begun += info.slot;
+                inside.push_back((info.len.div_ceil(16), begun, info.slot));
             }
         }
         asked = asks.received().iter().filter(|ask| ask.last == 1).count() as u64;
@@ -172,6 +196,7 @@ fn gathers(seed: u64, rough: bool) {
         assert_eq!(info, Info { row, len, ..want });
     }
     assert_eq!(asks.take(), want_asks);
+    assert_eq!(pushes.take(), want_pushes);
 }
 
 #[test]
@@ -247,7 +272,7 @@ fn sends(model: &Model, k: usize, seed: u64) {
                 1 => (info.marker, done) = (1, Some(Done { cq, req_id, marker: 1 })),
                 2 => (info.dma, info.silent, lost, done) = (1, 1, lost + 1, None),
                 3 => (info.bad, info.silent, bad, done) = (1, 1, bad + 1, None),
-                _ => info.read = 1,
+                _ => (info.read, info.slot) = (1, 1),
             }
             want_dones.extend(done);
             pending.push_back(None);
@@ -328,8 +353,14 @@ fn out_latency() {
     for _ in 0..40 {
         block.tick();
     }
-    for (port, value) in [("beat_ready", 1), ("done_ready", 1), ("info_len", 60), ("info_read", 1)]
-    {
+    let values = [
+        ("beat_ready", 1),
+        ("done_ready", 1),
+        ("info_len", 60),
+        ("info_read", 1),
+        ("info_slot", 1),
+    ];
+    for (port, value) in values {
         block.set(port, value);
     }
     let pulse = |block: &mut Block, ports: &[(&str, u64)]| {
@@ -390,7 +421,8 @@ fn sched_latency() {
     assert!(cycles <= 8, "{cycles}");
     let ask = |op: u64, addr, len| Ask { addr, len, dst: op * 256, op: 0x100 | op, last: 1 };
     assert_eq!(asks.take(), [ask(0, 0x1240, 256), ask(1, 0x1340, 64)]);
-    let batch = |op: u64, count| Batch { queue: 9, cq: 77, op: 0x100 | op, count, marker: 0 };
+    let batch =
+        |op: u64, count| Batch { queue: 9, cq: 77, op: 0x100 | op, count, lines: 0, marker: 0 };
     assert_eq!(batches.take(), [batch(0, 16), batch(1, 4)]);
 }
 

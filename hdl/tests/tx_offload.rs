@@ -149,7 +149,7 @@ fn packets(bench: &mut Bench, rng: &mut Rng, count: usize) {
         if wish.tso() && packet.len() / usize::from(wish.mss) > 40 {
             continue;
         }
-        let Some(cuts) = wish.frames(&packet, limits) else { continue };
+        let Some(cuts) = wish.frames(&packet, 0, limits) else { continue };
         made += 1;
         let frames = cuts.len();
         let header = usize::from(wish.l3_off + wish.l3_len + 4 * wish.l4_words);
@@ -210,9 +210,9 @@ fn zero() {
             packet[98..].fill(0);
             let at = 34 + if protocol == UDP { 6 } else { 16 };
             let limits = Limits { plain: LIMIT, off: LIMIT };
-            let sum = wish.frames(&packet, limits).unwrap().remove(0).frame[at..at + 2].to_vec();
+            let sum = wish.frames(&packet, 0, limits).unwrap().remove(0).frame[at..at + 2].to_vec();
             packet[98..].copy_from_slice(&sum);
-            let frame = wish.frames(&packet, limits).unwrap().remove(0).frame;
+            let frame = wish.frames(&packet, 0, limits).unwrap().remove(0).frame;
             let zero = if protocol == UDP { [0xff; 2] } else { [0; 2] };
             assert_eq!(frame[at..at + 2], zero);
             bench.push((packet, known(&wish, 100) | 1 << word::FIRST | 1 << word::LAST), frame);
@@ -236,7 +236,7 @@ fn speed() {
                 };
                 let packet = Rng(3).bytes(len);
                 let limits = Limits { plain: LIMIT, off: LIMIT };
-                let frame = wish.frames(&packet, limits).unwrap().remove(0).frame;
+                let frame = wish.frames(&packet, 0, limits).unwrap().remove(0).frame;
                 let word = known(&wish, len) | 1 << word::FIRST | 1 << word::LAST;
                 // `beat_ready` is there a cycle after reset.
                 let begin = bench.block.cycles() + 1;
@@ -264,7 +264,7 @@ fn longest() {
         for seed in 0..20 {
             let packet = Rng(seed).bytes(len - (seed as usize & 1));
             let limits = Limits { plain: 16384, off: len as u64 };
-            let frame = wish.frames(&packet, limits).unwrap().remove(0).frame;
+            let frame = wish.frames(&packet, 0, limits).unwrap().remove(0).frame;
             let word = known(&wish, packet.len()) | 1 << word::FIRST | 1 << word::LAST;
             bench.push((packet, word), frame);
         }

@@ -149,7 +149,7 @@ fn parses(model: &Model, k: usize, seed: u64, rough: bool) -> f64 {
             let grammar = &mut queues[queue as usize];
             if rough && rng.percent(4) {
                 *grammar = Grammar::default();
-                batches.push(Batch { queue, cq, op, count: 3, marker: 1 });
+                batches.push(Batch { queue, cq, op, count: 3, lines: 0, marker: 1 });
                 expected.push(Parsed { queue, cq, marker: 1, silent: 0, ..Parsed::default() });
             } else {
                 used += 1;
@@ -170,7 +170,7 @@ fn parses(model: &Model, k: usize, seed: u64, rough: bool) -> f64 {
                         }
                     }
                 }
-                batches.push(Batch { queue, cq, op, count, marker: 0 });
+                batches.push(Batch { queue, cq, op, count, lines: 0, marker: 0 });
                 let bytes: Vec<u8> = words.concat().iter().flat_map(|w| w.to_le_bytes()).collect();
                 let addr = 0x1000 + 64 * rng.below(50) + 16 * rng.below(4);
                 let data = (!fails).then_some(bytes);

@@ -109,7 +109,7 @@ fn packet(rng: &mut Rng, odd: bool) -> Packet {
         meta,
         flags,
         poison_at,
-        header_len: rng.next() as u8,
+        header_len: if rng.percent(70) { rng.below(97) } else { rng.below(256) } as u8,
         ..Packet::default()
     };
     if odd {
@@ -136,7 +136,7 @@ fn traffic(bench: &mut Bench, queues: &[usize], count: usize, odd: bool) {
         let burst = bench.rng.range(1, 30);
         let before = bench.tail(queue);
         for _ in 0..burst {
-            if left == 0 || Bench::descs(&next) + 1 > bench.room(queue) {
+            if left == 0 || bench.places(queue, &next) + 1 > bench.room(queue) {
                 break;
             }
             bench.post(queue, &next);
@@ -153,18 +153,27 @@ fn traffic(bench: &mut Bench, queues: &[usize], count: usize, odd: bool) {
     bench.settle();
 }
 
+/// A queue in host memory, or one that is pushed.
+fn create(bench: &mut Bench, queue: usize, rng: &mut Rng) {
+    match rng.below(4) {
+        0 => bench.create_pushed(queue, rng.range(3, 5) as u32, false),
+        1 => bench.create_pushed(queue, rng.range(3, 4) as u32, true),
+        _ => bench.create(queue, rng.range(6, 9) as u32),
+    }
+}
+
 fn any_traffic(model: &Model, k: usize, slots: u64, seed: u64, offloads: bool) {
     let mut rng = Rng(seed);
     let setup = Setup { offloads, ..rough(&mut rng, k) };
     let mut bench = Bench::new(model, setup, slots);
     let queues: Vec<usize> = (0..1 + rng.below(4) as usize).collect();
     for &queue in &queues {
-        bench.create(queue, rng.range(6, 9) as u32);
+        create(&mut bench, queue, &mut rng);
     }
     traffic(&mut bench, &queues, 150, true);
     // Again over the same queues, and over one that was created anew.
     bench.destroy(queues[0]);
-    bench.create(queues[0], rng.range(6, 9) as u32);
+    create(&mut bench, queues[0], &mut rng);
     traffic(&mut bench, &queues, 50, true);
     for &queue in &queues {
         bench.destroy(queue);
@@ -188,6 +197,88 @@ proptest! {
     #[test]
     fn any_traffic_plain(seed: u64) {
         any_traffic(&PLAIN128, 16, 5, seed, false);
+    }
+}
+
+/// Pushed whole, in part, and not at all; and one after the other in the same lines.
+#[test]
+fn pushed() {
+    for (model, k, slots) in [(&*PATH128, 16, 5), (&*PATH512, 64, 7)] {
+        for wide in [false, true] {
+            let mut bench = Bench::new(model, Setup::fast(k, 20), slots);
+            bench.create_pushed(1, 3, wide);
+            let most = if wide { 224 } else { 96 };
+            for len in (1..=most).chain([0, most + 1, 255]) {
+                for bufs in [vec![(0, 0)], vec![(100, 3)], vec![(9, 1); 19]] {
+                    let packet =
+                        Packet { req_id: len.into(), bufs, header_len: len, ..Packet::default() };
+                    bench.post(1, &packet);
+                    bench.ring(1);
+                    bench.settle();
+                }
+            }
+            bench.destroy(1);
+        }
+    }
+}
+
+/// Offloads of packets that are pushed whole, in part, up to any byte of their headers, and into their payload as far as the first
+/// frame goes and farther.
+#[test]
+fn pushed_offloads() {
+    let mut rng = Rng(11);
+    for (model, k, slots) in [(&*PATH128, 16, 5), (&*PATH512, 64, 7)] {
+        for wide in [false, true] {
+            let mut bench = Bench::new(model, rough(&mut rng, k), slots);
+            bench.create(0, 6);
+            bench.create_pushed(1, 4, wide);
+            let most: u16 = if wide { 224 } else { 96 };
+            for push in 1..=most {
+                // Headers of 54 bytes, of 94 to be longer than most lines, or anything.
+                let (v4, v6) = ([20, 14, 5], [40, 14, 10]);
+                let any = [20, rng.below(100) as u16, rng.range(5, 15) as u16];
+                for (l3, [l3_len, l3_off, words]) in [(V4, v4), (V6, v6), (V4, any)] {
+                    let header = l3_off + l3_len + 4 * words;
+                    // The first frame ends before what is pushed, with it, or behind it.
+                    let mss = (push + rng.below(3) as u16).saturating_sub(header + 1).max(1);
+                    let mss = if rng.percent(70) { mss } else { rng.range(1, 1460) as u16 };
+                    let behind = match rng.below(4) {
+                        0 => 0,
+                        1 => rng.range(1, 30),
+                        _ => rng.range(1, 20 * u64::from(mss).min(200)),
+                    } as u16;
+                    let flags = match rng.below(4) {
+                        0 => l3 | TCP | L4_CSUM | IP_CSUM,
+                        1 => l3 | UDP | L4_CSUM | PARTIAL,
+                        _ => l3 | TSO,
+                    };
+                    let bufs = match behind {
+                        0..4 => vec![(behind, rng.below(64))],
+                        _ => vec![(behind / 4, rng.below(64)), (behind - behind / 4, 1)],
+                    };
+                    let packet = Packet {
+                        req_id: push,
+                        poison_at: rng.percent(5).then(|| bufs.len() - 1),
+                        bufs,
+                        meta: Some(([mss, l3_len, l3_off, words], false)),
+                        flags,
+                        header_len: push as u8,
+                        ..Packet::default()
+                    };
+                    while bench.room(1) < 2 || bench.room(0) < 4 {
+                        bench.step();
+                    }
+                    bench.post(1, &packet);
+                    bench.ring(1);
+                    if rng.percent(20) {
+                        let packet = Packet { bufs: vec![(700, 9)], ..packet };
+                        bench.post(0, &packet);
+                        bench.ring(0);
+                    }
+                }
+            }
+            bench.settle();
+        }
     }
 }
 
@@ -223,11 +314,11 @@ fn cycles_per_packet(
 }
 
 fn rate(mut bench: Bench, queues: usize, packet: Packet, len: u16, batch: usize) -> f64 {
-    let bufs = Bench::descs(&packet);
+    let places = bench.places(0, &packet);
     let (warm, count) = if len < 1000 { (600, 3000) } else { (40, 160) };
     while bench.completions.len() < warm + count {
         for queue in 0..queues {
-            if bench.room(queue) >= batch * bufs {
+            if bench.room(queue) >= batch * places {
                 for _ in 0..batch {
                     bench.post(queue, &packet);
                 }
@@ -239,7 +330,7 @@ fn rate(mut bench: Bench, queues: usize, packet: Packet, len: u16, batch: usize)
     let cycles = bench.completions[warm + count - 1] - bench.completions[warm - 1];
     let rate = cycles as f64 / count as f64;
     println!(
-        "{len} bytes in {bufs}, {queues} queues: {rate:.2} cycles, {:.1} bytes a cycle",
+        "{len} bytes in {places}, {queues} queues: {rate:.2} cycles, {:.1} bytes a cycle",
         f64::from(len) / rate
     );
     rate
@@ -323,6 +414,59 @@ fn speed_128() {
     }
 }
 
+/// Cycles a packet of 60 bytes, all pushed, takes with a doorbell for `batch`; and from the doorbell to the first beat.
+fn pushed_speed(model: &Model, k: usize, slots: u64, batch: usize) -> f64 {
+    let mut bench = Bench::new(model, Setup::fast(k, 10), slots);
+    bench.beat_gap = 0;
+    bench.whole_lines = false;
+    bench.create_pushed(0, 5, false);
+    let packet = Packet { bufs: vec![(0, 0)], header_len: 60, ..Packet::default() };
+    while bench.completions.len() < 3600 {
+        if bench.room(0) >= batch && bench.bells_waiting() < 4 {
+            for _ in 0..batch {
+                bench.post(0, &packet);
+            }
+            bench.ring(0);
+        }
+        bench.step();
+    }
+    let rate = (bench.completions[3599] - bench.completions[599]) as f64 / 3000.0;
+    println!("60 bytes pushed, a doorbell for {batch}: {rate:.2} cycles");
+    rate
+}
+
+#[test]
+fn speed_pushed() {
+    let rate = pushed_speed(&PATH512, 64, 7, 8);
+    assert!(rate <= 4.0, "{rate} cycles");
+    let rate = pushed_speed(&PATH512, 64, 7, 1);
+    assert!(rate <= 8.0, "{rate} cycles with a doorbell for each");
+    let rate = pushed_speed(&PATH128, 16, 5, 8);
+    assert!(rate <= 8.0, "{rate} cycles");
+    pushed_speed(&PATH128, 16, 5, 1);
+}
+
+/// From the doorbell to the wire nothing but the card.
+#[test]
+fn latency_pushed() {
+    for (model, k, slots) in [(&*PATH128, 16, 5), (&*PATH512, 64, 7)] {
+        let mut bench = Bench::new(model, Setup::fast(k, 20), slots);
+        bench.beat_gap = 0;
+        bench.create_pushed(0, 5, false);
+        let packet = Packet { bufs: vec![(0, 0)], header_len: 60, ..Packet::default() };
+        for _ in 0..4 {
+            bench.post(0, &packet);
+            bench.ring(0);
+            bench.settle();
+        }
+        println!(
+            "{k} bytes a beat: {} cycles from the doorbell to the first beat",
+            bench.latency()
+        );
+        assert!(bench.latency() <= 40);
+    }
+}
+
 /// Both counts run free through 65536, over rings from 1 descriptor to 32768.
 #[test]
 fn counts_wrap() {
@@ -374,6 +518,57 @@ fn doorbells_refused() {
     // Nothing to destroy: answered at once, also beyond the last queue.
     for queue in [1, 0, 200] {
         bench.command(true, queue);
+    }
+}
+
+/// The same of lines.
+#[test]
+fn doorbells_refused_of_lines() {
+    let mut bench = Bench::new(&PATH128, Setup::fast(16, 60), 5);
+    bench.create_pushed(1, 4, false);
+    let packet = Packet { bufs: vec![(0, 0)], header_len: 70, ..Packet::default() };
+    for _ in 0..5 {
+        let tail = bench.tail(1);
+        for beyond in [17, 100, 0x8000, 0xfff0, 0xffff] {
+            bench.bad_bell(1, tail.wrapping_add(beyond));
+        }
+        bench.bad_bell(0, 1);
+        for _ in 0..13 {
+            bench.post(1, &packet);
+        }
+        bench.ring(1);
+        bench.ring(1);
+        bench.settle();
+    }
+    bench.destroy(1);
+    bench.bad_bell(1, 66);
+    bench.settle();
+}
+
+/// Headers get their turn among payload that fills the buffer's write port, and payload waits for none.
+#[test]
+fn headers_among_payload() {
+    for (model, k, slots) in [(&*PATH128, 16, 5), (&*PATH512, 64, 7)] {
+        let mut bench = Bench::new(model, Setup::fast(k, 30), slots);
+        bench.create(0, 8);
+        bench.create_pushed(1, 5, false);
+        let payload = Packet { bufs: vec![(4096, 1), (4000, 2)], ..Packet::default() };
+        let pushed = Packet { bufs: vec![(1000, 7)], header_len: 96, ..Packet::default() };
+        let begin = bench.block.cycles();
+        while bench.completions.len() < 400 {
+            for (queue, packet) in [(0, &payload), (1, &pushed)] {
+                if bench.room(queue) > 2 {
+                    bench.post(queue, packet);
+                    bench.ring(queue);
+                }
+            }
+            bench.step();
+        }
+        let bytes = 8096 * bench.done_of[&0] + 1096 * bench.done_of[&1];
+        let rate = bytes as f64 / (bench.block.cycles() - begin) as f64;
+        println!("{rate:.1} bytes a cycle");
+        assert!(bench.done_of[&1] > 50 && rate > 0.7 * k as f64, "{rate} {:?}", bench.done_of);
+        bench.settle();
     }
 }
 
@@ -431,11 +626,11 @@ fn destroyed_under_load() {
         let mut rng = Rng(seed);
         let mut bench = Bench::new(&PATH128, rough(&mut rng, 16), 5);
         for queue in 0..4 {
-            bench.create(queue, 7);
+            create(&mut bench, queue, &mut rng);
         }
         for _ in 0..12 {
             for queue in 0..4 {
-                while bench.room(queue) > 40 {
+                while bench.room(queue) > if bench.is_pushed(queue) { 5 } else { 40 } {
                     let packet = packet(&mut rng, true);
                     bench.post(queue, &packet);
                 }
@@ -446,7 +641,7 @@ fn destroyed_under_load() {
             }
             let queue = rng.below(4) as usize;
             bench.destroy(queue);
-            bench.create(queue, rng.range(6, 9) as u32);
+            create(&mut bench, queue, &mut rng);
         }
         bench.settle();
     }
@@ -460,8 +655,8 @@ fn reset_under_load() {
     for _ in 0..30 {
         let queues = [0, 1, 2, 3];
         for queue in queues {
-            bench.create(queue, 7);
-            while bench.room(queue) > 40 {
+            create(&mut bench, queue, &mut rng);
+            while bench.room(queue) > if bench.is_pushed(queue) { 5 } else { 40 } {
                 let packet = packet(&mut rng, true);
                 bench.post(queue, &packet);
             }

@@ -119,6 +119,24 @@ impl PciFunction for HostFunction {
         }
     }
 
+    fn bar_write_bytes(&self, bar: u8, offset: u64, bytes: &[u8]) {
+        // As a processor's write-combining buffers do it: 64 bytes each.
+        const COMBINED: u64 = 64;
+        let mut world = self.world.borrow_mut();
+        let Some(address) = self.address(&world, bar, offset + bytes.len().max(4) as u64 - 4)
+        else {
+            return;
+        };
+        let mut at = address + 4 - bytes.len().max(4) as u64;
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let len = rest.len().min((COMBINED - at % COMBINED) as usize);
+            let (now, later) = rest.split_at(len);
+            world.post_write(self.host, at, now);
+            (at, rest) = (at + len as u64, later);
+        }
+    }
+
     fn alloc_dma(&self, len: usize, align: usize) -> Result<DmaBuf<HostMemory>, PciError> {
         let align = align.max(MIN_ALIGN);
         let block = Block::new(len, align);

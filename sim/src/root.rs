@@ -324,6 +324,7 @@ impl RootComplex {
         if header.kind() == Kind::MemWrite && whole {
             let word = payload.first_chunk().map(|word| u32::from_le_bytes(*word));
             self.registers_written(cycle, header, payload);
+            self.lines_written(header, payload);
             if let (Some(offset), Some(value)) = (self.register(header), word) {
                 self.quiet.register_written(offset, value);
                 if self.config.doorbells.contains(&offset) {
@@ -363,6 +364,21 @@ impl RootComplex {
             if enabled(4) || (enabled(2) && self.monitor.is_doorbell(at)) {
                 let verdict = self.monitor.register(at, value, &self.iommu);
                 self.judge(cycle, header, verdict);
+            }
+        }
+    }
+
+    /// What the card's lines are then.
+    fn lines_written(&mut self, header: Header, payload: &[u8]) {
+        let Some(bar) = self.function.bars[2].filter(|_| !header.poisoned()) else { return };
+        let Some(offset) = header.address().checked_sub(bar.base).filter(|&at| at < bar.size)
+        else {
+            return;
+        };
+        let (be, dwords) = (header.byte_enables(), header.dwords());
+        for (i, &byte) in payload.iter().enumerate() {
+            if be.enabled(i as u32, dwords) {
+                self.monitor.line_byte(offset + i as u64, byte);
             }
         }
     }

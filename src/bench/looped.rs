@@ -8,7 +8,7 @@ use crate::report::Failure;
 use crate::Width;
 use nitor_abi::mgmt::Counter;
 use nitor_driver::pci::PciFunction;
-use nitor_driver::Segment;
+use nitor_driver::{Config, Offload, Push, Segment};
 use nitor_sim::completer::Latency;
 use nitor_sim::stats::LinkStats;
 use nitor_sim::CYCLE_NS;
@@ -22,6 +22,7 @@ pub struct Measured {
     pub frame: Sizes,
     pub width: Width,
     pub queues: u16,
+    pub llq: bool,
     pub latency_ns: u64,
     pub wire_gbps: f64,
     max_read: u32,
@@ -44,6 +45,9 @@ pub struct Measured {
 /// Most frames and bytes between send and receive, per queue pair and in all.
 const WINDOW: usize = 384;
 const WINDOW_BYTES: usize = 2 << 20;
+/// Frames that are pushed wait on the way to the card, and what it needs to receive waits behind them: so many cycles of the link at most.
+const PUSHED_CYCLES: usize = 512;
+const LINE_BITS: usize = 128 * 8;
 /// Frames that a sender gives one queue before it turns to the next.
 const RUN: usize = 16;
 /// Cycles without a frame after which the rest is lost: a millisecond.
@@ -92,14 +96,20 @@ pub fn measure(args: &LoopArgs) -> Result<Measured, Failure> {
     let longest = args.frame.longest();
     let buffer = (longest as u16).next_multiple_of(64).max(192);
     let mtu = (longest as u32 - 14).max(128);
-    let mut nic = machine::open(&world, 0, machine::config(args.queues, buffer, mtu))?;
+    let push = if args.llq { Push::Lines } else { Push::Never };
+    let config = Config { push, ..machine::config(args.queues, buffer, mtu) };
+    let mut nic = machine::open(&world, 0, config)?;
 
     // The card fills its cache of receive descriptors meanwhile: what is measured is a card that runs, not one that starts.
     world.borrow_mut().step(SETTLE);
 
     let count = args.count as usize;
     let stride = longest.next_multiple_of(64);
-    let window = (WINDOW * queues).min((WINDOW_BYTES / longest).max(2 * RUN * queues));
+    let window = if args.llq {
+        PUSHED_CYCLES * u32::from(args.width) as usize / LINE_BITS
+    } else {
+        (WINDOW * queues).min((WINDOW_BYTES / longest).max(2 * RUN * queues))
+    };
     let slots = count.min(2 * window);
     let mut memory = nic
         .function()
@@ -126,8 +136,12 @@ pub fn measure(args: &LoopArgs) -> Result<Measured, Failure> {
         while sent < count && sent - received < window {
             let (at, len) = (sent % slots * stride, args.frame.of(sent));
             frames::fill(&mut memory.as_mut_slice()[at..at + len], sent);
-            let segment = Segment { iova: memory.iova() + at as u64, len };
-            if nic.pair(sent / RUN % queues).tx.send(&[segment], sent as u64).is_err() {
+            let tx = &mut nic.pair(sent / RUN % queues).tx;
+            let pushed = len.min(tx.max_push());
+            let iova = memory.iova() + (at + pushed) as u64;
+            let segment = Segment { iova, len: len - pushed };
+            let head = &memory.as_slice()[at..at + pushed];
+            if tx.send_pushed(head, &[segment], &Offload::default(), sent as u64).is_err() {
                 break;
             }
             sent_at[sent] = now;
@@ -183,6 +197,7 @@ pub fn measure(args: &LoopArgs) -> Result<Measured, Failure> {
         frame: args.frame,
         width: args.width,
         queues: args.queues,
+        llq: args.llq,
         latency_ns: args.latency,
         wire_gbps,
         max_read: args.max_read,

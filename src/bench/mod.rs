@@ -1,6 +1,7 @@
 //! `nitor bench`: figures in cycles, which repeat exactly for the same seed.
 
 mod frames;
+mod latency;
 mod looped;
 mod stages;
 mod table;
@@ -13,6 +14,8 @@ use frames::Sizes;
 pub enum Bench {
     /// Frames sent and looped back to receive on one card
     Loop(LoopArgs),
+    /// One packet at a time, from the doorbell to the wire: descriptors in host memory against lines pushed into the card
+    Latency(latency::Args),
     /// The rows by which cards are compared, as a table
     Table(table::Args),
 }
@@ -22,7 +25,7 @@ pub enum Bench {
     allow_negative_numbers = true,
     after_help = "Examples:\n  nitor bench loop --frame 60 --count 4096 --width 512 --queues 4 --json\n  \
                   nitor bench loop --frame imix --width 512 --latency 2000 --stages\n  \
-                  nitor bench loop --frame 9000 --width 512 --wire 120"
+                  nitor bench loop --frame 9000 --width 512 --wire 120\n  nitor bench loop --llq --width 512"
 )]
 pub struct LoopArgs {
     /// Bytes of a frame without FCS, 60 to 9216; or imix: 60, 590 and 1,514 bytes as 7 : 4 : 1
@@ -46,6 +49,9 @@ pub struct LoopArgs {
     /// Bytes that a read of the card may ask for, as the host sets it
     #[arg(long, default_value = "512", value_parser = max_read)]
     max_read: u32,
+    /// Push descriptors and up to 96 bytes of each frame into the card
+    #[arg(long)]
+    llq: bool,
     /// Show what each stage of the card does with its cycles
     #[arg(long)]
     stages: bool,
@@ -67,6 +73,7 @@ impl Bench {
     pub fn json(&self) -> bool {
         match self {
             Bench::Loop(args) => args.json,
+            Bench::Latency(args) => args.json,
             Bench::Table(args) => args.json,
         }
     }
@@ -74,6 +81,7 @@ impl Bench {
     pub fn run(&self) -> Outcome {
         match self {
             Bench::Loop(args) => looped(args),
+            Bench::Latency(args) => latency::run(args),
             Bench::Table(args) => table::run(args),
         }
     }
@@ -88,10 +96,11 @@ fn looped(args: &LoopArgs) -> Outcome {
         let mut table = Table::default();
         table
             .heading(format!(
-                "{} frames of {} looped on {} queue pairs, {} bits, seed {}",
+                "{} frames of {} looped on {} {}queue pairs, {} bits, seed {}",
                 m.frames,
                 m.frame.text(),
                 m.queues,
+                if m.llq { "low-latency " } else { "" },
                 u32::from(m.width),
                 m.seed
             ))

@@ -57,6 +57,7 @@ fn arguments(width: Width, seed: u64, (frame, queues, latency): (Sizes, u16, u64
         latency,
         wire: jumbo.then_some(112),
         max_read: 512,
+        llq: false,
         stages: false,
         seed,
         json: false,

@@ -130,7 +130,7 @@ pub fn case_19_unknown_commands_and_features_stop_nothing() {
         assert_ne!(raw.command(opcode, &[0; 64]).0, 0, "{opcode}");
     }
     // Of those in use by some driver: low latency queues, fragments, clock, steering, timestamps.
-    for feature in [4, 8, 29, 30, 31, 77, 255] {
+    for feature in [5, 8, 29, 30, 31, 77, 255] {
         assert_eq!(raw.feature(GET_FEATURE, feature, 0, &[], None).0, UNSUPPORTED);
         assert_eq!(raw.feature(SET_FEATURE, feature, 0, &[], None).0, UNSUPPORTED);
     }

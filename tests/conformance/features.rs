@@ -4,6 +4,7 @@ use super::support::raw::{received, Raw, GET_FEATURE, RX, SET_FEATURE};
 use super::{ethernet, seed, udp, Pair, WIDTHS};
 
 const UNSUPPORTED: u8 = 3;
+const ILLEGAL: u8 = 5;
 
 fn get(raw: &mut Raw, id: u8, version: u8) -> [u8; 56] {
     let (status, answer) = raw.feature(GET_FEATURE, id, version, &[], None);
@@ -198,16 +199,18 @@ pub fn case_28_mtu() {
 }
 
 #[test]
-pub fn case_29_host_attributes_before_anything_else_and_no_low_latency_queues() {
+pub fn case_29_host_attributes_before_anything_else_and_low_latency_queues_as_chosen() {
     let mut raw = Raw::ready(128, seed(29));
     let page = raw.memory(4096, 4096);
     let mut payload = [0; 20];
     payload[..8].copy_from_slice(&page.iova().to_le_bytes());
     assert_eq!(raw.feature(SET_FEATURE, 28, 0, &payload, None).0, 0);
     get(&mut raw, 1, 0);
-    // Not offered: the one status that drivers take for that.
+    // Drivers enable accelerations that were not offered; the rest of it must be.
     let mut llq = [0; 36];
-    llq[34] = 3;
-    assert_eq!(raw.feature(SET_FEATURE, 4, 0, &llq, None).0, UNSUPPORTED);
+    llq[28] = 3;
+    assert_eq!(raw.feature(SET_FEATURE, 4, 0, &llq, None).0, ILLEGAL);
+    (llq[10], llq[14], llq[18], llq[22]) = (1, 1, 2, 2);
+    assert_eq!(raw.feature(SET_FEATURE, 4, 0, &llq, None).0, 0);
     raw.assert_clean();
 }

@@ -11,6 +11,7 @@ mod document;
 mod features;
 mod golden;
 mod interrupts;
+mod llq;
 mod offloads;
 mod pci;
 mod queues;

@@ -17,7 +17,7 @@ use std::time::Duration;
 use frames::{Frames, FLOWS};
 use nitor_driver::dma::DmaBuf;
 use nitor_driver::pci::PciFunction;
-use nitor_driver::{Config, Ena, Mode, Segment};
+use nitor_driver::{Config, Ena, Mode, Offload, Segment};
 use nitor_fw::Settings;
 use nitor_sim::firmware::standard;
 use nitor_sim::function::HostMemory;
@@ -124,6 +124,9 @@ impl Pool {
 
     /// Puts a frame into a slot, in pieces that begin anywhere.
     fn place(&mut self, slot: u64, frame: &[u8], most: usize, rng: &mut impl Rng) -> Vec<Segment> {
+        if frame.is_empty() {
+            return Vec::new();
+        }
         let count = rng.random_range(1..=most.min(frame.len()));
         let mut ends: Vec<usize> =
             (1..count).map(|_| rng.random_range(1..=frame.len())).chain([frame.len()]).collect();
@@ -193,9 +196,17 @@ pub fn run(rig: &mut Rig, traffic: &Traffic, lossy: bool) -> Outcome {
                 next = Some(frame);
                 break;
             };
-            let segments = pool.place(slot, &frame.bytes, traffic.max_segments, &mut rig.rng);
+            // Into the card goes as much as it takes, nothing, or something in between.
+            let most = rig.nic.pair(frame.flow % queues).tx.max_push().min(len);
+            let push = match most {
+                0 => 0,
+                most if rig.rng.random_bool(0.5) => most,
+                most => rig.rng.random_range(0..=most),
+            };
+            let (head, rest) = frame.bytes.split_at(push);
+            let segments = pool.place(slot, rest, traffic.max_segments, &mut rig.rng);
             let tx = &mut rig.nic.pair(frame.flow % queues).tx;
-            if tx.send(&segments, slot).is_err() {
+            if tx.send_pushed(head, &segments, &Offload::default(), slot).is_err() {
                 next = Some(frame);
                 break;
             }

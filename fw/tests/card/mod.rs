@@ -43,6 +43,8 @@ pub struct Card {
     pub link_up: bool,
     pub tx_offloads: bool,
     pub bus_master: bool,
+    /// log2 of lines a queue, if there are low-latency queues.
+    pub log_lines: Option<u8>,
     /// A reset waits for the firmware.
     pub blocked: bool,
     /// Times vector 0 was raised.
@@ -76,6 +78,7 @@ impl Card {
             link_up: true,
             tx_offloads: true,
             bus_master: true,
+            log_lines: None,
             blocked: false,
             raised: 0,
             contexts: Vec::new(),
@@ -183,8 +186,10 @@ impl Bus for Card {
                 log_max_depth: 12,
                 rx_checksums: self.rx_checksums,
                 tx_offloads: self.tx_offloads,
+                llq: self.log_lines.is_some(),
             }
             .into(),
+            mgmt::LINES => mgmt::Lines { log_depth: self.log_lines.unwrap_or(0) }.into(),
             mgmt::IRQ => self.irq,
             mgmt::STATUS => mgmt::Status {
                 reset: self.blocked,

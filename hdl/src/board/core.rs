@@ -8,7 +8,7 @@
 //! | `events` | what the board counts besides: see [event] |
 //! | `heartbeat`, `link`, `activity` | lights |
 //!
-//! A new session of the host link resets the card and the link. `D` to `M` are the card's parameters, `W` is log2 of the frames kept each way,
+//! A new session of the host link resets the card and the link. `D` to `P` are the card's parameters, `W` is log2 of the frames kept each way,
 //! `A` = W + 9.
 //!
 //! Board registers: 0 is [ID], 1 says {session, core clock in kHz / 8}, 2 is control: bit 0, what is sent to the wire comes back; 32 + n is
@@ -76,6 +76,8 @@ pub struct BoardCore<
     const B: usize,
     const G: usize,
     const M: usize,
+    const N: usize,
+    const P: usize,
     const W: usize,
     const A: usize,
 > {
@@ -97,7 +99,7 @@ pub struct BoardCore<
     pub heartbeat: Signal<Out, Bit>,
     pub link: Signal<Out, Bit>,
     pub activity: Signal<Out, Bit>,
-    card: Card<D, K, L, T, Q, C, V, S, R, B, G, M>,
+    card: Card<D, K, L, T, Q, C, V, S, R, B, G, M, N, P>,
     receive: LinkReceive<D, W, A>,
     send: LinkSend<D, W, A>,
     credit: Credit,
@@ -126,9 +128,11 @@ impl<
         const B: usize,
         const G: usize,
         const M: usize,
+        const N: usize,
+        const P: usize,
         const W: usize,
         const A: usize,
-    > BoardCore<D, K, L, T, Q, C, V, S, R, B, G, M, W, A>
+    > BoardCore<D, K, L, T, Q, C, V, S, R, B, G, M, N, P, W, A>
 {
     /// `hertz`: of the core's clock; `patience`: microseconds after which an unacknowledged frame is sent again.
     pub fn new(
@@ -199,9 +203,11 @@ impl<
         const B: usize,
         const G: usize,
         const M: usize,
+        const N: usize,
+        const P: usize,
         const W: usize,
         const A: usize,
-    > Logic for BoardCore<D, K, L, T, Q, C, V, S, R, B, G, M, W, A>
+    > Logic for BoardCore<D, K, L, T, Q, C, V, S, R, B, G, M, N, P, W, A>
 {
     /// The card on a board: host link, counters, lights.
     #[kernel]

@@ -98,6 +98,14 @@ interface! {
 }
 
 interface! {
+    /// A beat written to the line memory: `dwords` of it count, `addr` is the byte offset of the first. `first_be` and
+    /// `last_be` are those of its first and last dword; of a beat of one both hold.
+    LineWriteSrc, LineWriteSnk, "LineWriteSrc", "LineWriteSnk", [D],
+    { valid: Bit, addr: Bits<24>, data: Bits<D>, dwords: Bits<5>, first_be: Bits<4>, last_be: Bits<4> },
+    { }
+}
+
+interface! {
     /// A doorbell: the free-running 16-bit tail of a submission queue.
     DoorbellSrc, DoorbellSnk, "DoorbellSrc", "DoorbellSnk", [],
     { valid: Bit, queue: Bits<8>, tail: Bits<16> },

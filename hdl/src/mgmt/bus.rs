@@ -73,6 +73,7 @@ pub struct MgmtBus {
     command: Reg<Bits<32>>,
     busy: Reg<Bit>,
     _config: u64,
+    _lines: u64,
     _cycles_per_us: usize,
 }
 
@@ -80,13 +81,15 @@ pub struct MgmtBus {
 const DEFAULT_MAX_FRAME: usize = 9216 + 14 + 4;
 
 impl MgmtBus {
-    /// `log_bytes`: log2 of the data path's bytes; `log_depth`: log2 of the deepest ring; `options`: bits 31:24 of CONFIG.
+    /// `log_bytes`: log2 of the data path's bytes; `log_depth`: log2 of the deepest ring; `options`: bits 31:24 of CONFIG; `log_lines`: log2 of
+    /// a low-latency queue's lines.
     pub fn new(
         queues: usize,
         vectors: usize,
         log_bytes: usize,
         log_depth: usize,
         options: usize,
+        log_lines: usize,
         cycles_per_us: usize,
     ) -> Self {
         assert!((1..256).contains(&queues) && (1..=256).contains(&vectors));
@@ -138,6 +141,7 @@ impl MgmtBus {
                 | log_bytes << 16
                 | log_depth << 20
                 | options << 24) as u64,
+            _lines: log_lines as u64,
             _cycles_per_us: cycles_per_us,
         }
     }
@@ -233,6 +237,9 @@ impl Logic for MgmtBus {
                         }
                         0x014 => {
                             self.rdata.d.next = self.micros.q.val();
+                        }
+                        0x018 => {
+                            self.rdata.d.next = lit::<32>(self._lines);
                         }
                         0x060 => {
                             self.raise_pulse.d.next = whole && wdata.get_bit(0) && !stopped;

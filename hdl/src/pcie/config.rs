@@ -2,7 +2,7 @@
 //!
 //! | offset | what |
 //! |---|---|
-//! | 0x00 | header: 1d0f:ec20, class 0x020000, revision 0, BAR0 16 KiB, 32-bit, not prefetchable |
+//! | 0x00 | header: 1d0f:ec20, class 0x020000, revision 0, BAR0 16 KiB, 32-bit, not prefetchable; BAR2 64-bit, prefetchable, if there are low-latency queues |
 //! | 0x40 | power management 1.2: D0 and D3hot; leaving D3hot resets nothing (No_Soft_Reset) |
 //! | 0x48 | MSI-X: table at BAR0 + 0x2000, pending bits at BAR0 + 0x3000 |
 //! | 0x60 | PCI Express 2, endpoint: max payload 512, extended tags, function-level reset |
@@ -25,6 +25,7 @@ pub struct Config {
     pub bus_master: Signal<Out, Bit>,
     pub mem_enable: Signal<Out, Bit>,
     pub bar0_base: Signal<Out, Bits<32>>,
+    pub bar2_base: Signal<Out, Bits<64>>,
     pub mps: Signal<Out, Bits<3>>,
     pub mrrs: Signal<Out, Bits<3>>,
     pub ext_tag: Signal<Out, Bit>,
@@ -41,6 +42,7 @@ pub struct Config {
     status: Reg<Bits<16>>,
     line: Reg<Bits<8>>,
     bar0: Reg<Bits<18>>,
+    bar2: Reg<Bits<64>>,
     d3: Reg<Bit>,
     msix: Reg<Bits<2>>,
     control: Reg<Bits<15>>,
@@ -51,6 +53,7 @@ pub struct Config {
     rdata: Reg<Bits<32>>,
     flr_now: Reg<Bit>,
     _vectors: usize,
+    _log_bar2: usize,
 }
 
 /// Device Control after reset: max read request 512, relaxed ordering and no snoop allowed.
@@ -59,8 +62,15 @@ const CONTROL_INIT: u64 = 0x2810;
 const CONTROL_MASK: u64 = 0x79ff;
 
 impl Config {
-    pub fn new(vectors: usize) -> Self {
-        Self { control: Reg::new(lit(CONTROL_INIT)), _vectors: vectors, ..Self::default() }
+    /// `log_bar2`: log2 of BAR2's bytes; 0: there is none.
+    pub fn new(vectors: usize, log_bar2: usize) -> Self {
+        assert!(log_bar2 < 32);
+        Self {
+            control: Reg::new(lit(CONTROL_INIT)),
+            _vectors: vectors,
+            _log_bar2: log_bar2,
+            ..Self::default()
+        }
     }
 }
 
@@ -80,7 +90,7 @@ impl Logic for Config {
     /// Configuration space of the function.
     #[kernel]
     fn update(&mut self) {
-        registers!(self, clock, reset; command, status, line, bar0, d3, msix, control, device_status, control2, link);
+        registers!(self, clock, reset; command, status, line, bar0, bar2, d3, msix, control, device_status, control2, link);
         registers!(self, clock, reset; answered, rdata, flr_now);
         let status = self.status.q.val() | 0x10;
         let header4 = cat::<16, 16, 32>(status, self.command.q.val());
@@ -93,12 +103,22 @@ impl Logic for Config {
             bit_cast::<16, 4>(self.device_status.q.val()),
             bit_cast::<16, 15>(self.control.q.val()),
         );
+        let low_mask = if self._log_bar2 == 0 {
+            lit::<32>(0)
+        } else {
+            lit::<32>((1u64 << 32) - (1 << self._log_bar2))
+        };
+        let bar2 = self.bar2.q.val();
+        // 64 bits, prefetchable.
+        let bar2_kind = if self._log_bar2 == 0 { lit::<32>(0) } else { lit::<32>(0xc) };
         let addr = self.bus.addr.val().get_bits::<12>(0);
         let value = match addr {
             0x00 => lit::<32>(0xec20_1d0fu32),
             0x04 => header4,
             0x08 => lit::<32>(0x0200_0000),
             0x10 => cat::<18, 14, 32>(self.bar0.q.val(), lit::<14>(0)),
+            0x18 => bar2.get_bits::<32>(0) | bar2_kind,
+            0x1c => bar2.get_bits::<32>(32),
             0x2c => lit::<32>(0xec20_1d0fu32),
             0x34 => lit::<32>(0x40),
             0x3c => bit_cast::<32, 8>(self.line.q.val()),
@@ -151,6 +171,14 @@ impl Logic for Config {
                 0x10 => {
                     self.bar0.d.next = new.get_bits::<18>(14);
                 }
+                0x18 => {
+                    self.bar2.d.next = cat::<32, 32, 64>(bar2.get_bits::<32>(32), new & low_mask);
+                }
+                0x1c => {
+                    if self._log_bar2 != 0 {
+                        self.bar2.d.next = cat::<32, 32, 64>(new, bar2.get_bits::<32>(0));
+                    }
+                }
                 0x3c => {
                     self.line.d.next = new.get_bits::<8>(0);
                 }
@@ -184,6 +212,7 @@ impl Logic for Config {
             self.status.d.next = lit::<16>(0);
             self.line.d.next = lit::<8>(0);
             self.bar0.d.next = lit::<18>(0);
+            self.bar2.d.next = lit::<64>(0);
             self.d3.d.next = false;
             self.msix.d.next = lit::<2>(0);
             let kept = self.control.q.val() & 0x00e0;
@@ -196,6 +225,7 @@ impl Logic for Config {
         self.bus_master.next = self.command.q.val().get_bit(2) && awake;
         self.mem_enable.next = self.command.q.val().get_bit(1) && awake;
         self.bar0_base.next = cat::<18, 14, 32>(self.bar0.q.val(), lit::<14>(0));
+        self.bar2_base.next = bar2;
         let mps = self.control.q.val().get_bits::<3>(5);
         self.mps.next = if mps > 2 { lit::<3>(2) } else { mps };
         self.mrrs.next = self.control.q.val().get_bits::<3>(12);

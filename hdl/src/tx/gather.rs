@@ -2,15 +2,16 @@
 //!
 //! **Ports.** `packet_*` and `seg_*` from `tx/parse`; `data` asks for the payload: a frame starts at a row of its own and its bytes lie end
 //! to end, all as one operation {lap, slot}; `info_*` tells `tx/out` of each frame, in order, before its first request.
-//! `free_rows` and `free_slot` come back from `tx/out`, both in the order of the frames.
+//! `push_*` tells `tx/llq` where a packet's pushed bytes are and go. `free_rows` and `free_slot` come back from `tx/out`, both in the order of the frames.
 //!
 //! **Frames.** A packet is a frame, but for one with `tso_en`: that is cut into frames of `mss` bytes of payload, the last maybe shorter. The first
 //! has the packet's header before its payload; the others leave as many bytes free at their start, which `tx/offload`
 //! fills, so nothing is read twice. Where a segment reaches beyond its frame, what is left of it waits in a register.
-//! Of a frame are known: its bytes, where in its rows those begin that are read (`skip`), and how many those are.
+//! Pushed bytes are the packet's first, so the first frame begins with them, and its segments lie behind.
+//! Of a frame are known: its bytes, where in its rows those begin that are read (`skip`), and how many those are, which may be none.
 //!
 //! **Room.** The buffer is a ring of 2^(B+1) rows, a frame takes as many as its bytes need; operation slots are a ring of 2^S, and
-//! only a frame that reads takes one. A frame waits until there is room for all of it. It always comes: whatever is
+//! only a frame that reads takes one: not one that is pushed whole. A frame waits until there is room for all of it. It always comes: whatever is
 //! before it needs nothing more from here. So a packet that is cut may be longer than the buffer.
 //!
 //! **Too long.** A frame over `max_frame` (or over 16384 bytes, or the buffer, or with offloads 2^B rows, which is what
@@ -19,7 +20,7 @@
 //! **Offloads** that make no sense make their packet bad too, rather than a frame that is wrong in the end: a checksum to be put behind the
 //! frame's end or into a protocol that is not TCP or UDP; a pseudo header of neither IPv4 nor IPv6, or of an IP header without room for its addresses;
 //! with `tso_en`, which stands for TCP and all its checksums, no mss, UDP, a TCP header below 20 bytes, headers beyond
-//! 256 bytes or the packet's end. `l3_csum_en` does nothing to IPv6.
+//! 256 bytes or the packet's end, more bytes pushed than the first frame has. `l3_csum_en` does nothing to IPv6.
 //!
 //! **Speed.** A packet of one segment takes 2 cycles, one of n takes n + 1; 3 cycles from a packet at the input to its request.
 //! A packet that is cut takes 3 more, and each frame of it 3 at least: its rows mostly take longer to fill.
@@ -63,6 +64,8 @@ pub struct TxGather<const K: usize, const L: usize, const S: usize, const B: usi
     pub packet_len: Signal<In, Bits<17>>,
     pub packet_count: Signal<In, Bits<5>>,
     pub packet_meta: Signal<In, Bits<62>>,
+    pub packet_push: Signal<In, Bits<8>>,
+    pub packet_line: Signal<In, Bits<16>>,
     pub packet_bad: Signal<In, Bit>,
     pub packet_dma: Signal<In, Bit>,
     pub packet_silent: Signal<In, Bit>,
@@ -72,6 +75,11 @@ pub struct TxGather<const K: usize, const L: usize, const S: usize, const B: usi
     pub seg_addr: Signal<In, Bits<48>>,
     pub seg_len: Signal<In, Bits<16>>,
     pub data: ReadReqSrc,
+    pub push_valid: Signal<Out, Bit>,
+    pub push_ready: Signal<In, Bit>,
+    pub push_line: Signal<Out, Bits<16>>,
+    pub push_row: Signal<Out, Bits<16>>,
+    pub push_len: Signal<Out, Bits<8>>,
     pub info_valid: Signal<Out, Bit>,
     pub info_ready: Signal<In, Bit>,
     pub info_row: Signal<Out, Bits<16>>,
@@ -80,8 +88,12 @@ pub struct TxGather<const K: usize, const L: usize, const S: usize, const B: usi
     pub info_req_id: Signal<Out, Bits<16>>,
     /// See [word]; of a packet without a frame too.
     pub info_word: Signal<Out, Bits<KNOWN>>,
-    /// The frame has rows and the next operation slot; no other flag is set.
+    /// The frame has rows; no other flag but the next two is set.
     pub info_read: Signal<Out, Bit>,
+    /// It has the next operation slot.
+    pub info_slot: Signal<Out, Bit>,
+    /// Its first bytes are pushed.
+    pub info_push: Signal<Out, Bit>,
     pub info_bad: Signal<Out, Bit>,
     pub info_dma: Signal<Out, Bit>,
     pub info_silent: Signal<Out, Bit>,
@@ -96,6 +108,8 @@ pub struct TxGather<const K: usize, const L: usize, const S: usize, const B: usi
     req_id: Reg<Bits<16>>,
     len: Reg<Bits<17>>,
     count: Reg<Bits<5>>,
+    push: Reg<Bits<8>>,
+    line: Reg<Bits<16>>,
     bad: Reg<Bit>,
     dma: Reg<Bit>,
     silent: Reg<Bit>,
@@ -112,6 +126,8 @@ pub struct TxGather<const K: usize, const L: usize, const S: usize, const B: usi
     last: Reg<Bit>,
     rest: Reg<Bits<17>>,
     part: Reg<Bits<14>>,
+    /// The header without what of it is pushed, below 0 if payload is; 0 after the first frame.
+    ahead: Reg<Bits<17>>,
     frame_len: Reg<Bits<17>>,
     wanted: Reg<Bits<16>>,
     skip: Reg<Bits<9>>,
@@ -127,7 +143,7 @@ pub struct TxGather<const K: usize, const L: usize, const S: usize, const B: usi
     told_len: Reg<Bits<16>>,
     told_cq: Reg<Bits<8>>,
     told_req_id: Reg<Bits<16>>,
-    told_flags: Reg<Bits<5>>,
+    told_flags: Reg<Bits<7>>,
     told_word: Reg<Bits<KNOWN>>,
     // The frame whose segments pass, or the packet whose segments are passed over.
     asking: Reg<Bit>,
@@ -151,8 +167,8 @@ impl<const K: usize, const L: usize, const S: usize, const B: usize> Logic
     /// Gives packets rows and slots, and turns their segments into read requests.
     #[kernel]
     fn update(&mut self) {
-        registers!(self, clock, reset; limit, off_limit, held, cq, req_id, len, count, bad, dma, silent, marker, word,
-            senseless, off, hdr, need, mss, cut, first, last, rest, part, frame_len, wanted, skip, row, rows_used);
+        registers!(self, clock, reset; limit, off_limit, held, cq, req_id, len, count, push, line, bad, dma, silent, marker, word,
+            senseless, off, hdr, need, mss, cut, first, last, rest, part, ahead, frame_len, wanted, skip, row, rows_used);
         registers!(self, clock, reset; slot, even_lap, slots_used, told, told_row, told_len, told_cq, told_req_id, told_flags,
             told_word, asking, passing, left, bytes, over, over_addr, over_len, over_by, dst, op);
         clocked!(self, clock, reset; requests);
@@ -198,6 +214,8 @@ impl<const K: usize, const L: usize, const S: usize, const B: usize> Logic
             self.req_id.d.next = self.packet_req_id.val();
             self.len.d.next = self.packet_len.val();
             self.count.d.next = self.packet_count.val();
+            self.push.d.next = self.packet_push.val();
+            self.line.d.next = self.packet_line.val();
             self.bad.d.next = self.packet_bad.val();
             self.dma.d.next = self.packet_dma.val();
             self.silent.d.next = self.packet_silent.val();
@@ -240,8 +258,9 @@ impl<const K: usize, const L: usize, const S: usize, const B: usize> Logic
             self.first.d.next = true;
             self.last.d.next = !cuts;
             self.frame_len.d.next = self.packet_len.val();
-            self.wanted.d.next = bit_cast::<16, 17>(self.packet_len.val());
-            self.skip.d.next = lit::<9>(0);
+            self.wanted.d.next = bit_cast::<16, 17>(self.packet_len.val())
+                - bit_cast::<16, 8>(self.packet_push.val());
+            self.skip.d.next = bit_cast::<9, 8>(self.packet_push.val());
         }
         let plain = !self.bad.q.val() && !self.dma.q.val() && !self.marker.q.val();
         let off = self.off.q.val();
@@ -254,8 +273,18 @@ impl<const K: usize, const L: usize, const S: usize, const B: usize> Logic
         let rows = bit_cast::<16, 17>((frame_len + lit::<17>(K - 1)) >> lit::<17>(L));
         let fits = self.rows_used.q.val() + rows <= lit::<16>(1 << (B + 1))
             && self.slots_used.q.val() != lit::<9>(1 << S);
+        let push = self.push.q.val();
+        let pushed = push.any() && self.first.q.val();
         let known = self.held.q.val() && self.cut.q.val() == Cut::Known;
-        let go = known && !self.told.q.val() && !self.asking.q.val() && (fits || !read);
+        let go = known
+            && !self.told.q.val()
+            && !self.asking.q.val()
+            && ((fits && (self.push_ready.val() || !pushed)) || !read);
+        let asks = read && self.wanted.q.val().any();
+        self.push_valid.next = go && read && pushed;
+        self.push_line.next = self.line.q.val();
+        self.push_row.next = self.row.q.val();
+        self.push_len.next = push;
 
         // ---- A packet that is cut: its next frame.
         let hdr = bit_cast::<17, 10>(self.hdr.q.val());
@@ -264,6 +293,7 @@ impl<const K: usize, const L: usize, const S: usize, const B: usize> Logic
             Cut::Known => {}
             Cut::Begin => {
                 self.rest.d.next = self.len.q.val() - hdr;
+                self.ahead.d.next = hdr - bit_cast::<17, 8>(push);
                 self.cut.d.next = Cut::Next;
                 if self.senseless.q.val()
                     || self.hdr.q.val() > lit::<10>(MAX_HDR)
@@ -285,10 +315,14 @@ impl<const K: usize, const L: usize, const S: usize, const B: usize> Logic
                 let part = bit_cast::<17, 14>(self.part.q.val());
                 let len = hdr + part;
                 self.frame_len.d.next = len;
-                self.wanted.d.next =
-                    bit_cast::<16, 17>(if self.first.q.val() { len } else { part });
+                let wanted = self.ahead.q.val() + part;
+                self.ahead.d.next = lit::<17>(0);
+                self.wanted.d.next = bit_cast::<16, 17>(wanted);
+                if wanted.get_bit(16) {
+                    self.senseless.d.next = true;
+                }
                 self.skip.d.next = if self.first.q.val() {
-                    lit::<9>(0)
+                    bit_cast::<9, 8>(push)
                 } else {
                     bit_cast::<9, 10>(self.hdr.q.val())
                 };
@@ -326,14 +360,18 @@ impl<const K: usize, const L: usize, const S: usize, const B: usize> Logic
             )
             .replace_bit(word::FIRST, self.first.q.val())
             .replace_bit(word::LAST, ends);
-            self.told_flags.d.next = cat::<2, 3, 5>(
-                cat::<1, 1, 2>(self.marker.q.val().into(), self.silent.q.val().into()),
+            let parts = cat::<1, 1, 2>((read && pushed).into(), asks.into());
+            self.told_flags.d.next = cat::<4, 3, 7>(
+                cat::<2, 2, 4>(
+                    parts,
+                    cat::<1, 1, 2>(self.marker.q.val().into(), self.silent.q.val().into()),
+                ),
                 cat::<1, 2, 3>(
                     self.dma.q.val().into(),
                     cat::<1, 1, 2>((self.bad.q.val() || (plain && refused)).into(), read.into()),
                 ),
             );
-            self.asking.d.next = read || self.count.q.val().any();
+            self.asking.d.next = asks || (!read && self.count.q.val().any());
             self.passing.d.next = !read;
             self.left.d.next = self.count.q.val();
             self.bytes.d.next = self.wanted.q.val();
@@ -346,6 +384,8 @@ impl<const K: usize, const L: usize, const S: usize, const B: usize> Logic
             if read {
                 self.row.d.next = (self.row.q.val() + rows) & lit::<16>((1 << (B + 1)) - 1);
                 used = used + rows;
+            }
+            if asks {
                 self.slot.d.next = self.slot.q.val() + 1;
                 if self.slot.q.val().all() {
                     self.even_lap.d.next = !self.even_lap.q.val();
@@ -367,6 +407,8 @@ impl<const K: usize, const L: usize, const S: usize, const B: usize> Logic
         self.info_dma.next = flags.get_bit(2);
         self.info_silent.next = flags.get_bit(3);
         self.info_marker.next = flags.get_bit(4);
+        self.info_slot.next = flags.get_bit(5);
+        self.info_push.next = flags.get_bit(6);
 
         // ---- Its segments. None is asked for before `tx/out` knows of the frame.
         let open = self.asking.q.val()

@@ -3,6 +3,7 @@
 //! | block | does | a packet of one descriptor |
 //! |---|---|---|
 //! | [sched] | queue contexts, doorbells, batches of descriptors | 3 cycles a batch of up to 16 |
+//! | [llq] | lines that the host pushed, instead of reads | 3 cycles, and the header's rows |
 //! | [parse] | descriptor cache, grammar, whole packets | 1 cycle, and 3 a batch |
 //! | [gather] | room in the TX buffer, frames of packets to be cut, read requests | 2 cycles |
 //! | [out] | TX buffer, frames, completions | 2 cycles, or its beats |
@@ -24,6 +25,7 @@
 
 pub mod framer;
 pub mod gather;
+pub mod llq;
 pub mod offload;
 pub mod out;
 pub mod parse;
@@ -33,13 +35,15 @@ pub mod sums;
 
 use crate::common::iface::*;
 use gather::TxGather;
+use llq::TxLlq;
 use nitor_rtl::prelude::*;
 use offload::TxOffload;
 use out::TxOut;
 use parse::TxParse;
 use sched::TxSched;
 
-/// 2^Q queues, 2^S packets in flight (at most 256), 2^(B+1) rows of TX buffer, G = Q + 5.
+/// 2^Q queues, 2^S packets in flight (at most 256), 2^(B+1) rows of TX buffer, G = Q + 5. 2^N lines that can be pushed,
+/// in 2^(P+1) rows: P = N + 6 - L; none with N = 0, and P doesn't matter.
 #[derive(LogicBlock, Default)]
 pub struct TxPath<
     const D: usize,
@@ -49,11 +53,14 @@ pub struct TxPath<
     const S: usize,
     const B: usize,
     const G: usize,
+    const N: usize,
+    const P: usize,
 > {
     pub clock: Signal<In, Clock>,
     pub reset: Signal<In, Bit>,
     pub doorbell: DoorbellSnk,
     pub ctx: CtxCmdSnk,
+    pub line: LineWriteSnk<D>,
     pub fetch: ReadReqSrc,
     pub data: ReadReqSrc,
     pub bus: ReadBusSnk<D, K>,
@@ -72,7 +79,8 @@ pub struct TxPath<
     pub stat_broken: Signal<Out, Bit>,
     /// `valid` and `ready` of batches, packets, and packets in the buffer.
     pub probe: Signal<Out, Bits<6>>,
-    sched: TxSched<Q>,
+    sched: TxSched<Q, N>,
+    llq: TxLlq<D, K, L, P>,
     parse: TxParse<D, K, L, Q, G>,
     gather: TxGather<K, L, S, B>,
     out: TxOut<D, K, L, S, B>,
@@ -88,7 +96,9 @@ impl<
         const S: usize,
         const B: usize,
         const G: usize,
-    > TxPath<D, K, L, Q, S, B, G>
+        const N: usize,
+        const P: usize,
+    > TxPath<D, K, L, Q, S, B, G, N, P>
 {
     pub fn new(offloads: bool) -> Self {
         let mut path = Self { _plain: !offloads, ..Self::default() };
@@ -105,14 +115,17 @@ impl<
         const S: usize,
         const B: usize,
         const G: usize,
-    > Logic for TxPath<D, K, L, Q, S, B, G>
+        const N: usize,
+        const P: usize,
+    > Logic for TxPath<D, K, L, Q, S, B, G, N, P>
 {
     /// The transmit path, from doorbells to frames and completions.
     #[kernel]
     fn update(&mut self) {
-        clocked!(self, clock, reset; sched, parse, gather, out, offload);
+        clocked!(self, clock, reset; sched, llq, parse, gather, out, offload);
         DoorbellSnk::link(&mut self.doorbell, &mut self.sched.doorbell);
         CtxCmdSnk::link(&mut self.ctx, &mut self.sched.ctx);
+        LineWriteSnk::<D>::link(&mut self.line, &mut self.llq.write);
         ReadReqSrc::link(&mut self.fetch, &mut self.sched.fetch);
         ReadReqSrc::link(&mut self.data, &mut self.gather.data);
         TxDoneSrc::link(&mut self.done, &mut self.out.done);
@@ -160,7 +173,36 @@ impl<
         self.parse.batch_cq.next = self.sched.batch_cq.val();
         self.parse.batch_op.next = self.sched.batch_op.val();
         self.parse.batch_count.next = self.sched.batch_count.val();
+        self.parse.batch_lines.next = self.sched.batch_lines.val();
         self.parse.batch_marker.next = self.sched.batch_marker.val();
+
+        self.llq.ask_valid.next = self.sched.ask_valid.val();
+        self.sched.ask_ready.next = self.llq.ask_ready.val();
+        self.llq.ask_line.next = self.sched.ask_line.val();
+        self.llq.ask_two.next = self.sched.ask_two.val();
+        self.llq.ask_wide.next = self.sched.ask_wide.val();
+        self.llq.ask_op.next = self.sched.ask_op.val();
+        self.parse.put_valid.next = self.llq.put_valid.val();
+        self.llq.put_ready.next = self.parse.put_ready.val();
+        self.parse.put_place.next = self.llq.put_place.val();
+        self.parse.put_desc.next = self.llq.put_desc.val();
+        self.parse.filled_valid.next = self.llq.filled_valid.val();
+        self.parse.filled_op.next = self.llq.filled_op.val();
+        self.parse.filled_count.next = self.llq.filled_count.val();
+        self.parse.filled_line.next = self.llq.filled_line.val();
+        self.parse.filled_wide.next = self.llq.filled_wide.val();
+        self.llq.push_valid.next = self.gather.push_valid.val();
+        self.gather.push_ready.next = self.llq.push_ready.val();
+        self.llq.push_line.next = self.gather.push_line.val();
+        self.llq.push_row.next = self.gather.push_row.val();
+        self.llq.push_len.next = self.gather.push_len.val();
+        self.out.inject_valid.next = self.llq.inject_valid.val();
+        self.llq.inject_ready.next = self.out.inject_ready.val();
+        self.out.inject_row.next = self.llq.inject_row.val();
+        self.out.inject_data.next = self.llq.inject_data.val();
+        self.out.inject_be_lo.next = self.llq.inject_be_lo.val();
+        self.out.inject_be_hi.next = self.llq.inject_be_hi.val();
+        self.out.inject_last.next = self.llq.inject_last.val();
 
         self.gather.max_frame.next = self.max_frame.val();
         self.gather.packet_valid.next = self.parse.packet_valid.val();
@@ -169,6 +211,8 @@ impl<
         self.gather.packet_req_id.next = self.parse.packet_req_id.val();
         self.gather.packet_len.next = self.parse.packet_len.val();
         self.gather.packet_count.next = self.parse.packet_count.val();
+        self.gather.packet_push.next = self.parse.packet_push.val();
+        self.gather.packet_line.next = self.parse.packet_line.val();
         self.gather.packet_meta.next = self.parse.packet_meta.val();
         self.gather.packet_bad.next = self.parse.packet_bad.val();
         self.gather.packet_dma.next = self.parse.packet_dma.val();
@@ -187,6 +231,8 @@ impl<
         self.out.info_req_id.next = self.gather.info_req_id.val();
         self.out.info_word.next = self.gather.info_word.val();
         self.out.info_read.next = self.gather.info_read.val();
+        self.out.info_slot.next = self.gather.info_slot.val();
+        self.out.info_push.next = self.gather.info_push.val();
         self.out.info_bad.next = self.gather.info_bad.val();
         self.out.info_dma.next = self.gather.info_dma.val();
         self.out.info_silent.next = self.gather.info_silent.val();

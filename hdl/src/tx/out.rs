@@ -1,7 +1,8 @@
 //! Frames leave the TX buffer for `tx/offload`, and their packets complete.
 //!
-//! **Ports.** `info_*` from `tx/gather`, in order; `bus` fills the buffer and says when a frame's data are there; `beat_*` are
-//! the frames, with each beat the frame's `word`; `done` takes the completions. `free_rows` (each cycle's count) and `free_slot` go back to `tx/gather`.
+//! **Ports.** `info_*` from `tx/gather`, in order; `inject_*` brings pushed headers, in order too, in cycles in which `bus` writes nothing; `bus` fills
+//! the buffer and says when a frame's data are there; `beat_*` are the frames, with each beat the frame's `word`;
+//! `done` takes the completions. `free_rows` (each cycle's count) and `free_slot` go back to `tx/gather`.
 //!
 //! **Order.** The oldest frame waits for its data, those behind it wait for it: frames and completions come in the order of the
 //! descriptors. A packet's completion follows when the last beat of its last frame is on its way out.
@@ -41,11 +42,20 @@ pub struct TxOut<const D: usize, const K: usize, const L: usize, const S: usize,
     pub info_req_id: Signal<In, Bits<16>>,
     pub info_word: Signal<In, Bits<KNOWN>>,
     pub info_read: Signal<In, Bit>,
+    pub info_slot: Signal<In, Bit>,
+    pub info_push: Signal<In, Bit>,
     pub info_bad: Signal<In, Bit>,
     pub info_dma: Signal<In, Bit>,
     pub info_silent: Signal<In, Bit>,
     pub info_marker: Signal<In, Bit>,
     pub bus: ReadBusSnk<D, K>,
+    pub inject_valid: Signal<In, Bit>,
+    pub inject_ready: Signal<Out, Bit>,
+    pub inject_row: Signal<In, Bits<16>>,
+    pub inject_data: Signal<In, Bits<D>>,
+    pub inject_be_lo: Signal<In, Bits<K>>,
+    pub inject_be_hi: Signal<In, Bits<K>>,
+    pub inject_last: Signal<In, Bit>,
     pub beat_valid: Signal<Out, Bit>,
     pub beat_ready: Signal<In, Bit>,
     pub beat_data: Signal<Out, Bits<D>>,
@@ -60,14 +70,16 @@ pub struct TxOut<const D: usize, const K: usize, const L: usize, const S: usize,
     pub stat_bytes: Signal<Out, Bits<16>>,
     pub stat_drop_dma: Signal<Out, Bit>,
     pub stat_bad: Signal<Out, Bit>,
-    infos: Fifo<94, S>,
+    infos: Fifo<96, S>,
     tracker: OpTracker<S>,
     buffer: BankedRam<D, K, B>,
     // The oldest packet, and what is known of its data since the cycle before.
     held: Reg<Bit>,
-    info: Reg<Bits<94>>,
+    info: Reg<Bits<96>>,
     ripe: Reg<Bit>,
     err: Reg<Bit>,
+    /// Pushed headers in the buffer, of packets that were not taken yet.
+    injected: Reg<Bits<16>>,
     slot: Reg<Bits<S>>,
     even_lap: Reg<Bit>,
     // The packet that leaves.
@@ -116,7 +128,7 @@ impl<const D: usize, const K: usize, const L: usize, const S: usize, const B: us
     /// Sends whole packets from the TX buffer to the MAC, in order, and completes them.
     #[kernel]
     fn update(&mut self) {
-        registers!(self, clock, reset; held, info, ripe, err, slot, even_lap, busy, frame, silent, marker, cq, req_id, len,
+        registers!(self, clock, reset; held, info, ripe, err, injected, slot, even_lap, busy, frame, silent, marker, cq, req_id, len,
             row, left, beats, last_bytes, known, seq, num, part, headless, counted);
         registers!(self, clock, reset; beat, beat_end, beat_keep, beat_count, beat_word, freed_rows, freed_slot, frame_stat,
             bytes_stat, dma_stat, bad_stat);
@@ -124,11 +136,21 @@ impl<const D: usize, const K: usize, const L: usize, const S: usize, const B: us
         clocked!(self, clock; buffer);
 
         let ours = lit::<2>(client::TX_DATA);
-        self.buffer.we.next = self.bus.data_valid.val() && self.bus.data_client.val() == ours;
-        self.buffer.row.next = self.bus.data_row.val();
-        self.buffer.data.next = self.bus.data.val();
-        self.buffer.be_lo.next = self.bus.be_lo.val();
-        self.buffer.be_hi.next = self.bus.be_hi.val();
+        // Read data can't wait; a pushed header can.
+        let read_lands = self.bus.data_valid.val() && self.bus.data_client.val() == ours;
+        self.inject_ready.next = !read_lands;
+        self.buffer.we.next = read_lands || self.inject_valid.val();
+        if read_lands {
+            self.buffer.row.next = self.bus.data_row.val();
+            self.buffer.data.next = self.bus.data.val();
+            self.buffer.be_lo.next = self.bus.be_lo.val();
+            self.buffer.be_hi.next = self.bus.be_hi.val();
+        } else {
+            self.buffer.row.next = self.inject_row.val();
+            self.buffer.data.next = self.inject_data.val();
+            self.buffer.be_lo.next = self.inject_be_lo.val();
+            self.buffer.be_hi.next = self.inject_be_hi.val();
+        }
         self.tracker.issue_valid.next =
             self.bus.issue_valid.val() && self.bus.issue_client.val() == ours;
         self.tracker.issue_op.next = self.bus.issue_op.val();
@@ -141,9 +163,12 @@ impl<const D: usize, const K: usize, const L: usize, const S: usize, const B: us
         // ---- Packets in.
         self.infos.in_valid.next = self.info_valid.val() && self.tracker.ready.val();
         self.info_ready.next = self.infos.in_ready.val() && self.tracker.ready.val();
-        self.infos.in_data.next = cat::<65, 29, 94>(
-            cat::<33, 32, 65>(
-                self.info_word.val(),
+        self.infos.in_data.next = cat::<67, 29, 96>(
+            cat::<35, 32, 67>(
+                cat::<2, 33, 35>(
+                    cat::<1, 1, 2>(self.info_push.val().into(), self.info_slot.val().into()),
+                    self.info_word.val(),
+                ),
                 cat::<16, 16, 32>(self.info_row.val(), self.info_len.val()),
             ),
             cat::<24, 5, 29>(
@@ -159,6 +184,8 @@ impl<const D: usize, const K: usize, const L: usize, const S: usize, const B: us
         );
         let info = self.info.q.val();
         let reads = info.get_bit(0);
+        let has_slot = info.get_bit(94);
+        let has_push = info.get_bit(95);
         let marker = info.get_bit(4);
         let len = info.get_bits::<16>(29);
         let known = info.get_bits::<KNOWN>(61);
@@ -177,9 +204,9 @@ impl<const D: usize, const K: usize, const L: usize, const S: usize, const B: us
         let take = self.held.q.val() && self.ripe.q.val() && (!self.busy.q.val() || ends);
         let headless = self.headless.q.val() && !first;
         let counted = self.counted.q.val() && !first;
-        let lost = reads && (self.err.q.val() || headless);
+        let lost = (has_slot && self.err.q.val()) || (reads && headless);
         self.freed_rows.d.next = lit::<16>(0);
-        self.freed_slot.d.next = take && reads;
+        self.freed_slot.d.next = take && has_slot;
         self.frame_stat.d.next = read && last;
         self.bytes_stat.d.next = self.len.q.val();
         self.bad_stat.d.next = take && info.get_bit(1);
@@ -225,7 +252,7 @@ impl<const D: usize, const K: usize, const L: usize, const S: usize, const B: us
             self.beats.d.next = (padded + lit::<16>(K - 1)) >> lit::<16>(L);
             self.last_bytes.d.next =
                 bit_cast::<7, 16>((padded - 1) & lit::<16>(K - 1)) + lit::<7>(1);
-            if reads {
+            if has_slot {
                 self.slot.d.next = self.slot.q.val() + 1;
                 if self.slot.q.val().all() {
                     self.even_lap.d.next = !self.even_lap.q.val();
@@ -247,7 +274,18 @@ impl<const D: usize, const K: usize, const L: usize, const S: usize, const B: us
         }
         self.tracker.query.next =
             cat::<1, 8, 9>((!self.even_lap.q.val()).into(), bit_cast::<8, S>(self.slot.q.val()));
-        self.ripe.d.next = self.held.q.val() && !take && (!reads || self.tracker.complete.val());
+        let mut injected = self.injected.q.val();
+        if self.inject_valid.val() && self.inject_last.val() && !read_lands {
+            injected = injected + 1;
+        }
+        if take && has_push {
+            injected = injected - 1;
+        }
+        self.injected.d.next = injected;
+        self.ripe.d.next = self.held.q.val()
+            && !take
+            && (!has_slot || self.tracker.complete.val())
+            && (!has_push || self.injected.q.val().any());
         self.err.d.next = self.tracker.err.val();
 
         // ---- Beats out: what is not of the packet is zero.

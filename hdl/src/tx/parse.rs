@@ -4,6 +4,9 @@
 //! says when a batch is complete; `packet_*` and `seg_*` go to `tx/gather`: a packet is one word, followed by `packet_count` segments on
 //! the other stream. `slot_free` gives the oldest batch slot back; `broken_*` tells `tx/sched` of a queue to stop.
 //!
+//! A batch of lines (`batch_lines`) comes from `tx/llq` instead: `put_*` writes a descriptor into the cache in a cycle in which the bus has nothing of ours,
+//! `filled_*` with the last one says that the batch is complete, and how many descriptors it has.
+//!
 //! **Packets.** A packet is offered when its last descriptor is seen, never before, so that whatever is offered can be
 //! carried through, and a packet that never ends holds up nobody. Its segments gather in a ring of 64 behind a commit pointer,
 //! and in the queue's place of the staging RAM: if the batch ends before the packet does, the ring is wound back, and the
@@ -12,7 +15,8 @@
 //! **Grammar.** `[meta(first)] data(first if no meta) data* last`, at most 21 data descriptors. A meta descriptor's values hold for its
 //! packet, and with `meta_store` for later ones of the queue. Bad, and completed without a frame (`packet_bad`): no `first` at the start, more
 //! than 21 descriptors, more than 131071 bytes, no bytes at all, a meta descriptor inside a packet. `first` inside a packet: the
-//! old packet is bad and ends, the new one begins. A bad packet without a data descriptor has no req_id: it
+//! old packet is bad and ends, the new one begins. A packet from lines has `packet_push` bytes before its segments (`header_length`), in line `packet_line`;
+//! it is bad too if these are more than the line holds, and needs no segments if there are some. A bad packet without a data descriptor has no req_id: it
 //! is counted, not completed (`packet_silent`). Phase bits are not looked at: the doorbell is what says that a descriptor is valid.
 //!
 //! **Errors.** If reading a batch failed, where packets end is not known any more: the queue is broken. One silent packet with
@@ -55,8 +59,11 @@ mod qs {
     /// Inside a packet.
     pub const OPEN: usize = 143;
     pub const BROKEN: usize = 144;
+    /// The line that the packet's header is in.
+    pub const LINE: usize = 145;
+    pub const PUSHED: usize = 161;
 }
-const QS_W: usize = 145;
+const QS_W: usize = 162;
 
 /// `packet_meta`: bits 17:0 of word 1 and header_length (word 3, 31:24) of the first data descriptor, then the meta
 /// descriptor's values.
@@ -72,6 +79,10 @@ pub mod meta {
 /// Most data descriptors in a packet: what drivers send at most when told 19 with the meta descriptor.
 const MAX_DESCS: usize = 21;
 
+/// Bytes that fit into a line, wide or not, behind two descriptors.
+const MAX_PUSH: usize = 96;
+const MAX_WIDE_PUSH: usize = 224;
+
 #[derive(LogicBlock, Default)]
 pub struct TxParse<const D: usize, const K: usize, const L: usize, const Q: usize, const G: usize> {
     pub clock: Signal<In, Clock>,
@@ -82,8 +93,19 @@ pub struct TxParse<const D: usize, const K: usize, const L: usize, const Q: usiz
     pub batch_cq: Signal<In, Bits<8>>,
     pub batch_op: Signal<In, Bits<9>>,
     pub batch_count: Signal<In, Bits<5>>,
+    pub batch_lines: Signal<In, Bit>,
     pub batch_marker: Signal<In, Bit>,
     pub bus: ReadBusSnk<D, K>,
+    pub put_valid: Signal<In, Bit>,
+    pub put_ready: Signal<Out, Bit>,
+    /// {slot, index}
+    pub put_place: Signal<In, Bits<9>>,
+    pub put_desc: Signal<In, Bits<128>>,
+    pub filled_valid: Signal<In, Bit>,
+    pub filled_op: Signal<In, Bits<9>>,
+    pub filled_count: Signal<In, Bits<5>>,
+    pub filled_line: Signal<In, Bits<16>>,
+    pub filled_wide: Signal<In, Bit>,
     pub slot_free: Signal<Out, Bit>,
     pub broken_valid: Signal<Out, Bit>,
     pub broken_queue: Signal<Out, Bits<8>>,
@@ -92,11 +114,14 @@ pub struct TxParse<const D: usize, const K: usize, const L: usize, const Q: usiz
     pub packet_queue: Signal<Out, Bits<8>>,
     pub packet_cq: Signal<Out, Bits<8>>,
     pub packet_req_id: Signal<Out, Bits<16>>,
-    /// Bytes of all segments.
+    /// Bytes of all segments, and those pushed.
     pub packet_len: Signal<Out, Bits<17>>,
     /// Segments, none of length 0; a bad packet has none.
     pub packet_count: Signal<Out, Bits<5>>,
     pub packet_meta: Signal<Out, Bits<62>>,
+    /// Bytes pushed, 0 for a packet in host memory, and the line they are in.
+    pub packet_push: Signal<Out, Bits<8>>,
+    pub packet_line: Signal<Out, Bits<16>>,
     pub packet_bad: Signal<Out, Bit>,
     /// A DMA error lost the packet.
     pub packet_dma: Signal<Out, Bit>,
@@ -107,7 +132,9 @@ pub struct TxParse<const D: usize, const K: usize, const L: usize, const Q: usiz
     pub seg_ready: Signal<In, Bit>,
     pub seg_addr: Signal<Out, Bits<48>>,
     pub seg_len: Signal<Out, Bits<16>>,
-    batches: Fifo<31, 6>,
+    batches: Fifo<32, 6>,
+    // {wide, first line, count} of batches of lines: as many as there are slots.
+    filled: Fifo<22, 5>,
     cache: BankedRam<D, K, 8>,
     tracker: OpTracker<5>,
     state: Reg<State>,
@@ -123,6 +150,9 @@ pub struct TxParse<const D: usize, const K: usize, const L: usize, const Q: usiz
     cq: Reg<Bits<8>>,
     slot: Reg<Bits<5>>,
     count: Reg<Bits<5>>,
+    lines: Reg<Bit>,
+    wide: Reg<Bit>,
+    first_line: Reg<Bits<16>>,
     next: Reg<Bits<5>>,
     read_valid: Reg<Bit>,
     read: Reg<Bits<4>>,
@@ -139,6 +169,9 @@ pub struct TxParse<const D: usize, const K: usize, const L: usize, const Q: usiz
     req_id: Reg<Bits<16>>,
     meta: Reg<Bits<62>>,
     meta_cache: Reg<Bits<36>>,
+    /// Some bytes are pushed, and where.
+    pushed: Reg<Bit>,
+    line: Reg<Bits<16>>,
     // Segments: read, committed and written up to.
     ring: LutRam<64, 6>,
     ring_read: Reg<Bits<6>>,
@@ -147,7 +180,7 @@ pub struct TxParse<const D: usize, const K: usize, const L: usize, const Q: usiz
     staging: BlockRam<64, G>,
     restore: Reg<Bits<5>>,
     restore_valid: Reg<Bit>,
-    packets: Fifo<120, 6>,
+    packets: Fifo<137, 6>,
     freed: Reg<Bit>,
     break_valid: Reg<Bit>,
     break_queue: Reg<Bits<8>>,
@@ -162,15 +195,15 @@ impl<const D: usize, const K: usize, const L: usize, const Q: usize, const G: us
         registers!(self, clock, reset; state, walk, head_done, head_err, head_queue, room, queue, cq, slot, count, next,
             read_valid, read, desc_valid, desc_last, desc, open, data_seen, bad, descs, segs, len, req_id, meta,
             meta_cache, ring_read, ring_commit, ring_write, restore, restore_valid, freed, break_valid,
-            break_queue);
-        clocked!(self, clock, reset; batches, tracker, packets);
+            break_queue, lines, wide, first_line, pushed, line);
+        clocked!(self, clock, reset; batches, filled, tracker, packets);
         clocked!(self, clock; cache, queues, ring, staging);
 
         // ---- Batches in.
         let started = self.state.q.val() != State::Walk;
         self.batches.in_valid.next = self.batch_valid.val() && started;
-        self.batches.in_data.next = cat::<9, 22, 31>(
-            self.batch_op.val(),
+        self.batches.in_data.next = cat::<10, 22, 32>(
+            cat::<1, 9, 10>(self.batch_lines.val().into(), self.batch_op.val()),
             cat::<6, 16, 22>(
                 cat::<1, 5, 6>(self.batch_marker.val().into(), self.batch_count.val()),
                 cat::<8, 8, 16>(self.batch_cq.val(), self.batch_queue.val()),
@@ -180,24 +213,57 @@ impl<const D: usize, const K: usize, const L: usize, const Q: usize, const G: us
         let head = self.batches.out_data.val();
         let head_queue = head.get_bits::<8>(0);
         let head_cq = head.get_bits::<8>(8);
-        let head_count = head.get_bits::<5>(16);
         let head_marker = head.get_bit(21);
         let head_op = head.get_bits::<9>(22);
+        let head_lines = head.get_bit(31);
+        self.filled.in_valid.next = self.filled_valid.val();
+        self.filled.in_data.next = cat::<1, 21, 22>(
+            self.filled_wide.val().into(),
+            cat::<16, 5, 21>(self.filled_line.val(), self.filled_count.val()),
+        );
+        let filled = self.filled.out_data.val();
+        let head_count = if head_lines { filled.get_bits::<5>(0) } else { head.get_bits::<5>(16) };
 
         let ours = lit::<2>(client::TX_DESC);
-        self.cache.we.next = self.bus.data_valid.val() && self.bus.data_client.val() == ours;
-        self.cache.row.next = self.bus.data_row.val();
-        self.cache.data.next = self.bus.data.val();
-        self.cache.be_lo.next = self.bus.be_lo.val();
-        self.cache.be_hi.next = self.bus.be_hi.val();
-        self.tracker.issue_valid.next =
-            self.bus.issue_valid.val() && self.bus.issue_client.val() == ours;
-        self.tracker.issue_op.next = self.bus.issue_op.val();
-        self.tracker.issue_last.next = self.bus.issue_last.val();
-        self.tracker.done_valid.next =
-            self.bus.done_valid.val() && self.bus.done_client.val() == ours;
-        self.tracker.done_op.next = self.bus.done_op.val();
-        self.tracker.done_err.next = self.bus.done_err.val();
+        let read_lands = self.bus.data_valid.val() && self.bus.data_client.val() == ours;
+        let issues = self.bus.issue_valid.val() && self.bus.issue_client.val() == ours;
+        let ends_read = self.bus.done_valid.val() && self.bus.done_client.val() == ours;
+        let put_byte = cat::<9, 4, 13>(self.put_place.val(), lit::<4>(0));
+        let mut put_data = lit::<D>(0);
+        let mut put_be = lit::<K>(0);
+        for i in 0..K / 16 {
+            put_data = put_data.set_slice::<128>(128 * i, self.put_desc.val());
+            let here = (self.put_place.val() & lit::<9>(K / 16 - 1)) == lit::<9>(i);
+            put_be =
+                put_be.set_slice::<16>(16 * i, if here { lit::<16>(0xffff) } else { lit::<16>(0) });
+        }
+        self.put_ready.next = !read_lands && !issues && !ends_read;
+        self.cache.we.next = read_lands || self.put_valid.val();
+        if read_lands {
+            self.cache.row.next = self.bus.data_row.val();
+            self.cache.data.next = self.bus.data.val();
+            self.cache.be_lo.next = self.bus.be_lo.val();
+            self.cache.be_hi.next = self.bus.be_hi.val();
+        } else {
+            self.cache.row.next = bit_cast::<16, 13>(put_byte >> lit::<13>(L));
+            self.cache.data.next = put_data;
+            self.cache.be_lo.next = put_be;
+            self.cache.be_hi.next = lit::<K>(0);
+        }
+        // A batch of lines is issued and done at once: the slot's laps go on.
+        self.tracker.issue_valid.next = issues || self.filled_valid.val();
+        self.tracker.done_valid.next = ends_read || self.filled_valid.val();
+        if self.filled_valid.val() {
+            self.tracker.issue_op.next = self.filled_op.val();
+            self.tracker.issue_last.next = true;
+            self.tracker.done_op.next = self.filled_op.val();
+            self.tracker.done_err.next = false;
+        } else {
+            self.tracker.issue_op.next = self.bus.issue_op.val();
+            self.tracker.issue_last.next = self.bus.issue_last.val();
+            self.tracker.done_op.next = self.bus.done_op.val();
+            self.tracker.done_err.next = self.bus.done_err.val();
+        }
         self.tracker.query.next = head_op;
 
         // ---- The descriptor in hand.
@@ -224,6 +290,21 @@ impl<const D: usize, const K: usize, const L: usize, const Q: usize, const G: us
             self.meta.q.val()
         };
         let mut store = false;
+        // What is pushed counts with the first data descriptor.
+        let header = desc.get_bits::<8>(120);
+        let opens = !is_meta && !data_seen && self.lines.q.val();
+        let mut pushed = self.pushed.q.val() && !fresh;
+        let mut line = self.line.q.val();
+        if opens {
+            len = bit_cast::<17, 8>(header);
+            pushed = header.any();
+            line = if desc.get_bit(25) {
+                self.first_line.q.val() + 1
+            } else {
+                self.first_line.q.val()
+            };
+        }
+        let most = if self.wide.q.val() { lit::<8>(MAX_WIDE_PUSH) } else { lit::<8>(MAX_PUSH) };
         let longer = bit_cast::<18, 17>(len) + bit_cast::<18, 16>(seg_len);
         if is_meta {
             bad = bad || !fresh;
@@ -244,7 +325,10 @@ impl<const D: usize, const K: usize, const L: usize, const Q: usize, const G: us
                 );
             }
             data_seen = true;
-            bad = bad || descs == lit::<5>(MAX_DESCS) || longer.get_bit(17);
+            bad = bad
+                || descs == lit::<5>(MAX_DESCS)
+                || longer.get_bit(17)
+                || (opens && header > most);
             store = !bad && seg_len.any();
             if !bad {
                 descs = descs + 1;
@@ -256,7 +340,7 @@ impl<const D: usize, const K: usize, const L: usize, const Q: usize, const G: us
             segs = segs + 1;
         }
         let ends = work && last;
-        let dropped = bad || segs == 0;
+        let dropped = bad || (segs == 0 && !pushed);
         if work {
             self.open.d.next = !last;
             self.data_seen.d.next = data_seen;
@@ -266,6 +350,8 @@ impl<const D: usize, const K: usize, const L: usize, const Q: usize, const G: us
             self.len.d.next = len;
             self.req_id.d.next = req_id;
             self.meta.d.next = meta;
+            self.pushed.d.next = pushed;
+            self.line.d.next = line;
         }
         if cut {
             self.open.d.next = false;
@@ -339,6 +425,11 @@ impl<const D: usize, const K: usize, const L: usize, const Q: usize, const G: us
             self.cq.d.next = head_cq;
             self.slot.d.next = bit_cast::<5, 9>(head_op);
             self.count.d.next = head_count;
+            self.lines.d.next = head_lines;
+            self.wide.d.next = filled.get_bit(21);
+            self.first_line.d.next = filled.get_bits::<16>(5);
+            self.pushed.d.next = q.get_bit(qs::PUSHED);
+            self.line.d.next = q.get_bits::<16>(qs::LINE);
             self.next.d.next = lit::<5>(1);
             self.read_valid.d.next = true;
             self.read.d.next = lit::<4>(0);
@@ -373,6 +464,7 @@ impl<const D: usize, const K: usize, const L: usize, const Q: usize, const G: us
             self.desc.d.next = bit_cast::<128, D>(self.cache.read_data.val() >> lane);
         }
         self.batches.out_ready.next = pop;
+        self.filled.out_ready.next = pop && head_lines && !head_marker;
         self.slot_free.next = self.freed.q.val();
 
         // ---- The queues' state.
@@ -388,7 +480,9 @@ impl<const D: usize, const K: usize, const L: usize, const Q: usize, const G: us
             .set_slice::<5>(qs::DESCS, self.descs.q.val())
             .replace_bit(qs::DATA, self.data_seen.q.val())
             .replace_bit(qs::BAD, self.bad.q.val())
-            .replace_bit(qs::OPEN, open);
+            .replace_bit(qs::OPEN, open)
+            .set_slice::<16>(qs::LINE, self.line.q.val())
+            .replace_bit(qs::PUSHED, self.pushed.q.val());
         let queue_we = clearing || save || pass_marker || fail;
         let queue_at = if save { self.queue.q.val() } else { head_queue };
         self.queues.we.next = queue_we;
@@ -462,8 +556,9 @@ impl<const D: usize, const K: usize, const L: usize, const Q: usize, const G: us
             cat::<8, 8, 16>(self.cq.q.val(), self.queue.q.val())
         };
         let whole = ends && !dropped;
-        self.packets.in_data.next = cat::<4, 116, 120>(
-            flags,
+        let push = cat::<16, 1, 17>(line, (pushed && whole).into());
+        self.packets.in_data.next = cat::<21, 116, 137>(
+            cat::<17, 4, 21>(push, flags),
             cat::<62, 54, 116>(
                 meta,
                 cat::<22, 32, 54>(
@@ -488,5 +583,8 @@ impl<const D: usize, const K: usize, const L: usize, const Q: usize, const G: us
         self.packet_dma.next = out.get_bit(117);
         self.packet_silent.next = out.get_bit(118);
         self.packet_marker.next = out.get_bit(119);
+        self.packet_push.next =
+            if out.get_bit(120) { out.get_bits::<8>(54 + meta::HEADER_LEN) } else { lit::<8>(0) };
+        self.packet_line.next = out.get_bits::<16>(121);
     }
 }

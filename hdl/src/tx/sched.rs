@@ -3,8 +3,8 @@
 //! Owns the context of each of the 2^Q queues, in RAM: base, depth and completion queue from the create command, `tail` (what
 //! the doorbell says) and `head` (descriptors asked for), both free-running 16-bit counts.
 //!
-//! **Ports.** `doorbell` and `ctx` in; `fetch` asks for batches of descriptors, `batch_*` tells `tx/parse` of each, in
-//! the same order; `slot_free` gives the oldest batch slot back; `broken_*` stops a queue whose descriptors could not
+//! **Ports.** `doorbell` and `ctx` in; `fetch` asks for batches of descriptors, `ask_*` for lines of a queue that is pushed; `batch_*` tells
+//! `tx/parse` of each, in the same order; `slot_free` gives the oldest batch slot back; `broken_*` stops a queue whose descriptors could not
 //! be read; `marker_ack` says that a queue's end came all the way through `host/cq`.
 //!
 //! **Turns.** One state machine takes, in turns of 3 cycles: a broken queue, a context command, a doorbell, a batch. Doorbells
@@ -13,6 +13,10 @@
 //! 16 descriptors, never across the ring's end: one request, to byte 256 * slot of the descriptor cache, as operation
 //! {lap, slot}; a queue with more goes to the back. That is a round robin with a quantum of a batch: weights and rate
 //! limits belong where the queue goes back ("quantum" below). A command waits until the doorbell before it is done. From doorbell to request takes 7 cycles in an idle block.
+//!
+//! **Pushed queues**, `ctx.esize` 1 or 2, have lines of 128 or 256 bytes in the card instead of a ring in the host: base and doorbell count in them, and
+//! a turn takes up to two lines, or a wide one, as many as a batch slot has room for. There are 2^N lines of 128 bytes; with N = 0 there
+//! are no pushed queues.
 //!
 //! **Full.** With 32 batches under way, or `fetch` refusing, no batch is taken: queues wait, nothing is lost.
 //!
@@ -58,9 +62,11 @@ mod cfg {
     pub const BASE: usize = 0;
     pub const LOG: usize = 58;
     pub const CQ: usize = 62;
+    /// 0 in host memory, 1 lines, 2 wide lines.
+    pub const LINES: usize = 70;
 }
 
-const CFG_W: usize = 70;
+const CFG_W: usize = 72;
 
 /// What moves.
 mod pos {
@@ -74,12 +80,19 @@ mod pos {
 const POS_W: usize = 35;
 
 #[derive(LogicBlock, Default)]
-pub struct TxSched<const Q: usize> {
+pub struct TxSched<const Q: usize, const N: usize> {
     pub clock: Signal<In, Clock>,
     pub reset: Signal<In, Bit>,
     pub doorbell: DoorbellSnk,
     pub ctx: CtxCmdSnk,
     pub fetch: ReadReqSrc,
+    pub ask_valid: Signal<Out, Bit>,
+    pub ask_ready: Signal<In, Bit>,
+    /// In units of 128 bytes.
+    pub ask_line: Signal<Out, Bits<16>>,
+    pub ask_two: Signal<Out, Bit>,
+    pub ask_wide: Signal<Out, Bit>,
+    pub ask_op: Signal<Out, Bits<9>>,
     pub batch_valid: Signal<Out, Bit>,
     pub batch_ready: Signal<In, Bit>,
     pub batch_queue: Signal<Out, Bits<8>>,
@@ -88,6 +101,8 @@ pub struct TxSched<const Q: usize> {
     pub batch_op: Signal<Out, Bits<9>>,
     /// 1..=16
     pub batch_count: Signal<Out, Bits<5>>,
+    /// Of lines: `batch_count` means nothing.
+    pub batch_lines: Signal<Out, Bit>,
     pub batch_marker: Signal<Out, Bit>,
     pub slot_free: Signal<In, Bit>,
     pub broken_valid: Signal<In, Bit>,
@@ -123,24 +138,26 @@ pub struct TxSched<const Q: usize> {
     even_lap: Reg<Bit>,
     slots_used: Reg<Bits<6>>,
     requests: Fifo<98, 2>,
+    asks: Fifo<27, 2>,
     b_valid: Reg<Bit>,
     b_cq: Reg<Bits<8>>,
     b_op: Reg<Bits<9>>,
     b_count: Reg<Bits<5>>,
     b_queue: Reg<Bits<8>>,
+    b_lines: Reg<Bit>,
     b_marker: Reg<Bit>,
     bell_stat: Reg<Bit>,
     illegal_stat: Reg<Bit>,
 }
 
-impl<const Q: usize> Logic for TxSched<Q> {
+impl<const Q: usize, const N: usize> Logic for TxSched<Q, N> {
     /// Transmit queue contexts, doorbells, and the order in which descriptors are fetched.
     #[kernel]
     fn update(&mut self) {
         registers!(self, clock, reset; walk, bell_full, bell_queue, bell_tail, after_bell, turn, kind, queue, t_cfg,
             t_pos, t_waiting, t_advance, t_depth, t_index, command, slot, even_lap, slots_used, b_valid, b_cq,
-            b_op, b_count, b_queue, b_marker, bell_stat, illegal_stat);
-        clocked!(self, clock, reset; active, broken, requests);
+            b_op, b_count, b_queue, b_lines, b_marker, bell_stat, illegal_stat);
+        clocked!(self, clock, reset; active, broken, requests, asks);
         clocked!(self, clock; cfg, pos);
 
         let walking = self.walk.q.val() != lit::<9>(1 << Q);
@@ -173,7 +190,15 @@ impl<const Q: usize> Logic for TxSched<Q> {
         let bell_legal = exists
             && self.t_advance.q.val() <= self.t_depth.q.val()
             && self.t_advance.q.val() >= waiting;
-        let mut count = lit::<16>(16);
+        let lines = cfg.get_bit(cfg::LINES) || cfg.get_bit(cfg::LINES + 1);
+        let wide = cfg.get_bit(cfg::LINES + 1);
+        let mut count = if wide {
+            lit::<16>(1)
+        } else if lines {
+            lit::<16>(2)
+        } else {
+            lit::<16>(16)
+        };
         if waiting < count {
             count = waiting;
         }
@@ -185,6 +210,7 @@ impl<const Q: usize> Logic for TxSched<Q> {
         let batch_held = self.b_valid.q.val() && !self.batch_ready.val();
         let can_fetch = self.active.out_valid.val()
             && self.requests.in_ready.val()
+            && self.asks.in_ready.val()
             && self.slots_used.q.val() != 32
             && !batch_held;
         // Behind the doorbell that came before it: after a doorbell's turn there is none for a cycle.
@@ -296,6 +322,7 @@ impl<const Q: usize> Logic for TxSched<Q> {
             self.b_cq.d.next = cfg.get_bits::<8>(cfg::CQ);
             self.b_op.d.next = op;
             self.b_count.d.next = bit_cast::<5, 16>(count);
+            self.b_lines.d.next = lines;
             self.b_marker.d.next = marker;
         }
         self.batch_valid.next = self.b_valid.q.val();
@@ -303,12 +330,13 @@ impl<const Q: usize> Logic for TxSched<Q> {
         self.batch_cq.next = self.b_cq.q.val();
         self.batch_op.next = self.b_op.q.val();
         self.batch_count.next = self.b_count.q.val();
+        self.batch_lines.next = self.b_lines.q.val();
         self.batch_marker.next = self.b_marker.q.val();
 
         let base = cat::<58, 6, 64>(cfg.get_bits::<58>(cfg::BASE), lit::<6>(0));
         let addr = base + (bit_cast::<64, 16>(self.t_index.q.val()) << lit::<64>(4));
         let len = cat::<5, 4, 9>(bit_cast::<5, 16>(count), lit::<4>(0));
-        self.requests.in_valid.next = request;
+        self.requests.in_valid.next = request && !lines;
         self.requests.in_data.next = cat::<64, 34, 98>(
             addr,
             cat::<9, 25, 34>(
@@ -327,6 +355,20 @@ impl<const Q: usize> Logic for TxSched<Q> {
         self.fetch.dst.next = bit_cast::<20, 16>(ask.get_bits::<16>(9));
         self.fetch.len.next = bit_cast::<16, 9>(ask.get_bits::<9>(0));
         self.fetch.last.next = true;
+        let index = self.t_index.q.val();
+        let line = cfg.get_bits::<16>(cfg::BASE + 1) + if wide { index << 1 } else { index };
+        self.asks.in_valid.next = request && lines;
+        self.asks.in_data.next = cat::<16, 11, 27>(
+            line & lit::<16>((1 << N) - 1),
+            cat::<2, 9, 11>(cat::<1, 1, 2>(wide.into(), (count == 2).into()), op),
+        );
+        let ask = self.asks.out_data.val();
+        self.ask_valid.next = self.asks.out_valid.val();
+        self.asks.out_ready.next = self.ask_ready.val();
+        self.ask_line.next = ask.get_bits::<16>(11);
+        self.ask_wide.next = ask.get_bit(10);
+        self.ask_two.next = ask.get_bit(9);
+        self.ask_op.next = ask.get_bits::<9>(0);
         let mut used = self.slots_used.q.val();
         if request {
             self.slot.d.next = self.slot.q.val() + 1;
@@ -357,8 +399,9 @@ impl<const Q: usize> Logic for TxSched<Q> {
         self.pos.raddr.next = at;
         self.cfg.we.next = cfg_we;
         self.cfg.waddr.next = at;
-        self.cfg.wdata.next = cat::<8, 62, 70>(
-            self.ctx.cq.val(),
+        let placement = if N == 0 { lit::<2>(0) } else { self.ctx.esize.val() };
+        self.cfg.wdata.next = cat::<10, 62, 72>(
+            cat::<2, 8, 10>(placement, self.ctx.cq.val()),
             cat::<4, 58, 62>(self.ctx.log_depth.val(), self.ctx.base.val().get_bits::<58>(6)),
         );
         self.cfg.raddr.next = at;

@@ -17,7 +17,7 @@ pub struct RingPointers {
     pub any_log: Signal<In, Bits<4>>,
     pub given: Signal<Out, Bit>,
     pub ok: Signal<Out, Bit>,
-    sched: TxSched<1>,
+    sched: TxSched<1, 0>,
     created: Reg<Bit>,
     asking: Reg<Bit>,
     offered: Reg<Bits<16>>,
@@ -45,6 +45,7 @@ impl Logic for RingPointers {
         self.sched.ctx.esize.next = lit::<2>(0);
         self.sched.ctx.vector.next = lit::<9>(0);
         self.sched.fetch.ready.next = self.fetch_ready.val();
+        self.sched.ask_ready.next = true;
         self.sched.batch_ready.next = true;
         self.sched.slot_free.next = self.slot_free.val();
         self.sched.broken_valid.next = false;

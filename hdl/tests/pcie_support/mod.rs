@@ -76,9 +76,9 @@ macro_rules! blocks {
 blocks! {
     rx128, RX128: TlpRx::<128>::default();
     rx512, RX512: TlpRx::<512>::default();
-    target128, TARGET128: Target::<128>::default();
-    target512, TARGET512: Target::<512>::default();
-    config, CONFIG: Config::new(17);
+    target128, TARGET128: Target::<128>::new(20);
+    target512, TARGET512: Target::<512>::new(20);
+    config, CONFIG: Config::new(17, 20);
     read128, READ128: DmaRead::<128, 16, 4, 5>::new(TIMEOUT as usize);
     read512, READ512: DmaRead::<512, 64, 6, 8>::new(TIMEOUT as usize);
     inline128, INLINE128: InlineWrite::<128>::default();

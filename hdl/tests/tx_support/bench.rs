@@ -6,6 +6,7 @@
 //! after its frame; a marker comes after everything of its queue.
 
 use super::dma::{Dma, DmaSetup, Request};
+use super::lines::{Beat, Layout};
 use super::offload::{Cut, Limits, Wish, IP_CSUM, L4_CSUM, TSO};
 use super::{start, Rng};
 use nitor_block::{Block, Model, PortId};
@@ -64,6 +65,7 @@ pub struct Packet {
     /// mss, l3 length, l3 offset, l4 words; stored.
     pub meta: Option<([u16; 4], bool)>,
     pub flags: u32,
+    /// On a queue that is pushed, bytes pushed; elsewhere without effect.
     pub header_len: u8,
     /// No buffer can be read, or this one.
     pub poison: bool,
@@ -84,6 +86,8 @@ struct Posted {
 
 struct Ring {
     base: u64,
+    /// The ring is lines in the card; base and counts are of lines.
+    lines: Option<Layout>,
     log: u32,
     cq: u64,
     slots: Vec<[u8; 16]>,
@@ -125,7 +129,9 @@ ports! {
     mac_valid: "mac_valid", mac_ready: "mac_ready", mac_data: "mac_data", mac_last: "mac_last",
     mac_bytes: "mac_bytes", mac_err: "mac_err",
     done_valid: "done_valid", done_ready: "done_ready", done_cq: "done_cq", done_req_id: "done_req_id",
-    done_marker: "done_marker",
+    done_marker: "done_marker", ctx_esize: "ctx_esize",
+    line_valid: "line_valid", line_addr: "line_addr", line_data: "line_data", line_dwords: "line_dwords",
+    line_first_be: "line_first_be", line_last_be: "line_last_be",
     marker_ack: "marker_ack", max_frame: "max_frame", stat_bytes: "stat_bytes",
 }
 
@@ -181,11 +187,21 @@ pub struct Bench {
     rings: BTreeMap<usize, Ring>,
     buffers: BTreeMap<u64, Buffer>,
     next_buffer: u64,
-    bells: VecDeque<(u64, u16)>,
+    /// With the beats of lines that go before them.
+    bells: VecDeque<(u64, u16, u64)>,
+    beats: VecDeque<Beat>,
+    beats_queued: u64,
+    beats_sent: u64,
+    /// Percent of cycles without a beat.
+    pub beat_gap: u64,
+    /// Lines are written whole, as drivers do, and in pieces of all kinds.
+    pub whole_lines: bool,
     command: Option<(bool, usize)>,
     /// The batch and packet operations to come: {lap, slot}.
     next_op: [u64; 2],
     batches: u64,
+    /// There was a queue that is pushed.
+    mixed: bool,
     /// Frames whose completion has not come yet, and frames completed and still to come.
     frames: VecDeque<Vec<u8>>,
     frame: Vec<u8>,
@@ -197,10 +213,15 @@ pub struct Bench {
     pub poison: Option<usize>,
     counts: HashMap<&'static str, u64>,
     expected: HashMap<&'static str, u64>,
+    /// Silent packets at the end of a destroyed queue of lines: who knows whether the card took them.
+    doubtful: u64,
     /// Cycle of each completion.
     pub completions: Vec<u64>,
     pub slots: u64,
     idle: u64,
+    /// Cycles of the last doorbell, and from it to the next frame's first beat.
+    rung: Option<u64>,
+    latency: u64,
     pub done_of: BTreeMap<usize, u64>,
 }
 
@@ -224,9 +245,15 @@ impl Bench {
             // The addresses wrap to where no buffer is: bit 47 counts.
             next_buffer: 0x8765_0000_0000,
             bells: VecDeque::new(),
+            beats: VecDeque::new(),
+            beats_queued: 0,
+            beats_sent: 0,
+            beat_gap: 20,
+            whole_lines: true,
             command: None,
             next_op: [0x100; 2],
             batches: 0,
+            mixed: false,
             frames: VecDeque::new(),
             frame: Vec::new(),
             waiting: VecDeque::new(),
@@ -236,17 +263,31 @@ impl Bench {
             poison: None,
             counts: HashMap::new(),
             expected: HashMap::new(),
+            doubtful: 0,
             completions: Vec::new(),
             slots: 1 << slots,
             idle: 0,
+            rung: None,
+            latency: 0,
             done_of: BTreeMap::new(),
         }
     }
 
     pub fn create(&mut self, queue: usize, log: u32) {
         let base = 0x12_0000_0000 + ((queue as u64) << 24) + 64 * self.rng.below(64);
+        self.create_at(queue, log, base, None);
+    }
+
+    /// A queue with 32 lines of 128 bytes of its own, or 16 wide ones, at most.
+    pub fn create_pushed(&mut self, queue: usize, log: u32, wide: bool) {
+        self.create_at(queue, log, queue as u64 * 32 * 128, Some(Layout { wide }));
+    }
+
+    fn create_at(&mut self, queue: usize, log: u32, base: u64, lines: Option<Layout>) {
+        self.mixed |= lines.is_some();
         let ring = Ring {
             base,
+            lines,
             log,
             cq: (queue as u64 * 7 + 3) & 0xff,
             slots: vec![[0xff; 16]; 1 << log],
@@ -266,7 +307,7 @@ impl Bench {
     /// Destroys a queue; what was posted behind the last fetch is forgotten.
     pub fn destroy(&mut self, queue: usize) {
         // A driver's doorbells come before its command.
-        while !self.bells.is_empty() {
+        while !self.bells.is_empty() || !self.beats.is_empty() {
             self.step();
         }
         if let Some(ring) = self.rings.get_mut(&queue) {
@@ -278,6 +319,8 @@ impl Bench {
             assert!(
                 packet.fate == Fate::Silent
                     || ring.broken.is_some()
+                    // What of it was taken can't be seen.
+                    || ring.lines.is_some()
                     || before(ring.fetched, packet.end),
                 "a packet of a destroyed queue never completes"
             );
@@ -289,7 +332,8 @@ impl Bench {
 
     pub fn command(&mut self, destroy: bool, queue: usize) {
         self.command = Some((destroy, queue));
-        for _ in 0..100_000 {
+        // A queue ends behind all packets before it.
+        for _ in 0..400_000 {
             self.step();
             if self.command.is_none() {
                 return;
@@ -308,9 +352,17 @@ impl Bench {
         self.rings[&queue].tail
     }
 
-    /// Descriptors that a packet needs.
-    pub fn descs(packet: &Packet) -> usize {
-        packet.bufs.len() + usize::from(packet.meta.is_some()) + usize::from(packet.meta_inside)
+    /// Places of the queue's ring that a packet needs.
+    pub fn places(&self, queue: usize, packet: &Packet) -> usize {
+        let descs = packet.bufs.len()
+            + usize::from(packet.meta.is_some())
+            + usize::from(packet.meta_inside);
+        let begins = packet.meta.is_some() || !packet.no_first;
+        self.rings[&queue].lines.as_ref().map_or(descs, |lines| lines.count(descs, begins))
+    }
+
+    pub fn is_pushed(&self, queue: usize) -> bool {
+        self.rings[&queue].lines.is_some()
     }
 
     /// Posts a packet; the doorbell is for [Bench::ring].
@@ -318,6 +370,20 @@ impl Bench {
         let mut bytes = Vec::new();
         let mut words: Vec<[u32; 4]> = Vec::new();
         let mut buffers = Vec::new();
+        let lines = self.rings[&queue].lines.clone();
+        let mut header = Vec::new();
+        let mut header_len = packet.header_len;
+        if let Some(lines) = &lines {
+            // Without `first` a line has no header.
+            if packet.bufs.is_empty() || (packet.no_first && packet.meta.is_none()) {
+                header_len = 0;
+            }
+            header = self.rng.bytes(usize::from(header_len).min(lines.most()));
+            if let Some(given) = &packet.bytes {
+                header = given[..header.len()].to_vec();
+            }
+            bytes.extend(&header);
+        }
         let mut unread = Vec::new();
         let mut meta = self.rings[&queue].meta;
         if let Some((values, store)) = packet.meta {
@@ -363,7 +429,7 @@ impl Bench {
                 let first = packet.meta.is_none() && !packet.no_first;
                 word[0] |= id >> 10 << 16 | u32::from(first) << 26 | 1 << 28;
                 word[1] = id << 22 | packet.flags & 0x3ffff;
-                word[3] |= u32::from(packet.header_len) << 24;
+                word[3] |= u32::from(header_len) << 24;
             }
             words.push(word);
             if i == 0 && packet.meta_inside {
@@ -375,18 +441,52 @@ impl Bench {
         let [mss, l3_len, l3_off, l4_words] = meta;
         let asked = if self.setup.offloads { 0x3ffff } else { !(TSO | IP_CSUM | L4_CSUM) };
         let wish = Wish { word1: packet.flags & asked, mss, l3_len, l3_off, l4_words };
-        let cuts = wish.frames(&bytes, self.limits());
+        let cuts = wish.frames(&bytes, header.len(), self.limits());
         let bad = (packet.no_first && packet.meta.is_none())
             || packet.meta_inside
             || packet.bufs.len() > 21
             || bytes.len() > 131_071
-            || bytes.is_empty();
+            || bytes.is_empty()
+            || lines.as_ref().is_some_and(|lines| usize::from(header_len) > lines.most());
         let fate = match cuts {
             _ if packet.bufs.is_empty() => Fate::Silent,
             Some(cuts) if !bad => fate(cuts, &unread),
             _ => Fate::Bad,
         };
-        self.post_words(queue, &words, packet.req_id, fate, buffers);
+        if lines.is_some() {
+            self.post_lines(queue, &words, &header, packet.req_id, fate, buffers);
+        } else {
+            self.post_words(queue, &words, packet.req_id, fate, buffers);
+        }
+    }
+
+    /// Pushes descriptors and a header as they are, and says what must become of them.
+    pub fn post_lines(
+        &mut self,
+        queue: usize,
+        words: &[[u32; 4]],
+        header: &[u8],
+        req_id: u16,
+        fate: Fate,
+        buffers: Vec<u64>,
+    ) {
+        let room = self.room(queue);
+        let ring = self.rings.get_mut(&queue).expect("a queue");
+        let layout = ring.lines.clone().expect("a queue that is pushed");
+        let lines = layout.lay(words, header, |i| {
+            u32::from(ring.tail.wrapping_add(i as u16) >> ring.log & 1 == 0) << 24
+        });
+        assert!(lines.len() <= room, "the test posts too much");
+        for line in lines {
+            let at = u64::from(ring.tail) & ((1 << ring.log) - 1);
+            let addr = ring.base + at * layout.len() as u64;
+            let k = self.setup.dma.k;
+            let beats = layout.beats(&line, addr, k, self.whole_lines, &mut self.rng);
+            self.beats_queued += beats.len() as u64;
+            self.beats.extend(beats);
+            ring.tail = ring.tail.wrapping_add(1);
+        }
+        ring.packets.push_back(Posted { req_id, fate, end: ring.tail, buffers });
     }
 
     fn limits(&self) -> Limits {
@@ -426,15 +526,19 @@ impl Bench {
     /// Tells the card of what is posted up to `tail`.
     pub fn ring_at(&mut self, queue: usize, tail: u16) {
         self.rings.get_mut(&queue).expect("a queue").bell = tail;
-        self.bells.push_back((queue as u64, tail));
+        self.bells.push_back((queue as u64, tail, self.beats_queued));
         self.expect("stat_doorbell", 1);
     }
 
     /// A doorbell that must be refused.
     pub fn bad_bell(&mut self, queue: u64, tail: u16) {
-        self.bells.push_back((queue, tail));
+        self.bells.push_back((queue, tail, self.beats_queued));
         self.expect("stat_doorbell", 1);
         self.expect("stat_doorbell_illegal", 1);
+    }
+
+    pub fn latency(&self) -> u64 {
+        self.latency
     }
 
     pub fn bells_waiting(&self) -> usize {
@@ -447,7 +551,9 @@ impl Bench {
 
     /// The data path's reset, as the host's device reset has it: what is under way is gone, and so are the queues.
     pub fn core_reset(&mut self) {
-        for port in ["bus_issue_valid", "bus_done_valid", "bus_data_valid", "doorbell_valid"] {
+        for port in
+            ["bus_issue_valid", "bus_done_valid", "bus_data_valid", "doorbell_valid", "line_valid"]
+        {
             self.block.set(port, 0);
         }
         self.block.reset(16);
@@ -455,12 +561,15 @@ impl Bench {
         self.rings.clear();
         self.buffers.clear();
         self.bells.clear();
+        self.beats.clear();
+        self.beats_sent = self.beats_queued;
         self.next_op = [0x100; 2];
         self.frames.clear();
         self.frame.clear();
         self.waiting.clear();
         self.counts.clear();
         self.expected.clear();
+        self.doubtful = 0;
         (self.mac_offered, self.done_offered, self.ack_in) = (None, None, None);
         (self.fetch.offered, self.data.offered) = (None, None);
     }
@@ -510,6 +619,11 @@ impl Bench {
             }
         }
         assert!(self.frames.is_empty() && self.waiting.is_empty());
+        let bad = "stat_bad_descriptor";
+        let count = |counts: &HashMap<_, u64>| counts.get(bad).copied().unwrap_or(0);
+        let more = count(&self.counts).saturating_sub(count(&self.expected));
+        self.expect(bad, more.min(self.doubtful));
+        self.doubtful = 0;
         for name in STATS {
             let count = self.counts.get(name).copied().unwrap_or(0);
             assert_eq!(count, self.expected.get(name).copied().unwrap_or(0), "{name}");
@@ -518,7 +632,7 @@ impl Bench {
 
     /// A frame may stay in the card for its 1024 beats, until its checksum is known.
     fn quiet(&self) -> bool {
-        self.bells.is_empty() && self.dma.idle() && self.idle > 1200
+        self.bells.is_empty() && self.beats.is_empty() && self.dma.idle() && self.idle > 1200
     }
 
     pub fn step(&mut self) {
@@ -526,10 +640,24 @@ impl Bench {
         let p = &self.ports;
         let block = &mut self.block;
         let noise = self.rng.next();
-        let bell = self.bells.front().copied();
+        let bell = self.bells.front().copied().filter(|&(_, _, beats)| self.beats_sent >= beats);
         block.set(p.bell_valid, bell.is_some().into());
-        block.set(p.bell_queue, bell.map_or(noise & 0xff, |(queue, _)| queue));
-        block.set(p.bell_tail, bell.map_or(noise >> 8 & 0xffff, |(_, tail)| tail.into()));
+        block.set(p.bell_queue, bell.map_or(noise & 0xff, |(queue, ..)| queue));
+        block.set(p.bell_tail, bell.map_or(noise >> 8 & 0xffff, |(_, tail, _)| tail.into()));
+        let beat = if self.beats.is_empty() || self.rng.percent(self.beat_gap) {
+            None
+        } else {
+            self.beats.pop_front()
+        };
+        block.set(p.line_valid, beat.is_some().into());
+        if let Some(beat) = beat {
+            self.beats_sent += 1;
+            block.set(p.line_addr, beat.addr);
+            block.set_bytes(p.line_data, &beat.data);
+            block.set(p.line_dwords, beat.dwords);
+            block.set(p.line_first_be, beat.first_be);
+            block.set(p.line_last_be, beat.last_be);
+        }
         block.set(p.ctx_valid, self.command.is_some().into());
         if let Some((destroy, queue)) = self.command {
             block.set(p.ctx_destroy, destroy.into());
@@ -537,6 +665,8 @@ impl Bench {
             if let Some(ring) = self.rings.get(&queue) {
                 block.set(p.ctx_base, ring.base);
                 block.set(p.ctx_log, ring.log.into());
+                let lines = ring.lines.as_ref().map_or(0, |lines| 1 + u64::from(lines.wide));
+                block.set(p.ctx_esize, lines);
                 block.set(p.ctx_cq, ring.cq);
             }
         }
@@ -558,6 +688,12 @@ impl Bench {
         if bell.is_some() && self.block.get(self.ports.bell_ready) == 1 {
             self.bells.pop_front();
             self.idle = 0;
+            self.rung = Some(cycle);
+            if let Some(ring) = bell.and_then(|(queue, ..)| self.rings.get_mut(&(queue as usize))) {
+                if ring.lines.is_some() {
+                    ring.fetched = ring.bell;
+                }
+            }
         }
         if self.command.is_some() && self.block.get(self.ports.ctx_ready) == 1 {
             self.command = None;
@@ -584,8 +720,10 @@ impl Bench {
     fn take_fetch(&mut self, [addr, len, dst, op, last]: [u64; 5]) {
         self.idle = 0;
         self.batches += 1;
-        let found =
-            self.rings.iter_mut().find(|(_, r)| addr >= r.base && addr < r.base + (16 << r.log));
+        let found = self
+            .rings
+            .iter_mut()
+            .find(|(_, r)| r.lines.is_none() && addr >= r.base && addr < r.base + (16 << r.log));
         let (&queue, ring) = found.unwrap_or_else(|| panic!("descriptors are read at {addr:#x}"));
         let mask = (1 << ring.log) - 1;
         assert_eq!(
@@ -605,7 +743,10 @@ impl Bench {
             *self.expected.entry("stat_drop_dma").or_default() += 1;
         }
         ring.fetched = ring.fetched.wrapping_add(count as u16);
-        assert_eq!(op, self.op(0, 32), "batch operations");
+        // Batches of lines have slots too.
+        if self.rings.values().all(|ring| ring.lines.is_none()) && !self.mixed {
+            assert_eq!(op, self.op(0, 32), "batch operations");
+        }
         assert_eq!(dst, (op & 0xff) * 256);
         let data = (!fails).then_some(data);
         self.dma.request(Request { client: 2, addr, len, dst, op, last: true, data });
@@ -635,6 +776,9 @@ impl Bench {
         if !valid {
             assert!(self.mac_offered.is_none(), "a beat is taken back");
             return;
+        }
+        if let Some(rung) = self.rung.take() {
+            self.latency = self.block.cycles() - rung;
         }
         let now = (
             self.block.get_bytes(p.mac_data),
@@ -701,11 +845,17 @@ impl Bench {
             assert!(ring.destroying, "a marker for nothing");
             let broken = ring.broken.is_some();
             assert!(
-                broken || ring.packets.iter().all(|p| before(ring.fetched, p.end)),
+                broken
+                    || ring.lines.is_some()
+                    || ring.packets.iter().all(|p| before(ring.fetched, p.end)),
                 "a marker before its packets"
             );
             self.ack_in = Some(self.rng.below(20));
-            self.expect("stat_bad_descriptor", silent);
+            if ring.lines.is_some() {
+                self.doubtful += silent;
+            } else {
+                self.expect("stat_bad_descriptor", silent);
+            }
             return;
         }
         let packet = ring

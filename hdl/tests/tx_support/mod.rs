@@ -3,6 +3,7 @@
 
 pub mod bench;
 pub mod dma;
+pub mod lines;
 pub mod offload;
 pub mod streams;
 
@@ -45,9 +46,9 @@ pub fn model_as<T: Block + 'static>(name: &'static str, make: fn() -> T) -> Mode
 }
 
 /// 4 queues, 32 packets in flight, 16 KiB.
-pub type Path128 = TxPath<128, 16, 4, 2, 5, 9, 7>;
+pub type Path128 = TxPath<128, 16, 4, 2, 5, 9, 7, 7, 9>;
 /// 16 queues, 128 packets in flight, 64 KiB.
-pub type Path512 = TxPath<512, 64, 6, 4, 7, 9, 9>;
+pub type Path512 = TxPath<512, 64, 6, 4, 7, 9, 9, 9, 9>;
 
 pub static PATH128: LazyLock<Model> = LazyLock::new(|| model::<Path128>("tx_path_128"));
 /// Built without offloads.

@@ -65,8 +65,8 @@ impl Wish {
         self.has(TSO)
     }
 
-    /// Frames of a packet, or nothing if it is bad.
-    pub fn frames(&self, packet: &[u8], limits: Limits) -> Option<Vec<Cut>> {
+    /// Frames of a packet whose first `pushed` bytes come with its descriptors, or nothing if it is bad.
+    pub fn frames(&self, packet: &[u8], pushed: usize, limits: Limits) -> Option<Vec<Cut>> {
         let (l3, l4_proto) = (self.word1 & 15, self.word1 & 0x1f00);
         let tso = self.tso();
         let ask_ip = tso || self.has(IP_CSUM);
@@ -109,7 +109,8 @@ impl Wish {
         };
         let sum_at = l4_at + if udp { 6 } else { 16 };
         let need = if ask_l4 { sum_at + 2 } else { l4_at };
-        if need > cuts[0].frame.len() || cuts[0].frame.len() as u64 > limits.off {
+        let longest = cuts[0].frame.len();
+        if need.max(pushed) > longest || longest as u64 > limits.off {
             return None;
         }
         let count = cuts.len();

@@ -22,12 +22,13 @@ macro_rules! payload {
     };
 }
 
-payload!(Batch { queue, cq, op, count, marker });
-payload!(Parsed { queue, cq, req_id, len, count, meta, bad, dma, silent, marker });
-payload!(Plain { cq, req_id, len, count, meta, bad, dma, silent, marker });
+payload!(Batch { queue, cq, op, count, lines, marker });
+payload!(Parsed { queue, cq, req_id, len, count, meta, push, line, bad, dma, silent, marker });
+payload!(Plain { cq, req_id, len, count, meta, push, line, bad, dma, silent, marker });
 payload!(Seg { addr, len });
 payload!(Ask { addr, len, dst, op, last });
-payload!(Info { row, len, cq, req_id, word, read, bad, dma, silent, marker });
+payload!(Info { row, len, cq, req_id, word, read, slot, push, bad, dma, silent, marker });
+payload!(Push { line, row, len });
 payload!(Done { cq, req_id, marker });
 payload!(Bell { queue, tail });
 payload!(Command { destroy, idx, base, log_depth, cq, esize, vector });

@@ -41,6 +41,7 @@ mod opcode {
     pub const GET_STATS: u8 = 11;
 }
 const HOST_ATTRIBUTES: u8 = 28;
+const LLQ: u8 = 4;
 
 /// A ring of 64-byte entries that the card writes.
 #[derive(Clone, Copy, Debug, Default)]
@@ -93,6 +94,9 @@ pub struct Monitor {
     sqs: HashMap<(Direction, u16), Sq>,
     doorbells: HashMap<u64, (Direction, u16)>,
     posted: Posted,
+    /// What the host wrote to BAR 2, and whether its lines are wide. Survives resets, as far as anybody may count on it.
+    lines: Vec<u8>,
+    wide_lines: bool,
     /// Interrupts that each vector may still raise for what was completed: two after a completion, since one may be on
     /// its way already, decided on before that completion, when it is written.
     told: Vec<u8>,
@@ -127,7 +131,8 @@ impl Monitor {
     /// The card was reset by its host, or will be.
     pub fn reset(&mut self) {
         let response = self.response;
-        *self = Monitor { off: self.off, resetting: true, response, ..Monitor::default() };
+        let lines = std::mem::take(&mut self.lines);
+        *self = Monitor { off: self.off, resetting: true, response, lines, ..Monitor::default() };
     }
 
     /// The card has accepted a write to a register.
@@ -161,9 +166,18 @@ impl Monitor {
         }
         if let Some(&key) = self.doorbells.get(&offset) {
             let sq = self.sqs.get_mut(&key).expect("doorbells go with their queues");
-            sq.doorbell(value as u16, iommu, &mut self.posted);
+            sq.doorbell(value as u16, iommu, &self.lines, &mut self.posted);
         }
         Ok(())
+    }
+
+    /// The card has accepted a byte for its lines, in BAR 2.
+    pub fn line_byte(&mut self, offset: u64, byte: u8) {
+        let offset = offset as usize;
+        if self.lines.len() <= offset {
+            self.lines.resize((offset + 1).next_multiple_of(4096), 0);
+        }
+        self.lines[offset] = byte;
     }
 
     /// A doorbell of a queue, which takes its lower half alone too.
@@ -291,10 +305,13 @@ impl Monitor {
             }
             opcode::DESTROY_CQ => _ = self.cqs.remove(&u16_at(&entry, 4)),
             opcode::CREATE_SQ => {
-                let sq = Sq::created(&entry);
+                let sq = Sq::created(&entry, u32_at(answer, 16), self.wide_lines);
                 let key = (sq.direction, u16_at(answer, 8));
                 self.doorbells.insert(u32_at(answer, 12).into(), key);
                 self.sqs.insert(key, sq);
+            }
+            opcode::SET_FEATURE if entry[17] == LLQ => {
+                self.wide_lines = u16_at(&entry, 20 + 14) == 4;
             }
             opcode::DESTROY_SQ => {
                 let key = (Direction::of(entry[6] >> 5), u16_at(&entry, 4));

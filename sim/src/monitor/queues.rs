@@ -83,8 +83,11 @@ impl Cq {
 #[derive(Debug)]
 struct Item {
     req_id: u16,
-    /// Descriptors it takes in the ring.
     descriptors: u16,
+    /// Places it takes in the ring: descriptors, or lines.
+    places: u16,
+    /// Bytes of it that are in its first line.
+    pushed: u32,
     extents: Vec<Extent>,
     /// Bytes written to the buffer.
     filled: u32,
@@ -95,11 +98,13 @@ pub struct Sq {
     pub direction: Direction,
     pub cq: u16,
     base: u64,
+    /// Bytes of a line of the card, if the ring is made of such.
+    line: Option<usize>,
     depth: u16,
     tail: u16,
     /// Descriptors that the card has read.
     fetched: u16,
-    /// Descriptors of completed items.
+    /// Places of completed items.
     head: u16,
     wild: bool,
     items: VecDeque<Item>,
@@ -110,6 +115,8 @@ pub struct Sq {
 }
 
 const DESCRIPTOR: u64 = 16;
+/// Before the header in a packet's first line.
+const BEFORE_HEADER: usize = 2;
 /// More than any packet has.
 const MOST_DESCRIPTORS: u16 = 21;
 
@@ -119,11 +126,14 @@ const FIRST: u32 = 1 << 26;
 const LAST: u32 = 1 << 27;
 
 impl Sq {
-    pub fn created(command: &[u8]) -> Self {
+    /// `lines`: where its lines would be in BAR 2, and what they would be like.
+    pub fn created(command: &[u8], lines: u32, wide: bool) -> Self {
+        let pushed = command[6] & 0xf == 3;
         Sq {
             direction: Direction::of(command[4] >> 5),
             cq: u16_at(command, 8),
-            base: u48_at(command, 12),
+            base: if pushed { lines.into() } else { u48_at(command, 12) },
+            line: pushed.then_some(if wide { 256 } else { 128 }),
             depth: u16_at(command, 10),
             tail: 0,
             fetched: 0,
@@ -144,7 +154,11 @@ impl Sq {
     }
 
     pub fn ring(&self) -> Range<u64> {
-        self.base..self.base + u64::from(self.depth) * DESCRIPTOR
+        match self.line {
+            // The host can't be asked for it.
+            Some(_) => 0..0,
+            None => self.base..self.base + u64::from(self.depth) * DESCRIPTOR,
+        }
     }
 
     /// Its memory is the host's again.
@@ -154,8 +168,8 @@ impl Sq {
         }
     }
 
-    /// Descriptors up to `tail` are the card's.
-    pub fn doorbell(&mut self, tail: u16, iommu: &Iommu, posted: &mut Posted) {
+    /// Places up to `tail` are the card's.
+    pub fn doorbell(&mut self, tail: u16, iommu: &Iommu, lines: &[u8], posted: &mut Posted) {
         if tail.wrapping_sub(self.head) > self.depth
             || tail.wrapping_sub(self.head) < self.tail.wrapping_sub(self.head)
         {
@@ -163,6 +177,14 @@ impl Sq {
         }
         while self.tail != tail && !self.wild {
             let slot = u64::from(self.tail & (self.depth - 1));
+            self.tail = self.tail.wrapping_add(1);
+            if let Some(len) = self.line {
+                let at = self.base as usize + slot as usize * len;
+                let legal =
+                    lines.get(at..at + len).is_some_and(|line| self.post_line(line, posted));
+                self.wild |= !legal;
+                continue;
+            }
             let mut descriptor = [0; DESCRIPTOR as usize];
             let there = iommu.read(CARD_ID, self.base + slot * DESCRIPTOR, &mut descriptor).is_ok();
             self.wild |= !there;
@@ -171,8 +193,30 @@ impl Sq {
                 Direction::Rx => self.post_rx(&descriptor, posted),
             };
             self.wild |= !legal;
-            self.tail = self.tail.wrapping_add(1);
         }
+    }
+
+    /// A line that was pushed: descriptors up to its packet's last, or its end. False if it can't be.
+    fn post_line(&mut self, line: &[u8], posted: &mut Posted) -> bool {
+        let begins = self.open.is_none();
+        let count = if begins { BEFORE_HEADER } else { line.len() / DESCRIPTOR as usize };
+        let mut first = true;
+        for descriptor in line.chunks_exact(DESCRIPTOR as usize).take(count) {
+            let last = u32_at(descriptor, 0) & LAST != 0;
+            if !self.post_tx(descriptor, posted) {
+                return false;
+            }
+            let item = if last { self.items.back_mut() } else { self.open.as_mut() };
+            let Some(item) = item else { return false };
+            item.places += u16::from(std::mem::take(&mut first));
+            if item.pushed as usize > line.len() - BEFORE_HEADER * DESCRIPTOR as usize {
+                return false;
+            }
+            if last {
+                return true;
+            }
+        }
+        true
     }
 
     /// False if it is wild.
@@ -188,6 +232,8 @@ impl Sq {
         self.items.push_back(Item {
             req_id: u16_at(descriptor, 4),
             descriptors: 1,
+            places: 1,
+            pushed: 0,
             extents: vec![extent],
             filled: 0,
         });
@@ -197,7 +243,8 @@ impl Sq {
     /// False if this can't be where it is.
     fn post_tx(&mut self, descriptor: &[u8], posted: &mut Posted) -> bool {
         let word = u32_at(descriptor, 0);
-        let fresh = Item { req_id: 0, descriptors: 0, extents: vec![], filled: 0 };
+        let fresh =
+            Item { req_id: 0, descriptors: 0, places: 0, pushed: 0, extents: vec![], filled: 0 };
         let (mut packet, begins) = match self.open.take() {
             None => (fresh, true),
             Some(packet) => (packet, false),
@@ -206,6 +253,7 @@ impl Sq {
             return false;
         }
         packet.descriptors += 1;
+        packet.places += u16::from(self.line.is_none());
         if word & META != 0 {
             self.open = Some(packet);
             return begins && word & LAST == 0;
@@ -213,6 +261,9 @@ impl Sq {
         if begins || (packet.descriptors == 2 && packet.extents.is_empty() && packet.filled == 0) {
             let high = (word >> 16 & 0x3f) as u16;
             packet.req_id = high << 10 | (u32_at(descriptor, 4) >> 22) as u16;
+            if self.line.is_some() {
+                packet.pushed = descriptor[15].into();
+            }
         }
         // Of packets to send: that a data descriptor was seen.
         packet.filled = 1;
@@ -225,7 +276,7 @@ impl Sq {
             self.open = Some(packet);
             return legal;
         }
-        let bytes: u32 = packet.extents.iter().map(|extent| extent.len).sum();
+        let bytes = packet.pushed + packet.extents.iter().map(|extent| extent.len).sum::<u32>();
         let legal = bytes > 0 && packet.descriptors <= MOST_DESCRIPTORS;
         self.items.push_back(packet);
         legal
@@ -284,7 +335,7 @@ impl Sq {
             };
         };
         item.extents.iter().for_each(|extent| posted.remove(*extent));
-        self.head = self.head.wrapping_add(item.descriptors);
+        self.head = self.head.wrapping_add(item.places);
         if self.direction == Direction::Tx || self.wild {
             return Ok(());
         }

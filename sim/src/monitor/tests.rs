@@ -138,6 +138,50 @@ fn all_as_it_should_be() {
     assert_eq!(bench.monitor.outstanding(), 1);
 }
 
+/// A ring of lines: what was pushed is what may be read and completed, line by line.
+#[test]
+fn lines() {
+    let mut bench = Bench::new();
+    let mut choose = [0; ENTRY];
+    (choose[2], choose[17], choose[34]) = (opcode::SET_FEATURE, LLQ, 1);
+    bench.command(choose, [0; 8]).unwrap();
+    let mut create = [0; ENTRY];
+    (create[2], create[4], create[6], create[8], create[10]) =
+        (opcode::CREATE_SQ, 0x20, 3, TX as u8, DEPTH as u8);
+    // In place of the one that is there: its lines begin at 0.
+    let doorbell = DOORBELL[TX] as u32;
+    let mut answer = [0; 8];
+    answer[4..].copy_from_slice(&doorbell.to_le_bytes());
+    bench.command(create, answer).unwrap();
+    let mut line = |number: usize, words: &[[u32; 4]]| {
+        let bytes = words.concat().into_iter().flat_map(u32::to_le_bytes);
+        for (i, byte) in bytes.enumerate() {
+            bench.monitor.line_byte((128 * number + i) as u64, byte);
+        }
+    };
+    // 60 bytes, all pushed; then 96 and ten buffers, in two lines; then one that says too much.
+    line(0, &[[0x1d00_0000, 7 << 22, 0, 60 << 24], [0xffff_ffff; 4]]);
+    let piece = |i: u32| [0x100_0064, 0, DATA as u32 + 256 * i, 0];
+    let mut first = piece(0);
+    (first[0], first[1], first[3]) = (0x1500_0064, 8 << 22, 96 << 24);
+    line(1, &[first, piece(1)]);
+    let rest: Vec<_> = (2..10).map(piece).collect();
+    line(2, &rest);
+    line(3, &[[0x0900_0064, 0, DATA as u32 + 2560, 0]]);
+    line(4, &[[0x1d00_0000, 9 << 22, 0, 97 << 24]]);
+    bench.ring(TX, 4);
+    assert_eq!(bench.monitor.outstanding(), 2);
+    assert!(!bench.monitor.sqs[&(Direction::Tx, 0)].is_wild());
+    bench.monitor.read(DATA + 2560, 100).unwrap();
+    assert!(bench.monitor.read(DATA + 11 * 256, 4).is_err(), "nobody's");
+    assert!(bench.fetch(TX, 0, 1).is_err(), "its ring is not in memory");
+    bench.sent(0, 7, 1).unwrap();
+    assert!(bench.sent(1, 9, 1).is_err(), "not told of yet");
+    bench.sent(2, 8, 1).unwrap();
+    bench.ring(TX, 5);
+    assert!(bench.monitor.sqs[&(Direction::Tx, 0)].is_wild());
+}
+
 #[test]
 fn memory_that_is_not_posted() {
     let mut bench = Bench::new();

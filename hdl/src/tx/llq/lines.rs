@@ -1,0 +1,96 @@
+//! The memory that the host pushes lines into: BAR2.
+//!
+//! **Ports.** `write` takes what `pcie/target` took for BAR2, a beat a cycle, any dword alignment, any byte enables, in any order: nothing here
+//! depends on lines being whole. `head_*` and `walk_*` read a row each; `rdata` has it in the cycle after the one in which the reader's `ready` was
+//! high with its `valid`.
+//!
+//! A beat is rotated into place and written 2 cycles after it came, to two rows at most. A doorbell needs longer from the same point to the first read
+//! of its lines, so a line is always whole when it is read. Descriptors go before headers: they take one cycle in three at most, so both have their time.
+//!
+//! Nothing is held back. 2^(P+1) rows; addresses wrap.
+
+use crate::common::iface::*;
+use crate::common::ram::BankedRam;
+use nitor_rtl::prelude::*;
+
+#[derive(LogicBlock, Default)]
+pub struct TxLines<const D: usize, const K: usize, const L: usize, const P: usize> {
+    pub clock: Signal<In, Clock>,
+    pub reset: Signal<In, Bit>,
+    pub write: LineWriteSnk<D>,
+    pub head_valid: Signal<In, Bit>,
+    pub head_ready: Signal<Out, Bit>,
+    pub head_row: Signal<In, Bits<16>>,
+    pub walk_valid: Signal<In, Bit>,
+    pub walk_ready: Signal<Out, Bit>,
+    pub walk_row: Signal<In, Bits<16>>,
+    pub rdata: Signal<Out, Bits<D>>,
+    memory: BankedRam<D, K, P>,
+    // As it came, with what counts of it.
+    came: Reg<Bit>,
+    data: Reg<Bits<D>>,
+    mask: Reg<Bits<K>>,
+    addr: Reg<Bits<24>>,
+    // In place.
+    placed: Reg<Bit>,
+    row: Reg<Bits<16>>,
+    rotated: Reg<Bits<D>>,
+    be_lo: Reg<Bits<K>>,
+    be_hi: Reg<Bits<K>>,
+}
+
+impl<const D: usize, const K: usize, const L: usize, const P: usize> Logic for TxLines<D, K, L, P> {
+    /// Lines as the host pushes them, and two readers.
+    #[kernel]
+    fn update(&mut self) {
+        registers!(self, clock, reset; came, data, mask, addr, placed, row, rotated, be_lo, be_hi);
+        clocked!(self, clock; memory);
+
+        let mut mask = lit::<K>(0);
+        for i in 0..K / 4 {
+            let mut be =
+                if lit::<5>(i) < self.write.dwords.val() { lit::<4>(15) } else { lit::<4>(0) };
+            if i == 0 {
+                be = be & self.write.first_be.val();
+            }
+            if lit::<5>(i + 1) == self.write.dwords.val() {
+                be = be & self.write.last_be.val();
+            }
+            mask = mask.set_slice::<4>(4 * i, be);
+        }
+        self.came.d.next = self.write.valid.val();
+        self.data.d.next = self.write.data.val();
+        self.mask.d.next = mask;
+        self.addr.d.next = self.write.addr.val();
+
+        let mut data = self.data.q.val();
+        let mut mask = self.mask.q.val();
+        for b in 2..L {
+            if self.addr.q.val().get_bit(b) {
+                data = (data << lit::<16>(8 << b)) | (data >> lit::<16>(D - (8 << b)));
+                mask = (mask << lit::<16>(1 << b)) | (mask >> lit::<16>(K - (1 << b)));
+            }
+        }
+        let mut wrapped = lit::<K>(0);
+        for i in 0..K - 1 {
+            let below = lit::<L>(i) < bit_cast::<L, 24>(self.addr.q.val());
+            wrapped = wrapped.replace_bit(i, below);
+        }
+        self.placed.d.next = self.came.q.val();
+        self.row.d.next = bit_cast::<16, 24>(self.addr.q.val() >> lit::<24>(L));
+        self.rotated.d.next = data;
+        self.be_lo.d.next = mask & !wrapped;
+        self.be_hi.d.next = mask & wrapped;
+
+        self.memory.we.next = self.placed.q.val();
+        self.memory.row.next = self.row.q.val();
+        self.memory.data.next = self.rotated.q.val();
+        self.memory.be_lo.next = self.be_lo.q.val();
+        self.memory.be_hi.next = self.be_hi.q.val();
+        self.walk_ready.next = true;
+        self.head_ready.next = !self.walk_valid.val();
+        self.memory.read_row.next =
+            if self.walk_valid.val() { self.walk_row.val() } else { self.head_row.val() };
+        self.rdata.next = self.memory.read_data.val();
+    }
+}
