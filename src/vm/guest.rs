@@ -203,6 +203,11 @@ impl Guest {
         Ok(Ran { output, status })
     }
 
+    /// All that came from the guest's first serial port: its kernel's console, and programs' that need a terminal.
+    pub fn console(&self) -> Vec<u8> {
+        fs::read(&self.console).unwrap_or_default()
+    }
+
     /// The stream to the guest's second serial port.
     pub fn agent(&self) -> &UnixStream {
         &self.agent

@@ -17,6 +17,8 @@ pub struct Plan {
     pub kernel: String,
     pub processors: u32,
     pub iommu: bool,
+    /// Whether DPDK is in the guests.
+    pub dpdk: bool,
 }
 
 /// Guests, each with a card.
@@ -40,7 +42,7 @@ pub fn folder() -> Result<TempDir, Failure> {
 
 /// Boots a guest without a card of ours, with more arguments for QEMU.
 pub fn plain(kernel: &str, folder: &Path, more: &[&str]) -> Result<Guest, Failure> {
-    let (tools, kernel) = setup::get(kernel)?;
+    let (tools, kernel) = setup::get(kernel, false)?;
     let initramfs = folder.join("initramfs");
     fs::write(&initramfs, initramfs::pack(&kernel)?).map_err(cards)?;
     let shape =
@@ -53,7 +55,7 @@ pub fn plain(kernel: &str, folder: &Path, more: &[&str]) -> Result<Guest, Failur
 impl Lab {
     /// Boots the guests.
     pub fn open(plan: &Plan) -> Result<Self, Failure> {
-        let (tools, kernel) = setup::get(&plan.kernel)?;
+        let (tools, kernel) = setup::get(&plan.kernel, plan.dpdk)?;
         let folder = folder()?;
         let initramfs = folder.path().join("initramfs");
         fs::write(&initramfs, initramfs::pack(&kernel)?).map_err(cards)?;
@@ -66,7 +68,7 @@ impl Lab {
             let shape = Shape {
                 number,
                 processors: plan.processors,
-                memory_mib: 256,
+                memory_mib: if plan.dpdk { 768 } else { 256 },
                 socket: Some(&socket),
                 iommu: plan.iommu,
                 more: &[],
