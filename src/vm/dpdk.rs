@@ -3,7 +3,9 @@
 
 use crate::report::{grouped, Failure};
 use crate::vm::setup::VFIO;
-use crate::vm::story::{address, list, load, Part, Scene, Step, INTERFACE_UP};
+use crate::vm::story::{address, list, load, Part, Scene, Step, INTERFACE_UP, PEER};
+use nitor_abi::bar;
+use nitor_abi::mgmt::Counter;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -19,7 +21,17 @@ const STEPS: [Step; 5] = [
     Step { title: "testpmd ends, and the kernel takes the card back", play: ends },
 ];
 
-pub const PART: Part = Part { guests: 2, processors: 2, iommu: true, steps: &STEPS };
+/// The guests have a wire and a host each.
+const APART: [Step; 3] = [
+    Step { title: "Two guests that have nothing to do with each other", play: begin },
+    Step { title: "One lies in its descriptors and doorbells, the other works", play: lies },
+    Step { title: "The liar's testpmd ends, and its kernel takes the card back", play: recovers },
+];
+
+pub const PARTS: [Part; 2] = [
+    Part { guests: 2, apart: false, processors: 2, iommu: true, steps: &STEPS },
+    Part { guests: 2, apart: true, processors: 2, iommu: true, steps: &APART },
+];
 
 /// What testpmd has sent and received, by its own count.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -200,7 +212,128 @@ fn receives(scene: &mut Scene) -> Result<(), Failure> {
     Ok(())
 }
 
+/// What is wrong with a TX descriptor of one buffer of 64 bytes: its address, 0xdead0000, is mapped nowhere.
+const LIE: &str = r"\100\000\000\014\000\000\000\000\000\000\255\336\000\000\000\000";
+const DEPTH: u64 = 512;
+/// Of the lying descriptors, those that are rung for.
+const LIES: u64 = 4;
+
+/// Addresses in testpmd of zones of memory that may be a ring.
+fn zones(dump: &str) -> Vec<u64> {
+    let zones = dump.lines().filter(|line| line.contains(&format!("len:{:#x},", 16 * DEPTH)));
+    let virt = |line: &str| {
+        let (_, rest) = line.split_once("virt:0x")?;
+        u64::from_str_radix(rest.split(',').next()?, 16).ok()
+    };
+    zones.filter_map(virt).collect()
+}
+
+/// Whether 16 bytes, in hexadecimal, are a descriptor that testpmd has sent a packet of 64 bytes with.
+fn is_sent(hex: &str) -> bool {
+    let word =
+        u32::from_str_radix(hex.trim().get(..8).unwrap_or_default(), 16).map(u32::swap_bytes);
+    word.is_ok_and(|word| word & 0xffff == 64 && word >> 26 & 3 == 3)
+}
+
+fn counter(counters: &[(Counter, u64)], which: Counter) -> u64 {
+    counters.iter().find(|(counter, _)| *counter == which).map_or(u64::MAX, |(_, value)| *value)
+}
+
+fn lies(scene: &mut Scene) -> Result<(), Failure> {
+    for command in ["stop", "set fwd txonly", "start"] {
+        testpmd(scene, command)?;
+    }
+    scene.sh(DPDK, "sleep 1")?;
+    testpmd(scene, "stop")?;
+    let xstats = testpmd(scene, "show port xstats 0")?;
+    let tail =
+        xstats.lines().find_map(|line| line.trim().strip_prefix("tx_q0_cnt: ")?.parse().ok());
+    let tail: u64 = tail.unwrap_or_default();
+    let zones = zones(&testpmd(scene, "dump_memzone")?);
+    let mut rings = Vec::new();
+    for zone in zones {
+        let first = format!(
+            "dd if=/proc/$(pidof dpdk-testpmd)/mem bs=16 skip={} count=1 2>/dev/null | xxd -p",
+            zone / 16
+        );
+        if is_sent(&scene.sh(DPDK, &first)?) {
+            rings.push(zone / 16);
+        }
+    }
+    scene.check(
+        rings.len() == 2 && tail > DEPTH,
+        format!(
+            "{} TX rings found in testpmd's memory, {tail} descriptors used of the first queue's",
+            rings.len()
+        ),
+    );
+
+    let before = [scene.lab.counters(0)?, scene.lab.counters(1)?];
+    scene.lab.liars.push(DPDK);
+    scene.lab.guests[KERNEL].start(&format!(
+        "(ping -i 0.05 -c 100 {PEER} >/tmp/pings 2>&1 &); head -c 500000 /dev/urandom >/tmp/file; nc -w 60 {PEER} 7 </tmp/file >/tmp/back; \
+         while pidof ping >/dev/null; do usleep 50000; done; tail -n 2 /tmp/pings; cmp /tmp/file /tmp/back && echo the same"
+    ))?;
+    let (good, far) = ((tail + LIES) & 0xffff, (tail + LIES + 2 * DEPTH) & 0xffff);
+    let rings: Vec<_> = rings.iter().map(u64::to_string).collect();
+    scene.sh(
+        DPDK,
+        &format!(
+            "for i in $(seq {DEPTH}); do printf '{LIE}'; done >/tmp/lies; \
+             for at in {}; do dd if=/tmp/lies of=/proc/$(pidof dpdk-testpmd)/mem bs=16 seek=$at conv=notrunc 2>/dev/null || exit 1; done; \
+             bar=$(head -n 1 /sys/bus/pci/devices/{CARD}/resource | cut -d ' ' -f 1); \
+             devmem $((bar + {})) 32 {good} && usleep 300000 && devmem $((bar + {})) 32 {far} && devmem $((bar + {})) 32 {far} && \
+             devmem $((bar + {})) 32 1",
+            rings.join(" "),
+            bar::tx_doorbell(0),
+            bar::tx_doorbell(0),
+            bar::rx_doorbell(0),
+            bar::tx_doorbell(200),
+        ),
+    )?;
+    let ran = scene.lab.guests[KERNEL].collect(Duration::from_secs(180))?;
+    let pings = ran.output.lines().find(|line| line.contains("packet loss")).unwrap_or_default();
+    scene.check(pings.contains(" 0% packet loss"), format!("the other guest: {pings}"));
+    scene.check(
+        ran.output.contains("the same"),
+        "the other guest: 500,000 bytes went by TCP and came back the same",
+    );
+    let after = [scene.lab.counters(0)?, scene.lab.counters(1)?];
+    for (which, least) in [
+        (Counter::CplUrCa, LIES),
+        (Counter::TxDropsDmaError, LIES),
+        (Counter::TxDoorbellsIllegal, 1),
+        (Counter::RxDoorbellsIllegal, 1),
+    ] {
+        let [other, liar] =
+            [0, 1].map(|card| counter(&after[card], which) - counter(&before[card], which));
+        let text =
+            format!("{}: {liar} more on the liar's card, {other} on the other", which.name());
+        scene.check(liar >= least && other == 0, text);
+    }
+    let summary = scene.lab.summary()?;
+    let (other, liar) = (&summary.guests[KERNEL], &summary.guests[DPDK]);
+    scene.check(
+        liar.denied >= LIES && other.denied == 0 && summary.violations.is_empty(),
+        format!(
+            "{} reads of the liar's card refused by its IOMMU, else nothing to object to",
+            liar.denied
+        ),
+    );
+    Ok(())
+}
+
 fn ends(scene: &mut Scene) -> Result<(), Failure> {
+    take_back(scene)?;
+    scene.pinged(KERNEL, &address(DPDK), "")
+}
+
+fn recovers(scene: &mut Scene) -> Result<(), Failure> {
+    take_back(scene)?;
+    scene.pinged(DPDK, PEER, "")
+}
+
+fn take_back(scene: &mut Scene) -> Result<(), Failure> {
     scene.sh(DPDK, "echo stop >/tmp/in; sleep 1; echo quit >/tmp/in")?;
     let gone = scene.until(DPDK, 30, "! pidof dpdk-testpmd >/dev/null || ! usleep 200000")?;
     let said = String::from_utf8_lossy(&scene.lab.guests[DPDK].console()).into_owned();
@@ -216,7 +349,7 @@ fn ends(scene: &mut Scene) -> Result<(), Failure> {
     )?;
     load(scene, DPDK)?;
     scene.sh(DPDK, &format!("ip addr add {}/24 dev eth0; {INTERFACE_UP}", address(DPDK)))?;
-    scene.pinged(KERNEL, &address(DPDK), "")
+    Ok(())
 }
 
 #[cfg(test)]
@@ -231,5 +364,16 @@ mod tests {
         assert_eq!(Counted::read(text), Some(counted));
         assert!(!counted.clean());
         assert_eq!(Counted::read("testpmd> "), None);
+    }
+
+    #[test]
+    fn rings_are_found_by_what_they_hold() {
+        let dump = "Zone 7: name:<ena_p0_mz3>, len:0x2000, virt:0x100123000, socket_id:0, flags:0\n\
+                    Zone 8: name:<ena_p0_mz4>, len:0x1000, virt:0x100125000, socket_id:0, flags:0\n";
+        assert_eq!(zones(dump), [0x1_0012_3000]);
+        assert!(is_sent("4000000d000000000010340200000000\n"));
+        assert!(!is_sent("0008000d000000000010340200000000\n"), "it has another length");
+        assert!(!is_sent("40000001000000000010340200000000\n"), "it is not all of a packet");
+        assert!(!is_sent(""));
     }
 }

@@ -87,6 +87,7 @@ pub fn run(args: &Args) -> Outcome {
     let options = Options {
         width: args.width.into(),
         guests: args.guests.into(),
+        apart: false,
         seed: args.seed,
         latency: 0,
         pcap: args.pcap.clone(),
@@ -104,7 +105,7 @@ pub fn run(args: &Args) -> Outcome {
         return story::play(&plan, args.file, &story::STORY);
     }
     if args.dpdk && args.command.is_empty() {
-        return story::play(&plan, args.file, &[dpdk::PART]);
+        return story::play(&plan, args.file, &dpdk::PARTS);
     }
     if args.bench {
         return bench::run(&plan, args.file, args.json);
