@@ -19,6 +19,8 @@ pub struct Shape<'a> {
     pub socket: Option<&'a Path>,
     /// Whether the guest has an IOMMU, which its kernel uses strictly: a page is mapped for as long as the card needs it.
     pub iommu: bool,
+    /// Whether its /dev/mem reaches registers that a driver has claimed.
+    pub relaxed: bool,
     /// More arguments for QEMU.
     pub more: &'a [&'a str],
 }
@@ -87,6 +89,9 @@ impl Guest {
         let mut line = "console=ttyS0 panic=-1 quiet loglevel=4 nokaslr".to_string();
         if shape.iommu {
             line += " intel_iommu=on iommu.strict=1";
+        }
+        if shape.relaxed {
+            line += " iomem=relaxed";
         }
         command.args(["-append", &line]);
         let log = File::create(&errors).map_err(cannot)?;
@@ -201,6 +206,11 @@ impl Guest {
         let status = self.wait(patience, |bytes| output.extend_from_slice(bytes))?;
         let output = String::from_utf8_lossy(&output).into_owned();
         Ok(Ran { output, status })
+    }
+
+    /// All that came from the guest's first serial port: its kernel's console, and programs' that need a terminal.
+    pub fn console(&self) -> Vec<u8> {
+        fs::read(&self.console).unwrap_or_default()
     }
 
     /// The stream to the guest's second serial port.

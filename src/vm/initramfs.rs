@@ -1,7 +1,7 @@
 //! The guest's only file system: busybox, ethtool, the kernel's own ENA module, and our `init`.
 
 use crate::report::Failure;
-use crate::vm::setup::Kernel;
+use crate::vm::setup::{Dpdk, Kernel};
 use cpio::newc::{trailer, Builder, ModeFileType};
 use std::collections::BTreeSet;
 use std::fs;
@@ -56,6 +56,12 @@ pub fn pack(kernel: &Kernel) -> Result<Vec<u8>, Failure> {
     }
     for name in LIBRARIES {
         add(&format!("lib/x86_64-linux-gnu/{name}"), 0o644, &kernel.library(name)?)?;
+    }
+    for (name, from) in kernel.dpdk.iter().map(Dpdk::files).collect::<Result<Vec<_>, _>>()?.concat()
+    {
+        if !LIBRARIES.iter().any(|known| name.ends_with(&format!("/{known}"))) {
+            add(&name, 0o755, &from)?;
+        }
     }
     let root = &kernel.image;
     for (name, data) in &kernel.modules {

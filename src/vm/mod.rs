@@ -1,6 +1,7 @@
 //! `nitor vm`: virtual machines whose stock kernels drive Verilated cards.
 
 mod bench;
+mod dpdk;
 mod guest;
 mod initramfs;
 mod lab;
@@ -32,6 +33,10 @@ pub struct Args {
     /// Give the guests an IOMMU, used strictly
     #[arg(long)]
     iommu: bool,
+    /// Put DPDK 22.11 into the guests, with an IOMMU. Without a command: two guests, testpmd in the second answers the first
+    /// one's kernel, each step checked
+    #[arg(long, conflicts_with_all = ["story", "bench"])]
+    dpdk: bool,
     /// Bits of the cards' data paths
     #[arg(long, value_enum, default_value = "128")]
     width: Width,
@@ -82,6 +87,7 @@ pub fn run(args: &Args) -> Outcome {
     let options = Options {
         width: args.width.into(),
         guests: args.guests.into(),
+        apart: false,
         seed: args.seed,
         latency: 0,
         pcap: args.pcap.clone(),
@@ -92,10 +98,14 @@ pub fn run(args: &Args) -> Outcome {
         options,
         kernel: args.kernel.clone(),
         processors: args.queues.into(),
-        iommu: args.iommu,
+        iommu: args.iommu || args.dpdk,
+        dpdk: args.dpdk,
     };
     if args.story {
-        return story::play(&plan, args.file);
+        return story::play(&plan, args.file, &story::STORY);
+    }
+    if args.dpdk && args.command.is_empty() {
+        return story::play(&plan, args.file, &dpdk::PARTS);
     }
     if args.bench {
         return bench::run(&plan, args.file, args.json);

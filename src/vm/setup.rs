@@ -9,6 +9,9 @@ use std::process::{Command, Stdio};
 
 /// Modules that go into the guest, if its kernel has them; the rest of the kernel's are not needed.
 const MODULES: [&str; 3] = ["ena", "e1000e", "pktgen"];
+/// More of them for drivers in user space, each after those that it needs.
+pub const VFIO: [&str; 6] =
+    ["irqbypass", "vfio", "vfio_virqfd", "vfio_iommu_type1", "vfio-pci-core", "vfio-pci"];
 
 /// Unpacked packages: QEMU's and what it needs.
 pub struct Tools {
@@ -21,6 +24,13 @@ pub struct Kernel {
     pub release: String,
     pub modules: Vec<(String, Vec<u8>)>,
     pub user: PathBuf,
+    /// Unpacked packages of DPDK, if asked for.
+    pub dpdk: Option<Dpdk>,
+}
+
+/// DPDK's testpmd with its driver of ENA cards.
+pub struct Dpdk {
+    root: PathBuf,
 }
 
 /// A folder of the checkout we are in, or were built from.
@@ -36,15 +46,15 @@ fn missing(what: &str) -> Failure {
 }
 
 /// Sets up QEMU and the kernel named `kernel`: 6.1, 6.12, newest, or a kernel image's file, whose modules are beside it as
-/// packages have them (`../lib/modules/<release>`).
-pub fn get(kernel: &str) -> Result<(Tools, Kernel), Failure> {
+/// packages have them (`../lib/modules/<release>`); and DPDK.
+pub fn get(kernel: &str, dpdk: bool) -> Result<(Tools, Kernel), Failure> {
     let file = Path::new(kernel);
     let named = !file.is_file();
     let of = if named { kernel } else { "6.1" };
     let script = find("tools/setup-vm").ok_or_else(|| missing("no QEMU and kernel"))?;
     let mut command = Command::new("bash");
     command.arg(&script).stdin(Stdio::null()).stdout(Stdio::null());
-    command.args(["--kernel", of]);
+    command.args(["--kernel", of]).args(dpdk.then_some("--dpdk"));
     let output = command
         .stderr(Stdio::piped())
         .output()
@@ -60,7 +70,7 @@ pub fn get(kernel: &str) -> Result<(Tools, Kernel), Failure> {
     let folder = folder.canonicalize().unwrap_or(folder);
     let tools = Tools { root: folder.join("qemu") };
     let user = folder.join(format!("kernel-{of}"));
-    let kernel = if named {
+    let mut kernel = if named {
         let (image, release) = image(&user).ok_or_else(|| missing("the kernel is not there"))?;
         read_kernel(image, release, &user.clone(), user)?
     } else {
@@ -69,6 +79,7 @@ pub fn get(kernel: &str) -> Result<(Tools, Kernel), Failure> {
         let root = file.parent().and_then(Path::parent).unwrap_or(Path::new("/"));
         read_kernel(file.into(), release, root, user)?
     };
+    kernel.dpdk = dpdk.then(|| Dpdk { root: folder.join("dpdk") });
     Ok((tools, kernel))
 }
 
@@ -114,7 +125,7 @@ fn read_kernel(
     for path in below(&folder.join("kernel")) {
         let name = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
         let Some((module, packed)) = name.split_once(".ko") else { continue };
-        if MODULES.contains(&module) {
+        if MODULES.contains(&module) || VFIO.contains(&module) {
             modules.push((format!("{module}.ko"), unpacked(&path, packed, &user)?));
         }
     }
@@ -122,7 +133,7 @@ fn read_kernel(
         let folder = folder.display();
         return Err(Failure::Input(format!("{folder} has no ENA module: is it a cloud kernel?")));
     }
-    Ok(Kernel { image, release, modules, user })
+    Ok(Kernel { image, release, modules, user, dpdk: None })
 }
 
 impl Tools {
@@ -154,6 +165,50 @@ impl Kernel {
     }
 }
 
+/// Where libraries are in unpacked packages, and are to be in a guest: its loader looks there.
+const LIBRARIES: [&str; 2] = ["usr/lib/x86_64-linux-gnu", "lib/x86_64-linux-gnu"];
+
+impl Dpdk {
+    /// What goes into a guest, and from where: testpmd, its drivers, and all that the loader wants for them.
+    pub fn files(&self) -> Result<Vec<(String, PathBuf)>, Failure> {
+        let root = &self.root;
+        let path = LIBRARIES.map(|folder| root.join(folder).display().to_string()).join(":");
+        let mut files =
+            vec![("usr/bin/dpdk-testpmd".to_string(), root.join("usr/bin/dpdk-testpmd"))];
+        for driver in ["librte_net_ena.so.23", "librte_mempool_ring.so.23"] {
+            files
+                .push((format!("{}/{driver}", LIBRARIES[1]), root.join(LIBRARIES[0]).join(driver)));
+        }
+        for at in 0..3 {
+            let output = Command::new(root.join("lib64/ld-linux-x86-64.so.2"))
+                .args(["--library-path", &path, "--list"])
+                .arg(&files[at].1)
+                .output()
+                .map_err(|e| Failure::Environment(format!("cannot run DPDK's loader: {e}")))?;
+            let listed = String::from_utf8_lossy(&output.stdout).into_owned();
+            for (name, from) in listed.lines().filter_map(library) {
+                if !output.status.success() || !from.starts_with(root) {
+                    return Err(missing(name));
+                }
+                let name = format!("{}/{name}", LIBRARIES[1]);
+                if !files.iter().any(|(known, _)| *known == name) {
+                    files.push((name, from));
+                }
+            }
+        }
+        Ok(files)
+    }
+}
+
+/// A line of what a loader lists: a library, and where it is; not the loader itself, nor what the kernel provides.
+fn library(line: &str) -> Option<(&str, PathBuf)> {
+    let (name, from) = line.trim().split_once(" => ")?;
+    if name.starts_with('/') {
+        return None;
+    }
+    Some((name, from.split(" (").next()?.into()))
+}
+
 /// The bytes of a module, which may be packed as its name's end tells.
 fn unpacked(path: &Path, packed: &str, user: &Path) -> Result<Vec<u8>, Failure> {
     let cannot =
@@ -170,5 +225,23 @@ fn unpacked(path: &Path, packed: &str, user: &Path) -> Result<Vec<u8>, Failure> 
     match output.status.success() {
         true => Ok(output.stdout),
         false => Err(cannot(std::io::Error::other(format!("{applet} failed")))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_loader_lists_is_read() {
+        let at = |path: &str| Some(PathBuf::from(path));
+        let list = "\tlinux-vdso.so.1 (0x00007fff)\n\tlibm.so.6 => /r/lib/libm.so.6 (0x00007f)\n\
+                    \tlibno.so.1 => not found\n\t/lib64/ld-linux-x86-64.so.2 => /r/ld.so (0x00007f)\n";
+        let read: Vec<_> = list.lines().map(library).collect();
+        assert_eq!(read[0], None);
+        assert_eq!(read[1], at("/r/lib/libm.so.6").map(|path| ("libm.so.6", path)));
+        // It is not below the packages, so it is missing.
+        assert_eq!(read[2], at("not found").map(|path| ("libno.so.1", path)));
+        assert_eq!(read[3], None);
     }
 }

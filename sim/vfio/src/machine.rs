@@ -9,10 +9,12 @@
 //!
 //! Doorbells are posted: the guest goes on while the card works, as it would on a machine.
 
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::sync::mpsc::{
     channel, sync_channel, Receiver, RecvTimeoutError, Sender, SyncSender, TryRecvError,
 };
@@ -20,8 +22,10 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use nitor_abi::bar::{self, DevCtl, Interrupt};
+use nitor_abi::mgmt::Counter;
+use nitor_sim::checker::Rule;
 use nitor_sim::completer::Latency;
-use nitor_sim::firmware::standard;
+use nitor_sim::firmware::{standard, Firmware, MgmtBus};
 use nitor_sim::iommu::Permission;
 use nitor_sim::wire::WireConfig;
 use nitor_sim::{HostConfig, World, CYCLE_NS};
@@ -41,6 +45,8 @@ pub struct Options {
     pub width: u32,
     /// 1, whose wire leads to a [`Peer`], or 2, whose cards are joined by one.
     pub guests: usize,
+    /// Two guests, with a wire and a [`Peer`] for each.
+    pub apart: bool,
     pub seed: u64,
     /// Cycles that a read of the guest's memory takes, more or less; 0 is the usual.
     pub latency: u64,
@@ -88,6 +94,8 @@ pub enum Ask {
     Link(bool),
     /// The card's firmware does nothing more until the driver resets the card.
     Hang,
+    /// The card's own counters, at the firmware's next millisecond.
+    Counters(SyncSender<Vec<(Counter, u64)>>),
     /// What has happened so far.
     Summary(SyncSender<Summary>),
     Stop,
@@ -109,8 +117,9 @@ pub struct Summary {
     pub busy: Duration,
     pub processor: Duration,
     pub guests: Vec<GuestSummary>,
+    /// The first guest's.
     pub peer: PeerStats,
-    /// What the root complexes object to in what the cards did.
+    /// What the root complexes object to in what the cards did, besides accesses to memory that is not mapped.
     pub violations: Vec<String>,
 }
 
@@ -123,6 +132,8 @@ pub struct GuestSummary {
     /// Accesses to memory that the guest has not mapped for the card.
     pub denied: u64,
     pub reads_outstanding: usize,
+    /// The first of the accesses that were denied.
+    pub refused: Vec<String>,
 }
 
 /// See the module. Ends the cards' thread when dropped; the guests are to be gone by then.
@@ -176,6 +187,13 @@ impl Machine {
         from.recv().map_err(|_| io::ErrorKind::BrokenPipe.into())
     }
 
+    /// The counters of `guest`'s card; none if its firmware hangs.
+    pub fn counters(&self, guest: usize) -> io::Result<Vec<(Counter, u64)>> {
+        let (to, from) = sync_channel(1);
+        self.post(guest, Ask::Counters(to))?;
+        from.recv().map_err(|_| io::ErrorKind::BrokenPipe.into())
+    }
+
     /// Ends the cards' thread; what went wrong with files it wrote.
     pub fn finish(&mut self) -> io::Result<()> {
         self.services.clear();
@@ -222,11 +240,44 @@ fn processor_time() -> Duration {
     time.unwrap_or_default()
 }
 
+/// Counters as they go from a card's firmware to us: asked for, then there.
+#[derive(Debug, Default)]
+struct Tap {
+    wanted: Cell<bool>,
+    values: RefCell<Vec<(Counter, u64)>>,
+}
+
+/// The management bus of a firmware, whose counters are read for us between two things that it does.
+struct Tapped<'a>(&'a mut dyn MgmtBus, Rc<Tap>);
+
+impl MgmtBus for Tapped<'_> {
+    fn read32(&mut self, address: u16) -> u32 {
+        self.0.read32(address)
+    }
+
+    fn write32(&mut self, address: u16, value: u32) {
+        self.0.write32(address, value);
+    }
+
+    fn wait_irq(&mut self) {
+        self.0.wait_irq();
+        if self.1.wanted.replace(false) {
+            let read = |counter: Counter| {
+                let low = self.0.read32(counter.address());
+                let high = self.0.read32(counter.address() + 4);
+                (counter, u64::from(high) << 32 | u64::from(low))
+            };
+            *self.1.values.borrow_mut() = Counter::ALL.iter().copied().map(read).collect();
+        }
+    }
+}
+
 struct Cards {
     world: World,
+    taps: Vec<Rc<Tap>>,
     devices: Vec<Device>,
-    wire: usize,
-    peer: Option<Peer>,
+    /// Of each guest that has one.
+    peers: Vec<Peer>,
     recorder: Option<Recorder>,
     /// Frames from the peer that wait until the card is quiet, while a trace is recorded.
     waiting: VecDeque<Vec<u8>>,
@@ -247,8 +298,13 @@ fn mac(n: usize) -> [u8; 6] {
     [0x02, 0x4e, 0x49, 0x54, 0x01, n as u8]
 }
 
-/// The cards and their wire, and the wire's number.
-pub(crate) fn world(options: &Options) -> io::Result<(World, usize)> {
+/// The cards and their wires.
+pub(crate) fn world(options: &Options) -> io::Result<World> {
+    tapped(options).map(|(world, _)| world)
+}
+
+fn tapped(options: &Options) -> io::Result<(World, Vec<Rc<Tap>>)> {
+    let mut taps = Vec::new();
     let mut world = World::new(options.seed);
     for guest in 0..options.guests {
         let settings = nitor_fw::Settings {
@@ -257,33 +313,41 @@ pub(crate) fn world(options: &Options) -> io::Result<(World, usize)> {
             delay_resolution_us: DELAY_RESOLUTION_US,
             ..nitor_fw::Settings::new(mac(guest))
         };
-        let mut config = HostConfig::new(options.width).with_firmware(standard(settings));
+        let tap = Rc::new(Tap::default());
+        taps.push(tap.clone());
+        let firmware = standard(settings);
+        let firmware: Firmware = Box::new(move |bus| firmware(&mut Tapped(bus, tap)));
+        let mut config = HostConfig::new(options.width).with_firmware(firmware);
         let latency = if options.latency == 0 { LATENCY } else { options.latency };
         config.root.completer.latency = Latency::around(latency);
         config.root.completer.split = 0.0;
         config.firmware_gap = 2;
         world.add_host(config)?;
     }
-    let wire = match options.guests {
-        1 => world.connect_outside(0, WireConfig::default()),
-        _ => world.connect(0, 1, WireConfig::default()),
-    };
+    if options.guests == 1 || options.apart {
+        for guest in 0..options.guests {
+            world.connect_outside(guest, WireConfig::default());
+        }
+    } else {
+        world.connect(0, 1, WireConfig::default());
+    }
     if let Some(path) = &options.pcap {
         world.start_capture(Box::new(io::BufWriter::new(File::create(path)?)))?;
     }
     if let Some((path, cycles)) = &options.waves {
         world.add_waves(0, path, 0..*cycles);
     }
-    Ok((world, wire))
+    Ok((world, taps))
 }
 
 impl Cards {
     fn new(options: &Options, inbox: Receiver<Message>) -> io::Result<Self> {
-        let (mut world, wire) = world(options)?;
+        let (mut world, taps) = tapped(options)?;
         let devices = (0..options.guests)
             .map(|guest| Device::new(&mut world, guest).map_err(io::Error::other));
         let devices = devices.collect::<io::Result<_>>()?;
-        let peer = (options.guests == 1).then(Peer::new);
+        let alone = options.guests == 1 || options.apart;
+        let peers = (0..options.guests).filter(|_| alone).map(|_| Peer::new()).collect();
         let recorder = match &options.record {
             None => None,
             Some((path, about)) => {
@@ -293,9 +357,9 @@ impl Cards {
         };
         Ok(Cards {
             world,
+            taps,
             devices,
-            wire,
-            peer,
+            peers,
             recorder,
             waiting: VecDeque::new(),
             inbox,
@@ -317,7 +381,8 @@ impl Cards {
                     Err(TryRecvError::Disconnected) => break,
                 }
             } else {
-                let peer = self.peer.as_mut().and_then(|peer| peer.next(self.started.elapsed()));
+                let now = self.started.elapsed();
+                let peer = self.peers.iter_mut().filter_map(|peer| peer.next(now)).min();
                 let still = (self.worked + STILL).saturating_duration_since(Instant::now());
                 match self.inbox.recv_timeout(peer.map_or(still, |peer| peer.min(still))) {
                     Ok(message) => Some(message),
@@ -359,19 +424,19 @@ impl Cards {
         for device in &mut self.devices {
             device.deliver(&mut self.world, |_| {});
         }
-        if let Some(peer) = &mut self.peer {
-            for (_, frame) in self.world.take_outside() {
-                if let Some(recorder) = &mut self.recorder {
-                    recorder.frame(&frame);
-                }
-                peer.receive(frame);
+        for (guest, frame) in self.world.take_outside() {
+            if let Some(recorder) = &mut self.recorder {
+                recorder.frame(&frame);
             }
+            self.peers[guest].receive(frame);
+        }
+        for (guest, peer) in self.peers.iter_mut().enumerate() {
             peer.poll(self.started.elapsed());
             while let Some(frame) = peer.next_frame() {
                 if self.recorder.is_some() {
                     self.waiting.push_back(frame);
                 } else {
-                    self.world.send_in(0, &frame);
+                    self.world.send_in(guest, &frame);
                 }
                 self.awake = self.awake.max(self.world.now() + self.linger);
             }
@@ -483,10 +548,15 @@ impl Cards {
             }
             Ask::Gone => device.gone(world),
             Ask::Link(up) => {
-                world.set_link(self.wire, up);
+                if let Some(wire) = world.wire_of(guest) {
+                    world.set_link(wire, up);
+                }
                 self.settle();
             }
             Ask::Hang => world.host_mut(guest).hang_firmware(true),
+            Ask::Counters(to) => {
+                let _ = to.send(self.counters(guest));
+            }
             Ask::Summary(to) => {
                 let _ = to.send(self.summary());
             }
@@ -518,7 +588,22 @@ impl Cards {
         }
     }
 
+    fn counters(&mut self, guest: usize) -> Vec<(Counter, u64)> {
+        self.taps[guest].values.borrow_mut().clear();
+        self.taps[guest].wanted.set(true);
+        let end = self.world.now() + STIR;
+        while self.world.now() < end && self.taps[guest].values.borrow().is_empty() {
+            self.advance(SLICE);
+        }
+        self.taps[guest].values.take()
+    }
+
     fn summary(&self) -> Summary {
+        let violations = |guest: usize, unmapped: bool| {
+            let of = self.world.violations().filter(move |(host, _)| *host == guest);
+            of.filter(move |(_, violation)| (violation.rule == Rule::Unmapped) == unmapped)
+                .map(|(host, violation)| format!("card {host}: {violation:?}"))
+        };
         let guest = |(number, device): (usize, &Device)| {
             let root = &self.world.host(number).root;
             GuestSummary {
@@ -527,6 +612,7 @@ impl Cards {
                 frames_in: root.stats.frames_in,
                 denied: root.stats.iommu_read_faults + root.stats.iommu_write_faults,
                 reads_outstanding: root.reads_outstanding(),
+                refused: violations(number, true).collect(),
             }
         };
         Summary {
@@ -534,12 +620,8 @@ impl Cards {
             busy: self.busy,
             processor: processor_time(),
             guests: self.devices.iter().enumerate().map(guest).collect(),
-            peer: self.peer.as_ref().map(|peer| peer.stats).unwrap_or_default(),
-            violations: self
-                .world
-                .violations()
-                .map(|(host, violation)| format!("card {host}: {violation:?}"))
-                .collect(),
+            peer: self.peers.first().map(|peer| peer.stats).unwrap_or_default(),
+            violations: (0..self.devices.len()).flat_map(|host| violations(host, false)).collect(),
         }
     }
 }

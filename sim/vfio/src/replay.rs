@@ -185,7 +185,7 @@ pub fn replay(path: &Path, variation: &Variation) -> io::Result<Replayed> {
     if !matches!(options.width, 128 | 512) {
         return Err(io::Error::new(io::ErrorKind::InvalidData, "no card has that width"));
     }
-    let (mut world, wire) = machine::world(&options)?;
+    let mut world = machine::world(&options)?;
     let device = Device::new(&mut world, 0).map_err(io::Error::other)?;
     let vectors = device.vectors();
     world.host_mut(0).root.keep_stamps(true);
@@ -200,7 +200,7 @@ pub fn replay(path: &Path, variation: &Variation) -> io::Result<Replayed> {
     };
     replay.result.digest = 0xcbf2_9ce4_8422_2325;
     while let Some(step) = reader.step()? {
-        replay.step(&step, wire);
+        replay.step(&step);
         if replay.result.differences.len() >= TOLD {
             break;
         }
@@ -272,14 +272,14 @@ impl Replay {
         }
     }
 
-    fn step(&mut self, step: &Step, wire: usize) {
+    fn step(&mut self, step: &Step) {
         self.result.steps += 1;
         self.catch_up();
         for (iova, bytes) in &step.memory {
             // What the trace says of memory that it has not mapped, the card cannot have read.
             let _ = self.world.host(0).root.iommu.write(CARD_ID, *iova, bytes);
         }
-        self.cause(&step.cause, wire);
+        self.cause(&step.cause);
         let mut writes = Vec::new();
         let begin = self.world.now();
         while self.world.now() < begin + PATIENCE
@@ -301,7 +301,7 @@ impl Replay {
         self.compare_memory(step, &writes);
     }
 
-    fn cause(&mut self, cause: &Cause, wire: usize) {
+    fn cause(&mut self, cause: &Cause) {
         let Replay { world, device, .. } = self;
         match cause {
             Cause::Map { iova, len, read, write } => {
@@ -341,7 +341,8 @@ impl Replay {
                     world.send_in(0, frame);
                 }
             }
-            Cause::Link(up) => world.set_link(wire, *up),
+            // A world of one card has one wire.
+            Cause::Link(up) => world.set_link(0, *up),
             Cause::Reset => {
                 self.rings.forget();
                 if let Err(error) = device.reset(world) {

@@ -101,7 +101,9 @@ fn configuration_space_is_the_cards_but_for_bars_and_memory_enable() {
     let mut bytes = [0; 4];
     guest.client.region_read(CONFIG, 0xfff0, &mut bytes).unwrap();
     guest.client.region_write(CONFIG, 6, &[0; 4]).unwrap();
-    assert_eq!(guest.summary().violations, [""; 0]);
+    let summary = guest.summary();
+    assert_eq!(summary.violations, [""; 0]);
+    assert_eq!(summary.guests[0].refused, [""; 0]);
 }
 
 #[test]
@@ -216,7 +218,9 @@ fn the_wire_can_be_pulled_and_a_machine_without_guests_ends() {
     let guest = Guest::new();
     guest.machine.tell(0, Ask::Link(false)).unwrap();
     guest.machine.tell(0, Ask::Link(true)).unwrap();
-    assert_eq!(guest.summary().violations, [""; 0]);
+    let summary = guest.summary();
+    assert_eq!(summary.violations, [""; 0]);
+    assert_eq!(summary.guests[0].refused, [""; 0]);
     drop(guest);
     let folder = tempfile::tempdir().unwrap();
     let options = Options { width: 128, guests: 2, seed: 1, ..Options::default() };
