@@ -55,7 +55,7 @@ struct Synthesis {
 }
 
 /// What is part of a block, not one.
-const PARTS: [&str; 17] = [
+const PARTS: [&str; 18] = [
     "lut_ram",
     "block_ram",
     "byte_ram",
@@ -63,6 +63,7 @@ const PARTS: [&str; 17] = [
     "row_pair_ram",
     "fifo",
     "async_fifo",
+    "skid",
     "op_tracker",
     "level",
     "pulse",
@@ -139,9 +140,9 @@ fn synthesise(
         .map(|m| m.name.as_str())
         .filter(|name| !PARTS.iter().any(|part| name.starts_with(part)))
         .collect();
-    // Blocks are mapped by themselves, so that the table says what each takes, and put together afterwards.
+    // What a card is built without goes first. Blocks are mapped by themselves, so that the table says what each takes, and put together afterwards.
     let script = format!(
-        "read_verilog {verilog}\nhierarchy -top {top}\nsetattr -mod -set keep_hierarchy 1 {blocks}\n\
+        "read_verilog {verilog}\nhierarchy -top {top}\nproc\nopt_expr\nopt_muxtree\nopt_expr\nopt_clean\nhierarchy -top {top}\nsetattr -mod -set keep_hierarchy 1 {blocks}\n\
          synth_ecp5 -nowidelut -top {top}\ntee -q -o {stat} stat -json\nsetattr -mod -unset keep_hierarchy *\nflatten\n\
          opt_clean -purge\nwrite_json {json}\nwrite_verilog -noattr netlist.v\n",
         verilog = "board.v",
