@@ -245,10 +245,10 @@ fn lines() {
     let mut bench = Bench::new();
     bench.card.log_lines = Some(9);
     bench.reset();
-    let mut cqs: Vec<u16> =
-        (0..6).map(|_| bench.create_cq(cq(2, 1)).unwrap().cq_idx).rev().collect();
+    let cqs: Vec<u16> = (0..6).map(|_| bench.create_cq(cq(2, 1)).unwrap().cq_idx).collect();
+    let mut cqs = cqs.into_iter();
     let pushed = |cq_idx, depth| CreateSq { placement: 3, base: 0, depth, ..sq(TX, cq_idx) };
-    let mut next = || cqs.pop().unwrap();
+    let mut next = || cqs.next().unwrap();
     let first = next();
     // Not before it was chosen how.
     assert_eq!(bench.create_sq(pushed(first, 512)), Err(Status::IllegalParameter));
