@@ -324,6 +324,7 @@ fn lies(scene: &mut Scene) -> Result<(), Failure> {
         (Counter::TxDropsDmaError, LIES),
         (Counter::TxDoorbellsIllegal, 1),
         (Counter::RxDoorbellsIllegal, 1),
+        (Counter::DoorbellsNoQueue, 1),
     ] {
         let [other, liar] =
             [0, 1].map(|card| counter(&after[card], which) - counter(&before[card], which));
