@@ -154,3 +154,20 @@ fn a_stock_kernel_pings_and_talks_tcp_through_the_rtl() {
         Command::new(env!("CARGO_BIN_EXE_nitor")).args(["vm", "--", "exit 7"]).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
 }
+
+/// DPDK's testpmd in one guest, a stock kernel in another; then one of two guests lies to its card. As above.
+#[test]
+#[ignore = "boots virtual machines, and fetches them"]
+fn dpdk_sends_and_receives_through_the_rtl_and_a_lying_guest_harms_nobody_else() {
+    let setup = Path::new(env!("CARGO_MANIFEST_DIR")).join("tools/setup-vm");
+    if !Command::new("bash").arg(setup).arg("--dpdk").status().unwrap().success() {
+        println!("SKIPPED: the packages of a virtual machine cannot be had here");
+        return;
+    }
+    let output = Command::new(env!("CARGO_BIN_EXE_nitor")).args(["vm", "--dpdk"]).output().unwrap();
+    let (out, err) =
+        (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    println!("{out}{err}");
+    assert!(output.status.success(), "{err}");
+    assert!(out.contains("Probe PCI driver: net_ena") && out.contains("ok     cpl_ur_ca: 4 more"));
+}

@@ -114,10 +114,7 @@ impl Lab {
         }
         let summary = self.machine.summary().map_err(cards)?;
         self.machine.finish().map_err(cards)?;
-        let honest = |(guest, _): &(usize, _)| !self.liars.contains(guest);
-        let refused = summary.guests.iter().enumerate().filter(honest);
-        let refused = refused.flat_map(|(_, guest)| &guest.refused);
-        let objections: Vec<_> = summary.violations.iter().chain(refused).collect();
+        let objections = objections(&summary, &self.liars);
         match objections.first() {
             None => Ok(summary),
             Some(first) => Err(Failure::Check(format!(
@@ -125,5 +122,29 @@ impl Lab {
                 objections.len()
             ))),
         }
+    }
+}
+
+/// What the cards did wrong: all that root complexes object to, but for addresses which guests that lie gave their own cards.
+fn objections<'a>(summary: &'a Summary, liars: &[usize]) -> Vec<&'a String> {
+    let honest = |(guest, _): &(usize, _)| !liars.contains(guest);
+    let refused = summary.guests.iter().enumerate().filter(honest);
+    summary.violations.iter().chain(refused.flat_map(|(_, guest)| &guest.refused)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use nitor_vfio::machine::GuestSummary;
+
+    #[test]
+    fn a_liar_excuses_its_own_cards_refused_accesses_and_nothing_else() {
+        let guest =
+            |refused: &str| GuestSummary { refused: vec![refused.into()], ..Default::default() };
+        let guests = vec![guest("card 0: Unmapped"), guest("card 1: Unmapped")];
+        let violations = vec!["card 1: Completion".to_string()];
+        let summary = Summary { guests, violations, ..Summary::default() };
+        assert_eq!(objections(&summary, &[]).len(), 3);
+        assert_eq!(objections(&summary, &[1]), ["card 1: Completion", "card 0: Unmapped"]);
     }
 }

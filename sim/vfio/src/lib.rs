@@ -13,6 +13,7 @@
 //! | [device] | a card as a guest's PCI function: configuration space, BARs, memory, interrupts |
 //! | [trace], [record], [replay] | a session with a driver written to a file, and done again without the guest |
 //! | [peer] | a host on the wire, for a guest that is alone |
+//! | `tap` | the cards' own counters, read beside their firmware |
 
 pub mod device;
 pub mod machine;
@@ -20,6 +21,7 @@ pub mod peer;
 pub mod record;
 pub mod replay;
 pub mod server;
+mod tap;
 pub mod trace;
 
 pub use machine::{Ask, Machine, Options, Summary};

@@ -9,12 +9,10 @@
 //!
 //! Doorbells are posted: the guest goes on while the card works, as it would on a machine.
 
-use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
 use std::sync::mpsc::{
     channel, sync_channel, Receiver, RecvTimeoutError, Sender, SyncSender, TryRecvError,
 };
@@ -25,7 +23,7 @@ use nitor_abi::bar::{self, DevCtl, Interrupt};
 use nitor_abi::mgmt::Counter;
 use nitor_sim::checker::Rule;
 use nitor_sim::completer::Latency;
-use nitor_sim::firmware::{standard, Firmware, MgmtBus};
+use nitor_sim::firmware::standard;
 use nitor_sim::iommu::Permission;
 use nitor_sim::wire::WireConfig;
 use nitor_sim::{HostConfig, World, CYCLE_NS};
@@ -36,6 +34,7 @@ use crate::device::{Counts, Device};
 use crate::peer::{Peer, PeerStats};
 use crate::record::Recorder;
 use crate::server::{Backend, Service};
+use crate::tap::Tap;
 use crate::trace::{Cause, Head, Writer};
 
 /// How a machine is made.
@@ -240,41 +239,9 @@ fn processor_time() -> Duration {
     time.unwrap_or_default()
 }
 
-/// Counters as they go from a card's firmware to us: asked for, then there.
-#[derive(Debug, Default)]
-struct Tap {
-    wanted: Cell<bool>,
-    values: RefCell<Vec<(Counter, u64)>>,
-}
-
-/// The management bus of a firmware, whose counters are read for us between two things that it does.
-struct Tapped<'a>(&'a mut dyn MgmtBus, Rc<Tap>);
-
-impl MgmtBus for Tapped<'_> {
-    fn read32(&mut self, address: u16) -> u32 {
-        self.0.read32(address)
-    }
-
-    fn write32(&mut self, address: u16, value: u32) {
-        self.0.write32(address, value);
-    }
-
-    fn wait_irq(&mut self) {
-        self.0.wait_irq();
-        if self.1.wanted.replace(false) {
-            let read = |counter: Counter| {
-                let low = self.0.read32(counter.address());
-                let high = self.0.read32(counter.address() + 4);
-                (counter, u64::from(high) << 32 | u64::from(low))
-            };
-            *self.1.values.borrow_mut() = Counter::ALL.iter().copied().map(read).collect();
-        }
-    }
-}
-
 struct Cards {
     world: World,
-    taps: Vec<Rc<Tap>>,
+    taps: Vec<Tap>,
     devices: Vec<Device>,
     /// Of each guest that has one.
     peers: Vec<Peer>,
@@ -303,7 +270,7 @@ pub(crate) fn world(options: &Options) -> io::Result<World> {
     tapped(options).map(|(world, _)| world)
 }
 
-fn tapped(options: &Options) -> io::Result<(World, Vec<Rc<Tap>>)> {
+fn tapped(options: &Options) -> io::Result<(World, Vec<Tap>)> {
     let mut taps = Vec::new();
     let mut world = World::new(options.seed);
     for guest in 0..options.guests {
@@ -313,10 +280,9 @@ fn tapped(options: &Options) -> io::Result<(World, Vec<Rc<Tap>>)> {
             delay_resolution_us: DELAY_RESOLUTION_US,
             ..nitor_fw::Settings::new(mac(guest))
         };
-        let tap = Rc::new(Tap::default());
+        let tap = Tap::default();
         taps.push(tap.clone());
-        let firmware = standard(settings);
-        let firmware: Firmware = Box::new(move |bus| firmware(&mut Tapped(bus, tap)));
+        let firmware = tap.on(standard(settings));
         let mut config = HostConfig::new(options.width).with_firmware(firmware);
         let latency = if options.latency == 0 { LATENCY } else { options.latency };
         config.root.completer.latency = Latency::around(latency);
@@ -589,13 +555,12 @@ impl Cards {
     }
 
     fn counters(&mut self, guest: usize) -> Vec<(Counter, u64)> {
-        self.taps[guest].values.borrow_mut().clear();
-        self.taps[guest].wanted.set(true);
+        self.taps[guest].ask();
         let end = self.world.now() + STIR;
-        while self.world.now() < end && self.taps[guest].values.borrow().is_empty() {
+        while self.world.now() < end && self.taps[guest].waits() {
             self.advance(SLICE);
         }
-        self.taps[guest].values.take()
+        self.taps[guest].take()
     }
 
     fn summary(&self) -> Summary {

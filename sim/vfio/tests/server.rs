@@ -7,6 +7,7 @@ use std::os::unix::fs::FileExt;
 use std::time::{Duration, Instant};
 
 use nitor_abi::bar;
+use nitor_abi::mgmt::Counter;
 use nitor_vfio::{machine, Ask, Machine, Options, Summary};
 use tempfile::TempDir;
 use vfio_user::Client;
@@ -225,4 +226,26 @@ fn the_wire_can_be_pulled_and_a_machine_without_guests_ends() {
     let folder = tempfile::tempdir().unwrap();
     let options = Options { width: 128, guests: 2, seed: 1, ..Options::default() };
     drop(Machine::start(&options, folder.path()).unwrap());
+}
+
+/// Two guests with a wire each: frames go to the right peer, and counters come from the right card.
+#[test]
+fn guests_that_are_apart_have_a_wire_and_counters_of_their_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = Options { width: 128, guests: 2, apart: true, seed: 1, ..Options::default() };
+    let machine = Machine::start(&options, folder.path()).unwrap();
+    let of = |guest: usize, which: Counter| {
+        let counters = machine.counters(guest).unwrap();
+        assert_eq!(counters.len(), Counter::ALL.len());
+        counters.iter().find(|(counter, _)| *counter == which).unwrap().1
+    };
+    let mut client = Client::new(&machine::socket(folder.path(), 1)).unwrap();
+    // A queue that there is not.
+    client.region_write(0, bar::tx_doorbell(9).into(), &1u32.to_le_bytes()).unwrap();
+    assert_eq!([0, 1].map(|guest| of(guest, Counter::Doorbells)), [0, 1]);
+    assert_eq!([0, 1].map(|guest| of(guest, Counter::TxDoorbellsIllegal)), [0, 1]);
+    machine.tell(1, Ask::Hang).unwrap();
+    assert!(machine.counters(1).unwrap().is_empty(), "its firmware hangs");
+    assert_eq!(of(0, Counter::Doorbells), 0);
+    drop(client);
 }
