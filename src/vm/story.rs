@@ -373,10 +373,7 @@ fn reloaded(scene: &mut Scene) -> Result<(), Failure> {
     }
     scene.check(answered == 10, format!("{answered} times of 10 a ping was answered afterwards"));
     let complaints = scene.complaints(0)?;
-    scene.check(
-        complaints.is_empty(),
-        format!("no error and no warning{}", list(&complaints)),
-    );
+    scene.check(complaints.is_empty(), format!("no error and no warning{}", list(&complaints)));
     Ok(())
 }
 
