@@ -7,7 +7,7 @@
 pub use crate::common::async_fifo_proof::CrossingOrder;
 pub use crate::common::fifo_proof::{FifoCounts, FifoDeepCounts, FifoOrder, FifoWrong};
 pub use crate::common::op_tracker_proof::TrackerCounts;
-pub use crate::common::skid_proof::SkidOrder;
+pub use crate::common::skid_proof::{SkidCounts, SkidOrder};
 pub use crate::pcie::inline_proof::{InlineFair, InlineGrant};
 pub use crate::pcie::read_proof::ReadTags;
 pub use crate::tx::sched_proof::RingPointers;

@@ -60,3 +60,46 @@ impl Logic for SkidOrder {
             && (!front || self.skid.out_data.val() == self.word.q.val());
     }
 }
+
+/// It is ready whenever it holds fewer than two words, and offers one whenever it holds any.
+#[derive(LogicBlock, Default)]
+pub struct SkidCounts {
+    pub clock: Signal<In, Clock>,
+    pub reset: Signal<In, Bit>,
+    pub in_valid: Signal<In, Bit>,
+    pub in_data: Signal<In, Bits<1>>,
+    pub out_ready: Signal<In, Bit>,
+    pub given: Signal<Out, Bit>,
+    pub ok: Signal<Out, Bit>,
+    skid: Skid<1>,
+    held: Reg<Bits<2>>,
+    /// The first cycle after the reset, in which it is not ready, is over.
+    begun: Reg<Bit>,
+}
+
+impl Logic for SkidCounts {
+    /// It is ready whenever it holds fewer than two words, and offers one whenever it holds any.
+    #[kernel]
+    fn update(&mut self) {
+        registers!(self, clock, reset; held, begun);
+        clocked!(self, clock, reset; skid);
+        self.skid.in_valid.next = self.in_valid.val();
+        self.skid.in_data.next = self.in_data.val();
+        self.skid.out_ready.next = self.out_ready.val();
+        let push = self.in_valid.val() && self.skid.in_ready.val();
+        let pop = self.skid.out_valid.val() && self.out_ready.val();
+        let mut held = self.held.q.val();
+        if pop {
+            held = held - 1;
+        }
+        if push {
+            held = held + 1;
+        }
+        self.held.d.next = held;
+        self.begun.d.next = true;
+        self.given.next = true;
+        self.ok.next = self.held.q.val() <= 2
+            && self.skid.out_valid.val() == (self.held.q.val() != 0)
+            && (self.skid.in_ready.val() == (self.held.q.val() != 2) || !self.begun.q.val());
+    }
+}

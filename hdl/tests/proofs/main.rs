@@ -19,15 +19,16 @@ macro_rules! proofs {
 }
 
 proofs! {
-    fifo_counts: FifoCounts::default(), Method::Induction { depth: 2 };
+    fifo_counts: FifoCounts::default(), Method::Reachability { depth: 8 };
     fifo_order: FifoOrder::default(), Method::Reachability { depth: 8 };
+    skid_counts: SkidCounts::default(), Method::Induction { depth: 3 };
     skid_order: SkidOrder::default(), Method::Reachability { depth: 8 };
     crossing_order: CrossingOrder::default(), Method::Reachability { depth: 8 };
-    fifo_deep_counts: FifoDeepCounts::default(), Method::Induction { depth: 2 };
+    fifo_deep_counts: FifoDeepCounts::default(), Method::Reachability { depth: 8 };
     arbiter_inline_one_grant: InlineGrant::default(), Method::Reachability { depth: 8 };
     arbiter_inline_no_starvation: InlineFair::default(), Method::Reachability { depth: 8 };
     op_tracker_counts: TrackerCounts::default(), Method::Reachability { depth: 8 };
-    read_tags: ReadTags::default(), Method::Bounded { depth: 18 };
+    read_tags: ReadTags::default(), Method::Bounded { depth: 22 };
     ring_pointers: RingPointers::default(), Method::Bounded { depth: 24 };
 }
 
