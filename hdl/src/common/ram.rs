@@ -45,9 +45,11 @@ impl<const N: usize, const A: usize> Logic for LutRam<N, A> {
         leaf::<Self>(
             "Memory with one write port and an asynchronous read port (distributed RAM).",
             &format!(
-                "(* ram_style = \"distributed\" *) reg [{n}:0] mem [0:{d}];\n\
+                "(* ram_style = \"{style}\" *) reg [{n}:0] mem [0:{d}];\n\
                  always @(posedge clock) if (we) mem[waddr] <= wdata;\n\
                  assign rdata = mem[raddr];\n",
+                // Two words are smaller in registers.
+                style = if A == 1 { "registers" } else { "distributed" },
                 n = N - 1,
                 d = (1usize << A) - 1
             ),

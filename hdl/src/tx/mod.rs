@@ -86,6 +86,7 @@ pub struct TxPath<
     out: TxOut<D, K, L, S, B>,
     offload: TxOffload<D, K, L, B>,
     _plain: bool,
+    _lineless: bool,
 }
 
 impl<
@@ -101,7 +102,7 @@ impl<
     > TxPath<D, K, L, Q, S, B, G, N, P>
 {
     pub fn new(offloads: bool) -> Self {
-        let mut path = Self { _plain: !offloads, ..Self::default() };
+        let mut path = Self { _plain: !offloads, _lineless: N == 0, ..Self::default() };
         path.gather._plain = !offloads;
         path
     }
@@ -176,33 +177,48 @@ impl<
         self.parse.batch_lines.next = self.sched.batch_lines.val();
         self.parse.batch_marker.next = self.sched.batch_marker.val();
 
-        self.llq.ask_valid.next = self.sched.ask_valid.val();
-        self.sched.ask_ready.next = self.llq.ask_ready.val();
+        // Without lines nothing is asked for, and what is not used goes away in synthesis.
+        let lines = !lit::<1>(self._lineless as usize).any();
+        self.llq.ask_valid.next = self.sched.ask_valid.val() && lines;
+        self.sched.ask_ready.next = self.llq.ask_ready.val() && lines;
         self.llq.ask_line.next = self.sched.ask_line.val();
         self.llq.ask_two.next = self.sched.ask_two.val();
         self.llq.ask_wide.next = self.sched.ask_wide.val();
         self.llq.ask_op.next = self.sched.ask_op.val();
-        self.parse.put_valid.next = self.llq.put_valid.val();
+        self.parse.put_valid.next = self.llq.put_valid.val() && lines;
         self.llq.put_ready.next = self.parse.put_ready.val();
-        self.parse.put_place.next = self.llq.put_place.val();
-        self.parse.put_desc.next = self.llq.put_desc.val();
-        self.parse.filled_valid.next = self.llq.filled_valid.val();
-        self.parse.filled_op.next = self.llq.filled_op.val();
-        self.parse.filled_count.next = self.llq.filled_count.val();
-        self.parse.filled_line.next = self.llq.filled_line.val();
-        self.parse.filled_wide.next = self.llq.filled_wide.val();
-        self.llq.push_valid.next = self.gather.push_valid.val();
-        self.gather.push_ready.next = self.llq.push_ready.val();
+        self.parse.filled_valid.next = self.llq.filled_valid.val() && lines;
+        self.llq.push_valid.next = self.gather.push_valid.val() && lines;
+        self.gather.push_ready.next = self.llq.push_ready.val() && lines;
         self.llq.push_line.next = self.gather.push_line.val();
         self.llq.push_row.next = self.gather.push_row.val();
         self.llq.push_len.next = self.gather.push_len.val();
-        self.out.inject_valid.next = self.llq.inject_valid.val();
+        self.out.inject_valid.next = self.llq.inject_valid.val() && lines;
         self.llq.inject_ready.next = self.out.inject_ready.val();
-        self.out.inject_row.next = self.llq.inject_row.val();
-        self.out.inject_data.next = self.llq.inject_data.val();
-        self.out.inject_be_lo.next = self.llq.inject_be_lo.val();
-        self.out.inject_be_hi.next = self.llq.inject_be_hi.val();
-        self.out.inject_last.next = self.llq.inject_last.val();
+        self.out.inject_last.next = self.llq.inject_last.val() && lines;
+        if lines {
+            self.parse.put_place.next = self.llq.put_place.val();
+            self.parse.put_desc.next = self.llq.put_desc.val();
+            self.parse.filled_op.next = self.llq.filled_op.val();
+            self.parse.filled_count.next = self.llq.filled_count.val();
+            self.parse.filled_line.next = self.llq.filled_line.val();
+            self.parse.filled_wide.next = self.llq.filled_wide.val();
+            self.out.inject_row.next = self.llq.inject_row.val();
+            self.out.inject_data.next = self.llq.inject_data.val();
+            self.out.inject_be_lo.next = self.llq.inject_be_lo.val();
+            self.out.inject_be_hi.next = self.llq.inject_be_hi.val();
+        } else {
+            self.parse.put_place.next = lit::<9>(0);
+            self.parse.put_desc.next = lit::<128>(0);
+            self.parse.filled_op.next = lit::<9>(0);
+            self.parse.filled_count.next = lit::<5>(0);
+            self.parse.filled_line.next = lit::<16>(0);
+            self.parse.filled_wide.next = false;
+            self.out.inject_row.next = lit::<16>(0);
+            self.out.inject_data.next = lit::<D>(0);
+            self.out.inject_be_lo.next = lit::<K>(0);
+            self.out.inject_be_hi.next = lit::<K>(0);
+        }
 
         self.gather.max_frame.next = self.max_frame.val();
         self.gather.packet_valid.next = self.parse.packet_valid.val();
