@@ -11,7 +11,7 @@
 //! frame waits, `WAIT` cycles at most: those behind it can't pass. A queue that let a frame wait in vain gets no
 //! second wait until a frame found buffers there, so a fetch lost in the host does not slow the others down.
 //!
-//! A frame in one buffer takes 2 cycles, as the next one is looked up while it is sent; 3 if there was none waiting or descriptors
+//! A frame in one buffer takes 2 cycles, as the next one is looked up meanwhile; 3 if there was none waiting or descriptors
 //! were not there yet, in n buffers 4n + 1 at most, a drop 2. `marker_*`, the end of a queue, is taken
 //! between frames; it resets the queue's `head` and goes on to `rx/write`. When `seg_ready` is low all waits.
 //! After `reset` a walk of 2^Q cycles clears the heads; no frame is taken before.
@@ -81,11 +81,25 @@ pub struct RxAssign<const L: usize, const Q: usize> {
     walk: Reg<Bits<9>>,
     step: Reg<Step>,
     reason: Reg<Reason>,
-    // The frame.
+    // The next frame, looked up cycle by cycle, and the frame at hand.
+    n_valid: Reg<Bit>,
+    n_info: Reg<Bits<INFO_BITS>>,
+    n_flow: Reg<Bits<FLOW_BITS>>,
     f_valid: Reg<Bit>,
     f_info: Reg<Bits<INFO_BITS>>,
     f_flow: Reg<Bits<FLOW_BITS>>,
-    // What the lookup said.
+    // What the last cycle's lookup said, and whether it was of the next frame, or of the one at hand.
+    l_next: Reg<Bit>,
+    l_here: Reg<Bit>,
+    l_exists: Reg<Bit>,
+    l_broken: Reg<Bit>,
+    l_some: Reg<Bit>,
+    l_head: Reg<Bits<16>>,
+    l_avail: Reg<Bits<16>>,
+    l_pending: Reg<Bit>,
+    l_no_wait: Reg<Bit>,
+    l_cq: Reg<Bits<8>>,
+    // What it said for the frame at hand.
     head: Reg<Bits<16>>,
     avail: Reg<Bits<16>>,
     pending: Reg<Bit>,
@@ -97,8 +111,14 @@ pub struct RxAssign<const L: usize, const Q: usize> {
     rest: Reg<Bits<16>>,
     send: Reg<Bit>,
     desc: Reg<Bits<128>>,
+    // Of the one at hand: it covers the rest; it is the last there is, or that may be; where the next one is.
+    covers: Reg<Bit>,
+    at_last: Reg<Bit>,
+    at_most: Reg<Bit>,
+    moved: Reg<Bits<16>>,
     waiting: Reg<Bit>,
     timer: Reg<Bits<12>>,
+    timeout: Reg<Bit>,
     o_valid: Reg<Bit>,
     o_data: Reg<Bits<SEG_BITS>>,
     h_valid: Reg<Bit>,
@@ -123,9 +143,11 @@ impl<const L: usize, const Q: usize> Logic for RxAssign<L, Q> {
     /// Covers frames with receive buffers.
     #[kernel]
     fn update(&mut self) {
-        registers!(self, clock, reset; walk, step, reason, f_valid, f_info, f_flow, head, avail, pending, cq, free_row,
-            no_wait, index, rest, send, desc, waiting, timer, o_valid, o_data, h_valid, h_hint, h_queue, h_value, s_frame,
-            s_bytes, s_no_descriptor, s_no_queue, s_broken);
+        registers!(self, clock, reset; walk, step, reason, n_valid, n_info, n_flow, f_valid, f_info, f_flow);
+        registers!(self, clock, reset; l_next, l_here, l_exists, l_broken, l_some, l_head, l_avail, l_pending, l_no_wait, l_cq);
+        registers!(self, clock, reset; head, avail, pending, cq, free_row, no_wait, index, rest, send, desc, covers, at_last,
+            at_most, moved, waiting, timer, timeout, o_valid, o_data, h_valid, h_hint, h_queue, h_value, s_frame, s_bytes,
+            s_no_descriptor, s_no_queue, s_broken);
         clocked!(self, clock; heads);
 
         let row = self.f_info.q.val().get_bits::<16>(info::ROW);
@@ -139,32 +161,41 @@ impl<const L: usize, const Q: usize> Logic for RxAssign<L, Q> {
 
         // The descriptor at hand.
         let field = self.desc.q.val().get_bits::<16>(0);
-        let buffer = if field == 0 { lit::<17>(65536) } else { bit_cast::<17, 16>(field) };
-        let rest = bit_cast::<17, 16>(self.rest.q.val());
-        let covers = buffer >= rest;
+        let covers = self.covers.q.val();
         let piece = if covers { self.rest.q.val() } else { field };
         let index = self.index.q.val();
         let next = index + 1;
-        let at_last = bit_cast::<16, 5>(next) == self.avail.q.val();
+        let moved = self.moved.q.val();
         let send = self.send.q.val() || (covers && index == 0);
-        let timeout = self.timer.q.val() == lit::<12>(WAIT);
+        let timeout = self.timeout.q.val();
         let give_up = !self.pending.q.val() || self.no_wait.q.val() || timeout;
-
-        // The frame to look up: in the last cycle of one already the next. Whether it is the last is known too late to look up only then.
         let checking = self.step.q.val() == Step::Check;
         let sending = checking && send && covers;
-        let new_flow = self.flow_data.val();
-        let new_queue = new_flow.get_bits::<8>(flow::QUEUE);
-        let look_queue = if checking { new_queue } else { queue };
+
+        // Look up the next frame, as if the descriptors up to the one at hand were taken; or the one at hand again.
+        let again = self.step.q.val() == Step::Look
+            && self.f_valid.q.val()
+            && (self.waiting.q.val() || !self.l_here.q.val());
+        let next_queue = self.n_flow.q.val().get_bits::<8>(flow::QUEUE);
+        let look_queue = if again { queue } else { next_queue };
         self.look_queue.next = look_queue;
-        self.desc_queue.next = if sending { new_queue } else { queue };
         self.heads.raddr.next = bit_cast::<Q, 8>(look_queue);
-        let same_queue = checking && new_queue == queue;
-        let moved_head = self.head.q.val() + bit_cast::<16, 5>(next);
+        let taking = checking || self.step.q.val() == Step::Read;
+        let follows = taking && next_queue == queue;
         let held = self.heads.rdata.val();
-        let held_head = if same_queue { moved_head } else { held.get_bits::<16>(0) };
-        let look_avail = self.look_present.val() - held_head;
-        let mut desc_index = held_head;
+        let after = self.head.q.val() + bit_cast::<16, 5>(next);
+        let held_head = if follows { after } else { held.get_bits::<16>(0) };
+        self.l_exists.d.next = self.look_exists.val();
+        self.l_broken.d.next = self.look_broken.val();
+        self.l_some.d.next = self.look_present.val() != held_head;
+        self.l_head.d.next = held_head;
+        self.l_avail.d.next = self.look_present.val() - held_head;
+        self.l_pending.d.next = self.look_pending.val();
+        self.l_no_wait.d.next = held.get_bit(16) && !follows;
+        self.l_cq.d.next = self.look_cq.val();
+
+        self.desc_queue.next = if sending { next_queue } else { queue };
+        let mut desc_index = self.l_head.q.val();
 
         let mut heads_we = false;
         let mut heads_waddr = at;
@@ -184,6 +215,7 @@ impl<const L: usize, const Q: usize> Logic for RxAssign<L, Q> {
         self.s_broken.d.next = false;
         if self.waiting.q.val() && !timeout {
             self.timer.d.next = self.timer.q.val() + 1;
+            self.timeout.d.next = self.timer.q.val() == lit::<12>(WAIT - 1);
         }
 
         let mut word = lit::<SEG_BITS>(0)
@@ -199,27 +231,26 @@ impl<const L: usize, const Q: usize> Logic for RxAssign<L, Q> {
                 }
             }
             Step::Look => {
-                self.head.d.next = held_head;
-                self.no_wait.d.next = held.get_bit(16);
-                self.avail.d.next = look_avail;
-                self.pending.d.next = self.look_pending.val();
-                self.cq.d.next = self.look_cq.val();
-                self.free_row.d.next = row_behind::<L>(self.f_info.q.val());
+                self.head.d.next = self.l_head.q.val();
+                self.no_wait.d.next = self.l_no_wait.q.val();
+                self.avail.d.next = self.l_avail.q.val();
+                self.pending.d.next = self.l_pending.q.val();
+                self.cq.d.next = self.l_cq.q.val();
                 self.index.d.next = lit::<5>(0);
                 self.rest.d.next = len;
                 self.send.d.next = false;
                 if self.marker_valid.val() {
                     self.step.d.next = Step::Marker;
-                } else if self.f_valid.q.val() {
-                    if !self.f_flow.q.val().get_bit(flow::VALID) || !self.look_exists.val() {
+                } else if self.f_valid.q.val() && self.l_here.q.val() {
+                    if !self.f_flow.q.val().get_bit(flow::VALID) || !self.l_exists.q.val() {
                         reason = Reason::NoQueue;
                         drop_now = true;
-                    } else if self.look_broken.val() {
+                    } else if self.l_broken.q.val() {
                         reason = Reason::Broken;
                         drop_now = true;
-                    } else if look_avail != 0 {
+                    } else if self.l_some.q.val() {
                         self.step.d.next = Step::Read;
-                    } else if !self.look_pending.val() || held.get_bit(16) || timeout {
+                    } else if !self.l_pending.q.val() || self.l_no_wait.q.val() || timeout {
                         drop_now = true;
                     } else {
                         self.waiting.d.next = true;
@@ -227,17 +258,23 @@ impl<const L: usize, const Q: usize> Logic for RxAssign<L, Q> {
                 }
             }
             Step::Read => {
-                self.desc.d.next = self.desc_data.val();
+                let found = self.desc_data.val();
+                let size = found.get_bits::<16>(0);
+                self.desc.d.next = found;
+                self.covers.d.next = size == 0 || size >= self.rest.q.val();
+                self.at_last.d.next = bit_cast::<16, 5>(next) == self.avail.q.val();
+                self.at_most.d.next = next == lit::<5>(MAX_DESCS);
+                self.moved.d.next = after;
                 self.step.d.next = Step::Check;
             }
             Step::Check => {
                 // The read of the descriptor after this one, or of the first again.
                 desc_index = if sending {
-                    held_head
+                    self.l_head.q.val()
                 } else if covers {
                     self.head.q.val()
                 } else {
-                    moved_head
+                    moved
                 };
                 if !send {
                     if covers {
@@ -245,9 +282,9 @@ impl<const L: usize, const Q: usize> Logic for RxAssign<L, Q> {
                         self.index.d.next = lit::<5>(0);
                         self.rest.d.next = len;
                         self.step.d.next = Step::Read;
-                    } else if next == lit::<5>(MAX_DESCS) {
+                    } else if self.at_most.q.val() {
                         drop_now = true;
-                    } else if !at_last {
+                    } else if !self.at_last.q.val() {
                         self.index.d.next = next;
                         self.rest.d.next = self.rest.q.val() - piece;
                         self.step.d.next = Step::Read;
@@ -264,11 +301,11 @@ impl<const L: usize, const Q: usize> Logic for RxAssign<L, Q> {
                     self.step.d.next = Step::Read;
                     // With each segment: the host may refill as soon as that is complete.
                     self.h_valid.d.next = true;
-                    self.h_value.d.next = moved_head;
-                    self.h_hint.d.next = moved_head.get_bits::<3>(0) == 0;
+                    self.h_value.d.next = moved;
+                    self.h_hint.d.next = moved.get_bits::<3>(0) == 0;
                     if covers {
                         heads_we = true;
-                        heads_wdata = bit_cast::<17, 16>(moved_head);
+                        heads_wdata = bit_cast::<17, 16>(moved);
                         self.s_frame.d.next = true;
                         release = true;
                     }
@@ -343,38 +380,51 @@ impl<const L: usize, const Q: usize> Logic for RxAssign<L, Q> {
         self.heads.wdata.next = heads_wdata;
         self.marker_ready.next = marker_taken;
 
-        // The next frame, as soon as both its halves are there.
-        let take = release || !self.f_valid.q.val();
-        let both = self.info_valid.val() && self.flow_valid.val();
+        // A frame for which nothing stands in the way is already looked up.
+        let take = (release || !self.f_valid.q.val())
+            && self.n_valid.q.val()
+            && self.step.q.val() != Step::Walk;
+        let looked_up = sending
+            && self.n_valid.q.val()
+            && self.l_next.q.val()
+            && !self.marker_valid.val()
+            && self.n_flow.q.val().get_bit(flow::VALID)
+            && self.l_exists.q.val()
+            && !self.l_broken.q.val()
+            && self.l_some.q.val();
         if release {
-            // A frame for which nothing stands in the way is already looked up.
-            let looked_up = sending
-                && both
-                && !self.marker_valid.val()
-                && new_flow.get_bit(flow::VALID)
-                && self.look_exists.val()
-                && !self.look_broken.val()
-                && look_avail != 0;
             self.step.d.next = if looked_up { Step::Read } else { Step::Look };
             self.waiting.d.next = false;
             self.timer.d.next = lit::<12>(0);
-            self.head.d.next = held_head;
-            self.no_wait.d.next = held.get_bit(16) && !same_queue;
-            self.avail.d.next = look_avail;
-            self.pending.d.next = self.look_pending.val();
-            self.cq.d.next = self.look_cq.val();
-            self.free_row.d.next = row_behind::<L>(self.info_data.val());
+            self.timeout.d.next = false;
+            self.head.d.next = self.l_head.q.val();
+            self.no_wait.d.next = self.l_no_wait.q.val();
+            self.avail.d.next = self.l_avail.q.val();
+            self.pending.d.next = self.l_pending.q.val();
+            self.cq.d.next = self.l_cq.q.val();
             self.index.d.next = lit::<5>(0);
-            self.rest.d.next = self.info_data.val().get_bits::<16>(info::LEN);
+            self.rest.d.next = self.n_info.q.val().get_bits::<16>(info::LEN);
             self.send.d.next = false;
         }
-        if take {
-            self.f_valid.d.next = both && self.step.q.val() != Step::Walk;
-            self.f_info.d.next = self.info_data.val();
-            self.f_flow.d.next = self.flow_data.val();
+        if release || !self.f_valid.q.val() {
+            self.f_valid.d.next = take;
+            self.f_info.d.next = self.n_info.q.val();
+            self.f_flow.d.next = self.n_flow.q.val();
+            self.free_row.d.next = row_behind::<L>(self.n_info.q.val());
         }
-        self.info_ready.next = take && self.flow_valid.val() && self.step.q.val() != Step::Walk;
-        self.flow_ready.next = take && self.info_valid.val() && self.step.q.val() != Step::Walk;
+        self.l_next.d.next = self.n_valid.q.val() && !take && !again;
+        // But for a frame that is sent, which the lookup knows of, a change of heads makes it worthless.
+        self.l_here.d.next = (take || again) && (checking || !heads_we);
+
+        // The next frame, as soon as both its halves are there.
+        let free = take || !self.n_valid.q.val();
+        if free {
+            self.n_valid.d.next = self.info_valid.val() && self.flow_valid.val();
+            self.n_info.d.next = self.info_data.val();
+            self.n_flow.d.next = self.flow_data.val();
+        }
+        self.info_ready.next = free && self.flow_valid.val();
+        self.flow_ready.next = free && self.info_valid.val();
 
         self.head_valid.next = self.h_valid.q.val();
         self.head_hint.next = self.h_hint.q.val();

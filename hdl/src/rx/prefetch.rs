@@ -150,6 +150,9 @@ pub struct RxPrefetch<
     t_limit: Reg<Bits<5>>,
     t_broken: Reg<Bit>,
     t_drained: Reg<Bit>,
+    /// The slot at hand: free, and its lap.
+    t_slot_free: Reg<Bit>,
+    t_lap: Reg<Bit>,
     // The end of a queue.
     ending: Reg<Ending>,
     end_cq: Reg<Bits<8>>,
@@ -170,6 +173,10 @@ pub struct RxPrefetch<
     r1_slot: Reg<Bits<5>>,
     r2_slot: Reg<Bits<5>>,
     r2_rec: Reg<Bits<REC_BITS>>,
+    r3_complete: Reg<Bit>,
+    r3_err: Reg<Bit>,
+    r3_bit: Reg<Bits<32>>,
+    r3_rec: Reg<Bits<REC_BITS>>,
     bell_stat: Reg<Bit>,
     illegal_stat: Reg<Bit>,
     error_stat: Reg<Bit>,
@@ -196,7 +203,8 @@ impl<
     fn update(&mut self) {
         registers!(self, clock, reset; desc_shift, walk, bell_full, bell_queue, bell_tail, after_bell, turn, kind, queue,
             again, scan, t_cfg, t_tail, t_fetched, t_avail, t_used, t_ahead, t_limit, t_broken, t_drained, ending, end_cq,
-            f_valid, f_addr, f_len, f_dst, f_op, slot, busy, lap, poll, r1_slot, r2_slot, r2_rec, bell_stat,
+            f_valid, f_addr, f_len, f_dst, f_op, slot, busy, lap, poll, r1_slot, r2_slot, r2_rec,
+            r3_complete, r3_err, r3_bit, r3_rec, t_slot_free, t_lap, bell_stat,
             illegal_stat, error_stat);
         clocked!(self, clock, reset; hints, tracker, dones);
         clocked!(self, clock; cfg, cfg_look, tail, tail_look, fetched, head, present, present_retire, present_look,
@@ -228,20 +236,24 @@ impl<
         self.recs.raddr.next = self.r1_slot.q.val();
         self.r2_slot.d.next = self.r1_slot.q.val();
         self.r2_rec.d.next = self.recs.rdata.val();
-        let r_slot = self.r2_slot.q.val();
-        let r_queue = bit_cast::<Q, 8>(self.r2_rec.q.val().get_bits::<8>(rec::QUEUE));
-        let r_start = self.r2_rec.q.val().get_bits::<16>(rec::START);
-        let r_count = self.r2_rec.q.val().get_bits::<5>(rec::COUNT);
-        let r_bit = lit::<32>(1) << bit_cast::<32, 5>(r_slot);
-        let r_busy = (self.busy.q.val() & r_bit).any();
-        let r_lap = (self.lap.q.val() & r_bit).any();
-        self.tracker.query.next = cat::<1, 8, 9>(r_lap.into(), bit_cast::<8, 5>(r_slot));
+        let r2_bit = lit::<32>(1) << bit_cast::<32, 5>(self.r2_slot.q.val());
+        let r2_lap = (self.lap.q.val() & r2_bit).any();
+        self.tracker.query.next =
+            cat::<1, 8, 9>(r2_lap.into(), bit_cast::<8, 5>(self.r2_slot.q.val()));
+        self.r3_complete.d.next = self.tracker.complete.val() && (self.busy.q.val() & r2_bit).any();
+        self.r3_err.d.next = self.tracker.err.val();
+        self.r3_bit.d.next = r2_bit;
+        self.r3_rec.d.next = self.r2_rec.q.val();
+        let r_queue = bit_cast::<Q, 8>(self.r3_rec.q.val().get_bits::<8>(rec::QUEUE));
+        let r_start = self.r3_rec.q.val().get_bits::<16>(rec::START);
+        let r_count = self.r3_rec.q.val().get_bits::<5>(rec::COUNT);
+        let r_bit = self.r3_bit.q.val();
         self.present_retire.raddr.next = r_queue;
         let r_old = self.present_retire.rdata.val();
         // A stale look at a slot that has just been retired fails here: its queue is past `r_start`.
-        let retire = r_busy && self.tracker.complete.val() && r_start == r_old.get_bits::<16>(0);
-        let r_broken = r_old.get_bit(16) || self.tracker.err.val();
-        self.error_stat.d.next = retire && self.tracker.err.val();
+        let retire = self.r3_complete.q.val() && r_start == r_old.get_bits::<16>(0);
+        let r_broken = r_old.get_bit(16) || self.r3_err.q.val();
+        self.error_stat.d.next = retire && self.r3_err.q.val();
         let mut busy = self.busy.q.val();
         if retire {
             busy = busy & !r_bit;
@@ -267,6 +279,8 @@ impl<
         if !slot_free {
             self.slot.d.next = slot + 1;
         }
+        self.t_slot_free.d.next = slot_free;
+        self.t_lap.d.next = (self.lap.q.val() & slot_bit).any();
 
         let c = self.t_cfg.q.val();
         let exists = c.get_bit(cfg::VALID) && in_range;
@@ -286,8 +300,11 @@ impl<
         if free < count {
             count = free;
         }
-        let go =
-            exists && !self.t_broken.q.val() && self.t_avail.q.val() != 0 && free >= 8 && slot_free;
+        let go = exists
+            && !self.t_broken.q.val()
+            && self.t_avail.q.val() != 0
+            && free >= 8
+            && self.t_slot_free.q.val();
         let command = self.ctx.valid.val() && self.ending.q.val() == Ending::Idle;
 
         let mut tail_we = walking;
@@ -413,10 +430,8 @@ impl<
                     + (bit_cast::<64, 16>(index & ring_mask) << lit::<64>(4));
                 self.f_len.d.next = count << lit::<16>(4);
                 self.f_dst.d.next = place::<R>(queue, index);
-                self.f_op.d.next = cat::<1, 8, 9>(
-                    (!(self.lap.q.val() & slot_bit).any()).into(),
-                    bit_cast::<8, 5>(slot),
-                );
+                self.f_op.d.next =
+                    cat::<1, 8, 9>((!self.t_lap.q.val()).into(), bit_cast::<8, 5>(slot));
             }
         }
         self.fetch.valid.next = self.f_valid.q.val();

@@ -8,7 +8,7 @@
 //! from (source - address bits 1:0) on; bytes that are not enabled are zero. 3-dword header below 4 GiB, else 4-dword.
 //!
 //! A cut takes 2 cycles and runs ahead of the beats; beats are one a cycle, across TLPs, segments and frames. A segment's
-//! first beat is at `tx` 9 cycles after it was taken. When `tx` refuses, up to 16 beats wait in the output queue, then
+//! first beat is at `tx` 10 cycles after it was taken. When `tx` refuses, up to 16 beats wait in the output queue, then
 //! reading stops; nothing is lost. `done` gives a segment's completion entry once `tx` has accepted its last beat, a marker's
 //! once all before it are given; when `done` refuses, 16 of them wait, then cutting stops.
 
@@ -68,9 +68,10 @@ pub struct RxWrite<const D: usize, const K: usize, const L: usize, const B: usiz
     c_src: Reg<Bits<24>>,
     c_sized: Reg<Bit>,
     c_len: Reg<Bits<13>>,
+    c_end: Reg<Bit>,
+    payload: Reg<Bits<13>>,
     cuts: Fifo<CUT_BITS, 2>,
-    /// {marker, cq, entry}
-    dones: Fifo<137, 4>,
+    dones: Fifo<DONE_BITS, 4>,
     // Reading: the TLP at hand.
     b_valid: Reg<Bit>,
     b_drop: Reg<Bit>,
@@ -94,6 +95,9 @@ pub struct RxWrite<const D: usize, const K: usize, const L: usize, const B: usiz
     r_data: Reg<Bits<D>>,
     beats: Fifo<D, 4>,
     sides: Fifo<SIDE_BITS, 4>,
+    t_valid: Reg<Bit>,
+    t_side: Reg<Bits<SIDE_BITS>>,
+    t_data: Reg<Bits<D>>,
     /// Beats on their way or in the output queue.
     held: Reg<Bits<5>>,
     /// Segments whose last beat is accepted and whose entry is not yet given.
@@ -115,23 +119,58 @@ fn write_header(requester: Bits<16>, addr: Bits<48>, len: Bits<13>) -> Bits<128>
     tlp::memory_request(true, requester, lit::<8>(0), be, bit_cast::<64, 48>(addr), count)
 }
 
-/// Completion entry of a segment, phase 0.
+const DONE_BITS: usize = 96;
+/// What a completion entry is made of.
+mod done {
+    pub const LEN: usize = 0;
+    pub const REQ_ID: usize = 16;
+    pub const HASH: usize = 32;
+    pub const QUEUE: usize = 64;
+    pub const CQ: usize = 72;
+    pub const L3: usize = 80;
+    pub const L4: usize = 84;
+    pub const SUMS: usize = 89;
+    pub const FRAG: usize = 92;
+    pub const FIRST: usize = 93;
+    pub const LAST: usize = 94;
+    pub const MARKER: usize = 95;
+}
+
 #[kernel]
-fn entry(s: Bits<SEG_BITS>) -> Bits<128> {
-    let status = lit::<32>(1 << 30)
-        .set_slice::<4>(0, s.get_bits::<4>(seg::L3))
-        .set_slice::<5>(8, s.get_bits::<5>(seg::L4))
-        .set_slice::<2>(13, s.get_bits::<2>(seg::SUMS))
-        .replace_bit(15, s.get_bit(seg::FRAG))
-        .replace_bit(16, s.get_bit(seg::SUMS + 2))
-        .replace_bit(26, s.get_bit(seg::FIRST))
-        .replace_bit(27, s.get_bit(seg::LAST));
+fn done_word(s: Bits<SEG_BITS>) -> Bits<DONE_BITS> {
+    lit::<DONE_BITS>(0)
+        .set_slice::<16>(done::LEN, s.get_bits::<16>(seg::LEN))
+        .set_slice::<16>(done::REQ_ID, s.get_bits::<16>(seg::REQ_ID))
+        .set_slice::<32>(done::HASH, s.get_bits::<32>(seg::HASH))
+        .set_slice::<8>(done::QUEUE, s.get_bits::<8>(seg::QUEUE))
+        .set_slice::<8>(done::CQ, s.get_bits::<8>(seg::CQ))
+        .set_slice::<4>(done::L3, s.get_bits::<4>(seg::L3))
+        .set_slice::<5>(done::L4, s.get_bits::<5>(seg::L4))
+        .set_slice::<3>(done::SUMS, s.get_bits::<3>(seg::SUMS))
+        .replace_bit(done::FRAG, s.get_bit(seg::FRAG))
+        .replace_bit(done::FIRST, s.get_bit(seg::FIRST))
+        .replace_bit(done::LAST, s.get_bit(seg::LAST))
+        .replace_bit(done::MARKER, s.get_bit(seg::MARKER))
+}
+
+/// Completion entry of a segment, phase 0; a marker has none.
+#[kernel]
+fn entry(d: Bits<DONE_BITS>) -> Bits<128> {
+    let status = lit::<32>(0)
+        .replace_bit(30, !d.get_bit(done::MARKER))
+        .set_slice::<4>(0, d.get_bits::<4>(done::L3))
+        .set_slice::<5>(8, d.get_bits::<5>(done::L4))
+        .set_slice::<2>(13, d.get_bits::<2>(done::SUMS))
+        .replace_bit(15, d.get_bit(done::FRAG))
+        .replace_bit(16, d.get_bit(done::SUMS + 2))
+        .replace_bit(26, d.get_bit(done::FIRST))
+        .replace_bit(27, d.get_bit(done::LAST));
     lit::<128>(0)
         .set_slice::<32>(0, status)
-        .set_slice::<16>(32, s.get_bits::<16>(seg::LEN))
-        .set_slice::<16>(48, s.get_bits::<16>(seg::REQ_ID))
-        .set_slice::<32>(64, s.get_bits::<32>(seg::HASH))
-        .set_slice::<8>(96, s.get_bits::<8>(seg::QUEUE))
+        .set_slice::<16>(32, d.get_bits::<16>(done::LEN))
+        .set_slice::<16>(48, d.get_bits::<16>(done::REQ_ID))
+        .set_slice::<32>(64, d.get_bits::<32>(done::HASH))
+        .set_slice::<8>(96, d.get_bits::<8>(done::QUEUE))
 }
 
 impl<const D: usize, const K: usize, const L: usize, const B: usize> Logic for RxWrite<D, K, L, B> {
@@ -140,7 +179,7 @@ impl<const D: usize, const K: usize, const L: usize, const B: usize> Logic for R
     fn update(&mut self) {
         registers!(self, clock, reset; c_valid, c_seg, c_addr, c_rest, c_src, c_sized, c_len, b_valid, b_drop, b_first,
             b_left, b_from, b_skip, b_tail, b_hdr, b_seg_end, b_frame_end, b_free, freed, r_valid[..], r_shift[..],
-            r_skip[..], r_tail[..], r_side[..], r_data, held, ended);
+            r_skip[..], r_tail[..], r_side[..], r_data, t_valid, t_side, t_data, held, ended, payload, c_end);
         clocked!(self, clock, reset; segs, cuts, dones, beats, sides);
         clocked!(self, clock; buffer);
         self.buffer.we.next = self.row_we.val();
@@ -155,12 +194,14 @@ impl<const D: usize, const K: usize, const L: usize, const B: usize> Logic for R
         let drop = s.get_bit(seg::DROP);
         let marker = s.get_bit(seg::MARKER);
         let mps = self.mps.val();
-        let payload = lit::<13>(128) << bit_cast::<13, 3>(if mps > 5 { lit::<3>(5) } else { mps });
+        self.payload.d.next =
+            lit::<13>(128) << bit_cast::<13, 3>(if mps > 5 { lit::<3>(5) } else { mps });
+        let payload = self.payload.q.val();
         let c_addr = self.c_addr.q.val();
         let c_rest = self.c_rest.q.val();
         let to_cut = payload - (bit_cast::<13, 48>(c_addr) & (payload - 1));
         let c_len = self.c_len.q.val();
-        let seg_end = bit_cast::<16, 13>(c_len) == c_rest;
+        let seg_end = self.c_end.q.val();
         let plain = !drop && !marker;
         // An entry is queued with the last TLP, so both queues must have room.
         let can_cut = marker || self.cuts.in_ready.val();
@@ -169,11 +210,9 @@ impl<const D: usize, const K: usize, const L: usize, const B: usize> Logic for R
         let over = step && (seg_end || !plain);
         if self.c_valid.q.val() && !self.c_sized.q.val() {
             self.c_sized.d.next = true;
-            self.c_len.d.next = if bit_cast::<16, 13>(to_cut) < c_rest {
-                to_cut
-            } else {
-                bit_cast::<13, 16>(c_rest)
-            };
+            let ends = bit_cast::<16, 13>(to_cut) >= c_rest;
+            self.c_end.d.next = ends;
+            self.c_len.d.next = if ends { bit_cast::<13, 16>(c_rest) } else { to_cut };
         }
         if step {
             self.c_sized.d.next = false;
@@ -201,9 +240,7 @@ impl<const D: usize, const K: usize, const L: usize, const B: usize> Logic for R
             .replace_bit(cut::FRAME_END, drop || (seg_end && s.get_bit(seg::LAST)))
             .replace_bit(cut::DROP, drop);
         self.dones.in_valid.next = step && !drop && (seg_end || marker);
-        self.dones.in_data.next = bit_cast::<137, 128>(entry(s))
-            .set_slice::<8>(128, s.get_bits::<8>(seg::CQ))
-            .replace_bit(136, marker);
+        self.dones.in_data.next = done_word(s);
 
         // ---- Read a beat a cycle.
         let last_beat = self.b_left.q.val() == 1;
@@ -286,20 +323,26 @@ impl<const D: usize, const K: usize, const L: usize, const B: usize> Logic for R
             }
         }
 
-        // ---- Send.
+        // ---- Send. What `tx` decides on is in registers.
         self.beats.in_valid.next = self.r_valid[1].q.val();
         self.beats.in_data.next = fine;
         self.sides.in_valid.next = self.r_valid[1].q.val();
         self.sides.in_data.next = self.r_side[1].q.val();
-        let o = self.sides.out_data.val();
-        self.tx.valid.next = self.sides.out_valid.val();
+        let o = self.t_side.q.val();
+        self.tx.valid.next = self.t_valid.q.val();
         self.tx.sop.next = o.get_bit(side::SOP);
         self.tx.eop.next = o.get_bit(side::EOP);
         self.tx.hdr.next = o.get_bits::<128>(0);
-        self.tx.data.next = self.beats.out_data.val();
-        self.beats.out_ready.next = self.tx.ready.val();
-        self.sides.out_ready.next = self.tx.ready.val();
-        let sent = self.sides.out_valid.val() && self.tx.ready.val();
+        self.tx.data.next = self.t_data.q.val();
+        let sent = self.t_valid.q.val() && self.tx.ready.val();
+        let t_free = sent || !self.t_valid.q.val();
+        if t_free {
+            self.t_valid.d.next = self.sides.out_valid.val();
+            self.t_side.d.next = self.sides.out_data.val();
+            self.t_data.d.next = self.beats.out_data.val();
+        }
+        self.beats.out_ready.next = t_free;
+        self.sides.out_ready.next = t_free;
         let mut held = self.held.q.val();
         if issue {
             held = held + 1;
@@ -310,13 +353,13 @@ impl<const D: usize, const K: usize, const L: usize, const B: usize> Logic for R
         self.held.d.next = held;
 
         // ---- Report.
-        let is_marker = self.dones.out_data.val().get_bit(136);
+        let d = self.dones.out_data.val();
+        let is_marker = d.get_bit(done::MARKER);
         let give = self.dones.out_valid.val() && (is_marker || self.ended.q.val() != 0);
         self.done.valid.next = give;
         self.done.marker.next = is_marker;
-        self.done.cq.next = self.dones.out_data.val().get_bits::<8>(128);
-        self.done.entry.next =
-            if is_marker { lit::<128>(0) } else { self.dones.out_data.val().get_bits::<128>(0) };
+        self.done.cq.next = d.get_bits::<8>(done::CQ);
+        self.done.entry.next = entry(d);
         self.dones.out_ready.next = self.done.ready.val() && give;
         let mut ended = self.ended.q.val();
         if sent && o.get_bit(side::SEG_END) {
