@@ -65,8 +65,8 @@ pub struct RxParse<const D: usize, const K: usize> {
     s_proto: [Reg<Bits<8>>; STEPS + 1],
     /// Where the next header is in the tail, in units of 4 bytes.
     s_at: [Reg<Bits<8>>; STEPS + 1],
-    /// Bytes of the tail that belong to the packet.
-    s_have: [Reg<Bits<8>>; STEPS + 1],
+    /// Whole words of 4 bytes that the packet has from there on.
+    s_room: [Reg<Bits<6>>; STEPS + 1],
     s_addrs: [Reg<Bits<256>>; STEPS + 1],
     s_tail: [Reg<Bits<TAIL_BITS>>; STEPS + 1],
     o_valid: Reg<Bit>,
@@ -104,7 +104,7 @@ impl<const D: usize, const K: usize> Logic for RxParse<D, K> {
     #[kernel]
     fn update(&mut self) {
         registers!(self, clock, reset; index, window, have, w_valid, l3_valid, l3_data, l3_have, l3_is4, l3_is6,
-            s_valid[..], s_v4[..], s_v6[..], s_frag[..], s_lost[..], s_routed[..], s_proto[..], s_at[..], s_have[..], s_addrs[..],
+            s_valid[..], s_v4[..], s_v6[..], s_frag[..], s_lost[..], s_routed[..], s_proto[..], s_at[..], s_room[..], s_addrs[..],
             s_tail[..], o_valid, o_l3, o_l4, o_frag, o_tuple, o_second, o_routed);
 
         // Collect.
@@ -181,13 +181,14 @@ impl<const D: usize, const K: usize> Logic for RxParse<D, K> {
         if v6 {
             self.s_proto[0].d.next = h.get_bits::<8>(8 * 6);
             self.s_at[0].d.next = lit::<8>(0);
-            self.s_have[0].d.next = within(behind6, be16::<L3_BITS, 4>(h));
+            let packet6 = within(behind6, be16::<L3_BITS, 4>(h));
+            self.s_room[0].d.next = packet6.get_bits::<6>(2);
             self.s_addrs[0].d.next = h.get_bits::<256>(8 * 8);
             self.s_tail[0].d.next = h.get_bits::<TAIL_BITS>(8 * 40);
         } else {
             self.s_proto[0].d.next = h.get_bits::<8>(8 * 9);
             self.s_at[0].d.next = bit_cast::<8, 4>(ihl) - 5;
-            self.s_have[0].d.next = packet4 - 20;
+            self.s_room[0].d.next = packet4.get_bits::<6>(2) - bit_cast::<6, 4>(ihl);
             self.s_addrs[0].d.next = if v4 {
                 bit_cast::<256, 64>(h.get_bits::<64>(8 * 12))
                     .set_slice::<96>(64, h.get_bits::<96>(0))
@@ -210,13 +211,14 @@ impl<const D: usize, const K: usize> Logic for RxParse<D, K> {
                 && (fragment || proto == 0 || proto == 43 || proto == 60);
             // Whole in the window and in the packet, or the rest is unknown. More than 64 bytes can't be.
             let units = if fragment { lit::<8>(0) } else { ext.get_bits::<8>(8) };
-            let next = at + (bit_cast::<8, 3>(units.get_bits::<3>(0)) << lit::<8>(1)) + 2;
-            let whole = units < 8 && (next << lit::<8>(2)) <= self.s_have[i].q.val() && next < 32;
+            let words = (bit_cast::<6, 3>(units.get_bits::<3>(0)) << lit::<6>(1)) + 2;
+            let room = self.s_room[i].q.val();
+            let whole = units < 8 && words <= room;
             let real = (be16::<32, 2>(ext) & lit::<16>(0xfff9)) != 0;
             self.s_valid[i + 1].d.next = self.s_valid[i].q.val();
             self.s_v4[i + 1].d.next = self.s_v4[i].q.val();
             self.s_v6[i + 1].d.next = self.s_v6[i].q.val();
-            self.s_have[i + 1].d.next = self.s_have[i].q.val();
+            self.s_room[i + 1].d.next = if walk { room - words } else { room };
             self.s_addrs[i + 1].d.next = self.s_addrs[i].q.val();
             self.s_tail[i + 1].d.next = tail;
             self.s_frag[i + 1].d.next =
@@ -225,19 +227,18 @@ impl<const D: usize, const K: usize> Logic for RxParse<D, K> {
             self.s_routed[i + 1].d.next =
                 self.s_routed[i].q.val() || (walk && proto == 43 && ext.get_bits::<8>(24) != 0);
             self.s_proto[i + 1].d.next = if walk { ext.get_bits::<8>(0) } else { proto };
-            self.s_at[i + 1].d.next = if walk { next } else { at };
+            self.s_at[i + 1].d.next = if walk { at + bit_cast::<8, 6>(words) } else { at };
         }
 
         // L4.
         let l4_at = self.s_at[STEPS].q.val();
         let l4_proto = self.s_proto[STEPS].q.val();
-        let reach = (l4_at << lit::<8>(2)) + 8;
         let start = (self.s_tail[STEPS].q.val() >> (bit_cast::<10, 8>(l4_at) << lit::<10>(5)))
             .get_bits::<64>(0);
         let known = !self.s_lost[STEPS].q.val()
             && !self.s_frag[STEPS].q.val()
             && (l4_proto == 6 || l4_proto == 17)
-            && reach <= self.s_have[STEPS].q.val();
+            && self.s_room[STEPS].q.val() >= 2;
         let ports = if known { start.get_bits::<32>(0) } else { lit::<32>(0) };
         let addrs = self.s_addrs[STEPS].q.val();
         self.o_tuple.d.next = if self.s_v6[STEPS].q.val() {
