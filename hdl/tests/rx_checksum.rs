@@ -60,7 +60,7 @@ static CHECKED512: LazyLock<Model> =
     LazyLock::new(|| model::<Checked<512, 64, 6>>("rx_checked_512"));
 
 /// Cycles from a frame's last beat to its result.
-const LATENCY: u64 = 15;
+const LATENCY: u64 = 18;
 
 /// Sends frames, some of them not kept; the verdicts, each on time.
 fn verdicts(k: usize, seed: u64, frames: &[(Vec<u8>, bool)], gaps: u64) -> Vec<Sums> {

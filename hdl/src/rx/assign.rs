@@ -18,6 +18,7 @@
 
 use super::words::{flow, info, seg, FLOW_BITS, INFO_BITS, MAX_DESCS, SEG_BITS};
 use crate::common::ram::LutRam;
+use crate::common::skid::Skid;
 use nitor_rtl::prelude::*;
 
 #[derive(Copy, Clone, PartialEq, Debug, LogicState)]
@@ -82,9 +83,8 @@ pub struct RxAssign<const L: usize, const Q: usize> {
     step: Reg<Step>,
     reason: Reg<Reason>,
     // The next frame, looked up cycle by cycle, and the frame at hand.
-    n_valid: Reg<Bit>,
-    n_info: Reg<Bits<INFO_BITS>>,
-    n_flow: Reg<Bits<FLOW_BITS>>,
+    infos: Skid<INFO_BITS>,
+    flows: Skid<FLOW_BITS>,
     f_valid: Reg<Bit>,
     f_info: Reg<Bits<INFO_BITS>>,
     f_flow: Reg<Bits<FLOW_BITS>>,
@@ -111,8 +111,9 @@ pub struct RxAssign<const L: usize, const Q: usize> {
     rest: Reg<Bits<16>>,
     send: Reg<Bit>,
     desc: Reg<Bits<128>>,
-    // Of the one at hand: it covers the rest; it is the last there is, or that may be; where the next one is.
+    // Of the one at hand: it covers the rest; it is sent; it is the last there is, or that may be; where the next one is.
     covers: Reg<Bit>,
+    sends: Reg<Bit>,
     at_last: Reg<Bit>,
     at_most: Reg<Bit>,
     moved: Reg<Bits<16>>,
@@ -143,12 +144,16 @@ impl<const L: usize, const Q: usize> Logic for RxAssign<L, Q> {
     /// Covers frames with receive buffers.
     #[kernel]
     fn update(&mut self) {
-        registers!(self, clock, reset; walk, step, reason, n_valid, n_info, n_flow, f_valid, f_info, f_flow);
+        registers!(self, clock, reset; walk, step, reason, f_valid, f_info, f_flow);
         registers!(self, clock, reset; l_next, l_here, l_exists, l_broken, l_some, l_head, l_avail, l_pending, l_no_wait, l_cq);
-        registers!(self, clock, reset; head, avail, pending, cq, free_row, no_wait, index, rest, send, desc, covers, at_last,
+        registers!(self, clock, reset; head, avail, pending, cq, free_row, no_wait, index, rest, send, desc, covers, sends, at_last,
             at_most, moved, waiting, timer, timeout, o_valid, o_data, h_valid, h_hint, h_queue, h_value, s_frame, s_bytes,
             s_no_descriptor, s_no_queue, s_broken);
+        clocked!(self, clock, reset; infos, flows);
         clocked!(self, clock; heads);
+        let n_valid = self.infos.out_valid.val();
+        let n_info = self.infos.out_data.val();
+        let n_flow = self.flows.out_data.val();
 
         let row = self.f_info.q.val().get_bits::<16>(info::ROW);
         let len = self.f_info.q.val().get_bits::<16>(info::LEN);
@@ -166,7 +171,7 @@ impl<const L: usize, const Q: usize> Logic for RxAssign<L, Q> {
         let index = self.index.q.val();
         let next = index + 1;
         let moved = self.moved.q.val();
-        let send = self.send.q.val() || (covers && index == 0);
+        let send = self.sends.q.val();
         let timeout = self.timeout.q.val();
         let give_up = !self.pending.q.val() || self.no_wait.q.val() || timeout;
         let checking = self.step.q.val() == Step::Check;
@@ -176,7 +181,7 @@ impl<const L: usize, const Q: usize> Logic for RxAssign<L, Q> {
         let again = self.step.q.val() == Step::Look
             && self.f_valid.q.val()
             && (self.waiting.q.val() || !self.l_here.q.val());
-        let next_queue = self.n_flow.q.val().get_bits::<8>(flow::QUEUE);
+        let next_queue = n_flow.get_bits::<8>(flow::QUEUE);
         let look_queue = if again { queue } else { next_queue };
         self.look_queue.next = look_queue;
         self.heads.raddr.next = bit_cast::<Q, 8>(look_queue);
@@ -261,7 +266,9 @@ impl<const L: usize, const Q: usize> Logic for RxAssign<L, Q> {
                 let found = self.desc_data.val();
                 let size = found.get_bits::<16>(0);
                 self.desc.d.next = found;
-                self.covers.d.next = size == 0 || size >= self.rest.q.val();
+                let all = size == 0 || size >= self.rest.q.val();
+                self.covers.d.next = all;
+                self.sends.d.next = self.send.q.val() || (all && index == 0);
                 self.at_last.d.next = bit_cast::<16, 5>(next) == self.avail.q.val();
                 self.at_most.d.next = next == lit::<5>(MAX_DESCS);
                 self.moved.d.next = after;
@@ -381,14 +388,12 @@ impl<const L: usize, const Q: usize> Logic for RxAssign<L, Q> {
         self.marker_ready.next = marker_taken;
 
         // A frame for which nothing stands in the way is already looked up.
-        let take = (release || !self.f_valid.q.val())
-            && self.n_valid.q.val()
-            && self.step.q.val() != Step::Walk;
+        let take = (release || !self.f_valid.q.val()) && n_valid && self.step.q.val() != Step::Walk;
         let looked_up = sending
-            && self.n_valid.q.val()
+            && n_valid
             && self.l_next.q.val()
             && !self.marker_valid.val()
-            && self.n_flow.q.val().get_bit(flow::VALID)
+            && n_flow.get_bit(flow::VALID)
             && self.l_exists.q.val()
             && !self.l_broken.q.val()
             && self.l_some.q.val();
@@ -403,28 +408,29 @@ impl<const L: usize, const Q: usize> Logic for RxAssign<L, Q> {
             self.pending.d.next = self.l_pending.q.val();
             self.cq.d.next = self.l_cq.q.val();
             self.index.d.next = lit::<5>(0);
-            self.rest.d.next = self.n_info.q.val().get_bits::<16>(info::LEN);
+            self.rest.d.next = n_info.get_bits::<16>(info::LEN);
             self.send.d.next = false;
         }
         if release || !self.f_valid.q.val() {
             self.f_valid.d.next = take;
-            self.f_info.d.next = self.n_info.q.val();
-            self.f_flow.d.next = self.n_flow.q.val();
-            self.free_row.d.next = row_behind::<L>(self.n_info.q.val());
+            self.f_info.d.next = n_info;
+            self.f_flow.d.next = n_flow;
+            self.free_row.d.next = row_behind::<L>(n_info);
         }
-        self.l_next.d.next = self.n_valid.q.val() && !take && !again;
+        self.l_next.d.next = n_valid && !take && !again;
         // But for a frame that is sent, which the lookup knows of, a change of heads makes it worthless.
         self.l_here.d.next = (take || again) && (checking || !heads_we);
 
         // The next frame, as soon as both its halves are there.
-        let free = take || !self.n_valid.q.val();
-        if free {
-            self.n_valid.d.next = self.info_valid.val() && self.flow_valid.val();
-            self.n_info.d.next = self.info_data.val();
-            self.n_flow.d.next = self.flow_data.val();
-        }
-        self.info_ready.next = free && self.flow_valid.val();
-        self.flow_ready.next = free && self.info_valid.val();
+        let both = self.info_valid.val() && self.flow_valid.val();
+        self.infos.in_valid.next = both;
+        self.infos.in_data.next = self.info_data.val();
+        self.infos.out_ready.next = take;
+        self.flows.in_valid.next = both;
+        self.flows.in_data.next = self.flow_data.val();
+        self.flows.out_ready.next = take;
+        self.info_ready.next = self.infos.in_ready.val() && self.flow_valid.val();
+        self.flow_ready.next = self.flows.in_ready.val() && self.info_valid.val();
 
         self.head_valid.next = self.h_valid.q.val();
         self.head_hint.next = self.h_hint.q.val();

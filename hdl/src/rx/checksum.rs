@@ -1,7 +1,7 @@
 //! Verifies the checksums of received frames: IPv4 header, TCP and UDP.
 //!
 //! Takes what [parse](super::parse) finds and what [sum](super::sum) adds up of the same frame; one result a frame, in their
-//! order, 15 cycles after the frame's last beat:
+//! order, 18 cycles after the frame's last beat:
 //!
 //! | flag | |
 //! |---|---|
@@ -37,6 +37,8 @@ mod meta {
     /// UDP's length field.
     pub const LENGTH: usize = 9;
 }
+/// Cycles by which headers are later than the sum of the beats.
+const LATE: usize = 3;
 const META_BITS: usize = 25;
 /// {missing, checked, bad3}
 const VERDICT_BITS: usize = 3;
@@ -83,6 +85,10 @@ pub struct RxChecksum<const D: usize, const K: usize, const L: usize> {
     u_pseudo: Reg<Bits<20>>,
     /// From `parse`'s result on.
     meta: [Reg<Bits<META_BITS>>; 4],
+    late_valid: [Reg<Bit>; LATE],
+    late_sum: [Reg<Bits<16>>; LATE],
+    late_payload: [Reg<Bits<16>>; LATE],
+    late_short: [Reg<Bit>; LATE],
     length: Reg<Bits<16>>,
     short: Reg<Bit>,
     // Beside the sum of the beats: it, delayed, the verdict without it, and both together.
@@ -106,7 +112,8 @@ impl<const D: usize, const K: usize, const L: usize> Logic for RxChecksum<D, K, 
     #[kernel]
     fn update(&mut self) {
         registers!(self, clock, reset; p_at, p_is4, p_skip[..], p_head[..], q_skip[..], q_addrs, q_rest, r_skip,
-            r_addrs, r_fixed, s_skip, s_addrs, s_header, t_skip, t_pseudo, t_header, u_pseudo, meta[..], length, short,
+            r_addrs, r_fixed, s_skip, s_addrs, s_header, t_skip, t_pseudo, t_header, u_pseudo, meta[..],
+            late_valid[..], late_sum[..], late_payload[..], late_short[..], length, short,
             done[..], beat_sum[..], verdict[..], all, folded, o_flags);
         clocked!(self, clock, reset; beats);
         self.beats.tap_valid.next = self.tap_valid.val();
@@ -173,20 +180,32 @@ impl<const D: usize, const K: usize, const L: usize> Logic for RxChecksum<D, K, 
         self.s_header.d.next =
             bit_cast::<22, 21>(self.r_fixed.q.val()) + bit_cast::<22, 21>(self.r_skip.q.val());
 
-        // Here the sum of the beats is out. To take off is to add the complement.
+        // The sum of the beats waits for the headers.
+        self.late_valid[0].d.next = self.beats.valid.val();
+        self.late_sum[0].d.next = self.beats.sum.val();
+        self.late_payload[0].d.next = self.beats.payload.val();
+        self.late_short[0].d.next = self.beats.short.val();
+        for i in 1..LATE {
+            self.late_valid[i].d.next = self.late_valid[i - 1].q.val();
+            self.late_sum[i].d.next = self.late_sum[i - 1].q.val();
+            self.late_payload[i].d.next = self.late_payload[i - 1].q.val();
+            self.late_short[i].d.next = self.late_short[i - 1].q.val();
+        }
+
+        // Here it is out. To take off is to add the complement.
         let m = self.meta[2].q.val();
         let skip_bytes = bit_cast::<16, 4>(m.get_bits::<4>(meta::AT)) << lit::<16>(2);
         let number = if m.get_bit(meta::TCP) { lit::<18>(6 << 8) } else { lit::<18>(17 << 8) };
         self.t_skip.d.next = bit_cast::<16, 17>(sum::fold(bit_cast::<32, 17>(self.s_skip.q.val())));
         self.t_pseudo.d.next = bit_cast::<18, 17>(self.s_addrs.q.val()) + number;
         self.t_header.d.next = sum::fold(bit_cast::<32, 22>(self.s_header.q.val()));
-        self.length.d.next = self.beats.payload.val() - skip_bytes;
-        self.short.d.next = self.beats.short.val();
-        self.done[0].d.next = self.beats.valid.val();
+        self.length.d.next = self.late_payload[LATE - 1].q.val() - skip_bytes;
+        self.short.d.next = self.late_short[LATE - 1].q.val();
+        self.done[0].d.next = self.late_valid[LATE - 1].q.val();
         for i in 1..5 {
             self.done[i].d.next = self.done[i - 1].q.val();
         }
-        self.beat_sum[0].d.next = self.beats.sum.val();
+        self.beat_sum[0].d.next = self.late_sum[LATE - 1].q.val();
         self.beat_sum[1].d.next = self.beat_sum[0].q.val();
 
         let n = self.meta[3].q.val();

@@ -3,8 +3,8 @@
 //! | block | does | a 60-byte frame, 512 bits |
 //! |---|---|---|
 //! | [input] | stores whole frames in the RX buffer | 1 cycle |
-//! | [parse] | finds VLAN, IP, L4, the hash tuple | 1 cycle, 7 deep |
-//! | [checksum], [sum] | verify IPv4, TCP and UDP checksums | 1 cycle, 15 deep |
+//! | [parse] | finds VLAN, IP, L4, the hash tuple | 1 cycle, 10 deep |
+//! | [checksum], [sum] | verify IPv4, TCP and UDP checksums | 1 cycle, 18 deep |
 //! | [steer], [hash] | RSS: hash, table, queue | 1 cycle, 4 deep |
 //! | [prefetch] | queue contexts, descriptors fetched ahead | up to 16 descriptors a 3-cycle turn |
 //! | [assign] | covers the frame with buffers | 2 cycles |

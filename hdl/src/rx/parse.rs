@@ -13,7 +13,7 @@
 //! - `l4` is known if 8 bytes of its header are in the first 106 bytes of the packet, in the frame, and in the packet as its
 //!   IP length has it.
 //!
-//! A frame a cycle, no back pressure; the result is valid for one cycle, 7 cycles after the frame's last beat.
+//! A frame a cycle, no back pressure; the result is valid for one cycle, 10 cycles after the frame's last beat.
 
 use nitor_rtl::prelude::*;
 
@@ -69,6 +69,20 @@ pub struct RxParse<const D: usize, const K: usize> {
     s_room: [Reg<Bits<6>>; STEPS + 1],
     s_addrs: [Reg<Bits<256>>; STEPS + 1],
     s_tail: [Reg<Bits<TAIL_BITS>>; STEPS + 1],
+    // Each with its extension header found.
+    x_valid: [Reg<Bit>; STEPS],
+    x_v4: [Reg<Bit>; STEPS],
+    x_v6: [Reg<Bit>; STEPS],
+    x_frag: [Reg<Bit>; STEPS],
+    x_lost: [Reg<Bit>; STEPS],
+    x_routed: [Reg<Bit>; STEPS],
+    x_walk: [Reg<Bit>; STEPS],
+    x_proto: [Reg<Bits<8>>; STEPS],
+    x_ext: [Reg<Bits<32>>; STEPS],
+    x_at: [Reg<Bits<8>>; STEPS],
+    x_room: [Reg<Bits<6>>; STEPS],
+    x_addrs: [Reg<Bits<256>>; STEPS],
+    x_tail: [Reg<Bits<TAIL_BITS>>; STEPS],
     o_valid: Reg<Bit>,
     o_l3: Reg<Bits<4>>,
     o_l4: Reg<Bits<5>>,
@@ -89,6 +103,18 @@ pub fn is_tag(ethertype: Bits<16>) -> Bit {
     ethertype == 0x8100 || ethertype == 0x88a8 || ethertype == 0x9100
 }
 
+/// Bytes of a window behind a place, as far as they count.
+#[kernel]
+fn behind(have: Bits<8>, at: Bits<8>) -> Bits<8> {
+    if have <= at {
+        lit::<8>(0)
+    } else if have - at > 106 {
+        lit::<8>(106)
+    } else {
+        have - at
+    }
+}
+
 /// The smaller one of a length in the window and a length field.
 #[kernel]
 fn within(have: Bits<8>, field: Bits<16>) -> Bits<8> {
@@ -105,7 +131,8 @@ impl<const D: usize, const K: usize> Logic for RxParse<D, K> {
     fn update(&mut self) {
         registers!(self, clock, reset; index, window, have, w_valid, l3_valid, l3_data, l3_have, l3_is4, l3_is6,
             s_valid[..], s_v4[..], s_v6[..], s_frag[..], s_lost[..], s_routed[..], s_proto[..], s_at[..], s_room[..], s_addrs[..],
-            s_tail[..], o_valid, o_l3, o_l4, o_frag, o_tuple, o_second, o_routed);
+            s_tail[..], x_valid[..], x_v4[..], x_v6[..], x_frag[..], x_lost[..], x_routed[..], x_walk[..], x_proto[..],
+            x_ext[..], x_at[..], x_room[..], x_addrs[..], x_tail[..], o_valid, o_l3, o_l4, o_frag, o_tuple, o_second, o_routed);
 
         // Collect.
         let index = self.index.q.val();
@@ -141,13 +168,6 @@ impl<const D: usize, const K: usize> Logic for RxParse<D, K> {
         } else {
             type0
         };
-        let l3_at = if two {
-            lit::<8>(22)
-        } else if one {
-            lit::<8>(18)
-        } else {
-            lit::<8>(14)
-        };
         self.l3_data.d.next = if two {
             w.get_bits::<L3_BITS>(8 * 22)
         } else if one {
@@ -155,8 +175,13 @@ impl<const D: usize, const K: usize> Logic for RxParse<D, K> {
         } else {
             w.get_bits::<L3_BITS>(8 * 14)
         };
-        let behind2 = if have > l3_at { have - l3_at } else { lit::<8>(0) };
-        self.l3_have.d.next = if behind2 > 106 { lit::<8>(106) } else { behind2 };
+        self.l3_have.d.next = if two {
+            behind(have, lit::<8>(22))
+        } else if one {
+            behind(have, lit::<8>(18))
+        } else {
+            behind(have, lit::<8>(14))
+        };
         self.l3_is4.d.next = ethertype == 0x0800;
         self.l3_is6.d.next = ethertype == 0x86dd;
         self.l3_valid.d.next = self.w_valid.q.val();
@@ -198,34 +223,51 @@ impl<const D: usize, const K: usize> Logic for RxParse<D, K> {
             self.s_tail[0].d.next = h.get_bits::<TAIL_BITS>(8 * 20);
         }
 
-        // IPv6 extension headers, one a stage.
+        // IPv6 extension headers, each found in one stage and judged in the next.
         for i in 0..STEPS {
-            let proto = self.s_proto[i].q.val();
-            let at = self.s_at[i].q.val();
-            let tail = self.s_tail[i].q.val();
-            let ext = (tail >> (bit_cast::<10, 8>(at) << lit::<10>(5))).get_bits::<32>(0);
-            let fragment = proto == 44;
-            let walk = self.s_v6[i].q.val()
+            // They are a multiple of 8 bytes.
+            let pair = bit_cast::<10, 7>(self.s_at[i].q.val().get_bits::<7>(1));
+            self.x_ext[i].d.next =
+                (self.s_tail[i].q.val() >> (pair << lit::<10>(6))).get_bits::<32>(0);
+            let found = self.s_proto[i].q.val();
+            self.x_walk[i].d.next = self.s_v6[i].q.val()
                 && !self.s_lost[i].q.val()
                 && !self.s_frag[i].q.val()
-                && (fragment || proto == 0 || proto == 43 || proto == 60);
+                && (found == 44 || found == 0 || found == 43 || found == 60);
+            self.x_valid[i].d.next = self.s_valid[i].q.val();
+            self.x_v4[i].d.next = self.s_v4[i].q.val();
+            self.x_v6[i].d.next = self.s_v6[i].q.val();
+            self.x_frag[i].d.next = self.s_frag[i].q.val();
+            self.x_lost[i].d.next = self.s_lost[i].q.val();
+            self.x_routed[i].d.next = self.s_routed[i].q.val();
+            self.x_proto[i].d.next = found;
+            self.x_at[i].d.next = self.s_at[i].q.val();
+            self.x_room[i].d.next = self.s_room[i].q.val();
+            self.x_addrs[i].d.next = self.s_addrs[i].q.val();
+            self.x_tail[i].d.next = self.s_tail[i].q.val();
+
+            let proto = self.x_proto[i].q.val();
+            let at = self.x_at[i].q.val();
+            let ext = self.x_ext[i].q.val();
+            let walk = self.x_walk[i].q.val();
+            let fragment = proto == 44;
             // Whole in the window and in the packet, or the rest is unknown. More than 64 bytes can't be.
             let units = if fragment { lit::<8>(0) } else { ext.get_bits::<8>(8) };
             let words = (bit_cast::<6, 3>(units.get_bits::<3>(0)) << lit::<6>(1)) + 2;
-            let room = self.s_room[i].q.val();
+            let room = self.x_room[i].q.val();
             let whole = units < 8 && words <= room;
             let real = (be16::<32, 2>(ext) & lit::<16>(0xfff9)) != 0;
-            self.s_valid[i + 1].d.next = self.s_valid[i].q.val();
-            self.s_v4[i + 1].d.next = self.s_v4[i].q.val();
-            self.s_v6[i + 1].d.next = self.s_v6[i].q.val();
+            self.s_valid[i + 1].d.next = self.x_valid[i].q.val();
+            self.s_v4[i + 1].d.next = self.x_v4[i].q.val();
+            self.s_v6[i + 1].d.next = self.x_v6[i].q.val();
             self.s_room[i + 1].d.next = if walk { room - words } else { room };
-            self.s_addrs[i + 1].d.next = self.s_addrs[i].q.val();
-            self.s_tail[i + 1].d.next = tail;
+            self.s_addrs[i + 1].d.next = self.x_addrs[i].q.val();
+            self.s_tail[i + 1].d.next = self.x_tail[i].q.val();
             self.s_frag[i + 1].d.next =
-                self.s_frag[i].q.val() || (walk && whole && fragment && real);
-            self.s_lost[i + 1].d.next = self.s_lost[i].q.val() || (walk && !whole);
+                self.x_frag[i].q.val() || (walk && whole && fragment && real);
+            self.s_lost[i + 1].d.next = self.x_lost[i].q.val() || (walk && !whole);
             self.s_routed[i + 1].d.next =
-                self.s_routed[i].q.val() || (walk && proto == 43 && ext.get_bits::<8>(24) != 0);
+                self.x_routed[i].q.val() || (walk && proto == 43 && ext.get_bits::<8>(24) != 0);
             self.s_proto[i + 1].d.next = if walk { ext.get_bits::<8>(0) } else { proto };
             self.s_at[i + 1].d.next = if walk { at + bit_cast::<8, 6>(words) } else { at };
         }

@@ -291,19 +291,23 @@ impl<
         let bell_used = bit_cast::<17, 16>(self.bell_tail.q.val() - self.t_tail.q.val())
             + bit_cast::<17, 16>(self.t_used.q.val());
         let bell_legal = exists && bell_used <= depth;
-        let free = lit::<16>(1 << R) - self.t_ahead.q.val();
-        let limit = bit_cast::<16, 5>(self.t_limit.q.val());
-        let mut count = limit;
-        if self.t_avail.q.val() < count {
-            count = self.t_avail.q.val();
-        }
-        if free < count {
-            count = free;
-        }
+        // No more than 2^R are ahead; 16 are asked for at most.
+        let ahead = bit_cast::<9, 16>(self.t_ahead.q.val());
+        let roomy = ahead <= lit::<9>((1 << R) - 8);
+        let free = if ahead <= lit::<9>((1 << R) - 16) {
+            lit::<5>(16)
+        } else {
+            lit::<5>(0) - bit_cast::<5, 9>(ahead)
+        };
+        let posted = self.t_avail.q.val();
+        let avail = if posted >= 16 { lit::<5>(16) } else { bit_cast::<5, 16>(posted) };
+        let least = if avail < free { avail } else { free };
+        let limit = self.t_limit.q.val();
+        let count = bit_cast::<16, 5>(if limit < least { limit } else { least });
         let go = exists
             && !self.t_broken.q.val()
             && self.t_avail.q.val() != 0
-            && free >= 8
+            && roomy
             && self.t_slot_free.q.val();
         let command = self.ctx.valid.val() && self.ending.q.val() == Ending::Idle;
 
@@ -392,7 +396,7 @@ impl<
                     Kind::Context => {
                         if !self.ctx.destroy.val() {
                             // The copies of `present` have one write port, which an arrival may be using.
-                            if retire {
+                            if self.r3_complete.q.val() {
                                 self.turn.d.next = Turn::Act;
                             } else {
                                 cfg_we = in_range;
