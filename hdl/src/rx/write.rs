@@ -16,6 +16,7 @@ use super::words::{seg, SEG_BITS};
 use crate::common::fifo::Fifo;
 use crate::common::iface::{RxDoneSrc, TlpSrc};
 use crate::common::ram::RowPairRam;
+use crate::common::skid::Skid;
 use crate::pcie::tlp;
 use nitor_rtl::prelude::*;
 
@@ -35,12 +36,17 @@ mod cut {
     pub const DROP: usize = 103;
 }
 
-const SIDE_BITS: usize = 131;
-/// What goes with a beat to the output queue: header, then these.
+const SIDE_BITS: usize = 70;
+/// What goes with a beat to the output queue: what the header is made of, then flags.
 mod side {
-    pub const SOP: usize = 128;
-    pub const EOP: usize = 129;
-    pub const SEG_END: usize = 130;
+    pub const ADDR: usize = 0;
+    pub const DWORDS: usize = 48;
+    pub const BE: usize = 58;
+    /// The address is beyond 4 GiB.
+    pub const WIDE: usize = 66;
+    pub const SOP: usize = 67;
+    pub const EOP: usize = 68;
+    pub const SEG_END: usize = 69;
 }
 
 #[derive(LogicBlock, Default)]
@@ -58,7 +64,7 @@ pub struct RxWrite<const D: usize, const K: usize, const L: usize, const B: usiz
     pub seg_data: Signal<In, Bits<SEG_BITS>>,
     pub tx: TlpSrc<D>,
     pub done: RxDoneSrc,
-    segs: Fifo<SEG_BITS, 4>,
+    segs: Skid<SEG_BITS>,
     buffer: RowPairRam<D, B>,
     // Cutting: the segment, what is left of it, and the length of its next TLP.
     c_valid: Reg<Bit>,
@@ -70,7 +76,7 @@ pub struct RxWrite<const D: usize, const K: usize, const L: usize, const B: usiz
     c_len: Reg<Bits<13>>,
     c_end: Reg<Bit>,
     payload: Reg<Bits<13>>,
-    cuts: Fifo<CUT_BITS, 2>,
+    cuts: Skid<CUT_BITS>,
     dones: Fifo<DONE_BITS, 4>,
     // Reading: the TLP at hand.
     b_valid: Reg<Bit>,
@@ -81,7 +87,7 @@ pub struct RxWrite<const D: usize, const K: usize, const L: usize, const B: usiz
     /// First byte that counts in the first beat, bytes that count in the last.
     b_skip: Reg<Bits<2>>,
     b_tail: Reg<Bits<7>>,
-    b_hdr: Reg<Bits<128>>,
+    b_side: Reg<Bits<SIDE_BITS>>,
     b_seg_end: Reg<Bit>,
     b_frame_end: Reg<Bit>,
     b_free: Reg<Bits<16>>,
@@ -104,9 +110,9 @@ pub struct RxWrite<const D: usize, const K: usize, const L: usize, const B: usiz
     ended: Reg<Bits<5>>,
 }
 
-/// Header of a memory write of `len` bytes at `addr`.
+/// What the header of a memory write of `len` bytes at `addr` is made of.
 #[kernel]
-fn write_header(requester: Bits<16>, addr: Bits<48>, len: Bits<13>) -> Bits<128> {
+fn write_side(addr: Bits<48>, len: Bits<13>) -> Bits<SIDE_BITS> {
     let skip = addr.get_bits::<2>(0);
     let end = bit_cast::<14, 13>(len) + bit_cast::<14, 2>(skip);
     let dwords = (end + 3) >> lit::<14>(2);
@@ -115,8 +121,11 @@ fn write_header(requester: Bits<16>, addr: Bits<48>, len: Bits<13>) -> Bits<128>
     let one = dwords == 1;
     let be =
         if one { bit_cast::<8, 4>(first_be & last_be) } else { cat::<4, 4, 8>(last_be, first_be) };
-    let count = bit_cast::<10, 14>(dwords);
-    tlp::memory_request(true, requester, lit::<8>(0), be, bit_cast::<64, 48>(addr), count)
+    lit::<SIDE_BITS>(0)
+        .set_slice::<48>(side::ADDR, addr)
+        .set_slice::<10>(side::DWORDS, bit_cast::<10, 14>(dwords))
+        .set_slice::<8>(side::BE, be)
+        .replace_bit(side::WIDE, addr.get_bits::<16>(32).any())
 }
 
 const DONE_BITS: usize = 96;
@@ -178,7 +187,7 @@ impl<const D: usize, const K: usize, const L: usize, const B: usize> Logic for R
     #[kernel]
     fn update(&mut self) {
         registers!(self, clock, reset; c_valid, c_seg, c_addr, c_rest, c_src, c_sized, c_len, b_valid, b_drop, b_first,
-            b_left, b_from, b_skip, b_tail, b_hdr, b_seg_end, b_frame_end, b_free, freed, r_valid[..], r_shift[..],
+            b_left, b_from, b_skip, b_tail, b_side, b_seg_end, b_frame_end, b_free, freed, r_valid[..], r_shift[..],
             r_skip[..], r_tail[..], r_side[..], r_data, t_valid, t_side, t_data, held, ended, payload, c_end);
         clocked!(self, clock, reset; segs, cuts, dones, beats, sides);
         clocked!(self, clock; buffer);
@@ -271,7 +280,7 @@ impl<const D: usize, const K: usize, const L: usize, const B: usize> Logic for R
             self.b_from.d.next = c.get_bits::<24>(cut::SRC) - bit_cast::<24, 2>(skip);
             self.b_skip.d.next = skip;
             self.b_tail.d.next = if tail == 0 { lit::<7>(K) } else { bit_cast::<7, 14>(tail) };
-            self.b_hdr.d.next = write_header(self.requester.val(), addr, len);
+            self.b_side.d.next = write_side(addr, len);
             self.b_seg_end.d.next = c.get_bit(cut::SEG_END);
             self.b_frame_end.d.next = c.get_bit(cut::FRAME_END);
             self.b_free.d.next = c.get_bits::<16>(cut::FREE);
@@ -282,7 +291,10 @@ impl<const D: usize, const K: usize, const L: usize, const B: usize> Logic for R
         self.r_skip[0].d.next =
             if self.b_first.q.val() { self.b_skip.q.val() } else { lit::<2>(0) };
         self.r_tail[0].d.next = if last_beat { self.b_tail.q.val() } else { lit::<7>(K) };
-        self.r_side[0].d.next = bit_cast::<SIDE_BITS, 128>(self.b_hdr.q.val())
+        self.r_side[0].d.next = self
+            .b_side
+            .q
+            .val()
             .replace_bit(side::SOP, self.b_first.q.val())
             .replace_bit(side::EOP, last_beat)
             .replace_bit(side::SEG_END, last_beat && self.b_seg_end.q.val());
@@ -332,7 +344,15 @@ impl<const D: usize, const K: usize, const L: usize, const B: usize> Logic for R
         self.tx.valid.next = self.t_valid.q.val();
         self.tx.sop.next = o.get_bit(side::SOP);
         self.tx.eop.next = o.get_bit(side::EOP);
-        self.tx.hdr.next = o.get_bits::<128>(0);
+        self.tx.hdr.next = tlp::memory_header(
+            true,
+            o.get_bit(side::WIDE),
+            self.requester.val(),
+            lit::<8>(0),
+            o.get_bits::<8>(side::BE),
+            bit_cast::<64, 48>(o.get_bits::<48>(side::ADDR)),
+            o.get_bits::<10>(side::DWORDS),
+        );
         self.tx.data.next = self.t_data.q.val();
         let sent = self.t_valid.q.val() && self.tx.ready.val();
         let t_free = sent || !self.t_valid.q.val();
