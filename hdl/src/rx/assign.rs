@@ -81,6 +81,7 @@ pub struct RxAssign<const L: usize, const Q: usize> {
     heads: LutRam<17, Q>,
     walk: Reg<Bits<9>>,
     step: Reg<Step>,
+    checking: Reg<Bit>,
     reason: Reg<Reason>,
     // The next frame, looked up cycle by cycle, and the frame at hand.
     infos: Skid<INFO_BITS>,
@@ -111,9 +112,9 @@ pub struct RxAssign<const L: usize, const Q: usize> {
     rest: Reg<Bits<16>>,
     send: Reg<Bit>,
     desc: Reg<Bits<128>>,
-    // Of the one at hand: it covers the rest; it is sent; it is the last there is, or that may be; where the next one is.
+    // Of the one at hand: it covers the rest; it may be sent; it is the last there is, or that may be; where the next one is.
     covers: Reg<Bit>,
-    sends: Reg<Bit>,
+    may_send: Reg<Bit>,
     at_last: Reg<Bit>,
     at_most: Reg<Bit>,
     moved: Reg<Bits<16>>,
@@ -144,9 +145,9 @@ impl<const L: usize, const Q: usize> Logic for RxAssign<L, Q> {
     /// Covers frames with receive buffers.
     #[kernel]
     fn update(&mut self) {
-        registers!(self, clock, reset; walk, step, reason, f_valid, f_info, f_flow);
+        registers!(self, clock, reset; walk, step, checking, reason, f_valid, f_info, f_flow);
         registers!(self, clock, reset; l_next, l_here, l_exists, l_broken, l_some, l_head, l_avail, l_pending, l_no_wait, l_cq);
-        registers!(self, clock, reset; head, avail, pending, cq, free_row, no_wait, index, rest, send, desc, covers, sends, at_last,
+        registers!(self, clock, reset; head, avail, pending, cq, free_row, no_wait, index, rest, send, desc, covers, may_send, at_last,
             at_most, moved, waiting, timer, timeout, o_valid, o_data, h_valid, h_hint, h_queue, h_value, s_frame, s_bytes,
             s_no_descriptor, s_no_queue, s_broken);
         clocked!(self, clock, reset; infos, flows);
@@ -171,11 +172,11 @@ impl<const L: usize, const Q: usize> Logic for RxAssign<L, Q> {
         let index = self.index.q.val();
         let next = index + 1;
         let moved = self.moved.q.val();
-        let send = self.sends.q.val();
+        let send = if covers { self.may_send.q.val() } else { self.send.q.val() };
         let timeout = self.timeout.q.val();
         let give_up = !self.pending.q.val() || self.no_wait.q.val() || timeout;
-        let checking = self.step.q.val() == Step::Check;
-        let sending = checking && send && covers;
+        let checking = self.checking.q.val();
+        let sending = checking && covers && self.may_send.q.val();
 
         // Look up the next frame, as if the descriptors up to the one at hand were taken; or the one at hand again.
         let again = self.step.q.val() == Step::Look
@@ -202,10 +203,11 @@ impl<const L: usize, const Q: usize> Logic for RxAssign<L, Q> {
         self.desc_queue.next = if sending { next_queue } else { queue };
         let mut desc_index = self.l_head.q.val();
 
+        let mut to = self.step.q.val();
         let mut heads_we = false;
         let mut heads_waddr = at;
         let mut heads_wdata = lit::<17>(0);
-        let mut release = false;
+        let release = o_free && (sending || self.step.q.val() == Step::Drop);
         let mut drop_now = false;
         let mut reason = Reason::NoDescriptor;
         let mut marker_taken = false;
@@ -232,7 +234,7 @@ impl<const L: usize, const Q: usize> Logic for RxAssign<L, Q> {
                 heads_waddr = bit_cast::<Q, 9>(self.walk.q.val());
                 self.walk.d.next = self.walk.q.val() + 1;
                 if self.walk.q.val() == lit::<9>((1 << Q) - 1) {
-                    self.step.d.next = Step::Look;
+                    to = Step::Look;
                 }
             }
             Step::Look => {
@@ -245,7 +247,7 @@ impl<const L: usize, const Q: usize> Logic for RxAssign<L, Q> {
                 self.rest.d.next = len;
                 self.send.d.next = false;
                 if self.marker_valid.val() {
-                    self.step.d.next = Step::Marker;
+                    to = Step::Marker;
                 } else if self.f_valid.q.val() && self.l_here.q.val() {
                     if !self.f_flow.q.val().get_bit(flow::VALID) || !self.l_exists.q.val() {
                         reason = Reason::NoQueue;
@@ -254,7 +256,7 @@ impl<const L: usize, const Q: usize> Logic for RxAssign<L, Q> {
                         reason = Reason::Broken;
                         drop_now = true;
                     } else if self.l_some.q.val() {
-                        self.step.d.next = Step::Read;
+                        to = Step::Read;
                     } else if !self.l_pending.q.val() || self.l_no_wait.q.val() || timeout {
                         drop_now = true;
                     } else {
@@ -266,13 +268,12 @@ impl<const L: usize, const Q: usize> Logic for RxAssign<L, Q> {
                 let found = self.desc_data.val();
                 let size = found.get_bits::<16>(0);
                 self.desc.d.next = found;
-                let all = size == 0 || size >= self.rest.q.val();
-                self.covers.d.next = all;
-                self.sends.d.next = self.send.q.val() || (all && index == 0);
+                self.covers.d.next = size == 0 || size >= self.rest.q.val();
+                self.may_send.d.next = self.send.q.val() || index == 0;
                 self.at_last.d.next = bit_cast::<16, 5>(next) == self.avail.q.val();
                 self.at_most.d.next = next == lit::<5>(MAX_DESCS);
                 self.moved.d.next = after;
-                self.step.d.next = Step::Check;
+                to = Step::Check;
             }
             Step::Check => {
                 // The read of the descriptor after this one, or of the first again.
@@ -288,24 +289,24 @@ impl<const L: usize, const Q: usize> Logic for RxAssign<L, Q> {
                         self.send.d.next = true;
                         self.index.d.next = lit::<5>(0);
                         self.rest.d.next = len;
-                        self.step.d.next = Step::Read;
+                        to = Step::Read;
                     } else if self.at_most.q.val() {
                         drop_now = true;
                     } else if !self.at_last.q.val() {
                         self.index.d.next = next;
                         self.rest.d.next = self.rest.q.val() - piece;
-                        self.step.d.next = Step::Read;
+                        to = Step::Read;
                     } else if give_up {
                         drop_now = true;
                     } else {
                         self.waiting.d.next = true;
-                        self.step.d.next = Step::Look;
+                        to = Step::Look;
                     }
                 } else if o_free {
                     self.o_valid.d.next = true;
                     self.index.d.next = next;
                     self.rest.d.next = self.rest.q.val() - piece;
-                    self.step.d.next = Step::Read;
+                    to = Step::Read;
                     // With each segment: the host may refill as soon as that is complete.
                     self.h_valid.d.next = true;
                     self.h_value.d.next = moved;
@@ -314,7 +315,6 @@ impl<const L: usize, const Q: usize> Logic for RxAssign<L, Q> {
                         heads_we = true;
                         heads_wdata = bit_cast::<17, 16>(moved);
                         self.s_frame.d.next = true;
-                        release = true;
                     }
                 }
                 let f = self.f_flow.q.val();
@@ -339,7 +339,6 @@ impl<const L: usize, const Q: usize> Logic for RxAssign<L, Q> {
                 word = word.replace_bit(seg::DROP, true);
                 if o_free {
                     self.o_valid.d.next = true;
-                    release = true;
                     match self.reason.q.val() {
                         Reason::NoQueue => {
                             self.s_no_queue.d.next = true;
@@ -370,12 +369,12 @@ impl<const L: usize, const Q: usize> Logic for RxAssign<L, Q> {
                     heads_waddr = bit_cast::<Q, 8>(self.marker_queue.val());
                     self.h_valid.d.next = true;
                     self.h_queue.d.next = self.marker_queue.val();
-                    self.step.d.next = Step::Look;
+                    to = Step::Look;
                 }
             }
         }
         if drop_now {
-            self.step.d.next = Step::Drop;
+            to = Step::Drop;
             self.reason.d.next = reason;
         }
         if o_free {
@@ -398,7 +397,7 @@ impl<const L: usize, const Q: usize> Logic for RxAssign<L, Q> {
             && !self.l_broken.q.val()
             && self.l_some.q.val();
         if release {
-            self.step.d.next = if looked_up { Step::Read } else { Step::Look };
+            to = if looked_up { Step::Read } else { Step::Look };
             self.waiting.d.next = false;
             self.timer.d.next = lit::<12>(0);
             self.timeout.d.next = false;
@@ -420,6 +419,9 @@ impl<const L: usize, const Q: usize> Logic for RxAssign<L, Q> {
         self.l_next.d.next = n_valid && !take && !again;
         // But for a frame that is sent, which the lookup knows of, a change of heads makes it worthless.
         self.l_here.d.next = (take || again) && (checking || !heads_we);
+
+        self.step.d.next = to;
+        self.checking.d.next = to == Step::Check;
 
         // The next frame, as soon as both its halves are there.
         let both = self.info_valid.val() && self.flow_valid.val();

@@ -6,7 +6,7 @@
 //! | [parse] | finds VLAN, IP, L4, the hash tuple | 1 cycle, 10 deep |
 //! | [checksum], [sum] | verify IPv4, TCP and UDP checksums | 1 cycle, 18 deep |
 //! | [steer], [hash] | RSS: hash, table, queue | 1 cycle, 4 deep |
-//! | [prefetch] | queue contexts, descriptors fetched ahead | up to 16 descriptors a 3-cycle turn |
+//! | [prefetch] | queue contexts, descriptors fetched ahead | up to 16 descriptors a 4-cycle turn |
 //! | [assign] | covers the frame with buffers | 2 cycles |
 //! | [write] | posted writes and completion entries | 2 cycles a TLP, 1 a beat |
 //!

@@ -108,7 +108,7 @@ pub fn is_tag(ethertype: Bits<16>) -> Bit {
 fn behind(have: Bits<8>, at: Bits<8>) -> Bits<8> {
     if have <= at {
         lit::<8>(0)
-    } else if have - at > 106 {
+    } else if have > at + 106 {
         lit::<8>(106)
     } else {
         have - at

@@ -9,7 +9,7 @@
 //!
 //! **Turns.** One state machine takes, in turn, a context command, a doorbell, or a queue to look at: the last one served
 //! if it wants more, one that `rx/assign` took 8 descriptors from (a hint, may be lost), else the next one round robin, so that
-//! no queue depends on a hint. A turn takes 3 cycles. If 8 places are free it asks for what the doorbell allows, at
+//! no queue depends on a hint. A turn takes 4 cycles. If 8 places are free it asks for what the doorbell allows, at
 //! most 16 descriptors and never across a multiple of 16 nor the ring's end, as one read request with one of 32 fetch slots.
 //!
 //! **Arrivals.** Fetches end in any order. A slot whose read is complete is retired when it is the next of its queue: found
@@ -37,6 +37,7 @@ pub enum Turn {
     Walk,
     Pick,
     Read,
+    Weigh,
     Act,
 }
 
@@ -153,6 +154,10 @@ pub struct RxPrefetch<
     /// The slot at hand: free, and its lap.
     t_slot_free: Reg<Bit>,
     t_lap: Reg<Bit>,
+    // What comes of it.
+    a_count: Reg<Bits<5>>,
+    a_go: Reg<Bit>,
+    a_legal: Reg<Bit>,
     // The end of a queue.
     ending: Reg<Ending>,
     end_cq: Reg<Bits<8>>,
@@ -204,7 +209,7 @@ impl<
         registers!(self, clock, reset; desc_shift, walk, bell_full, bell_queue, bell_tail, after_bell, turn, kind, queue,
             again, scan, t_cfg, t_tail, t_fetched, t_avail, t_used, t_ahead, t_limit, t_broken, t_drained, ending, end_cq,
             f_valid, f_addr, f_len, f_dst, f_op, slot, busy, lap, poll, r1_slot, r2_slot, r2_rec,
-            r3_complete, r3_err, r3_bit, r3_rec, t_slot_free, t_lap, bell_stat,
+            r3_complete, r3_err, r3_bit, r3_rec, t_slot_free, t_lap, a_count, a_go, a_legal, bell_stat,
             illegal_stat, error_stat);
         clocked!(self, clock, reset; hints, tracker, dones);
         clocked!(self, clock; cfg, cfg_look, tail, tail_look, fetched, head, present, present_retire, present_look,
@@ -290,7 +295,8 @@ impl<
         // A doorbell may advance to a full ring, counted from what frames have taken.
         let bell_used = bit_cast::<17, 16>(self.bell_tail.q.val() - self.t_tail.q.val())
             + bit_cast::<17, 16>(self.t_used.q.val());
-        let bell_legal = exists && bell_used <= depth;
+        self.a_legal.d.next = exists && bell_used <= depth;
+        let bell_legal = self.a_legal.q.val();
         // No more than 2^R are ahead; 16 are asked for at most.
         let ahead = bit_cast::<9, 16>(self.t_ahead.q.val());
         let roomy = ahead <= lit::<9>((1 << R) - 8);
@@ -303,12 +309,14 @@ impl<
         let avail = if posted >= 16 { lit::<5>(16) } else { bit_cast::<5, 16>(posted) };
         let least = if avail < free { avail } else { free };
         let limit = self.t_limit.q.val();
-        let count = bit_cast::<16, 5>(if limit < least { limit } else { least });
-        let go = exists
+        self.a_count.d.next = if limit < least { limit } else { least };
+        let count = bit_cast::<16, 5>(self.a_count.q.val());
+        self.a_go.d.next = exists
             && !self.t_broken.q.val()
             && self.t_avail.q.val() != 0
             && roomy
             && self.t_slot_free.q.val();
+        let go = self.a_go.q.val();
         let command = self.ctx.valid.val() && self.ending.q.val() == Ending::Idle;
 
         let mut tail_we = walking;
@@ -362,6 +370,9 @@ impl<
                 }
             }
             Turn::Read => {
+                self.turn.d.next = Turn::Weigh;
+            }
+            Turn::Weigh => {
                 self.turn.d.next = Turn::Act;
             }
             Turn::Act => {
