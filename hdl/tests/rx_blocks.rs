@@ -9,7 +9,7 @@ use nitor_hdl::rx::parse::RxParse;
 use nitor_hdl::rx::steer::RxSteer;
 use proptest::prelude::*;
 use rx_support::frames::{self, classify, toeplitz, Flow};
-use rx_support::{config, model, model_of, start, Rng};
+use rx_support::{access, config, model, model_of, start, Rng};
 use std::collections::VecDeque;
 use std::sync::LazyLock;
 
@@ -200,6 +200,7 @@ proptest! {
             let payload = rng.below(300) as usize;
             let frame = match rng.below(3) {
                 0 => frames::broken(&mut rng),
+                1 => frames::chained(&mut rng),
                 _ => frames::packet(&mut rng, payload).0,
             };
             (frame, rng.below(8) != 0)
@@ -224,30 +225,6 @@ fn parse_keeps_pace() {
     let found = parse(64, 8, &list, 0);
     assert_eq!(found.len(), 200);
     assert!(found.windows(2).all(|pair| pair[1].0 == pair[0].0 + 1));
-}
-
-/// One access of the register bus, and the cycles it took.
-fn access(block: &mut Block, write: bool, addr: u64, data: u64, be: u64) -> (u64, u64) {
-    let start = block.cycles();
-    for (name, value) in [
-        ("regs_valid", 1),
-        ("regs_write", write.into()),
-        ("regs_addr", addr),
-        ("regs_wdata", data),
-        ("regs_be", be),
-    ] {
-        block.set(name, value);
-    }
-    loop {
-        block.clock_low();
-        let (ready, rdata) = (block.get("regs_ready"), block.get("regs_rdata"));
-        block.clock_high();
-        if ready == 1 {
-            block.set("regs_valid", 0);
-            return (rdata, block.cycles() - start);
-        }
-        assert!(block.cycles() - start < 1000, "no answer");
-    }
 }
 
 fn steer(block: &mut Block, flow: &Flow) -> (u64, bool, u32) {

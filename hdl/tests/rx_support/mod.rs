@@ -85,6 +85,30 @@ pub fn start(model: &Model, seed: u64) -> Running {
     block
 }
 
+/// One access of the register bus, and the cycles it took.
+pub fn access(block: &mut Running, write: bool, addr: u64, data: u64, be: u64) -> (u64, u64) {
+    let start = block.cycles();
+    for (name, value) in [
+        ("regs_valid", 1),
+        ("regs_write", write.into()),
+        ("regs_addr", addr),
+        ("regs_wdata", data),
+        ("regs_be", be),
+    ] {
+        block.set(name, value);
+    }
+    loop {
+        block.clock_low();
+        let (ready, rdata) = (block.get("regs_ready"), block.get("regs_rdata"));
+        block.clock_high();
+        if ready == 1 {
+            block.set("regs_valid", 0);
+            return (rdata, block.cycles() - start);
+        }
+        assert!(block.cycles() - start < 1000, "no answer");
+    }
+}
+
 /// SplitMix64: a test's randomness from one seed.
 #[derive(Clone, Debug)]
 pub struct Rng(pub u64);
