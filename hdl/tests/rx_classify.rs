@@ -104,11 +104,16 @@ impl Bench {
         if self.block.get(self.flow_valid) == 1 {
             self.take();
         }
+        self.answered();
+    }
+
+    /// The cycle ends; an access that is answered does too.
+    fn answered(&mut self) {
         let ready = self.block.get(self.ready) == 1;
         if ready {
             let access = self.access.take().expect("an access");
-            // A frame, and the reset of a test.
-            assert!(self.block.cycles() - access.since < 60, "an access waits");
+            // A frame, or a reset.
+            assert!(self.block.cycles() - access.since < 70, "an access waits");
             let held = self.registers.get(&access.addr).copied();
             if !access.write {
                 assert_eq!(self.block.get("regs_rdata"), held.unwrap_or(0), "{:#x}", access.addr);
@@ -148,8 +153,12 @@ impl Bench {
     }
 
     /// When `rx/input` would let a frame begin.
+    fn may_begin(&self) -> bool {
+        self.block.cycles() >= self.ended + 3 && !self.held[1]
+    }
+
     fn wait(&mut self) {
-        while self.block.cycles() < self.ended + 3 || self.held[1] {
+        while !self.may_begin() {
             self.step();
         }
     }
@@ -195,7 +204,7 @@ impl Bench {
         assert!(self.frames.is_empty(), "a frame without a flow");
     }
 
-    /// Of the data path, and of the registers.
+    /// Of the data path alone, or of the registers too.
     fn reset(&mut self, registers: bool) {
         self.block.set("reset", 1);
         self.block.set("config_reset", registers.into());
@@ -205,15 +214,13 @@ impl Bench {
             self.access = None;
             self.block.set("regs_valid", 0);
         }
-        for _ in 0..self.rng.range(1, 16) {
+        for cycle in 0..self.rng.range(1, 16) {
             self.block.clock_low();
-            let answers = self.block.get(self.ready) == 1;
-            self.block.clock_high();
-            // What was done before is answered in it.
-            if answers {
-                let access = self.access.take().expect("an access");
-                assert!(!access.write && self.busy != 0);
-                self.block.set("regs_valid", 0);
+            assert!(cycle == 0 || self.block.get(self.flow_valid) == 0);
+            if registers {
+                self.block.clock_high();
+            } else {
+                self.answered();
             }
         }
         self.block.set("reset", 0);
@@ -265,4 +272,148 @@ proptest! {
         }
         bench.finish();
     }
+}
+
+proptest! {
+    #![proptest_config(config(60))]
+
+    /// What a reset cuts off leaves nothing behind, and registers only if it is theirs too.
+    #[test]
+    fn reset_anywhere(seed: u64, wide: bool) {
+        let mut bench = Bench::new(if wide { 64 } else { 16 }, seed);
+        bench.configure();
+        for _ in 0..30 {
+            bench.busy = 20;
+            for _ in 0..bench.rng.below(4) {
+                let frame = any_frame(&mut bench.rng);
+                bench.send(&frame, true, 30);
+            }
+            // Beats of a frame that does not end, or cycles.
+            for _ in 0..bench.rng.below(30) {
+                if bench.rng.below(4) == 0 {
+                    bench.wait();
+                    let data = bench.rng.bytes(bench.k);
+                    bench.beat(&data, false, false);
+                }
+                bench.step();
+            }
+            let registers = bench.rng.below(6) == 0;
+            bench.reset(registers);
+            if registers {
+                // While the table is cleared registers wait, and frames too.
+                bench.busy = 0;
+                for _ in 0..3 {
+                    let frame = any_frame(&mut bench.rng);
+                    bench.send(&frame, true, 0);
+                }
+                bench.finish();
+            }
+        }
+        bench.finish();
+    }
+}
+
+#[test]
+fn registers() {
+    let mut bench = Bench::new(16, 3);
+    // The table is cleared first.
+    assert_eq!(access(&mut bench.block, false, TABLE, 0, 15), (0, 128 + 3));
+    for (addr, held) in fresh() {
+        assert_eq!(access(&mut bench.block, false, addr, 0, 15), (held, 3), "{addr:#x}");
+    }
+    bench.busy = 100;
+    (0..30_000).for_each(|_| bench.step());
+}
+
+/// Neither frames nor the bus keep the other waiting, whatever they do.
+#[test]
+fn frames_and_registers_take_turns() {
+    let mut bench = Bench::new(64, 4);
+    bench.configure();
+    bench.busy = 100;
+    let begin = bench.block.cycles();
+    for _ in 0..500 {
+        bench.send(&[0; 60], true, 0);
+    }
+    bench.finish();
+    // An unknown type's 4 cycles, and an access between each two.
+    assert!(bench.block.cycles() - begin < 500 * 7 + 300, "{}", bench.block.cycles() - begin);
+}
+
+/// A packet of IPv4 or IPv6 with so many tags and extension headers of 8 bytes, and no byte more than it needs or the wire.
+fn smallest(v6: bool, proto: u8, tags: usize, extensions: usize) -> Vec<u8> {
+    let mut frame = vec![0; 12];
+    for i in 0..tags {
+        frame.extend([0x81, 0, 0, i as u8]);
+    }
+    let l4 = if proto == 6 { 20 } else { 8 };
+    if v6 {
+        let first = if extensions == 0 { proto } else { 60 };
+        frame.extend([0x86, 0xdd, 0x60, 0, 0, 0, 0, (8 * extensions + l4) as u8, first, 64]);
+        frame.extend(0..32);
+        for i in 0..extensions {
+            let next = if i + 1 == extensions { proto } else { 60 };
+            frame.extend([next, 0, 1, 4, 0, 0, 0, 0]);
+        }
+    } else {
+        frame.extend([8, 0, 0x45, 0, 0, 20 + l4 as u8, 0, 0, 0, 0, 64, proto, 0, 0]);
+        frame.extend(0..8);
+    }
+    frame.extend((0..l4).map(|i| i as u8));
+    frame.resize(frame.len().max(60), 0);
+    frame
+}
+
+/// Cycles from last beat to flow as the block's description has them.
+#[test]
+fn latency() {
+    let mut bench = Bench::new(16, 5);
+    bench.configure();
+    for (v6, proto, tags) in
+        [(false, 6, 0), (false, 17, 1), (false, 6, 2), (true, 17, 0), (true, 6, 2)]
+    {
+        for extensions in 0..if v6 { 4 } else { 1 } {
+            bench.send(&smallest(v6, proto, tags, extensions), true, 0);
+            bench.finish();
+            let cycles = if v6 { 27 + 3 * extensions } else { 17 } + 2 * tags;
+            assert_eq!(bench.took.pop(), Some(cycles as u64));
+        }
+    }
+}
+
+/// A gigabit's smallest frames, each in the time that the wire takes for it at 50 MHz: none has to wait.
+#[test]
+fn keeps_up_with_a_gigabit() {
+    let mut bench = Bench::new(16, 6);
+    bench.configure();
+    let mut kinds = Vec::new();
+    for tags in 0..3 {
+        kinds.extend([(false, 6, tags, 0), (false, 17, tags, 0)]);
+        kinds.extend(
+            (0..4).flat_map(|n| [(true, 6, tags, n), (true, 17, tags, n), (true, 47, tags, n)]),
+        );
+    }
+    // Each by itself, then all of them in any order.
+    let mut list: Vec<_> = kinds.iter().flat_map(|kind| [*kind; 50]).collect();
+    list.extend((0..2000).map(|_| kinds[bench.rng.below(kinds.len() as u64) as usize]));
+    // In bytes of the wire, of which a cycle takes 2.5: where a frame began.
+    let (mut bytes, begin) = (0, bench.block.cycles());
+    for (v6, proto, tags, extensions) in list {
+        let frame = smallest(v6, proto, tags, extensions);
+        let beats = frame.len().div_ceil(16);
+        for (i, chunk) in frame.chunks(16).enumerate() {
+            let came = bytes + 8 + (16 * (i + 1)).min(frame.len() + 4);
+            while (bench.block.cycles() - begin) * 5 < came as u64 * 2 {
+                bench.step();
+            }
+            assert!(i != 0 || bench.may_begin(), "a frame has to wait");
+            let last = i + 1 == beats;
+            if last {
+                bench.frames.push_back((frame.clone(), bench.block.cycles()));
+            }
+            bench.beat(chunk, last, last);
+        }
+        bytes += 8 + frame.len() + 4 + 12;
+    }
+    bench.finish();
 }
