@@ -7,7 +7,7 @@ pub mod frames;
 mod host;
 
 use nitor_block::{Block as Running, Model, Port};
-use nitor_hdl::rx::RxPath;
+use nitor_hdl::rx::{Classifier, RxPath};
 use nitor_rtl::prelude::Block;
 use nitor_rtl::{emit, with_stack, Direction};
 use proptest::prelude::ProptestConfig;
@@ -53,6 +53,9 @@ pub type Path128 = RxPath<128, 16, 4, 2, 5, 9, 6>;
 pub type Path512 = RxPath<512, 64, 6, 4, 7, 8, 8>;
 
 pub static PATH128: LazyLock<Model> = LazyLock::new(|| model::<Path128>("rx_path_128"));
+/// The first, with the serial classifier.
+pub static SERIAL128: LazyLock<Model> =
+    LazyLock::new(|| model_of(|| Path128::new(Classifier::Serial), "rx_path_serial"));
 pub static PATH512: LazyLock<Model> = LazyLock::new(|| model::<Path512>("rx_path_512"));
 
 /// So many cases, or as many as PROPTEST_CASES says.
