@@ -5,8 +5,9 @@ mod rx_support;
 use nitor_block::{Block, Model, PortId};
 use nitor_hdl::rx::classify::RxClassify;
 use proptest::prelude::*;
+use rx_support::bench::{Bench as Path, Setup};
 use rx_support::frames::{self, classify, toeplitz};
-use rx_support::{access, config, model, start, Rng};
+use rx_support::{access, config, model, start, Rng, SERIAL128};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::LazyLock;
 
@@ -381,11 +382,8 @@ fn latency() {
     }
 }
 
-/// A gigabit's smallest frames, each in the time that the wire takes for it at 50 MHz: none has to wait.
-#[test]
-fn keeps_up_with_a_gigabit() {
-    let mut bench = Bench::new(16, 6);
-    bench.configure();
+/// The smallest frames of all kinds, many of each, then in any order.
+fn smallest_frames(rng: &mut Rng) -> Vec<Vec<u8>> {
     let mut kinds = Vec::new();
     for tags in 0..3 {
         kinds.extend([(false, 6, tags, 0), (false, 17, tags, 0)]);
@@ -393,13 +391,20 @@ fn keeps_up_with_a_gigabit() {
             (0..4).flat_map(|n| [(true, 6, tags, n), (true, 17, tags, n), (true, 47, tags, n)]),
         );
     }
-    // Each by itself, then all of them in any order.
     let mut list: Vec<_> = kinds.iter().flat_map(|kind| [*kind; 50]).collect();
-    list.extend((0..2000).map(|_| kinds[bench.rng.below(kinds.len() as u64) as usize]));
+    list.extend((0..2000).map(|_| kinds[rng.below(kinds.len() as u64) as usize]));
+    list.into_iter().map(|(v6, proto, tags, n)| smallest(v6, proto, tags, n)).collect()
+}
+
+/// A gigabit's smallest frames, each in the time that the wire takes for it at 50 MHz: none has to wait.
+#[test]
+fn keeps_up_with_a_gigabit() {
+    let mut bench = Bench::new(16, 6);
+    bench.configure();
+    let list = smallest_frames(&mut bench.rng);
     // In bytes of the wire, of which a cycle takes 2.5: where a frame began.
     let (mut bytes, begin) = (0, bench.block.cycles());
-    for (v6, proto, tags, extensions) in list {
-        let frame = smallest(v6, proto, tags, extensions);
+    for frame in list {
         let beats = frame.len().div_ceil(16);
         for (i, chunk) in frame.chunks(16).enumerate() {
             let came = bytes + 8 + (16 * (i + 1)).min(frame.len() + 4);
@@ -416,4 +421,28 @@ fn keeps_up_with_a_gigabit() {
         bytes += 8 + frame.len() + 4 + 12;
     }
     bench.finish();
+}
+
+/// And through the whole path: the wire is never refused a beat, and every frame arrives.
+#[test]
+fn the_path_keeps_up_with_a_gigabit() {
+    let setup = Setup { serial: true, checksums: false, ..Setup::fast(16, 100) };
+    let mut bench = Path::new(&SERIAL128, setup);
+    for queue in 0..4 {
+        bench.create(queue, 8);
+        bench.refill(queue, 255, 16, (128, 2048));
+    }
+    bench.spread(&[0, 1, 2, 3]);
+    bench.settle();
+    let list = smallest_frames(&mut Rng(7));
+    let (mut bytes, begin) = (0, bench.block.cycles());
+    for frame in &list {
+        while (bench.block.cycles() - begin) * 5 < bytes * 2 {
+            bench.step();
+        }
+        bench.send(frame);
+        bytes += 24 + frame.len() as u64;
+    }
+    bench.finish();
+    assert_eq!((bench.count("stat_frame"), bench.refusals), (list.len() as u64, 0));
 }

@@ -170,6 +170,8 @@ pub struct Bench {
     pub(super) wire: VecDeque<Beat>,
     /// The wire's next beat is refused so far.
     refused: bool,
+    /// Cycles in which one was.
+    pub refusals: u64,
     pub sent: u64,
     pub(super) rings: BTreeMap<usize, Ring>,
     /// Frames sent to each queue and not yet delivered or passed over.
@@ -227,6 +229,7 @@ impl Bench {
             table: vec![0; 128],
             wire: VecDeque::new(),
             refused: false,
+            refusals: 0,
             sent: 0,
             rings: BTreeMap::new(),
             expected: BTreeMap::new(),
@@ -542,6 +545,7 @@ impl Bench {
         let mac_ready = self.block.get(self.ports.mac_ready) == 1;
         assert!(mac_ready || self.setup.serial);
         self.refused = mac && !mac_ready;
+        self.refusals += u64::from(self.refused);
         if mac && mac_ready {
             self.wire.pop_front();
         }
