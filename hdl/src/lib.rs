@@ -14,6 +14,7 @@ pub mod top;
 pub mod tx;
 
 use nitor_rtl::{emit, with_stack, Design, EmitError};
+use rx::Classifier;
 use top::{Card128, Card512, CardConfig};
 
 /// Emits the card with a data path of `width` bits, 128 or 512.
@@ -22,7 +23,10 @@ pub fn emit_card(width: u32) -> Result<Design, EmitError> {
         let config = CardConfig::default();
         match width {
             // A frame of 60 bytes has 4 beats.
-            128 => emit(&Card128::new(&CardConfig { hash_steps: 3, ..config }), "nitor_128"),
+            128 => {
+                let classifier = Classifier::Wide { steps: 3, checksums: true };
+                emit(&Card128::new(&CardConfig { classifier, ..config }), "nitor_128")
+            }
             512 => emit(&Card512::new(&config), "nitor_512"),
             _ => Err(EmitError {
                 block: "card".to_string(),

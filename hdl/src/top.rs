@@ -23,7 +23,7 @@ use crate::pcie::read::DmaRead;
 use crate::pcie::rx::TlpRx;
 use crate::pcie::target::Target;
 use crate::pcie::tx::TlpTx;
-use crate::rx::RxPath;
+use crate::rx::{Classifier, RxPath};
 use crate::tx::framer::TxFramer;
 use crate::tx::TxPath;
 use nitor_rtl::prelude::*;
@@ -98,10 +98,8 @@ pub struct CardConfig {
     pub cq_hold: usize,
     /// Cycles until a missing read completion is given up.
     pub read_timeout: usize,
-    /// Steps of the flow's hash, 1, 3 or 9: fewer tables, and as many cycles a frame at the least.
-    pub hash_steps: usize,
-    /// Verifies the checksums of received frames.
-    pub rx_checksums: bool,
+    /// Of received frames.
+    pub classifier: Classifier,
     /// Checksums and segmentation on the way to the wire; without, the logic for it goes away in synthesis.
     pub tx_offloads: bool,
 }
@@ -115,8 +113,7 @@ impl Default for CardConfig {
             cycles_per_us: 250,
             cq_hold: 96,
             read_timeout: 25_000,
-            hash_steps: 1,
-            rx_checksums: true,
+            classifier: Classifier::Wide { steps: 1, checksums: true },
             tx_offloads: true,
         }
     }
@@ -177,7 +174,7 @@ impl<
                 L,
                 config.log_depth,
                 usize::from(config.tx_offloads)
-                    | usize::from(config.rx_checksums) << 1
+                    | usize::from(config.classifier.checksums()) << 1
                     | usize::from(N != 0) << 2,
                 N.saturating_sub(Q),
                 config.cycles_per_us,
@@ -186,7 +183,7 @@ impl<
             stats: Default::default(),
             txp: TxPath::new(config.tx_offloads),
             framer: Default::default(),
-            rxp: RxPath::new(config.hash_steps, config.rx_checksums),
+            rxp: RxPath::new(config.classifier),
         }
     }
 }

@@ -9,7 +9,7 @@ use nitor_hdl::rx::parse::RxParse;
 use nitor_hdl::rx::steer::RxSteer;
 use proptest::prelude::*;
 use rx_support::frames::{self, classify, toeplitz, Flow};
-use rx_support::{config, model, model_of, start, Rng};
+use rx_support::{access, config, model, model_of, start, Rng};
 use std::collections::VecDeque;
 use std::sync::LazyLock;
 
@@ -21,10 +21,13 @@ static HASH: LazyLock<Vec<(usize, Model)>> = LazyLock::new(|| {
 static PARSE128: LazyLock<Model> = LazyLock::new(|| model::<RxParse<128, 16>>("rx_parse_128"));
 static PARSE512: LazyLock<Model> = LazyLock::new(|| model::<RxParse<512, 64>>("rx_parse_512"));
 /// 32 rows.
-static INPUT: LazyLock<Vec<(usize, Model)>> = LazyLock::new(|| {
-    let model =
-        |apart| (apart, model_of(move || RxInput::<128, 16, 4, 8>::new(apart), "rx_input_128"));
-    [1, 3, 9].map(model).into()
+type Input = RxInput<128, 16, 4, 8>;
+/// By the cycles from frame to frame; the last one is for the serial classifier.
+static INPUT: LazyLock<Vec<(Option<usize>, Model)>> = LazyLock::new(|| {
+    let wide = |apart| (Some(apart), model_of(move || Input::new(apart), "rx_input_128"));
+    let mut models: Vec<_> = [1, 3, 9].map(wide).into();
+    models.push((None, model_of(Input::serial, "rx_input_serial")));
+    models
 });
 static STEER: LazyLock<Model> = LazyLock::new(|| model::<RxSteer>("rx_steer"));
 
@@ -200,6 +203,7 @@ proptest! {
             let payload = rng.below(300) as usize;
             let frame = match rng.below(3) {
                 0 => frames::broken(&mut rng),
+                1 => frames::chained(&mut rng),
                 _ => frames::packet(&mut rng, payload).0,
             };
             (frame, rng.below(8) != 0)
@@ -224,30 +228,6 @@ fn parse_keeps_pace() {
     let found = parse(64, 8, &list, 0);
     assert_eq!(found.len(), 200);
     assert!(found.windows(2).all(|pair| pair[1].0 == pair[0].0 + 1));
-}
-
-/// One access of the register bus, and the cycles it took.
-fn access(block: &mut Block, write: bool, addr: u64, data: u64, be: u64) -> (u64, u64) {
-    let start = block.cycles();
-    for (name, value) in [
-        ("regs_valid", 1),
-        ("regs_write", write.into()),
-        ("regs_addr", addr),
-        ("regs_wdata", data),
-        ("regs_be", be),
-    ] {
-        block.set(name, value);
-    }
-    loop {
-        block.clock_low();
-        let (ready, rdata) = (block.get("regs_ready"), block.get("regs_rdata"));
-        block.clock_high();
-        if ready == 1 {
-            block.set("regs_valid", 0);
-            return (rdata, block.cycles() - start);
-        }
-        assert!(block.cycles() - start < 1000, "no answer");
-    }
 }
 
 fn steer(block: &mut Block, flow: &Flow) -> (u64, bool, u32) {
@@ -340,7 +320,7 @@ enum Fate {
 }
 
 /// Intake against a model of the ring that frees rows at random.
-fn intake(apart: usize, model: &Model, seed: u64, gaps: u64, frees: u64) {
+fn intake(apart: Option<usize>, model: &Model, seed: u64, gaps: u64, frees: u64) {
     const K: usize = 16;
     const ROWS: usize = 32;
     let mut rng = Rng(seed);
@@ -370,8 +350,10 @@ fn intake(apart: usize, model: &Model, seed: u64, gaps: u64, frees: u64) {
     }
     let mut tap = Vec::new();
     let mut quiet = 0;
-    // Where frames began, and whether the last beat waits.
-    let (mut begun, mut inside, mut held) = (None, false, None);
+    // Where a frame began and ended, and whether the last beat waits.
+    let (mut begun, mut ended, mut inside, mut held) = (None, None, false, None);
+    // The classifier's `hold`, and whether it was down since it counted.
+    let (mut hold, mut open) = (false, true);
     while quiet < 60 {
         let beat =
             held.take().or_else(|| if rng.below(100) < gaps { None } else { wire.pop_front() });
@@ -384,24 +366,33 @@ fn intake(apart: usize, model: &Model, seed: u64, gaps: u64, frees: u64) {
             block.set("mac_err", u64::from(*err));
         }
         block.set("free_row", free.into());
+        hold = apart.is_none() && hold != (rng.below(8) == 0);
+        block.set("hold", hold.into());
         let take = wire.is_empty() || rng.below(100) < frees;
         block.set("info_ready", take.into());
         block.clock_low();
         let ready = block.get("mac_ready") == 1;
-        assert!(ready || apart > 1);
+        assert!(ready || apart != Some(1));
+        let now = block.cycles();
         if let Some((_, last, ..)) = &beat {
             if ready {
+                let mark = if apart.is_some() { begun } else { ended };
+                let after = mark.map_or(u64::MAX, |at| now - at);
                 if !inside {
-                    let after = begun.map_or(apart as u64, |at| block.cycles() - at);
-                    assert!(after >= apart as u64, "a frame begins {after} cycles after another");
-                    begun = Some(block.cycles());
+                    assert!(after >= apart.unwrap_or(3) as u64, "begins after {after} cycles");
+                    assert!(open || apart.is_some(), "begins against `hold`");
+                    begun = Some(now);
                 }
                 inside = !last;
+                if *last {
+                    (ended, open) = (Some(now), false);
+                }
             } else {
                 assert!(!inside, "only the beginning of a frame waits");
                 held = beat;
             }
         }
+        open |= !hold && ended.is_some_and(|at| now >= at + 2);
         if block.get("row_we") == 1 {
             let row = block.get("row") as u16;
             assert!(usize::from(row.wrapping_sub(free)) < ROWS, "row {row} is in use");

@@ -3,6 +3,7 @@
 mod rx_support;
 
 use nitor_block::lint;
+use nitor_hdl::rx::Classifier;
 use rx_support::{emitted, emitted_of, Path128, Path512};
 
 #[test]
@@ -19,6 +20,13 @@ fn lint_512() {
 
 #[test]
 fn lint_128_without_checksums() {
-    let (verilog, top, _) = emitted_of(|| Path128::new(1, false), "rx_path_128");
+    let classifier = Classifier::Wide { steps: 1, checksums: false };
+    let (verilog, top, _) = emitted_of(move || Path128::new(classifier), "rx_path_128");
+    lint(verilog, &top).unwrap_or_else(|words| panic!("{words}"));
+}
+
+#[test]
+fn lint_128_serial() {
+    let (verilog, top, _) = emitted_of(|| Path128::new(Classifier::Serial), "rx_path_128");
     lint(verilog, &top).unwrap_or_else(|words| panic!("{words}"));
 }

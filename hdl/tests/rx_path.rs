@@ -3,22 +3,44 @@
 mod rx_support;
 
 use nitor_block::Model;
+use nitor_hdl::rx::Classifier;
 use proptest::prelude::*;
 use rx_support::bench::{Bench, Setup};
 use rx_support::{config, frames, model_of, Path128, Rng, PATH128, PATH512};
 
-fn model(k: usize) -> &'static Model {
-    match k {
-        16 => &PATH128,
-        _ => &PATH512,
-    }
+/// A receive path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Path {
+    /// Bytes a beat.
+    k: usize,
+    serial: bool,
 }
 
-/// What the model of this width has.
-fn queues(k: usize) -> usize {
-    match k {
-        16 => 4,
-        _ => 16,
+const WIDE128: Path = Path { k: 16, serial: false };
+const WIDE512: Path = Path { k: 64, serial: false };
+const SERIAL128: Path = Path { k: 16, serial: true };
+const PATHS: [Path; 3] = [WIDE128, WIDE512, SERIAL128];
+
+impl Path {
+    fn model(self) -> &'static Model {
+        match self {
+            SERIAL128 => &rx_support::SERIAL128,
+            WIDE128 => &PATH128,
+            _ => &PATH512,
+        }
+    }
+
+    /// What the model has.
+    fn queues(self) -> usize {
+        match self.k {
+            16 => 4,
+            _ => 16,
+        }
+    }
+
+    fn fast(self, latency: u64) -> Setup {
+        let Path { k, serial } = self;
+        Setup { serial, checksums: !serial, ..Setup::fast(k, latency) }
     }
 }
 
@@ -32,14 +54,15 @@ fn any_frame(rng: &mut Rng, longest: u64) -> Vec<u8> {
     match rng.below(6) {
         0 => frames::broken(rng),
         1 => frames::damaged(rng, payload as usize),
+        2 => frames::chained(rng),
         _ => frames::packet(rng, payload as usize).0,
     }
 }
 
 #[test]
 fn one_frame() {
-    for k in [16, 64] {
-        let mut bench = Bench::new(model(k), Setup::fast(k, 100));
+    for path in PATHS {
+        let mut bench = Bench::new(path.model(), path.fast(100));
         bench.create(0, 4);
         bench.spread(&[0]);
         bench.post(0, 2048);
@@ -57,8 +80,9 @@ fn one_frame() {
 /// Built without checksums: whatever the frame, its header is not verified, and its payload not checked.
 #[test]
 fn without_checksums() {
-    let model = model_of(|| Path128::new(1, false), "rx_path_plain");
-    let mut bench = Bench::new(&model, Setup { checksums: false, ..Setup::fast(16, 100) });
+    let classifier = Classifier::Wide { steps: 1, checksums: false };
+    let model = model_of(move || Path128::new(classifier), "rx_path_plain");
+    let mut bench = Bench::new(&model, Setup { checksums: false, ..WIDE128.fast(100) });
     let mut rng = Rng(12);
     bench.create(0, 4);
     bench.spread(&[0]);
@@ -75,6 +99,7 @@ fn without_checksums() {
 
 #[derive(Clone, Debug)]
 struct Case {
+    path: Path,
     setup: Setup,
     /// log2 of each queue's depth.
     logs: Vec<u32>,
@@ -83,7 +108,7 @@ struct Case {
     frames: u64,
 }
 
-fn cases(k: usize) -> impl Strategy<Value = Case> {
+fn cases(path: Path) -> impl Strategy<Value = Case> {
     let setup = (
         any::<u64>(),
         0..6u64,
@@ -99,7 +124,6 @@ fn cases(k: usize) -> impl Strategy<Value = Case> {
     let setup = setup.prop_map(
         move |(seed, mps, latency, max_read, mac_gap, (tx_stall, done_stall, fetch_stall))| Setup {
             seed,
-            k,
             mps,
             latency,
             max_read,
@@ -107,8 +131,7 @@ fn cases(k: usize) -> impl Strategy<Value = Case> {
             tx_stall,
             done_stall,
             fetch_stall,
-            max_frame: 9216,
-            checksums: true,
+            ..path.fast(0)
         },
     );
     let sizes = prop_oneof![
@@ -119,16 +142,23 @@ fn cases(k: usize) -> impl Strategy<Value = Case> {
         Just((600, 65536)),
     ];
     (setup, prop::collection::vec(0..9u32, 1..5), sizes, 1..200usize, 1..150u64).prop_map(
-        |(setup, logs, sizes, target, frames)| Case { setup, logs, sizes, target, frames },
+        move |(setup, logs, sizes, target, frames)| Case {
+            path,
+            setup,
+            logs,
+            sizes,
+            target,
+            frames,
+        },
     )
 }
 
 /// Random everything; whatever can't be stored or covered is counted, the rest arrives.
 fn traffic(case: Case) {
-    let k = case.setup.k;
+    let path = case.path;
     let mut rng = Rng(case.setup.seed ^ 1);
-    let mut bench = Bench::new(model(k), case.setup.clone());
-    let all: Vec<usize> = (0..case.logs.len()).map(|i| i * 5 % queues(k)).collect();
+    let mut bench = Bench::new(path.model(), case.setup.clone());
+    let all: Vec<usize> = (0..case.logs.len()).map(|i| i * 5 % path.queues()).collect();
     for (&queue, &log) in all.iter().zip(&case.logs) {
         bench.create(queue, log);
         let depth = 1usize << log;
@@ -158,12 +188,17 @@ proptest! {
     #![proptest_config(config(40))]
 
     #[test]
-    fn traffic_128(case in cases(16)) {
+    fn traffic_128(case in cases(WIDE128)) {
         traffic(case);
     }
 
     #[test]
-    fn traffic_512(case in cases(64)) {
+    fn traffic_serial(case in cases(SERIAL128)) {
+        traffic(case);
+    }
+
+    #[test]
+    fn traffic_512(case in cases(WIDE512)) {
         traffic(case);
     }
 }
@@ -171,10 +206,10 @@ proptest! {
 /// With buffers enough and a wire not faster than the host nothing is lost.
 #[test]
 fn nothing_is_lost() {
-    for k in [16, 64] {
+    for path in PATHS {
         let mut rng = Rng(77);
-        let mut bench = Bench::new(model(k), Setup { mac_gap: 85, ..Setup::fast(k, 300) });
-        let all: Vec<usize> = (0..queues(k)).collect();
+        let mut bench = Bench::new(path.model(), Setup { mac_gap: 85, ..path.fast(300) });
+        let all: Vec<usize> = (0..path.queues()).collect();
         for &queue in &all {
             bench.create(queue, 8);
             bench.refill(queue, 255, 16, (1664, 3712));
@@ -194,9 +229,9 @@ fn nothing_is_lost() {
 /// Case 46: no buffer, a drop that is counted; with buffers again, frames again.
 #[test]
 fn case_46_out_of_descriptors_and_back() {
-    for k in [16, 64] {
+    for path in PATHS {
         let mut rng = Rng(3);
-        let mut bench = Bench::new(model(k), Setup::fast(k, 250));
+        let mut bench = Bench::new(path.model(), path.fast(250));
         bench.create(1, 3);
         bench.spread(&[1]);
         for round in 0..5 {
@@ -228,9 +263,9 @@ fn case_46_out_of_descriptors_and_back() {
 /// Case 49: a frame that needs more buffers than the limit is dropped, one that needs as many is not.
 #[test]
 fn case_49_no_more_buffers_than_the_limit() {
-    for k in [16, 64] {
+    for path in PATHS {
         let mut rng = Rng(4);
-        let mut bench = Bench::new(model(k), Setup::fast(k, 250));
+        let mut bench = Bench::new(path.model(), path.fast(250));
         bench.create(0, 6);
         bench.spread(&[0]);
         for _ in 0..40 {
@@ -249,9 +284,9 @@ fn case_49_no_more_buffers_than_the_limit() {
 /// Frames without a queue, or without a valid table entry.
 #[test]
 fn no_queue() {
-    for k in [16, 64] {
+    for path in PATHS {
         let mut rng = Rng(9);
-        let mut bench = Bench::new(model(k), Setup::fast(k, 50));
+        let mut bench = Bench::new(path.model(), path.fast(50));
         let frame = frames::packet(&mut rng, 80).0;
         bench.send(&frame); // no entry is valid out of reset
         bench.finish();
@@ -267,8 +302,8 @@ fn no_queue() {
 /// Doorbells that no driver rings, each followed by proof that the queue still works.
 #[test]
 fn illegal_doorbells() {
-    for k in [16, 64] {
-        let mut bench = Bench::new(model(k), Setup::fast(k, 50));
+    for path in PATHS {
+        let mut bench = Bench::new(path.model(), path.fast(50));
         bench.create(3, 3);
         bench.spread(&[3]);
         bench.raw_bell(2, 1); // absent
@@ -308,7 +343,7 @@ fn illegal_doorbells() {
 fn case_37_tail_wraps() {
     for log in [0, 2, 9] {
         let mut rng = Rng(12);
-        let mut bench = Bench::new(model(64), Setup::fast(64, 10));
+        let mut bench = Bench::new(WIDE512.model(), WIDE512.fast(10));
         bench.create(0, log);
         bench.spread(&[0]);
         let (depth, sent) = (1 << log, if log == 0 { 300 } else { 66_000 });
@@ -327,10 +362,10 @@ fn case_37_tail_wraps() {
 /// A failed fetch breaks its queue and no other; created again it works.
 #[test]
 fn dma_error_breaks_one_queue() {
-    for k in [16, 64] {
+    for path in PATHS {
         let mut rng = Rng(21);
         let mut bench =
-            Bench::new(model(k), Setup { mac_gap: 70, max_read: 64, ..Setup::fast(k, 200) });
+            Bench::new(path.model(), Setup { mac_gap: 70, max_read: 64, ..path.fast(200) });
         bench.poison = Some(1);
         for queue in [0, 1] {
             bench.create(queue, 6);
@@ -363,10 +398,10 @@ fn dma_error_breaks_one_queue() {
 /// A fetch that never ends costs its queue's frames and one wait, and the other queues nothing more.
 #[test]
 fn lost_fetch_stalls_one_queue() {
-    for k in [16, 64] {
+    for path in PATHS {
         let mut rng = Rng(22);
-        let mac_gap = if k == 16 { 50 } else { 90 };
-        let mut bench = Bench::new(model(k), Setup { mac_gap, ..Setup::fast(k, 200) });
+        let mac_gap = if path.k == 16 { 50 } else { 90 };
+        let mut bench = Bench::new(path.model(), Setup { mac_gap, ..path.fast(200) });
         for queue in [0, 1] {
             bench.create(queue, 7);
         }
@@ -395,10 +430,10 @@ fn lost_fetch_stalls_one_queue() {
 /// A queue destroyed and created again under traffic for it and for another.
 #[test]
 fn destroy_under_traffic() {
-    for k in [16, 64] {
+    for path in PATHS {
         let mut rng = Rng(31);
         let mut bench =
-            Bench::new(model(k), Setup { mac_gap: 60, tx_stall: 20, ..Setup::fast(k, 300) });
+            Bench::new(path.model(), Setup { mac_gap: 60, tx_stall: 20, ..path.fast(300) });
         bench.create(0, 7);
         bench.refill(0, 120, 8, (256, 2048));
         bench.spread(&[0, 1]);
@@ -424,9 +459,9 @@ fn destroy_under_traffic() {
 /// A queue created in the cycle in which another's descriptors arrive.
 #[test]
 fn create_while_fetches_arrive() {
-    for k in [16, 64] {
+    for path in PATHS {
         let mut rng = Rng(32);
-        let mut bench = Bench::new(model(k), Setup::fast(k, 60));
+        let mut bench = Bench::new(path.model(), path.fast(60));
         bench.create(0, 9);
         bench.refill(0, 500, 4, (256, 2048));
         bench.spread(&[0]);
@@ -445,10 +480,10 @@ fn create_while_fetches_arrive() {
 /// Reset in the middle of frames, fetches and writes; the table and the key stay.
 #[test]
 fn reset_under_traffic() {
-    for k in [16, 64] {
+    for path in PATHS {
         let mut rng = Rng(41);
         let mut bench =
-            Bench::new(model(k), Setup { tx_stall: 30, mac_gap: 30, ..Setup::fast(k, 200) });
+            Bench::new(path.model(), Setup { tx_stall: 30, mac_gap: 30, ..path.fast(200) });
         bench.spread(&[0, 1]);
         for _ in 0..10 {
             for queue in [0, 1] {
@@ -486,7 +521,7 @@ fn reset_under_traffic() {
 #[test]
 fn case_45_mixed_buffers() {
     let mut rng = Rng(45);
-    let mut bench = Bench::new(model(64), Setup { mac_gap: 70, ..Setup::fast(64, 300) });
+    let mut bench = Bench::new(WIDE512.model(), Setup { mac_gap: 70, ..WIDE512.fast(300) });
     bench.create(0, 8);
     bench.refill(0, 255, 16, (1664, 3712));
     bench.spread(&[0]);
@@ -501,7 +536,7 @@ fn case_45_mixed_buffers() {
 /// Cycles between the middle deliveries, a frame; the wire is never idle.
 fn cycles_a_frame(latency: u64, queue_count: usize, frames: u64) -> f64 {
     let mut rng = Rng(60);
-    let mut bench = Bench::new(model(64), Setup::fast(64, latency));
+    let mut bench = Bench::new(WIDE512.model(), WIDE512.fast(latency));
     let all: Vec<usize> = (0..queue_count).collect();
     for &queue in &all {
         bench.create(queue, 9);
@@ -542,7 +577,7 @@ fn large_frames_are_fast() {
         [(1, 2048, 0), (2, 2048, 0), (1, 9216, 2), (2, 4096, 64 + 2), (2, 3712, 64)]
     {
         let mut rng = Rng(90);
-        let mut bench = Bench::new(model(64), Setup { mps, ..Setup::fast(64, 500) });
+        let mut bench = Bench::new(WIDE512.model(), Setup { mps, ..WIDE512.fast(500) });
         bench.create(0, 9);
         bench.spread(&[0]);
         for i in 0..511u64 {

@@ -15,6 +15,7 @@ use crate::eth::gear::{Narrow, Widen};
 use crate::eth::mac::Mac;
 use crate::eth::rgmii::Rgmii;
 use crate::link::udp::LinkUdp;
+use crate::rx::Classifier;
 use nitor_rtl::prelude::*;
 
 /// 2 queue pairs, 16 reads in flight, 16 KiB buffers; 4 link frames kept each way.
@@ -91,7 +92,7 @@ impl Default for Colorlight {
             resets125: Default::default(),
             wire_resets: Default::default(),
             host_resets: Default::default(),
-            core: Core::new(2, 3, hertz, 2_000, false, false),
+            core: Core::new(2, 3, hertz, 2_000, Classifier::Serial, false),
             wire_pins: Default::default(),
             wire_mac: Default::default(),
             narrow: Default::default(),

@@ -19,6 +19,7 @@ use crate::common::iface::*;
 use crate::link::credit::Credit;
 use crate::link::receive::LinkReceive;
 use crate::link::send::LinkSend;
+use crate::rx::Classifier;
 use crate::top::{Card, CardConfig};
 use nitor_rtl::prelude::*;
 
@@ -140,7 +141,7 @@ impl<
         vectors: usize,
         hertz: usize,
         patience: usize,
-        rx_checksums: bool,
+        classifier: Classifier,
         tx_offloads: bool,
     ) -> Self {
         let config = CardConfig {
@@ -149,9 +150,7 @@ impl<
             cycles_per_us: hertz / 1_000_000,
             // Answers take a trip over the cable.
             read_timeout: 0x3f_ffff,
-            // Gigabit frames come 672 ns apart.
-            hash_steps: 9,
-            rx_checksums,
+            classifier,
             tx_offloads,
             ..CardConfig::default()
         };

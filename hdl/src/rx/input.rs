@@ -1,7 +1,9 @@
 //! Takes frames from the MAC into the RX buffer, whole or not at all.
 //!
-//! A MAC can't wait: every frame is stored or counted. `mac.ready` is low only behind a frame shorter than `_apart` beats,
-//! until `_apart` cycles after its first: frames of 60 bytes and more never see that. The buffer is a ring of
+//! A MAC can't wait: every frame is stored or counted. `mac.ready` is low only between frames, as what finds their flows asks for it. The wide
+//! one does behind a frame shorter than `_apart` beats, until `_apart` cycles after its first: frames of 60 bytes and more never see that. For the
+//! serial one (`_serial`) a frame begins 3 cycles after the last beat of another at the earliest, and none while `hold` is up, which shows up in the
+//! second of them: see [classify](super::classify). The buffer is a ring of
 //! 2^(B+1) rows; `free_row` says from where on rows are in use, all row numbers run freely over 16 bits. A frame's rows
 //! belong to it only once its last beat has been accepted; a frame that turns out bad, or for which room ends, gives back at
 //! once what it wrote and the rest of it is ignored.
@@ -29,6 +31,8 @@ pub struct RxInput<const D: usize, const K: usize, const B: usize, const R: usiz
     pub reset: Signal<In, Bit>,
     pub wire_reset: Signal<In, Bit>,
     pub mac: MacSnk<D>,
+    /// No frame may begin; looked at between frames.
+    pub hold: Signal<In, Bit>,
     pub max_frame: Signal<In, Bits<16>>,
     /// Rows before this one are free again.
     pub free_row: Signal<In, Bits<16>>,
@@ -70,6 +74,7 @@ pub struct RxInput<const D: usize, const K: usize, const B: usize, const R: usiz
     left: Reg<Bits<4>>,
     wait: Reg<Bit>,
     _apart: usize,
+    _serial: bool,
 }
 
 impl<const D: usize, const K: usize, const B: usize, const R: usize> Default
@@ -84,11 +89,21 @@ impl<const D: usize, const K: usize, const B: usize, const R: usize> RxInput<D, 
     /// Frames begin at least `apart` cycles apart.
     pub fn new(apart: usize) -> Self {
         assert!((1..16).contains(&apart));
+        Self::with(apart, false)
+    }
+
+    /// For [classify](super::classify).
+    pub fn serial() -> Self {
+        Self::with(3, true)
+    }
+
+    fn with(apart: usize, serial: bool) -> Self {
         Self {
             clock: Default::default(),
             reset: Default::default(),
             wire_reset: Default::default(),
             mac: Default::default(),
+            hold: Default::default(),
             max_frame: Default::default(),
             free_row: Default::default(),
             row_we: Default::default(),
@@ -123,6 +138,7 @@ impl<const D: usize, const K: usize, const B: usize, const R: usize> RxInput<D, 
             left: Default::default(),
             wait: Default::default(),
             _apart: apart,
+            _serial: serial,
         }
     }
 }
@@ -137,7 +153,9 @@ impl<const D: usize, const K: usize, const B: usize, const R: usize> Logic for R
         clocked!(self, clock, reset; info);
 
         let taken = self.mac.valid.val() && !self.wait.q.val();
-        let left = if taken && !self.mid.q.val() {
+        // Counted from a frame's first beat on, or from its last.
+        let counts = if self._serial { self.mac.last.val() } else { !self.mid.q.val() };
+        let left = if taken && counts {
             lit::<4>(self._apart - 1)
         } else if self.left.q.val() != 0 {
             self.left.q.val() - 1
@@ -145,7 +163,8 @@ impl<const D: usize, const K: usize, const B: usize, const R: usize> Logic for R
             lit::<4>(0)
         };
         self.left.d.next = left;
-        self.wait.d.next = (self.wait.q.val() || (taken && self.mac.last.val())) && left != 0;
+        self.wait.d.next =
+            (self.wait.q.val() || (taken && self.mac.last.val())) && (left != 0 || self.hold.val());
         self.mac.ready.next = !self.wait.q.val();
         self.in_valid.d.next = taken;
         self.in_first.d.next = !self.mid.q.val();

@@ -6,16 +6,18 @@
 //! | [parse] | finds VLAN, IP, L4, the hash tuple | 1 cycle, 10 deep |
 //! | [checksum], [sum] | verify IPv4, TCP and UDP checksums | 1 cycle, 18 deep |
 //! | [steer], [hash] | RSS: hash, table, queue | 1 cycle, 4 deep |
+//! | [classify] | in small cards instead of parse, hash, steer and checksum: flow and queue, 16 bits a cycle | 17 cycles, IPv6 27 |
 //! | [prefetch] | queue contexts, descriptors fetched ahead | up to 16 descriptors a 4-cycle turn |
 //! | [assign] | covers the frame with buffers | 2 cycles |
 //! | [write] | posted writes and completion entries | 2 cycles a TLP, 1 a beat |
 //!
-//! Nothing stops the MAC: a frame without room is dropped whole, and every frame is counted once, as delivered or in one of
+//! Nothing but too many small frames stops the MAC (see [input]): a frame without room is dropped whole, and every frame is counted once, as delivered or in one of
 //! the drop counters. `reset` clears everything but the RSS registers, for which there is `config_reset`; the rest of
 //! a frame that `reset` cuts is ignored. All stat outputs are pulses of one cycle.
 
 pub mod assign;
 pub mod checksum;
+pub mod classify;
 pub mod hash;
 pub mod input;
 pub mod parse;
@@ -29,6 +31,7 @@ use crate::common::fifo::Fifo;
 use crate::common::iface::*;
 use assign::RxAssign;
 use checksum::RxChecksum;
+use classify::RxClassify;
 use input::RxInput;
 use nitor_rtl::prelude::*;
 use parse::RxParse;
@@ -36,6 +39,22 @@ use prefetch::RxPrefetch;
 use steer::RxSteer;
 use words::{flow, FLOW_BITS, STEER_BITS};
 use write::RxWrite;
+
+/// How a card finds the flows of frames.
+#[derive(Clone, Copy, Debug)]
+pub enum Classifier {
+    /// A frame a cycle. The hash takes 1, 3 or 9 `steps`, fewer tables the more; frames of fewer beats are slowed down to it. Without
+    /// `checksums` none is verified, and completions say so.
+    Wide { steps: usize, checksums: bool },
+    /// A fraction of the area, as fast as a gigabit needs; no checksums.
+    Serial,
+}
+
+impl Classifier {
+    pub fn checksums(&self) -> bool {
+        matches!(self, Self::Wide { checksums: true, .. })
+    }
+}
 
 /// 2^Q queues, 2^R descriptors prefetched each, 2^(B+1) rows of RX buffer, M = Q + R + 3 - L.
 #[derive(LogicBlock)]
@@ -82,6 +101,7 @@ pub struct RxPath<
     input: RxInput<D, K, B, R>,
     parse: RxParse<D, K>,
     steer: RxSteer,
+    classify: RxClassify<D, K>,
     flows: Fifo<STEER_BITS, R>,
     checksum: RxChecksum<D, K, L>,
     sums: Fifo<3, R>,
@@ -89,6 +109,7 @@ pub struct RxPath<
     assign: RxAssign<L, Q>,
     writer: RxWrite<D, K, L, B>,
     _checksums: bool,
+    _serial: bool,
 }
 
 impl<
@@ -102,7 +123,7 @@ impl<
     > Default for RxPath<D, K, L, Q, R, B, M>
 {
     fn default() -> Self {
-        Self::new(1, true)
+        Self::new(Classifier::Wide { steps: 1, checksums: true })
     }
 }
 
@@ -116,9 +137,11 @@ impl<
         const M: usize,
     > RxPath<D, K, L, Q, R, B, M>
 {
-    /// `steps` of the flow's hash, 1, 3 or 9: frames of fewer beats are slowed down to it. Without `checksums` none is
-    /// verified, and completions say so.
-    pub fn new(steps: usize, checksums: bool) -> Self {
+    pub fn new(classifier: Classifier) -> Self {
+        let (input, steer, serial) = match classifier {
+            Classifier::Wide { steps, .. } => (RxInput::new(steps), RxSteer::new(steps), false),
+            Classifier::Serial => (RxInput::serial(), RxSteer::default(), true),
+        };
         Self {
             clock: Default::default(),
             reset: Default::default(),
@@ -147,16 +170,18 @@ impl<
             stat_doorbell: Default::default(),
             stat_doorbell_illegal: Default::default(),
             probe: Default::default(),
-            input: RxInput::new(steps),
+            input,
             parse: Default::default(),
-            steer: RxSteer::new(steps),
+            steer,
+            classify: Default::default(),
             flows: Default::default(),
             checksum: Default::default(),
             sums: Default::default(),
             prefetch: Default::default(),
             assign: Default::default(),
             writer: Default::default(),
-            _checksums: checksums,
+            _checksums: classifier.checksums(),
+            _serial: serial,
         }
     }
 }
@@ -174,7 +199,7 @@ impl<
     /// The receive path, from the MAC to posted writes and completion entries.
     #[kernel]
     fn update(&mut self) {
-        clocked!(self, clock, reset; input, parse, checksum, sums, steer, flows, prefetch, assign, writer);
+        clocked!(self, clock, reset; input, parse, checksum, sums, steer, classify, flows, prefetch, assign, writer);
         MacSnk::<D>::link(&mut self.mac, &mut self.input.mac);
         DoorbellSnk::link(&mut self.doorbell, &mut self.prefetch.doorbell);
         CtxCmdSnk::link(&mut self.ctx, &mut self.prefetch.ctx);
@@ -182,7 +207,6 @@ impl<
         ReadBusSnk::<D, K>::link(&mut self.bus, &mut self.prefetch.bus);
         TlpSrc::<D>::link(&mut self.tx, &mut self.writer.tx);
         RxDoneSrc::link(&mut self.done, &mut self.writer.done);
-        RegBusSnk::link(&mut self.regs, &mut self.steer.regs);
 
         self.input.wire_reset.next = self.config_reset.val();
         self.input.max_frame.next = self.max_frame.val();
@@ -193,9 +217,11 @@ impl<
         self.writer.mps.next = self.mps.val();
         self.writer.requester.next = self.requester.val();
 
-        self.parse.tap_valid.next = self.input.tap_valid.val();
+        // One of these two finds the flow; the other one is idle, and goes away in synthesis.
+        let serial = lit::<1>(self._serial as usize).any();
+        self.parse.tap_valid.next = self.input.tap_valid.val() && !serial;
         self.parse.tap_end.next = self.input.tap_end.val();
-        self.parse.tap_keep.next = self.input.tap_keep.val();
+        self.parse.tap_keep.next = self.input.tap_keep.val() && !serial;
         self.parse.tap_bytes.next = self.input.tap_bytes.val();
         self.parse.tap_data.next = self.input.row_data.val();
         self.steer.config_reset.next = self.config_reset.val();
@@ -204,6 +230,27 @@ impl<
         self.steer.in_l4.next = self.parse.l4.val();
         self.steer.in_frag.next = self.parse.frag.val();
         self.steer.in_tuple.next = self.parse.tuple.val();
+        self.classify.config_reset.next = self.config_reset.val();
+        self.classify.tap_valid.next = self.input.tap_valid.val() && serial;
+        self.classify.tap_end.next = self.input.tap_end.val();
+        self.classify.tap_keep.next = self.input.tap_keep.val() && serial;
+        self.classify.tap_bytes.next = self.input.tap_bytes.val();
+        self.classify.tap_data.next = self.input.row_data.val();
+        self.input.hold.next = self.classify.hold.val() && serial;
+        self.steer.regs.valid.next = self.regs.valid.val() && !serial;
+        self.steer.regs.write.next = self.regs.write.val();
+        self.steer.regs.addr.next = self.regs.addr.val();
+        self.steer.regs.wdata.next = self.regs.wdata.val();
+        self.steer.regs.be.next = self.regs.be.val();
+        self.classify.regs.valid.next = self.regs.valid.val() && serial;
+        self.classify.regs.write.next = self.regs.write.val();
+        self.classify.regs.addr.next = self.regs.addr.val();
+        self.classify.regs.wdata.next = self.regs.wdata.val();
+        self.classify.regs.be.next = self.regs.be.val();
+        self.regs.ready.next =
+            if serial { self.classify.regs.ready.val() } else { self.steer.regs.ready.val() };
+        self.regs.rdata.next =
+            if serial { self.classify.regs.rdata.val() } else { self.steer.regs.rdata.val() };
 
         self.checksum.tap_valid.next = self.input.tap_valid.val();
         self.checksum.tap_end.next = self.input.tap_end.val();
@@ -222,8 +269,10 @@ impl<
         self.sums.in_data.next = self.checksum.flags.val();
 
         // As deep as the queue of stored frames in `input`, and taken together with it: never full.
-        self.flows.in_valid.next = self.steer.flow_valid.val();
-        self.flows.in_data.next = self.steer.flow.val();
+        self.flows.in_valid.next =
+            if serial { self.classify.flow_valid.val() } else { self.steer.flow_valid.val() };
+        self.flows.in_data.next =
+            if serial { self.classify.flow.val() } else { self.steer.flow.val() };
         self.assign.info_valid.next = self.input.info_valid.val();
         self.assign.info_data.next = self.input.info_data.val();
         self.input.info_ready.next = self.assign.info_ready.val();

@@ -29,6 +29,8 @@ pub struct Setup {
     pub max_frame: u64,
     /// The path verifies checksums.
     pub checksums: bool,
+    /// Its classifier is serial: small frames may have to wait.
+    pub serial: bool,
 }
 
 impl Setup {
@@ -45,6 +47,7 @@ impl Setup {
             fetch_stall: 0,
             max_frame: 9216,
             checksums: true,
+            serial: false,
         }
     }
 }
@@ -165,6 +168,10 @@ pub struct Bench {
     pub key: [u8; 40],
     pub table: Vec<u64>,
     pub(super) wire: VecDeque<Beat>,
+    /// The wire's next beat is refused so far.
+    refused: bool,
+    /// Cycles in which one was.
+    pub refusals: u64,
     pub sent: u64,
     pub(super) rings: BTreeMap<usize, Ring>,
     /// Frames sent to each queue and not yet delivered or passed over.
@@ -221,6 +228,8 @@ impl Bench {
             key,
             table: vec![0; 128],
             wire: VecDeque::new(),
+            refused: false,
+            refusals: 0,
             sent: 0,
             rings: BTreeMap::new(),
             expected: BTreeMap::new(),
@@ -492,11 +501,11 @@ impl Bench {
         self.refill_rings();
         let now = self.block.cycles();
 
-        let gap = self.chance(self.setup.mac_gap);
+        let gap = !self.refused && self.chance(self.setup.mac_gap);
         let mac = !gap && !self.wire.is_empty();
         self.block.set(self.ports.mac_valid, mac.into());
         if mac {
-            let beat = self.wire.pop_front().unwrap();
+            let beat = &self.wire[0];
             self.block.set_bytes(self.ports.mac_data, &beat.data);
             self.block.set(self.ports.mac_last, beat.last.into());
             self.block.set(self.ports.mac_bytes, beat.bytes as u64);
@@ -533,7 +542,13 @@ impl Bench {
         self.drive_bus(now);
 
         self.block.clock_low();
-        assert_eq!(self.block.get(self.ports.mac_ready), 1);
+        let mac_ready = self.block.get(self.ports.mac_ready) == 1;
+        assert!(mac_ready || self.setup.serial);
+        self.refused = mac && !mac_ready;
+        self.refusals += u64::from(self.refused);
+        if mac && mac_ready {
+            self.wire.pop_front();
+        }
         if bell.is_some() && self.block.get(self.ports.bell_ready) == 1 {
             self.bells.pop_front();
             self.idle = 0;
@@ -577,29 +592,5 @@ impl Bench {
             }
             self.ring(queue);
         }
-    }
-
-    /// The data path's reset, as the host's device reset has it: queues, buffers and frames are gone.
-    pub fn core_reset(&mut self) {
-        let reset = self.block.port("reset");
-        self.block.set(reset, 1);
-        for _ in 0..16 {
-            let mac = self.wire.pop_front();
-            self.block.set(self.ports.mac_valid, mac.is_some().into());
-            if let Some(beat) = mac {
-                self.block.set(self.ports.mac_last, beat.last.into());
-                self.block.set_bytes(self.ports.mac_data, &beat.data);
-            }
-            self.block.tick();
-        }
-        self.block.set(reset, 0);
-        self.rings.clear();
-        self.buffers.clear();
-        self.bells.clear();
-        self.commands.clear();
-        self.pieces.clear();
-        self.flying.clear();
-        self.beats.clear();
-        self.tlp = None;
     }
 }

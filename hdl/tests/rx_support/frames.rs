@@ -324,6 +324,70 @@ pub fn damaged(rng: &mut Rng, payload: usize) -> Vec<u8> {
     frame
 }
 
+/// A packet with up to three tags of any kind, whose headers, often too many or too long, are in any order and end anywhere.
+pub fn chained(rng: &mut Rng) -> Vec<u8> {
+    let mut frame = rng.bytes(12);
+    for _ in 0..[0, 0, 1, 2, 2, 3][rng.below(6) as usize] {
+        frame.extend([[0x81, 0x00], [0x88, 0xa8], [0x91, 0x00]][rng.below(3) as usize]);
+        frame.extend(rng.bytes(2));
+    }
+    let proto = |rng: &mut Rng| match rng.below(9) {
+        0 | 1 => 6,
+        2 | 3 => 17,
+        4 => 44,
+        5 => 43,
+        6 => 60,
+        7 => 0,
+        _ => rng.next() as u8,
+    };
+    let v6 = rng.below(4) != 0;
+    frame.extend(if v6 { [0x86, 0xdd] } else { [0x08, 0x00] });
+    let l3 = frame.len();
+    if v6 {
+        frame.push(0x60);
+        frame.extend(rng.bytes(5));
+        frame.push(proto(rng));
+        frame.extend(rng.bytes(33));
+        let mut kind = frame[l3 + 6];
+        for _ in 0..rng.below(6) {
+            let at = frame.len();
+            let units = match rng.below(4) {
+                0 => rng.below(10) as usize,
+                _ => rng.below(2) as usize,
+            };
+            let fragment = kind == 44;
+            frame.extend(rng.bytes(if fragment { 8 } else { 8 * (units + 1) }));
+            kind = proto(rng);
+            frame[at] = kind;
+            if fragment && rng.below(3) != 0 {
+                frame[at + 2..at + 4].copy_from_slice(&[0, 6 * rng.below(2) as u8]);
+            } else if !fragment {
+                frame[at + 1] = units as u8;
+            }
+        }
+    } else {
+        let words = rng.range(5, 15) as usize;
+        frame.push(0x40 | words as u8);
+        frame.extend(rng.bytes(4 * words - 1));
+        frame[l3 + 6..l3 + 8].copy_from_slice(&[[0, 0x40, 0x20][rng.below(3) as usize], 0]);
+        frame[l3 + 9] = proto(rng);
+    }
+    let payload = rng.below(40) as usize;
+    frame.extend(rng.bytes(payload));
+    let length = (frame.len() - l3 - if v6 { 40 } else { 0 }) as u64;
+    let length = match rng.below(4) {
+        0 => rng.below(length + 9),
+        1 => rng.next(),
+        _ => length,
+    };
+    let at = l3 + if v6 { 4 } else { 2 };
+    frame[at..at + 2].copy_from_slice(&(length as u16).to_be_bytes());
+    if rng.below(4) == 0 {
+        frame.truncate(rng.range(14, frame.len() as u64) as usize);
+    }
+    frame
+}
+
 /// Bytes that begin like a packet, or not even that.
 pub fn broken(rng: &mut Rng) -> Vec<u8> {
     let payload = rng.below(100) as usize;

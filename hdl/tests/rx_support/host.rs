@@ -126,4 +126,32 @@ impl Bench {
         ring.delivered += 1;
         self.deliveries.push(self.block.cycles());
     }
+
+    /// The data path's reset, as the host's device reset has it: queues, buffers and frames are gone.
+    pub fn core_reset(&mut self) {
+        let reset = self.block.port("reset");
+        self.block.set(reset, 1);
+        for _ in 0..16 {
+            let mac = self.wire.front();
+            self.block.set(self.ports.mac_valid, mac.is_some().into());
+            if let Some(beat) = mac {
+                self.block.set(self.ports.mac_last, beat.last.into());
+                self.block.set_bytes(self.ports.mac_data, &beat.data);
+            }
+            self.block.clock_low();
+            if self.block.get(self.ports.mac_ready) == 1 {
+                self.wire.pop_front();
+            }
+            self.block.clock_high();
+        }
+        self.block.set(reset, 0);
+        self.rings.clear();
+        self.buffers.clear();
+        self.bells.clear();
+        self.commands.clear();
+        self.pieces.clear();
+        self.flying.clear();
+        self.beats.clear();
+        self.tlp = None;
+    }
 }

@@ -7,7 +7,7 @@ pub mod frames;
 mod host;
 
 use nitor_block::{Block as Running, Model, Port};
-use nitor_hdl::rx::RxPath;
+use nitor_hdl::rx::{Classifier, RxPath};
 use nitor_rtl::prelude::Block;
 use nitor_rtl::{emit, with_stack, Direction};
 use proptest::prelude::ProptestConfig;
@@ -53,6 +53,9 @@ pub type Path128 = RxPath<128, 16, 4, 2, 5, 9, 6>;
 pub type Path512 = RxPath<512, 64, 6, 4, 7, 8, 8>;
 
 pub static PATH128: LazyLock<Model> = LazyLock::new(|| model::<Path128>("rx_path_128"));
+/// The first, with the serial classifier.
+pub static SERIAL128: LazyLock<Model> =
+    LazyLock::new(|| model_of(|| Path128::new(Classifier::Serial), "rx_path_serial"));
 pub static PATH512: LazyLock<Model> = LazyLock::new(|| model::<Path512>("rx_path_512"));
 
 /// So many cases, or as many as PROPTEST_CASES says.
@@ -83,6 +86,30 @@ pub fn start(model: &Model, seed: u64) -> Running {
         }
     }
     block
+}
+
+/// One access of the register bus, and the cycles it took.
+pub fn access(block: &mut Running, write: bool, addr: u64, data: u64, be: u64) -> (u64, u64) {
+    let start = block.cycles();
+    for (name, value) in [
+        ("regs_valid", 1),
+        ("regs_write", write.into()),
+        ("regs_addr", addr),
+        ("regs_wdata", data),
+        ("regs_be", be),
+    ] {
+        block.set(name, value);
+    }
+    loop {
+        block.clock_low();
+        let (ready, rdata) = (block.get("regs_ready"), block.get("regs_rdata"));
+        block.clock_high();
+        if ready == 1 {
+            block.set("regs_valid", 0);
+            return (rdata, block.cycles() - start);
+        }
+        assert!(block.cycles() - start < 1000, "no answer");
+    }
 }
 
 /// SplitMix64: a test's randomness from one seed.
