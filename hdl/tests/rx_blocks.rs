@@ -238,7 +238,7 @@ fn steer(block: &mut Block, flow: &Flow) -> (u64, bool, u32) {
     block.set_bytes("in_tuple", &flow.tuple);
     block.tick();
     block.set("in_valid", 0);
-    for _ in 0..3 {
+    for _ in 0..4 {
         assert_eq!(block.get("flow_valid"), 0);
         block.tick();
     }
@@ -379,7 +379,7 @@ fn intake(apart: Option<usize>, model: &Model, seed: u64, gaps: u64, frees: u64)
                 let mark = if apart.is_some() { begun } else { ended };
                 let after = mark.map_or(u64::MAX, |at| now - at);
                 if !inside {
-                    assert!(after >= apart.unwrap_or(3) as u64, "begins after {after} cycles");
+                    assert!(after >= apart.unwrap_or(4) as u64, "begins after {after} cycles");
                     assert!(open || apart.is_some(), "begins against `hold`");
                     begun = Some(now);
                 }
@@ -392,7 +392,7 @@ fn intake(apart: Option<usize>, model: &Model, seed: u64, gaps: u64, frees: u64)
                 held = beat;
             }
         }
-        open |= !hold && ended.is_some_and(|at| now >= at + 2);
+        open |= !hold && ended.is_some_and(|at| now >= at + 3);
         if block.get("row_we") == 1 {
             let row = block.get("row") as u16;
             assert!(usize::from(row.wrapping_sub(free)) < ROWS, "row {row} is in use");
@@ -400,7 +400,7 @@ fn intake(apart: Option<usize>, model: &Model, seed: u64, gaps: u64, frees: u64)
         }
         if block.get("tap_valid") == 1 {
             let bytes = block.get("tap_bytes") as usize;
-            tap.extend_from_slice(&block.get_bytes("row_data")[..bytes.min(K)]);
+            tap.extend_from_slice(&block.get_bytes("tap_data")[..bytes.min(K)]);
             if block.get("tap_end") == 1 {
                 if block.get("tap_keep") == 1 {
                     kept.push_back(std::mem::take(&mut tap));

@@ -5,7 +5,7 @@
 //!
 //! The input is nine groups of 4 bytes, of which `_steps` steps (1, 3 or 9) hash as many each: area against time. An input takes
 //! `_steps` cycles; while one is at work another waits, and a third must not come (the sender's duty: inputs that
-//! come `_steps` cycles apart, but for one that may be early, fit). The hash is out `_steps` + 2 cycles after an input that did not wait.
+//! come `_steps` cycles apart, but for one that may be early, fit). The hash is out `_steps` + 3 cycles after an input that did not wait.
 
 use nitor_rtl::prelude::*;
 
@@ -31,7 +31,13 @@ pub struct Toeplitz {
     step: Reg<Bits<4>>,
     work: Reg<Bits<288>>,
     work_tag: Reg<Bits<TAG_BITS>>,
+    // The groups at hand with the key's 63 bits that each meets.
+    window: Vec<Reg<Bits<63>>>,
+    piece: Vec<Reg<Bits<32>>>,
     group: Vec<Reg<Bits<32>>>,
+    w_first: Reg<Bit>,
+    w_last: Reg<Bit>,
+    w_tag: Reg<Bits<TAG_BITS>>,
     first: Reg<Bit>,
     last: Reg<Bit>,
     last_tag: Reg<Bits<TAG_BITS>>,
@@ -67,7 +73,12 @@ impl Toeplitz {
             step: Default::default(),
             work: Default::default(),
             work_tag: Default::default(),
+            window: (0..GROUPS / steps).map(|_| Reg::default()).collect(),
+            piece: (0..GROUPS / steps).map(|_| Reg::default()).collect(),
             group: (0..GROUPS / steps).map(|_| Reg::default()).collect(),
+            w_first: Default::default(),
+            w_last: Default::default(),
+            w_tag: Default::default(),
             first: Default::default(),
             last: Default::default(),
             last_tag: Default::default(),
@@ -83,8 +94,8 @@ impl Logic for Toeplitz {
     /// Toeplitz hash, some groups of 4 bytes at a time.
     #[kernel]
     fn update(&mut self) {
-        registers!(self, clock, reset; waiting, waiting_data, waiting_tag, busy, step, work, work_tag, group[..]);
-        registers!(self, clock, reset; first, last, last_tag, sum, done, done_tag);
+        registers!(self, clock, reset; waiting, waiting_data, waiting_tag, busy, step, work, work_tag, window[..], piece[..], group[..]);
+        registers!(self, clock, reset; w_first, w_last, w_tag, first, last, last_tag, sum, done, done_tag);
         let mut key = lit::<320>(0);
         for i in 0..40 {
             key = key.set_slice::<8>(312 - 8 * i, self.key.val().get_bits::<8>(8 * i));
@@ -111,25 +122,29 @@ impl Logic for Toeplitz {
         }
 
         for g in 0..(GROUPS / self._steps) {
-            // The 63 bits of the key that this group meets.
             let mut window = lit::<63>(0);
             for s in 0..self._steps {
                 if step == lit::<4>(s) {
                     window = key.get_bits::<63>(257 - 32 * (s * (GROUPS / self._steps) + g));
                 }
             }
+            self.window[g].d.next = window;
+            self.piece[g].d.next = self.work.q.val().get_bits::<32>(32 * g);
             let mut acc = lit::<32>(0);
             for b in 0..32 {
                 // Bit b of the group in the order of the wire: most significant first in each byte.
-                if self.work.q.val().get_bit(32 * g + 8 * (b / 8) + 7 - b % 8) {
-                    acc = acc ^ window.get_bits::<32>(31 - b);
+                if self.piece[g].q.val().get_bit(8 * (b / 8) + 7 - b % 8) {
+                    acc = acc ^ self.window[g].q.val().get_bits::<32>(31 - b);
                 }
             }
             self.group[g].d.next = acc;
         }
-        self.first.d.next = step == 0;
-        self.last.d.next = self.busy.q.val() && ends;
-        self.last_tag.d.next = self.work_tag.q.val();
+        self.w_first.d.next = step == 0;
+        self.w_last.d.next = self.busy.q.val() && ends;
+        self.w_tag.d.next = self.work_tag.q.val();
+        self.first.d.next = self.w_first.q.val();
+        self.last.d.next = self.w_last.q.val();
+        self.last_tag.d.next = self.w_tag.q.val();
         let mut sum = if self.first.q.val() { lit::<32>(0) } else { self.sum.q.val() };
         for g in 0..(GROUPS / self._steps) {
             sum = sum ^ self.group[g].q.val();

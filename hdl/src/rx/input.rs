@@ -2,8 +2,8 @@
 //!
 //! A MAC can't wait: every frame is stored or counted. `mac.ready` is low only between frames, as what finds their flows asks for it. The wide
 //! one does behind a frame shorter than `_apart` beats, until `_apart` cycles after its first: frames of 60 bytes and more never see that. For the
-//! serial one (`_serial`) a frame begins 3 cycles after the last beat of another at the earliest, and none while `hold` is up, which shows up in the
-//! second of them: see [classify](super::classify). The buffer is a ring of
+//! serial one (`_serial`) a frame begins 4 cycles after the last beat of another at the earliest, and none while `hold` is up, which shows up in the
+//! third of them: see [classify](super::classify). The buffer is a ring of
 //! 2^(B+1) rows; `free_row` says from where on rows are in use, all row numbers run freely over 16 bits. A frame's rows
 //! belong to it only once its last beat has been accepted; a frame that turns out bad, or for which room ends, gives back at
 //! once what it wrote and the rest of it is ignored.
@@ -12,7 +12,7 @@
 //! 60 is accepted, since nothing behind needs the padding and the sender may be a wire without minimum size), a `bytes`
 //! outside 1..=K. Dropped and counted as without room: no row free, or 2^R frames waiting for `rx/assign`.
 //!
-//! The stored beats are repeated on `tap_*` for `rx/parse`; `tap_end` is the last beat of a frame, also of one given up,
+//! The stored beats are repeated on `tap_*` for `rx/parse`, a cycle after they are stored; `tap_end` is the last beat of a frame, also of one given up,
 //! and `tap_keep` says which.
 //!
 //! `press` is up while a quarter of the rows or more are in use, or 32 frames or more (of 32 a half) wait.
@@ -44,6 +44,7 @@ pub struct RxInput<const D: usize, const K: usize, const B: usize, const R: usiz
     pub tap_keep: Signal<Out, Bit>,
     /// Bytes in this beat.
     pub tap_bytes: Signal<Out, Bits<7>>,
+    pub tap_data: Signal<Out, Bits<D>>,
     pub info_valid: Signal<Out, Bit>,
     pub info_ready: Signal<In, Bit>,
     pub info_data: Signal<Out, Bits<INFO_BITS>>,
@@ -54,9 +55,11 @@ pub struct RxInput<const D: usize, const K: usize, const B: usize, const R: usiz
     in_valid: Reg<Bit>,
     in_first: Reg<Bit>,
     in_last: Reg<Bit>,
-    in_err: Reg<Bit>,
     in_bytes: Reg<Bits<7>>,
     in_data: Reg<Bits<D>>,
+    /// It can't be the end of a good frame; it is too long where no whole row more may come.
+    in_broken: Reg<Bit>,
+    in_over: Reg<Bit>,
     /// The MAC is inside a frame.
     mid: Reg<Bit>,
     /// A frame is being stored.
@@ -64,11 +67,20 @@ pub struct RxInput<const D: usize, const K: usize, const B: usize, const R: usiz
     /// First row of the frame at hand.
     start: Reg<Bits<16>>,
     next_row: Reg<Bits<16>>,
-    len: Reg<Bits<16>>,
+    /// Rows of it that are stored; no whole row more may come; no row is free.
+    rows: Reg<Bits<16>>,
+    at_most: Reg<Bit>,
+    full: Reg<Bit>,
     free: Reg<Bits<16>>,
     pressed: Reg<Bit>,
     drop_no_room: Reg<Bit>,
     drop_bad: Reg<Bit>,
+    // What the taps show.
+    t_valid: Reg<Bit>,
+    t_end: Reg<Bit>,
+    t_keep: Reg<Bit>,
+    t_bytes: Reg<Bits<7>>,
+    t_data: Reg<Bits<D>>,
     info: Fifo<INFO_BITS, R>,
     /// Cycles until another frame may begin.
     left: Reg<Bits<4>>,
@@ -94,7 +106,7 @@ impl<const D: usize, const K: usize, const B: usize, const R: usize> RxInput<D, 
 
     /// For [classify](super::classify).
     pub fn serial() -> Self {
-        Self::with(3, true)
+        Self::with(4, true)
     }
 
     fn with(apart: usize, serial: bool) -> Self {
@@ -113,6 +125,7 @@ impl<const D: usize, const K: usize, const B: usize, const R: usize> RxInput<D, 
             tap_end: Default::default(),
             tap_keep: Default::default(),
             tap_bytes: Default::default(),
+            tap_data: Default::default(),
             info_valid: Default::default(),
             info_ready: Default::default(),
             info_data: Default::default(),
@@ -122,18 +135,26 @@ impl<const D: usize, const K: usize, const B: usize, const R: usize> RxInput<D, 
             in_valid: Default::default(),
             in_first: Default::default(),
             in_last: Default::default(),
-            in_err: Default::default(),
             in_bytes: Default::default(),
             in_data: Default::default(),
+            in_broken: Default::default(),
+            in_over: Default::default(),
             mid: Default::default(),
             active: Default::default(),
             start: Default::default(),
             next_row: Default::default(),
-            len: Default::default(),
+            rows: Default::default(),
+            at_most: Default::default(),
+            full: Default::default(),
             free: Default::default(),
             pressed: Default::default(),
             drop_no_room: Default::default(),
             drop_bad: Default::default(),
+            t_valid: Default::default(),
+            t_end: Default::default(),
+            t_keep: Default::default(),
+            t_bytes: Default::default(),
+            t_data: Default::default(),
             info: Default::default(),
             left: Default::default(),
             wait: Default::default(),
@@ -147,8 +168,8 @@ impl<const D: usize, const K: usize, const B: usize, const R: usize> Logic for R
     /// Stores frames from the MAC in the RX buffer, each whole or not at all.
     #[kernel]
     fn update(&mut self) {
-        registers!(self, clock, reset; in_valid, in_first, in_last, in_err, in_bytes, in_data, active,
-            start, next_row, len, free, pressed, drop_no_room, drop_bad);
+        registers!(self, clock, reset; in_valid, in_first, in_last, in_bytes, in_data, in_broken, in_over, active,
+            start, next_row, rows, at_most, full, free, pressed, drop_no_room, drop_bad, t_valid, t_end, t_keep, t_bytes, t_data);
         registers!(self, clock, wire_reset; mid, left, wait);
         clocked!(self, clock, reset; info);
 
@@ -169,8 +190,15 @@ impl<const D: usize, const K: usize, const B: usize, const R: usize> Logic for R
         self.in_valid.d.next = taken;
         self.in_first.d.next = !self.mid.q.val();
         self.in_last.d.next = self.mac.last.val();
-        self.in_err.d.next = self.mac.err.val();
-        self.in_bytes.d.next = self.mac.bytes.val();
+        let last_bytes = self.mac.bytes.val();
+        self.in_bytes.d.next = if self.mac.last.val() { last_bytes } else { lit::<7>(K) };
+        self.in_broken.d.next = self.mac.last.val()
+            && (self.mac.err.val()
+                || last_bytes == 0
+                || last_bytes > lit::<7>(K)
+                || (!self.mid.q.val() && last_bytes < 14));
+        let rest = self.max_frame.val() & lit::<16>(K - 1);
+        self.in_over.d.next = !self.mac.last.val() || bit_cast::<16, 7>(last_bytes) > rest;
         self.in_data.d.next = self.mac.data.val();
         if taken {
             self.mid.d.next = !self.mac.last.val();
@@ -179,12 +207,11 @@ impl<const D: usize, const K: usize, const B: usize, const R: usize> Logic for R
 
         let last = self.in_last.q.val();
         let fresh = self.in_valid.q.val() && (self.in_first.q.val() || self.active.q.val());
-        let bytes = if last { self.in_bytes.q.val() } else { lit::<7>(K) };
-        let total = bit_cast::<17, 16>(self.len.q.val()) + bit_cast::<17, 7>(bytes);
-        let broken = self.in_err.q.val() || bytes == 0 || bytes > lit::<7>(K) || total < 14;
-        let bad = fresh && (total > bit_cast::<17, 16>(self.max_frame.val()) || (last && broken));
+        let bytes = self.in_bytes.q.val();
+        let bad =
+            fresh && (self.in_broken.q.val() || (self.at_most.q.val() && self.in_over.q.val()));
         let used = self.next_row.q.val() - self.free.q.val();
-        let full = used == lit::<16>(2 << B);
+        let full = self.full.q.val();
         self.pressed.d.next = used >= lit::<16>((2 << B) / 4)
             || self.info.level.val() >= lit::<8>(if R > 5 { 32 } else { 16 });
         self.press.next = self.pressed.q.val();
@@ -193,16 +220,29 @@ impl<const D: usize, const K: usize, const B: usize, const R: usize> Logic for R
         let keep = fresh && last && !lost;
         let after = self.next_row.q.val() + 1;
 
+        // Rows that are freed meanwhile show a cycle later.
+        let free = self.free.q.val();
+        let most = self.max_frame.val() >> lit::<16>(clog2(K));
+        let more = self.rows.q.val() + 1;
         if fresh {
             if lost {
                 self.next_row.d.next = self.start.q.val();
-                self.len.d.next = lit::<16>(0);
-                self.active.d.next = false;
+                self.full.d.next = self.start.q.val() - free == lit::<16>(2 << B);
             } else {
                 self.next_row.d.next = after;
-                self.active.d.next = !last;
-                self.len.d.next = if last { lit::<16>(0) } else { bit_cast::<16, 17>(total) };
+                self.full.d.next = after - free == lit::<16>(2 << B);
             }
+            self.active.d.next = !(lost || last);
+            if lost || last {
+                self.rows.d.next = lit::<16>(0);
+                self.at_most.d.next = most == 0;
+            } else {
+                self.rows.d.next = more;
+                self.at_most.d.next = more >= most;
+            }
+        } else {
+            self.full.d.next = used == lit::<16>(2 << B);
+            self.at_most.d.next = self.rows.q.val() >= most;
         }
         if keep {
             self.start.d.next = after;
@@ -216,15 +256,23 @@ impl<const D: usize, const K: usize, const B: usize, const R: usize> Logic for R
         self.row_we.next = fresh && !full;
         self.row.next = self.next_row.q.val();
         self.row_data.next = self.in_data.q.val();
-        self.tap_valid.next = fresh;
-        self.tap_end.next = last || lost;
-        self.tap_keep.next = keep;
-        self.tap_bytes.next = bytes;
+        self.t_valid.d.next = fresh;
+        self.t_end.d.next = last || lost;
+        self.t_keep.d.next = keep;
+        self.t_bytes.d.next = bytes;
+        self.t_data.d.next = self.in_data.q.val();
+        self.tap_valid.next = self.t_valid.q.val();
+        self.tap_end.next = self.t_end.q.val();
+        self.tap_keep.next = self.t_keep.q.val();
+        self.tap_bytes.next = self.t_bytes.q.val();
+        self.tap_data.next = self.t_data.q.val();
 
         self.info.in_valid.next = keep;
-        self.info.in_data.next = lit::<INFO_BITS>(0)
-            .set_slice::<16>(info::ROW, self.start.q.val())
-            .set_slice::<16>(info::LEN, bit_cast::<16, 17>(total));
+        self.info.in_data.next =
+            lit::<INFO_BITS>(0).set_slice::<16>(info::ROW, self.start.q.val()).set_slice::<16>(
+                info::LEN,
+                (self.rows.q.val() << lit::<16>(clog2(K))) + bit_cast::<16, 7>(bytes),
+            );
         self.info_valid.next = self.info.out_valid.val();
         self.info.out_ready.next = self.info_ready.val();
         self.info_data.next = self.info.out_data.val();

@@ -5,7 +5,7 @@
 //! | [input] | stores whole frames in the RX buffer | 1 cycle |
 //! | [parse] | finds VLAN, IP, L4, the hash tuple | 1 cycle, 10 deep |
 //! | [checksum], [sum] | verify IPv4, TCP and UDP checksums | 1 cycle, 18 deep |
-//! | [steer], [hash] | RSS: hash, table, queue | 1 cycle, 4 deep |
+//! | [steer], [hash] | RSS: hash, table, queue | 1 cycle, 5 deep |
 //! | [classify] | in small cards instead of parse, hash, steer and checksum: flow and queue, 16 bits a cycle | 17 cycles, IPv6 27 |
 //! | [prefetch] | queue contexts, descriptors fetched ahead | up to 16 descriptors a 4-cycle turn |
 //! | [assign] | covers the frame with buffers | 2 cycles |
@@ -223,7 +223,7 @@ impl<
         self.parse.tap_end.next = self.input.tap_end.val();
         self.parse.tap_keep.next = self.input.tap_keep.val() && !serial;
         self.parse.tap_bytes.next = self.input.tap_bytes.val();
-        self.parse.tap_data.next = self.input.row_data.val();
+        self.parse.tap_data.next = self.input.tap_data.val();
         self.steer.config_reset.next = self.config_reset.val();
         self.steer.in_valid.next = self.parse.valid.val();
         self.steer.in_l3.next = self.parse.l3.val();
@@ -235,7 +235,7 @@ impl<
         self.classify.tap_end.next = self.input.tap_end.val();
         self.classify.tap_keep.next = self.input.tap_keep.val() && serial;
         self.classify.tap_bytes.next = self.input.tap_bytes.val();
-        self.classify.tap_data.next = self.input.row_data.val();
+        self.classify.tap_data.next = self.input.tap_data.val();
         self.input.hold.next = self.classify.hold.val() && serial;
         self.steer.regs.valid.next = self.regs.valid.val() && !serial;
         self.steer.regs.write.next = self.regs.write.val();
@@ -256,7 +256,7 @@ impl<
         self.checksum.tap_end.next = self.input.tap_end.val();
         self.checksum.tap_keep.next = self.input.tap_keep.val();
         self.checksum.tap_bytes.next = self.input.tap_bytes.val();
-        self.checksum.tap_data.next = self.input.row_data.val();
+        self.checksum.tap_data.next = self.input.tap_data.val();
         self.checksum.at.next = self.parse.at.val();
         self.checksum.is4.next = self.parse.is4.val();
         self.checksum.addrs.next = self.parse.addrs.val();

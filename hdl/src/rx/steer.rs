@@ -1,6 +1,6 @@
 //! Receive-side scaling: the hash of a frame's tuple picks an entry of a table, the entry a receive queue.
 //!
-//! Takes the results of `rx/parse` and gives, 3 cycles and the steps of the [hash](super::hash) later and in the same order, a
+//! Takes the results of `rx/parse` and gives, 4 cycles and the steps of the [hash](super::hash) later and in the same order, a
 //! [flow](super::words::flow) word: queue, whether the entry is valid, hash, and L3, L4 and fragment as they came. No back pressure: results
 //! must not come faster than the hash takes them.
 //!
@@ -103,7 +103,8 @@ impl Logic for RxSteer {
         let wdata = self.regs.wdata.val();
         let be = self.regs.be.val();
         let access = self.regs.valid.val() && !self.ack.q.val() && !walking;
-        let write = access && self.regs.write.val();
+        // What an access has read it merges and writes in its second cycle.
+        let write = self.regs.valid.val() && self.ack.q.val() && self.regs.write.val();
         self.ack.d.next = access;
         self.regs.ready.next = self.ack.q.val();
         self.regs.rdata.next = self.rdata.q.val();
@@ -125,7 +126,7 @@ impl Logic for RxSteer {
             seen = bit_cast::<32, 9>(held);
         }
         self.rdata.d.next = seen;
-        let mut merged = seen;
+        let mut merged = self.rdata.q.val();
         for i in 0..4 {
             if be.get_bit(i) {
                 merged = merged.set_slice::<8>(8 * i, wdata.get_bits::<8>(8 * i));
