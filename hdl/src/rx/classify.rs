@@ -13,8 +13,9 @@
 //! 0.4 cycles of 50 MHz, and a frame 24 bytes besides its own: IPv6 and UDP in 62 bytes 34.4 cycles, a tag 1.6 more, an extension header 3.2 or
 //! more; IPv4 in 60 bytes 33.6. So every frame is walked through in less time than it comes in, and what a walk ends behind its frame is
 //! never more than the 40 cycles of the longest. Where frames come faster, `hold` is up while both slots are taken, and no frame may begin. At a
-//! gigabit it is up for less than 7 cycles behind a frame, and the next one's first beat comes after 16: no beat waits for it. `hold` rises in the second
-//! cycle after a frame's last beat: none may begin in these two, whatever it says. `rx/input` sees to all that.
+//! gigabit it is up for less than 7 cycles behind a frame, and the next one's first beat comes after 16: no beat waits for it. With the taps a cycle
+//! behind the beats, `hold` rises in the third cycle after a frame's last beat: none may begin in these three, whatever it says. `rx/input` sees to
+//! all that.
 //!
 //! **Registers** are reached between two frames, an access and a frame in turns: 3 cycles, and up to 40 if a frame is on its way.
 //! They and frames wait while `config_reset` clears the table, 128 cycles; and during `reset`, which gives up all frames.
