@@ -68,6 +68,8 @@ pub struct LinkReceive<const D: usize, const S: usize, const A: usize> {
     lengths: LutRam<9, S>,
     // The frame coming in.
     at: Reg<Bits<10>>,
+    /// There was room for all its words.
+    kept: Reg<Bit>,
     head0: Reg<Bits<32>>,
     head1: Reg<Bits<32>>,
     judge: Reg<Bit>,
@@ -103,7 +105,7 @@ impl<const D: usize, const S: usize, const A: usize> Logic for LinkReceive<D, S,
     /// Host link, receiving: frames in order, taken apart into TLPs and bus accesses.
     #[kernel]
     fn update(&mut self) {
-        registers!(self, clock, reset; at, head0, head1, judge, judge_err, wanted, heard_out, due_out, repeat_out);
+        registers!(self, clock, reset; at, kept, head0, head1, judge, judge_err, wanted, heard_out, due_out, repeat_out);
         registers!(self, clock, reset; flags_out, ack_out, damaged_out, tail, head, doing, pos, end, kind, info, left);
         registers!(self, clock, reset; part, hdr, data, first, value);
         registers!(self, clock, hard_reset; known, current, opened_out);
@@ -120,6 +122,8 @@ impl<const D: usize, const S: usize, const A: usize> Logic for LinkReceive<D, S,
         self.ram.wdata.next = word.get_bits::<32>(0);
         self.judge.d.next = false;
         if self.word_valid.val() {
+            // A place that becomes free in the middle of a frame comes too late for it.
+            self.kept.d.next = room && (at == 0 || self.kept.q.val());
             if at == 0 {
                 self.head0.d.next = word.get_bits::<32>(0);
             }
@@ -147,7 +151,7 @@ impl<const D: usize, const S: usize, const A: usize> Logic for LinkReceive<D, S,
         let next = data && seq == self.wanted.q.val();
         // Behind the one expected by less than half of the numbers: a copy of one that was taken.
         let ahead = data && !next && !(seq - self.wanted.q.val()).get_bit(7);
-        let take = next && room;
+        let take = next && self.kept.q.val();
         self.opened_out.d.next = opens;
         if opens {
             self.known.d.next = true;
@@ -157,7 +161,7 @@ impl<const D: usize, const S: usize, const A: usize> Logic for LinkReceive<D, S,
         self.flags_out.d.next = flags;
         self.ack_out.d.next = self.head0.q.val().get_bits::<8>(16);
         self.due_out.d.next = data || (ours && (flags.get_bit(5) || flags.get_bit(1)));
-        self.repeat_out.d.next = ahead || (next && !room);
+        self.repeat_out.d.next = ahead || (next && !self.kept.q.val());
         self.damaged_out.d.next =
             self.judge.q.val() && (self.judge_err.q.val() || words > lit::<16>(MOST_WORDS));
         self.lengths.we.next = take;
