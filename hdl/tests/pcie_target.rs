@@ -364,6 +364,7 @@ fn lines(model: &Model, k: usize, seed: u64, idle: u64, stall: u64) {
         }
         block.clock_high();
     }
+    block.set("posted_valid", 0);
     for _ in 0..4 {
         block.clock_low();
         take_line(&block, k, &mut got);

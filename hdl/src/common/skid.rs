@@ -2,6 +2,9 @@
 //!
 //! `out_valid` and `in_ready` are registers; a word shows one cycle after it came, one word a cycle both ways. When full it refuses;
 //! nothing is overwritten. Its output is a register too, which a FIFO's is not: it is the one to take between two deep blocks.
+//!
+//! `_relaxed`: two registers in a row, without the multiplexer of two words. A word shows after two cycles, two words go through in three,
+//! and `in_ready` is a gate behind two registers.
 
 use nitor_rtl::prelude::*;
 
@@ -20,6 +23,13 @@ pub struct Skid<const N: usize> {
     word: Reg<Bits<N>>,
     spare_valid: Reg<Bit>,
     spare: Reg<Bits<N>>,
+    _relaxed: bool,
+}
+
+impl<const N: usize> Skid<N> {
+    pub fn new(relaxed: bool) -> Self {
+        Self { _relaxed: relaxed, ..Self::default() }
+    }
 }
 
 impl<const N: usize> Logic for Skid<N> {
@@ -27,20 +37,36 @@ impl<const N: usize> Logic for Skid<N> {
     #[kernel]
     fn update(&mut self) {
         registers!(self, clock, reset; ready, valid, word, spare_valid, spare);
-        let push = self.in_valid.val() && self.ready.q.val();
-        let free = !self.valid.q.val() || self.out_ready.val();
-        let kept = self.spare_valid.q.val();
-        if free {
-            self.valid.d.next = kept || push;
-            self.word.d.next = if kept { self.spare.q.val() } else { self.in_data.val() };
+        if self._relaxed {
+            // The spare word comes first here. `ready` is low out of reset.
+            let ready = self.ready.q.val() && !(self.spare_valid.q.val() && self.valid.q.val());
+            self.ready.d.next = true;
+            if !self.valid.q.val() || self.out_ready.val() {
+                self.valid.d.next = self.spare_valid.q.val();
+                self.word.d.next = self.spare.q.val();
+                self.spare_valid.d.next = false;
+            }
+            if ready {
+                self.spare_valid.d.next = self.in_valid.val();
+                self.spare.d.next = self.in_data.val();
+            }
+            self.in_ready.next = ready;
+        } else {
+            let push = self.in_valid.val() && self.ready.q.val();
+            let free = !self.valid.q.val() || self.out_ready.val();
+            let kept = self.spare_valid.q.val();
+            if free {
+                self.valid.d.next = kept || push;
+                self.word.d.next = if kept { self.spare.q.val() } else { self.in_data.val() };
+            }
+            if self.ready.q.val() {
+                self.spare.d.next = self.in_data.val();
+            }
+            self.spare_valid.d.next = !free && (push || kept);
+            // Low out of reset, it rises in the first cycle after it.
+            self.ready.d.next = free || !(push || kept);
+            self.in_ready.next = self.ready.q.val();
         }
-        if self.ready.q.val() {
-            self.spare.d.next = self.in_data.val();
-        }
-        self.spare_valid.d.next = !free && (push || kept);
-        // Low out of reset, it rises in the first cycle after it.
-        self.ready.d.next = free || !(push || kept);
-        self.in_ready.next = self.ready.q.val();
         self.out_valid.next = self.valid.q.val();
         self.out_data.next = self.word.q.val();
     }

@@ -48,14 +48,11 @@ impl<const D: usize, const K: usize, const L: usize> Logic for ReadPlace<D, K, L
     fn update(&mut self) {
         registers!(self, clock, reset; p_beat[..], p_data[..], p_mask[..], p_dst[..]);
         registers!(self, clock, reset; p_done[..], p_err[..], p_client[..], p_op[..], wrapped);
-        let mut mask = lit::<K>(0);
-        for i in 0..K {
-            let mut inside = lit::<13>(i) < self.until.val();
-            if i < 3 {
-                inside = inside && lit::<2>(i) >= self.lead.val();
-            }
-            mask = mask.replace_bit(i, inside);
-        }
+        let ones = lit::<K>(0) - lit::<K>(1);
+        let until = self.until.val();
+        let all = (until >> lit::<4>(L)).any();
+        let tail = ones << bit_cast::<L, 13>(until);
+        let mask = (if all { ones } else { !tail }) & (ones << self.lead.val());
         self.p_beat[0].d.next = self.beat.val();
         self.p_data[0].d.next = self.data.val();
         self.p_mask[0].d.next = mask;
@@ -86,11 +83,7 @@ impl<const D: usize, const K: usize, const L: usize> Logic for ReadPlace<D, K, L
             self.p_data[s].d.next = data;
             self.p_mask[s].d.next = mask;
         }
-        let mut wrapped = lit::<K>(0);
-        for i in 0..K - 1 {
-            let below = lit::<L>(i) < bit_cast::<L, 20>(self.p_dst[1].q.val());
-            wrapped = wrapped.replace_bit(i, below);
-        }
+        let wrapped = !(ones << bit_cast::<L, 20>(self.p_dst[1].q.val()));
         self.wrapped.d.next = wrapped;
 
         self.out_beat.next = self.p_beat[2].q.val();

@@ -27,6 +27,7 @@ use super::tlp;
 use crate::common::fifo::Fifo;
 use crate::common::iface::*;
 use crate::common::ram::LutRam;
+use crate::common::skid::Skid;
 use nitor_rtl::prelude::*;
 
 /// A tag's record, written when its read is issued.
@@ -75,6 +76,8 @@ pub struct DmaRead<const D: usize, const K: usize, const L: usize, const T: usiz
     pub requester: Signal<In, Bits<16>>,
     pub ext_tag: Signal<In, Bit>,
     pub bus_master: Signal<In, Bit>,
+    /// The tag that `bus.issue_*` is about; of a piece that fails any.
+    pub issue_tag: Signal<Out, Bits<T>>,
     pub stat_read: Signal<Out, Bit>,
     pub cpl_poisoned: Signal<Out, Bit>,
     pub cpl_ur_ca: Signal<Out, Bit>,
@@ -82,9 +85,8 @@ pub struct DmaRead<const D: usize, const K: usize, const L: usize, const T: usiz
     pub cpl_unexpected: Signal<Out, Bit>,
 
     pieces: ReadCut,
-    hdr_valid: Reg<Bit>,
-    hdr: Reg<Bits<128>>,
-    hdr_tag: Reg<Bits<T>>,
+    // Reads on their way to pcie/tx: {tag, byte enables, dwords, address}.
+    reads: Skid<90>,
     // A read that pcie/tx dropped.
     unsent_valid: Reg<Bit>,
     unsent_tag: Reg<Bits<T>>,
@@ -92,6 +94,7 @@ pub struct DmaRead<const D: usize, const K: usize, const L: usize, const T: usiz
     issue_client: Reg<Bits<2>>,
     issue_op: Reg<Bits<9>>,
     issue_last: Reg<Bit>,
+    issue_with: Reg<Bits<T>>,
     // A piece that ends without a read.
     fail_valid: Reg<Bit>,
     fail_client: Reg<Bits<2>>,
@@ -126,13 +129,13 @@ impl<const D: usize, const K: usize, const L: usize, const T: usize> Logic for D
     /// DMA read engine: cuts requests, tags the pieces, puts completions in their place.
     #[kernel]
     fn update(&mut self) {
-        clocked!(self, clock, reset; pieces, tags, more_tags, settle);
+        clocked!(self, clock, reset; pieces, reads, tags, more_tags, settle);
         clocked!(self, clock; epochs, record_scan, progress_scan);
-        registers!(self, clock, reset; hdr_valid, hdr, hdr_tag, unsent_valid, unsent_tag, issue_valid, issue_client, issue_op, issue_last);
+        registers!(self, clock, reset; unsent_valid, unsent_tag, issue_valid, issue_client, issue_op, issue_last, issue_with);
         registers!(self, clock, reset; fail_valid, fail_client, fail_op, walk, outstanding, cycles, scan, late_valid, late_tag, issued);
 
         // Time in which a read waits for credits does not count.
-        if !self.hdr_valid.q.val() || self.np_ready.val() {
+        if !self.reads.out_valid.val() || self.np_ready.val() {
             self.cycles.d.next = self.cycles.q.val() + 1;
         }
         let now = self.cycles.q.val().get_bits::<15>(TICK);
@@ -153,11 +156,16 @@ impl<const D: usize, const K: usize, const L: usize, const T: usize> Logic for D
         } else {
             bit_cast::<T, 5>(self.tags.out_data.val())
         };
-        let out_free = !self.hdr_valid.q.val() || self.np_ready.val();
         // Until all are filled in the walk writes the records.
-        let has_tag = (self.tags.out_valid.val() || more) && !walking && !self.unsent_valid.q.val();
-        let issue = piece && !flush && self.bus_master.val() && has_tag && out_free;
-        let fail = piece && !flush && !self.bus_master.val() && !self.fail_valid.q.val();
+        let has_tag = (self.tags.out_valid.val() || more) && !walking;
+        let issue =
+            piece && !flush && self.bus_master.val() && has_tag && self.reads.in_ready.val();
+        // After the reads before it are gone.
+        let fail = piece
+            && !flush
+            && !self.bus_master.val()
+            && !self.fail_valid.q.val()
+            && !self.reads.out_valid.val();
         self.pieces.piece_ready.next = issue || fail;
 
         // The read itself.
@@ -171,31 +179,38 @@ impl<const D: usize, const K: usize, const L: usize, const T: usize> Logic for D
         } else {
             cat::<4, 4, 8>(last_be, first_be)
         };
-        if self.np_ready.val() {
-            self.hdr_valid.d.next = false;
-            if self.hdr_valid.q.val() && (flush || !self.bus_master.val()) {
-                self.unsent_valid.d.next = true;
-                self.unsent_tag.d.next = self.hdr_tag.q.val();
-            }
-        }
-        if issue {
-            self.hdr_valid.d.next = true;
-            self.hdr_tag.d.next = tag;
-            self.hdr.d.next = tlp::memory_request(
-                false,
-                self.requester.val(),
-                bit_cast::<8, T>(tag),
+        self.reads.in_valid.next = issue;
+        self.reads.in_data.next = cat::<8, 82, 90>(
+            bit_cast::<8, T>(tag),
+            cat::<8, 74, 82>(
                 be,
-                self.pieces.piece_addr.val(),
-                bit_cast::<10, 13>(dwords),
-            );
+                cat::<10, 64, 74>(bit_cast::<10, 13>(dwords), self.pieces.piece_addr.val()),
+            ),
+        );
+        // After one that was dropped the next waits until that is settled.
+        let read = self.reads.out_data.val();
+        let offered = self.reads.out_valid.val() && !self.unsent_valid.q.val();
+        let sent = offered && self.np_ready.val();
+        self.reads.out_ready.next = self.np_ready.val() && !self.unsent_valid.q.val();
+        if sent && (flush || !self.bus_master.val()) {
+            self.unsent_valid.d.next = true;
+            self.unsent_tag.d.next = bit_cast::<T, 8>(read.get_bits::<8>(82));
         }
-        self.np_valid.next = self.hdr_valid.q.val();
-        self.np_hdr.next = self.hdr.q.val();
+        self.np_valid.next = offered;
+        self.np_hdr.next = tlp::memory_request(
+            false,
+            self.requester.val(),
+            read.get_bits::<8>(82),
+            read.get_bits::<8>(74),
+            read.get_bits::<64>(0),
+            read.get_bits::<10>(64),
+        );
         self.issue_valid.d.next = issue || fail;
         self.issue_client.d.next = self.pieces.piece_client.val();
         self.issue_op.d.next = self.pieces.piece_op.val();
         self.issue_last.d.next = self.pieces.piece_last.val();
+        self.issue_with.d.next = tag;
+        self.issue_tag.next = self.issue_with.q.val();
         self.bus.issue_valid.next = self.issue_valid.q.val();
         self.bus.issue_client.next = self.issue_client.q.val();
         self.bus.issue_op.next = self.issue_op.q.val();

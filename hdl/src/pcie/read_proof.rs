@@ -65,9 +65,8 @@ impl Logic for ReadTags {
         self.read.ext_tag.next = false;
         self.read.bus_master.next = true;
 
-        // `issue_valid` comes with the header's first cycle.
         let issued = self.read.bus.issue_valid.val();
-        let mine = issued && self.read.np_hdr.val().get_bits::<2>(40) == self.any_tag.val();
+        let mine = issued && self.read.issue_tag.val() == self.any_tag.val();
         let name = cat::<2, 9, 11>(self.read.bus.issue_client.val(), self.read.bus.issue_op.val());
         let done = self.read.bus.done_valid.val();
         let done_name =

@@ -7,14 +7,15 @@
 //! | `posted`, `np` | memory writes, and non-posted requests of one beat each |
 //! | `rx_np_limit` | cumulative count of non-posted headers that may be sent: their FIFO of 16 cannot overflow |
 //!
-//! A memory write is kept back until it is whole and its length is right, and shows 3 cycles after its end. 32 beats and 32
-//! headers are held; then `link.ready` falls. As the target empties them without waiting for anything upstream,
-//! completions behind are late but never stuck. A non-posted request is offered once all memory writes that came before it are taken, and
+//! A memory write is kept back until it is whole and its length is right, and shows 3 cycles after its end. 32 beats (`_small`: 16) and 16
+//! headers are held, of these only what a write's receiver needs: format, length, poisoning, byte enables and address; the rest reads 0.
+//! When they are full `link.ready` falls. As the target empties them without waiting for anything upstream,
+//! completions behind are late but never stuck. A non-posted request is offered, from a register, once all memory writes that came before it are taken, and
 //! never holds up anything.
 //!
 //! | TLP | what happens |
 //! |---|---|
-//! | write longer than 512 bytes or across 4 KB, or ending elsewhere than its length says | swallowed, `stat_malformed` |
+//! | write longer than 512 bytes (`_small`: 256) or across 4 KB, or ending elsewhere than its length says | swallowed, `stat_malformed` |
 //! | non-posted request across 4 KB, of more than a beat, configuration or I/O of more than a dword | the same |
 //! | completion that runs on | cut where its length says, `stat_malformed` |
 //! | completion that ends early | passed on: the read engine ends its piece; `stat_malformed` |
@@ -55,28 +56,78 @@ pub struct TlpRx<const D: usize> {
     left: Reg<Bits<9>>,
     hdr: Reg<Bits<128>>,
     // Writes: {beats, header} of the whole ones. Indices have a lap bit.
-    writes: Fifo<134, 5>,
+    writes: Fifo<88, 4>,
     store: LutRam<D, 5>,
+    small_store: LutRam<D, 4>,
     begin: Reg<Bits<6>>,
     tail: Reg<Bits<6>>,
     head: Reg<Bits<6>>,
     /// Beats of the write at the head that are gone.
     gone: Reg<Bits<6>>,
-    // {writes before it, header}
+    // {writes before it, what counts of its header}
     np_data: Fifo<32, 4>,
-    np_side: Fifo<136, 4>,
-    posted_in: Reg<Bits<8>>,
-    posted_out: Reg<Bits<8>>,
+    np_side: Fifo<126, 4>,
+    // The request on offer.
+    np_valid: Reg<Bit>,
+    np_hdr: Reg<Bits<120>>,
+    np_word: Reg<Bits<32>>,
+    posted_in: Reg<Bits<6>>,
+    posted_out: Reg<Bits<6>>,
     limit: Reg<Bits<8>>,
     malformed: Reg<Bit>,
+    _small: bool,
+}
+
+impl<const D: usize> TlpRx<D> {
+    /// `small`: half the beats held, and half the largest write.
+    pub fn new(small: bool) -> Self {
+        Self { _small: small, ..Self::default() }
+    }
 }
 
 const SWALLOW: u64 = 0;
 const COMPLETION: u64 = 1;
 const POSTED: u64 = 2;
 const NON_POSTED: u64 = 3;
-/// Dwords of the largest write: the max payload size that Device Capabilities tell.
-const MAX_WRITE: usize = 128;
+/// What a write's receiver needs of its header: address, byte enables, poisoned, wide, length.
+#[kernel]
+fn pack_write(hdr: Bits<128>) -> Bits<82> {
+    let marks = cat::<1, 1, 2>(hdr.get_bit(14).into(), hdr.get_bit(29).into());
+    let address = cat::<32, 32, 64>(hdr.get_bits::<32>(96), hdr.get_bits::<32>(64));
+    cat::<64, 18, 82>(
+        address,
+        cat::<8, 10, 18>(hdr.get_bits::<8>(32), cat::<2, 8, 10>(marks, hdr.get_bits::<8>(0))),
+    )
+}
+
+#[kernel]
+fn unpack_write(x: Bits<82>) -> Bits<128> {
+    lit::<128>(0)
+        .set_slice::<8>(24, lit::<8>(tlp::MWR32))
+        .replace_bit(29, x.get_bit(8))
+        .replace_bit(14, x.get_bit(9))
+        .set_slice::<8>(0, x.get_bits::<8>(0))
+        .set_slice::<8>(32, x.get_bits::<8>(10))
+        .set_slice::<64>(64, x.get_bits::<64>(18))
+}
+
+/// What counts of a non-posted request's header: reserved bits and hints don't.
+#[kernel]
+fn pack_request(hdr: Bits<128>) -> Bits<120> {
+    let class = cat::<8, 3, 11>(hdr.get_bits::<8>(24), hdr.get_bits::<3>(20));
+    let low = cat::<3, 10, 13>(hdr.get_bits::<3>(12), hdr.get_bits::<10>(0));
+    cat::<96, 24, 120>(hdr.get_bits::<96>(32), cat::<11, 13, 24>(class, low))
+}
+
+#[kernel]
+fn unpack_request(x: Bits<120>) -> Bits<128> {
+    lit::<128>(0)
+        .set_slice::<10>(0, x.get_bits::<10>(0))
+        .set_slice::<3>(12, x.get_bits::<3>(10))
+        .set_slice::<3>(20, x.get_bits::<3>(13))
+        .set_slice::<8>(24, x.get_bits::<8>(16))
+        .set_slice::<96>(32, x.get_bits::<96>(24))
+}
 
 /// Where a TLP goes, whatever its length; atomic operations and all of I/O to be refused by the target.
 #[kernel]
@@ -96,9 +147,10 @@ impl<const D: usize> Logic for TlpRx<D> {
     fn update(&mut self) {
         registers!(self, clock, reset; m_valid, m_sop, m_eop, m_hdr, m_data, m_class, m_bad, m_promised);
         registers!(self, clock, reset; kind, left, hdr, begin, tail, head, gone);
-        registers!(self, clock, reset; posted_in, posted_out, limit, malformed);
+        registers!(self, clock, reset; posted_in, posted_out, limit, malformed, np_valid, np_hdr, np_word);
         clocked!(self, clock, reset; beats, sides, writes, np_data, np_side);
-        clocked!(self, clock; store);
+        clocked!(self, clock; store, small_store);
+        let small = lit::<1>(self._small as usize).any();
         self.beats.in_valid.next = self.link.valid.val();
         self.beats.in_data.next = self.link.data.val();
         self.sides.in_valid.next = self.link.valid.val();
@@ -133,7 +185,7 @@ impl<const D: usize> Logic for TlpRx<D> {
         };
         let header_bad = (header_class == SWALLOW && !message)
             || (memory && crosses)
-            || (header_class == POSTED && dwords > lit::<11>(MAX_WRITE))
+            || (header_class == POSTED && dwords > lit::<11>(if self._small { 64 } else { 128 }))
             || (one_dword && length != 1);
 
         // What came.
@@ -159,8 +211,9 @@ impl<const D: usize> Logic for TlpRx<D> {
         let to_cpl = to == COMPLETION;
         let to_posted = to == POSTED;
         let held = self.tail.q.val() - self.head.q.val();
+        let full = if small { held.get_bit(4) } else { held.get_bit(5) };
         let room = (!to_cpl || self.cpl.ready.val())
-            && (!to_posted || (!held.get_bit(5) && self.writes.in_ready.val()));
+            && (!to_posted || (!full && self.writes.in_ready.val()));
         let go = valid && room;
         let next = room || !valid;
         self.sides.out_ready.next = next;
@@ -190,11 +243,15 @@ impl<const D: usize> Logic for TlpRx<D> {
         let write_hdr = if sop { hdr } else { self.hdr.q.val() };
         let whole = go && to_posted && eop && at_end;
         let stored = self.tail.q.val() + 1;
-        self.store.we.next = go && to_posted;
+        self.store.we.next = go && to_posted && !small;
         self.store.waddr.next = self.tail.q.val().get_bits::<5>(0);
         self.store.wdata.next = data;
+        self.small_store.we.next = go && to_posted && small;
+        self.small_store.waddr.next = self.tail.q.val().get_bits::<4>(0);
+        self.small_store.wdata.next = data;
         self.writes.in_valid.next = whole;
-        self.writes.in_data.next = cat::<6, 128, 134>(stored - self.begin.q.val(), write_hdr);
+        self.writes.in_data.next =
+            cat::<6, 82, 88>(stored - self.begin.q.val(), pack_write(write_hdr));
         if go && to_posted {
             self.hdr.d.next = write_hdr;
             self.tail.d.next = if wrong_end { self.begin.q.val() } else { stored };
@@ -204,14 +261,16 @@ impl<const D: usize> Logic for TlpRx<D> {
             self.posted_in.d.next = self.posted_in.q.val() + 1;
         }
         let write = self.writes.out_data.val();
-        let write_ends = self.gone.q.val() + 1 == write.get_bits::<6>(128);
+        let write_ends = self.gone.q.val() + 1 == write.get_bits::<6>(82);
         let pop = self.writes.out_valid.val() && self.posted.ready.val();
         self.store.raddr.next = self.head.q.val().get_bits::<5>(0);
         self.posted.valid.next = self.writes.out_valid.val();
         self.posted.sop.next = self.gone.q.val() == 0;
         self.posted.eop.next = write_ends;
-        self.posted.hdr.next = write.get_bits::<128>(0);
-        self.posted.data.next = self.store.rdata.val();
+        self.small_store.raddr.next = self.head.q.val().get_bits::<4>(0);
+        self.posted.hdr.next = unpack_write(write.get_bits::<82>(0));
+        self.posted.data.next =
+            if small { self.small_store.rdata.val() } else { self.store.rdata.val() };
         self.writes.out_ready.next = self.posted.ready.val() && write_ends;
         if pop {
             self.head.d.next = self.head.q.val() + 1;
@@ -229,18 +288,24 @@ impl<const D: usize> Logic for TlpRx<D> {
         self.np_data.in_valid.next = push_np;
         self.np_data.in_data.next = data.get_bits::<32>(0);
         self.np_side.in_valid.next = push_np;
-        self.np_side.in_data.next = cat::<8, 128, 136>(self.posted_in.q.val(), hdr);
+        self.np_side.in_data.next = cat::<6, 120, 126>(self.posted_in.q.val(), pack_request(hdr));
         let np = self.np_side.out_data.val();
-        // Modulo 256, with at most 32 writes waiting.
-        let behind = (self.posted_out.q.val() - np.get_bits::<8>(128)).get_bit(7);
-        self.np.valid.next = self.np_side.out_valid.val() && !behind;
-        self.np.sop.next = true;
-        self.np.eop.next = true;
-        self.np.hdr.next = np.get_bits::<128>(0);
-        self.np.data.next = bit_cast::<D, 32>(self.np_data.out_data.val());
-        let pop_np = self.np.ready.val() && !behind;
+        // Modulo 64, with at most 16 writes waiting.
+        let behind = (self.posted_out.q.val() - np.get_bits::<6>(120)).get_bit(5);
+        let np_free = !self.np_valid.q.val() || self.np.ready.val();
+        let pop_np = np_free && !behind;
         self.np_data.out_ready.next = pop_np;
         self.np_side.out_ready.next = pop_np;
+        if np_free {
+            self.np_valid.d.next = self.np_side.out_valid.val() && !behind;
+            self.np_hdr.d.next = np.get_bits::<120>(0);
+            self.np_word.d.next = self.np_data.out_data.val();
+        }
+        self.np.valid.next = self.np_valid.q.val();
+        self.np.sop.next = true;
+        self.np.eop.next = true;
+        self.np.hdr.next = unpack_request(self.np_hdr.q.val());
+        self.np.data.next = bit_cast::<D, 32>(self.np_word.q.val());
         let mut limit = self.limit.q.val();
         if pop_np && self.np_side.out_valid.val() {
             limit = limit + 1;

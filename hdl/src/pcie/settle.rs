@@ -6,7 +6,8 @@
 //!
 //! **Pipeline**, a beat a cycle, 8 cycles from `cpl` to `out_*`: the beat in registers; its header's sums, the record out of block RAM; the
 //! tag's progress; the verdict and the new progress; the beat's place, and 3 cycles to put it there. Completions of one tag may follow
-//! each other in any distance: the progress that is still on its way to memory is handed back.
+//! each other in any distance: the progress that is still on its way to memory is handed back. A completion counts only if its byte count is what is
+//! left of the read; so what it leaves is known from its header, and only that comparison waits for the one before.
 //!
 //! **Full.** `cpl.ready` falls for the cycles in which a tag enters; nothing else is ever refused.
 
@@ -77,17 +78,25 @@ pub struct ReadSettle<const D: usize, const K: usize, const L: usize, const T: u
     s_count: [Reg<Bits<13>>; 3],
     s_length: [Reg<Bits<13>>; 3],
     low: [Reg<Bits<7>>; 2],
-    carried: [Reg<Bits<13>>; 2],
+    carried: Reg<Bits<13>>,
+    // If its byte count is right: what it leaves, and its bytes from the first beat on.
+    rest: Reg<Bits<14>>,
+    all: Reg<Bits<13>>,
+    /// Its length is at most a beat.
+    short_length: Reg<Bit>,
+    /// The low address bits are those the byte count asks for.
+    aligned: Reg<Bit>,
     // Of the tag's record.
     found: Reg<Bits<{ rec::W }>>,
     epoch: Reg<Bit>,
     client: [Reg<Bits<2>>; 2],
     op: [Reg<Bits<9>>; 2],
-    /// Where the read's end goes, less the bytes before the first that counts; its low address bits less the header's.
+    /// Where the read's end goes, less the bytes before the first that counts.
     base: [Reg<Bits<20>>; 2],
-    end_low: Reg<Bits<7>>,
-    // Of its progress; `same`: the tag is that of the stage ahead.
+    // Of its progress; `same`: the tag is that of the stage ahead, `back`: that of the stage before.
+    back: Reg<Bit>,
     left: Reg<Bits<13>>,
+    left_fits: Reg<Bit>,
     was_err: Reg<Bit>,
     was_ended: Reg<Bit>,
     was_free: Reg<Bit>,
@@ -112,6 +121,13 @@ pub struct ReadSettle<const D: usize, const K: usize, const L: usize, const T: u
     place: ReadPlace<D, K, L>,
 }
 
+/// At most a beat of 2^L bytes.
+#[kernel]
+fn fits_beat<const L: usize>(bytes: Bits<13>) -> Bit {
+    let below = bytes - 1;
+    (below >> lit::<4>(L)) == 0
+}
+
 impl<const D: usize, const K: usize, const L: usize, const T: usize> Logic
     for ReadSettle<D, K, L, T>
 {
@@ -122,8 +138,8 @@ impl<const D: usize, const K: usize, const L: usize, const T: usize> Logic
         clocked!(self, clock; records, progresses);
         registers!(self, clock, reset; in_valid, in_sop, in_eop, in_hdr, in_data, in_tag, s_valid[..], s_sop[..], s_eop[..], s_late[..]);
         registers!(self, clock, reset; s_unsent[..], s_hits[..], s_tag[..], s_data[..], s_ours[..], s_bad[..], s_poisoned[..], s_skip[..]);
-        registers!(self, clock, reset; s_count[..], s_length[..], low[..], carried[..], found, epoch, client[..], op[..], base[..], end_low);
-        registers!(self, clock, reset; left, was_err, was_ended, was_free, same, write, new, beat, ends, is_final, over, fails, before, stats);
+        registers!(self, clock, reset; s_count[..], s_length[..], low[..], carried, rest, all, short_length, aligned, found, epoch, client[..], op[..], base[..]);
+        registers!(self, clock, reset; back, left, left_fits, was_err, was_ended, was_free, same, write, new, beat, ends, is_final, over, fails, before, stats);
         registers!(self, clock, reset; go_keep, go_until, go_dst, go_free, go_tag, freed);
         let flush = self.flush.val();
 
@@ -206,21 +222,21 @@ impl<const D: usize, const K: usize, const L: usize, const T: usize> Logic
         self.records.wdata.next = self.record.val();
         self.found.d.next = self.records.rdata.val();
         self.low[1].d.next = self.low[0].q.val();
-        self.carried[0].d.next =
-            self.s_length[0].q.val() - bit_cast::<13, 2>(self.s_skip[0].q.val());
-        self.carried[1].d.next = self.carried[0].q.val();
+        self.carried.d.next = self.s_length[0].q.val() - bit_cast::<13, 2>(self.s_skip[0].q.val());
 
         // ---- Its progress, as it is in memory or about to be.
         let r = self.found.q.val();
         let len = r.get_bits::<13>(rec::LEN);
         self.progresses.raddr.next = self.s_tag[1].q.val();
-        let p = if self.write.q.val() && self.s_tag[3].q.val() == self.s_tag[1].q.val() {
-            self.new.q.val()
-        } else {
-            self.progresses.rdata.val()
-        };
+        // The tag two stages ahead, as it was when both were a stage behind.
+        self.back.d.next = self.s_tag[0].q.val() == self.s_tag[2].q.val();
+        let forward = self.write.q.val() && self.back.q.val();
+        let p = if forward { self.new.q.val() } else { self.progresses.rdata.val() };
         let this_life = p.get_bit(prog::EPOCH) == r.get_bit(rec::EPOCH);
-        self.left.d.next = if this_life { p.get_bits::<13>(prog::LEFT) } else { len };
+        let now_left = if this_life { p.get_bits::<13>(prog::LEFT) } else { len };
+        let count = self.s_count[1].q.val();
+        self.left.d.next = now_left;
+        self.left_fits.d.next = now_left == count;
         self.was_err.d.next = this_life && p.get_bit(prog::ERR);
         self.was_ended.d.next = this_life && p.get_bit(prog::ENDED);
         self.was_free.d.next = p.get_bit(prog::FREE);
@@ -230,8 +246,11 @@ impl<const D: usize, const K: usize, const L: usize, const T: usize> Logic
         self.op[0].d.next = r.get_bits::<9>(rec::OP);
         self.base[0].d.next = r.get_bits::<20>(rec::DST) + bit_cast::<20, 13>(len)
             - bit_cast::<20, 2>(self.s_skip[1].q.val());
-        self.end_low.d.next =
-            r.get_bits::<7>(rec::LOW) + bit_cast::<7, 13>(len) - self.low[1].q.val();
+        let end_low = r.get_bits::<7>(rec::LOW) + bit_cast::<7, 13>(len);
+        self.aligned.d.next = end_low - self.low[1].q.val() == bit_cast::<7, 13>(count);
+        self.rest.d.next = bit_cast::<14, 13>(count) - bit_cast::<14, 13>(self.carried.q.val());
+        self.all.d.next = count + bit_cast::<13, 2>(self.s_skip[1].q.val());
+        self.short_length.d.next = fits_beat::<L>(self.s_length[1].q.val());
 
         // ---- The verdict.
         let newer = self.same.q.val() && self.write.q.val();
@@ -245,28 +264,31 @@ impl<const D: usize, const K: usize, const L: usize, const T: usize> Logic
         let valid = self.s_valid[2].q.val();
         let sop = self.s_sop[2].q.val();
         let eop = self.s_eop[2].q.val();
-        let rest = bit_cast::<14, 13>(left) - bit_cast::<14, 13>(self.carried[1].q.val());
+        let fits = if newer {
+            new.get_bits::<13>(prog::LEFT) == self.s_count[2].q.val()
+        } else {
+            self.left_fits.q.val()
+        };
+        let rest = self.rest.q.val();
         let over = rest.get_bit(13);
         let is_final = over || rest == 0;
         // The last completion carries no dword too many.
         let tight = !over || (rest.get_bits::<11>(2).all() && rest.get_bits::<2>(0) != 0);
-        let right = self.s_count[2].q.val() == left
-            && self.end_low.q.val() == bit_cast::<7, 13>(left)
-            && tight;
+        let right = fits && self.aligned.q.val() && tight;
         let expected = sop && live && self.s_ours[2].q.val();
         let ends_bad = expected && self.s_bad[2].q.val();
         let counts = expected && !self.s_bad[2].q.val() && right;
         let quiet = flush || was_ended;
         let beat = if sop { counts && !quiet } else { valid && self.go_keep.q.val() && !flush };
-        let all = left + bit_cast::<13, 2>(self.s_skip[2].q.val());
+        let all = self.all.q.val();
         let ends = if sop {
             if is_final {
-                all <= lit::<13>(K)
+                fits_beat::<L>(all)
             } else {
-                self.s_length[2].q.val() <= lit::<13>(K)
+                self.short_length.q.val()
             }
         } else {
-            self.go_until.q.val() <= lit::<13>(2 * K)
+            ((self.go_until.q.val() - lit::<13>(K + 1)) >> lit::<4>(L)) == 0
         };
         let short = beat && eop && !ends;
         let late_first = self.s_late[2].q.val() && live && !was_ended;
@@ -308,7 +330,7 @@ impl<const D: usize, const K: usize, const L: usize, const T: usize> Logic
         self.over.d.next = over_now;
         self.fails.d.next =
             ((ends_bad || self.s_unsent[2].q.val()) && !quiet) || (late_first && !flush);
-        self.before.d.next = left;
+        self.before.d.next = self.s_count[2].q.val();
         self.base[1].d.next = self.base[0].q.val();
         self.client[1].d.next = self.client[0].q.val();
         self.op[1].d.next = self.op[0].q.val();

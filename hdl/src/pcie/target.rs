@@ -20,24 +20,16 @@
 //! | poisoned write | dropped, `stat_poisoned`; to configuration space unsupported request too |
 //!
 //! Refusals and aborts pulse `stat_unsupported`. A posted write waits for the register buses only, never for the upstream direction: a
-//! non-posted request is taken only when its completion has room, and after all writes on offer.
+//! non-posted request is taken only when its completion has room, and in turn with the writes on offer.
 //!
-//! From a request to its bus 1 cycle, from a bus's answer to `cpl` 1. A write of one dword occupies the block for 2 cycles if the bus
-//! answers at once; one to BAR2 as many as it has beats. Nothing is held but one request and one completion: further requests wait in `pcie/rx`.
+//! A beat is taken into a register together with what it is: BAR matched, format, length. What is done with it follows from that, and
+//! leaves by registers too: 2 cycles from a request to its bus, 4 for one that is answered; from a bus's answer to `cpl` 1. A write of one dword occupies the
+//! bus as long as its slave needs, the block 2 cycles at the least; one to BAR2, or one that is refused, as many cycles as it has beats.
+//! Nothing is held but one beat, one access and one completion: further requests wait in `pcie/rx`.
 
 use super::tlp;
 use crate::common::iface::*;
 use nitor_rtl::prelude::*;
-
-#[derive(Copy, Clone, PartialEq, Debug, LogicState)]
-pub enum TargetState {
-    Idle,
-    Write,
-    Read,
-    Config,
-    /// The rest of a write to BAR2.
-    Lines,
-}
 
 #[derive(LogicBlock, Default)]
 pub struct Target<const D: usize> {
@@ -55,22 +47,44 @@ pub struct Target<const D: usize> {
     pub bdf: Signal<Out, Bits<16>>,
     pub stat_unsupported: Signal<Out, Bit>,
     pub stat_poisoned: Signal<Out, Bit>,
-    state: Reg<TargetState>,
     bus_dev: Reg<Bits<16>>,
-    // The request at hand.
-    hdr: Reg<Bits<128>>,
-    addr: Reg<Bits<16>>,
+    // The beat at hand: of a non-posted request, or of a write; `q_first`: its TLP's first.
+    q_valid: Reg<Bit>,
+    q_np: Reg<Bit>,
+    q_first: Reg<Bit>,
+    q_data: Reg<Bits<D>>,
+    // Its TLP's header: what of the address is left, what matched, dwords to come.
+    q_hdr: Reg<Bits<64>>,
+    q_low: Reg<Bits<32>>,
+    q_bar0: Reg<Bits<2>>,
+    q_bar2: Reg<Bits<2>>,
+    addr: Reg<Bits<24>>,
     left: Reg<Bits<11>>,
     first: Reg<Bit>,
-    data: Reg<Bits<D>>,
-    /// Dwords of `data` not yet written.
-    held: Reg<Bits<5>>,
-    /// The TLP's last beat is in `data`.
-    ended: Reg<Bit>,
-    ours: Reg<Bit>,
+    /// The dword of `q_data` that is next.
+    at: Reg<Bits<4>>,
+    /// A write has begun and not ended.
+    open: Reg<Bit>,
     /// A write was taken since the last non-posted request.
     np_first: Reg<Bit>,
-    write: Reg<Bit>,
+    // A non-posted request: seen, so that what follows holds; what it asks for; whether its bus is asked.
+    seen: Reg<Bit>,
+    configures: Reg<Bit>,
+    config_write: Reg<Bit>,
+    memory: Reg<Bit>,
+    reads: Reg<Bit>,
+    zeroes: Reg<Bit>,
+    count: Reg<Bits<12>>,
+    lower: Reg<Bits<7>>,
+    now: Reg<Bits<6>>,
+    asked: Reg<Bit>,
+    // The access on a bus.
+    cfg_valid: Reg<Bit>,
+    bar_valid: Reg<Bit>,
+    bus_write: Reg<Bit>,
+    bus_addr: Reg<Bits<14>>,
+    bus_wdata: Reg<Bits<32>>,
+    bus_be: Reg<Bits<4>>,
     // The beat for BAR2.
     line_valid: Reg<Bit>,
     line_addr: Reg<Bits<24>>,
@@ -83,7 +97,14 @@ pub struct Target<const D: usize> {
     cpl_sop: Reg<Bit>,
     cpl_beats: Reg<Bits<4>>,
     zeros: Reg<Bits<11>>,
-    cpl_hdr: Reg<Bits<128>>,
+    /// Traffic class and attributes.
+    cpl_class: Reg<Bits<5>>,
+    cpl_full: Reg<Bit>,
+    cpl_len: Reg<Bits<6>>,
+    cpl_status: Reg<Bits<3>>,
+    cpl_count: Reg<Bits<12>>,
+    cpl_whose: Reg<Bits<24>>,
+    cpl_lower: Reg<Bits<7>>,
     cpl_data: Reg<Bits<64>>,
     unsupported: Reg<Bit>,
     malformed: Reg<Bit>,
@@ -142,63 +163,243 @@ fn end_byte(be: Bits<4>) -> Bits<4> {
 
 /// Byte Count of a memory read, modulo 4096: specification, table 2-38.
 #[kernel]
-fn byte_count(hdr: Bits<128>) -> Bits<12> {
+fn byte_count(hdr: Bits<64>) -> Bits<12> {
     let first = hdr.get_bits::<4>(32);
     let last = hdr.get_bits::<4>(36);
     let start = bit_cast::<12, 2>(first_byte(first));
-    if hdr.get_bits::<10>(0) == 1 {
-        bit_cast::<12, 4>(end_byte(first)) - start
-    } else {
-        let dwords = bit_cast::<12, 10>(hdr.get_bits::<10>(0));
-        (dwords << 2) - 4 + bit_cast::<12, 4>(end_byte(last)) - start
-    }
-}
-
-#[kernel]
-fn completion(
-    hdr: Bits<128>,
-    bdf: Bits<16>,
-    status: Bits<3>,
-    data: Bit,
-    lower: Bits<7>,
-    count: Bits<12>,
-) -> Bits<128> {
-    let kind = if data { lit::<8>(tlp::CPLD) } else { lit::<8>(tlp::CPL) };
-    // Traffic class and attributes come back as they came.
-    let dw0 = cat::<8, 24, 32>(kind, hdr.get_bits::<24>(0) & lit::<24>(0x70_30ff));
-    let dw0 = if data { dw0 } else { dw0 & lit::<32>(0xffff_fc00u32) };
-    let dw1 = cat::<16, 16, 32>(bdf, cat::<3, 13, 16>(status, bit_cast::<13, 12>(count)));
-    let dw2 = cat::<24, 8, 32>(hdr.get_bits::<24>(40), bit_cast::<8, 7>(lower));
-    cat::<64, 64, 128>(bit_cast::<64, 32>(dw2), cat::<32, 32, 64>(dw1, dw0))
+    let one = hdr.get_bits::<10>(0) == 1;
+    let end = bit_cast::<12, 4>(end_byte(if one { first } else { last }));
+    let before = (bit_cast::<12, 10>(hdr.get_bits::<10>(0)) << 2) - 4;
+    before + (end - start)
 }
 
 impl<const D: usize> Logic for Target<D> {
     /// Executes configuration and memory requests dword by dword.
     #[kernel]
     fn update(&mut self) {
-        registers!(self, clock, reset; state, bus_dev, hdr, addr, left, first, data, held, ended, ours, np_first, write);
-        registers!(self, clock, reset; cpl_valid, cpl_sop, cpl_beats, zeros, cpl_hdr, cpl_data, unsupported, malformed);
+        registers!(self, clock, reset; bus_dev, q_valid, q_np, q_first, q_data, q_hdr, q_low, q_bar0, q_bar2, addr, left, first, at, open, np_first);
+        registers!(self, clock, reset; seen, configures, config_write, memory, reads, zeroes, count, lower, now, asked);
+        registers!(self, clock, reset; cfg_valid, bar_valid, bus_write, bus_addr, bus_wdata, bus_be);
         registers!(self, clock, reset; line_valid, line_addr, line_data, line_dwords, line_first, line_last);
-        let idle = self.state.q.val() == TargetState::Idle;
-        self.unsupported.d.next = false;
-        self.malformed.d.next = false;
+        registers!(self, clock, reset; cpl_valid, cpl_sop, cpl_beats, zeros, cpl_class, cpl_full, cpl_len, cpl_status, cpl_count, cpl_whose);
+        registers!(self, clock, reset; cpl_lower, cpl_data, unsupported, malformed);
         self.stat_unsupported.next = self.unsupported.q.val();
         self.stat_poisoned.next = self.malformed.q.val();
         self.bdf.next = self.bus_dev.q.val();
 
-        let hdr = self.hdr.q.val();
-        let write_state = self.state.q.val() == TargetState::Write;
-        let more = write_state && self.held.q.val() == 0 && !self.ended.q.val();
-        let lines = self.state.q.val() == TargetState::Lines;
-        let room = !self.cpl_valid.q.val();
+        // ---- A beat is taken, with what its header says. Beats that nothing waits for make room for the next at once.
+        let valid = self.q_valid.q.val();
+        let np = valid && self.q_np.q.val();
+        let hdr = self.q_hdr.q.val();
+        let poisoned = hdr.get_bit(14);
+        let in_bar = self.q_bar0.q.val().all();
+        let in_bar2 = self.q_bar2.q.val().all() && !in_bar;
+        let ours = in_bar && !poisoned;
+        let passes = valid && !self.q_np.q.val() && !ours;
+        let free = !valid || passes;
         // In turn, where there is room for a completion; a write never waits for one to leave.
-        let np_may = idle && room && (!self.posted.valid.val() || self.np_first.q.val());
+        let np_may = free
+            && !self.open.q.val()
+            && !self.cpl_valid.q.val()
+            && (!self.posted.valid.val() || self.np_first.q.val());
         let take_np = np_may && self.np.valid.val();
-        self.posted.ready.next = (idle && !take_np) || more || lines;
         self.np.ready.next = np_may;
-        // Zeros beyond the first completion: from a multiple of 128 bytes on, without the host's writes waiting.
-        let sent = self.cpl_hdr.q.val().get_bits::<6>(0);
-        let skipped = self.cpl_hdr.q.val().get_bits::<2>(64);
+        self.posted.ready.next = free && !take_np;
+        let take_posted = free && !take_np && self.posted.valid.val();
+
+        let new = if take_np { self.np.hdr.val() } else { self.posted.hdr.val() };
+        let wide = new.get_bit(29);
+        let high = if wide { new.get_bits::<32>(64) } else { lit::<32>(0) };
+        let low = if wide { new.get_bits::<32>(96) } else { new.get_bits::<32>(64) };
+        let bar2_mask = lit::<64>((1u64 << self._log_bar2) - 1);
+        let enabled = self.mem_enable.val();
+        let bar0_low = low.get_bits::<18>(14) == self.bar0_base.val().get_bits::<18>(14);
+        let bar2_low =
+            (low & !bar2_mask.get_bits::<32>(0)) == self.bar2_base.val().get_bits::<32>(0);
+        let bar2_high = high == self.bar2_base.val().get_bits::<32>(32);
+        let length = new.get_bits::<10>(0);
+        let dwords = if length == 0 { lit::<11>(1024) } else { bit_cast::<11, 10>(length) };
+        let starts = take_np || (take_posted && self.posted.sop.val());
+        if free {
+            self.q_valid.d.next = take_np || take_posted;
+            self.q_np.d.next = take_np;
+            self.q_first.d.next = starts;
+            let word = if take_np {
+                self.np.data.val().get_bits::<32>(0)
+            } else {
+                self.posted.data.val().get_bits::<32>(0)
+            };
+            self.q_data.d.next = self.posted.data.val().set_slice::<32>(0, word);
+            self.at.d.next = lit::<4>(0);
+        }
+        if take_np {
+            self.np_first.d.next = false;
+        } else if take_posted {
+            self.np_first.d.next = true;
+            self.open.d.next = !self.posted.eop.val();
+        }
+
+        // ---- A write to BAR2 passes; what is refused is swallowed.
+        let rest = self.left.q.val();
+        let place = self.addr.q.val();
+        let beat_dwords = lit::<11>(D / 32);
+        let beat_last = rest <= beat_dwords;
+        let lines = if self._log_bar2 == 0 { false } else { passes && in_bar2 && !poisoned };
+        self.line_valid.d.next = lines;
+        self.line_data.d.next = self.q_data.q.val();
+        self.line_addr.d.next = place;
+        self.line_dwords.d.next =
+            if beat_last { bit_cast::<5, 11>(rest) } else { lit::<5>(D / 32) };
+        self.line_first.d.next =
+            if self.q_first.q.val() { hdr.get_bits::<4>(32) } else { lit::<4>(15) };
+        self.line_last.d.next = if beat_last && hdr.get_bits::<10>(0) != 1 {
+            hdr.get_bits::<4>(36)
+        } else {
+            lit::<4>(15)
+        };
+        let refused = passes && self.q_first.q.val() && !in_bar && !in_bar2;
+        let broken = passes && self.q_first.q.val() && poisoned;
+
+        // ---- A dword at a time to or from BAR0.
+        let last = rest == 1;
+        let be = if self.first.q.val() {
+            hdr.get_bits::<4>(32)
+        } else if last {
+            hdr.get_bits::<4>(36)
+        } else {
+            lit::<4>(15)
+        };
+        let walks = valid && !self.q_np.q.val() && ours;
+        let asks = np && self.seen.q.val() && !self.asked.q.val();
+        let bar_answers = self.bar_valid.q.val() && self.bar.ready.val();
+        let cfg_answers = self.cfg_valid.q.val() && self.cfg.ready.val();
+        let bus_free =
+            (!self.bar_valid.q.val() && !self.cfg_valid.q.val()) || bar_answers || cfg_answers;
+        let step = bus_free && (walks || (asks && self.reads.q.val()));
+        let step_config = bus_free && asks && self.configures.q.val();
+        if bus_free {
+            self.bar_valid.d.next = step && be.any();
+            self.cfg_valid.d.next = step_config;
+            self.bus_write.d.next = !self.q_np.q.val() || self.config_write.q.val();
+            self.bus_addr.d.next = bit_cast::<14, 24>(place);
+            let shift = cat::<4, 5, 9>(self.at.q.val(), lit::<5>(0));
+            self.bus_wdata.d.next = bit_cast::<32, D>(self.q_data.q.val() >> shift);
+            self.bus_be.d.next = be;
+        }
+        if passes {
+            self.left.d.next = rest - beat_dwords;
+            self.addr.d.next = place + lit::<24>(D / 8);
+        } else if step {
+            self.left.d.next = rest - 1;
+            self.addr.d.next = place + 4;
+            self.at.d.next = self.at.q.val() + 1;
+            self.first.d.next = false;
+            if walks && (last || self.at.q.val() == lit::<4>(D / 32 - 1)) {
+                self.q_valid.d.next = false;
+            }
+        }
+        if starts {
+            self.q_hdr.d.next = new.get_bits::<64>(0);
+            self.q_low.d.next = low;
+            self.q_bar0.d.next = cat::<1, 1, 2>(bar0_low.into(), (enabled && high == 0).into());
+            self.q_bar2.d.next = if self._log_bar2 == 0 {
+                lit::<2>(0)
+            } else {
+                cat::<1, 1, 2>(bar2_low.into(), (enabled && bar2_high).into())
+            };
+            let inside = lit::<24>(0xff_fffc) & (bit_cast::<24, 64>(bar2_mask) | 0x3fff);
+            self.addr.d.next = bit_cast::<24, 32>(low) & inside;
+            self.left.d.next = dwords;
+            self.first.d.next = true;
+        }
+
+        // ---- A non-posted request: what it is, a cycle later what becomes of it.
+        let kind = hdr.get_bits::<8>(24);
+        let is_write = kind == tlp::CFG_WR0;
+        let is_memory = kind == tlp::MRD32 || kind == tlp::MRD64;
+        let target = self.q_low.q.val();
+        let few = hdr.get_bits::<10>(0) == 1 || hdr.get_bits::<10>(0) == 2;
+        let to_128 = lit::<6>(32) - bit_cast::<6, 5>(target.get_bits::<5>(2));
+        self.seen.d.next = np;
+        self.configures.d.next =
+            (kind == tlp::CFG_RD0 || (is_write && !poisoned)) && target.get_bits::<3>(16) == 0;
+        self.config_write.d.next = is_write && self.q_np.q.val();
+        self.memory.d.next = is_memory;
+        self.reads.d.next = is_memory && in_bar && few;
+        self.zeroes.d.next = is_memory && in_bar2;
+        let lower = cat::<5, 2, 7>(target.get_bits::<5>(2), first_byte(hdr.get_bits::<4>(32)));
+        self.lower.d.next = if is_memory { lower } else { lit::<7>(0) };
+        self.count.d.next = if is_memory { byte_count(hdr) } else { lit::<12>(4) };
+        if !self.seen.q.val() {
+            self.now.d.next =
+                if rest < bit_cast::<11, 6>(to_128) { bit_cast::<6, 11>(rest) } else { to_128 };
+        }
+        let serves = self.reads.q.val() || self.configures.q.val();
+        let at_once = asks && !serves;
+        if step_config && self.config_write.q.val() {
+            self.bus_dev.d.next = target.get_bits::<16>(16);
+        }
+        if np && (step || step_config) {
+            self.asked.d.next = true;
+        }
+        // Without enabled bytes nothing was asked.
+        let answered = np && self.asked.q.val() && bus_free;
+        let rdata = if bar_answers {
+            self.bar.rdata.val()
+        } else if cfg_answers {
+            self.cfg.rdata.val()
+        } else {
+            lit::<32>(0)
+        };
+        let both = hdr.get_bits::<10>(0) == 2 && self.reads.q.val();
+        let done = at_once || (answered && (rest == 0 || self.configures.q.val()));
+        if answered {
+            self.asked.d.next = false;
+            self.cpl_data.d.next = if both && rest == 0 {
+                self.cpl_data.q.val().set_slice::<32>(32, rdata)
+            } else {
+                bit_cast::<64, 32>(rdata)
+            };
+        }
+        if at_once {
+            self.cpl_data.d.next = lit::<64>(0);
+        }
+        self.unsupported.d.next = refused || (at_once && !self.zeroes.q.val());
+        self.malformed.d.next = broken || (np && !self.seen.q.val() && is_write && poisoned);
+        if done {
+            self.q_valid.d.next = false;
+            self.seen.d.next = false;
+            self.cpl_valid.d.next = true;
+            self.cpl_sop.d.next = true;
+            self.cpl_class.d.next = cat::<3, 2, 5>(hdr.get_bits::<3>(20), hdr.get_bits::<2>(12));
+            self.cpl_full.d.next = self.zeroes.q.val() || (serves && !self.config_write.q.val());
+            self.cpl_len.d.next = if self.zeroes.q.val() {
+                self.now.q.val()
+            } else {
+                bit_cast::<6, 2>(hdr.get_bits::<2>(0))
+            };
+            self.cpl_beats.d.next =
+                if self.zeroes.q.val() { beats::<D>(self.now.q.val()) } else { lit::<4>(1) };
+            self.zeros.d.next = if self.zeroes.q.val() {
+                rest - bit_cast::<11, 6>(self.now.q.val())
+            } else {
+                lit::<11>(0)
+            };
+            self.cpl_status.d.next = if serves || self.zeroes.q.val() {
+                lit::<3>(tlp::SC)
+            } else if self.memory.q.val() && in_bar {
+                lit::<3>(tlp::CA)
+            } else {
+                lit::<3>(tlp::UR)
+            };
+            self.cpl_count.d.next = self.count.q.val();
+            self.cpl_whose.d.next = hdr.get_bits::<24>(40);
+            self.cpl_lower.d.next = self.lower.q.val();
+        }
+
+        // ---- Zeros beyond the first completion: from a multiple of 128 bytes on, without the host's writes waiting.
+        let sent = self.cpl_len.q.val();
+        let skipped = self.cpl_lower.q.val().get_bits::<2>(0);
         let zeros = self.zeros.q.val();
         let again = if zeros > 32 { lit::<6>(32) } else { bit_cast::<6, 11>(zeros) };
         if self.cpl_valid.q.val() && self.cpl.ready.val() {
@@ -210,237 +411,40 @@ impl<const D: usize> Logic for Target<D> {
                 self.cpl_beats.d.next = beats::<D>(again);
                 self.zeros.d.next = zeros - bit_cast::<11, 6>(again);
                 let gone = (bit_cast::<12, 6>(sent) << 2) - bit_cast::<12, 2>(skipped);
-                self.cpl_hdr.d.next = self
-                    .cpl_hdr
-                    .q
-                    .val()
-                    .set_slice::<6>(0, again)
-                    .set_slice::<12>(32, self.cpl_hdr.q.val().get_bits::<12>(32) - gone)
-                    .set_slice::<7>(64, lit::<7>(0));
+                self.cpl_len.d.next = again;
+                self.cpl_count.d.next = self.cpl_count.q.val() - gone;
+                self.cpl_lower.d.next = lit::<7>(0);
             }
         }
 
-        let beat_dwords = lit::<11>(D / 32);
-        let posted_start = idle && !take_np && self.posted.valid.val();
-        let new = if posted_start { self.posted.hdr.val() } else { self.np.hdr.val() };
-        let wide = new.get_bit(29);
-        let high = if wide { new.get_bits::<32>(64) } else { lit::<32>(0) };
-        let low = if wide { new.get_bits::<32>(96) } else { new.get_bits::<32>(64) };
-        let in_bar = self.mem_enable.val()
-            && high == 0
-            && low.get_bits::<18>(14) == self.bar0_base.val().get_bits::<18>(14);
-        let bar2_mask = lit::<64>((1u64 << self._log_bar2) - 1);
-        let in_bar2 = if self._log_bar2 == 0 {
-            false
-        } else {
-            self.mem_enable.val()
-                && !in_bar
-                && (cat::<32, 32, 64>(high, low) & !bar2_mask) == self.bar2_base.val()
-        };
-        let length = new.get_bits::<10>(0);
-        let dwords = if length == 0 { lit::<11>(1024) } else { bit_cast::<11, 10>(length) };
-        let lower = cat::<5, 2, 7>(low.get_bits::<5>(2), first_byte(new.get_bits::<4>(32)));
-        let poisoned = new.get_bit(14);
-        if posted_start || take_np {
-            self.hdr.d.next = new;
-            self.left.d.next = dwords;
-            self.first.d.next = true;
-        }
-        // ---- A beat for BAR2.
-        let streams = posted_start && in_bar2 && !poisoned;
-        let rest = self.left.q.val();
-        self.line_valid.d.next = streams || (lines && self.posted.valid.val());
-        self.line_data.d.next = self.posted.data.val();
-        let beat_left = if lines { rest } else { dwords };
-        let beat_last = beat_left <= beat_dwords;
-        self.line_dwords.d.next =
-            if beat_last { bit_cast::<5, 11>(beat_left) } else { lit::<5>(D / 32) };
-        if lines {
-            self.line_addr.d.next = self.line_addr.q.val() + lit::<24>(D / 8);
-            self.line_first.d.next = lit::<4>(15);
-            self.line_last.d.next = if beat_last { hdr.get_bits::<4>(36) } else { lit::<4>(15) };
-            if !self.posted.valid.val() {
-                self.line_addr.d.next = self.line_addr.q.val();
-            }
-        } else {
-            self.line_addr.d.next =
-                bit_cast::<24, 32>(low & bit_cast::<32, 64>(bar2_mask)) & 0xff_fffc;
-            self.line_first.d.next = new.get_bits::<4>(32);
-            self.line_last.d.next =
-                if beat_last && length != 1 { new.get_bits::<4>(36) } else { lit::<4>(15) };
-        }
-        if lines && self.posted.valid.val() {
-            self.left.d.next = rest - beat_dwords;
-            if self.posted.eop.val() {
-                self.state.d.next = TargetState::Idle;
-            }
-        }
-        if posted_start {
-            self.np_first.d.next = true;
-            self.state.d.next = TargetState::Write;
-            self.addr.d.next = bit_cast::<16, 14>(low.get_bits::<14>(0)) & 0xfffc;
-            self.data.d.next = self.posted.data.val();
-            self.held.d.next =
-                if dwords > beat_dwords { lit::<5>(D / 32) } else { bit_cast::<5, 11>(dwords) };
-            self.ended.d.next = self.posted.eop.val();
-            // What is not ours is walked without effect.
-            self.ours.d.next = in_bar && !poisoned;
-            self.unsupported.d.next = !in_bar && !in_bar2;
-            self.malformed.d.next = poisoned;
-            if streams {
-                self.left.d.next = dwords - beat_dwords;
-                self.state.d.next =
-                    if self.posted.eop.val() { TargetState::Idle } else { TargetState::Lines };
-            }
-        }
-        if take_np {
-            // Not with a write: a completion may still wait.
-            self.cpl_data.d.next = lit::<64>(0);
-            self.cpl_sop.d.next = true;
-            self.cpl_beats.d.next = lit::<4>(1);
-            self.zeros.d.next = lit::<11>(0);
-            self.np_first.d.next = false;
-            let kind = new.get_bits::<8>(24);
-            let config_write = kind == tlp::CFG_WR0;
-            let config =
-                (kind == tlp::CFG_RD0 || (config_write && !poisoned)) && low.get_bits::<3>(16) == 0;
-            let memory = kind == tlp::MRD32 || kind == tlp::MRD64;
-            self.data.d.next = self.np.data.val();
-            self.write.d.next = config_write;
-            self.malformed.d.next = config_write && poisoned;
-            if config {
-                self.addr.d.next = bit_cast::<16, 12>(low.get_bits::<12>(0) & 0xffc);
-                self.state.d.next = TargetState::Config;
-                if config_write {
-                    self.bus_dev.d.next = low.get_bits::<16>(16);
-                }
-            } else {
-                if memory && in_bar && dwords <= 2 {
-                    self.addr.d.next = bit_cast::<16, 14>(low.get_bits::<14>(0)) & 0xfffc;
-                    self.state.d.next = TargetState::Read;
-                } else if memory && in_bar2 {
-                    let to_128 = lit::<6>(32) - bit_cast::<6, 5>(low.get_bits::<5>(2));
-                    let now = if dwords < bit_cast::<11, 6>(to_128) {
-                        bit_cast::<6, 11>(dwords)
-                    } else {
-                        to_128
-                    };
-                    self.cpl_valid.d.next = true;
-                    self.cpl_beats.d.next = beats::<D>(now);
-                    self.zeros.d.next = dwords - bit_cast::<11, 6>(now);
-                    self.cpl_hdr.d.next = completion(
-                        new.set_slice::<10>(0, bit_cast::<10, 6>(now)),
-                        self.bus_dev.q.val(),
-                        lit::<3>(tlp::SC),
-                        true,
-                        lower,
-                        byte_count(new),
-                    );
-                } else {
-                    let aborted = memory && in_bar;
-                    self.cpl_valid.d.next = true;
-                    self.cpl_hdr.d.next = completion(
-                        new,
-                        self.bus_dev.q.val(),
-                        if aborted { lit::<3>(tlp::CA) } else { lit::<3>(tlp::UR) },
-                        false,
-                        if memory { lower } else { lit::<7>(0) },
-                        if memory { byte_count(new) } else { lit::<12>(4) },
-                    );
-                    self.unsupported.d.next = true;
-                }
-            }
-        }
+        self.bar.valid.next = self.bar_valid.q.val();
+        self.bar.write.next = self.bus_write.q.val();
+        self.bar.addr.next = bit_cast::<16, 14>(self.bus_addr.q.val());
+        self.bar.wdata.next = self.bus_wdata.q.val();
+        self.bar.be.next = self.bus_be.q.val();
+        self.cfg.valid.next = self.cfg_valid.q.val();
+        self.cfg.write.next = self.bus_write.q.val();
+        self.cfg.addr.next = bit_cast::<16, 12>(self.bus_addr.q.val().get_bits::<12>(0));
+        self.cfg.wdata.next = self.bus_wdata.q.val();
+        self.cfg.be.next = self.bus_be.q.val();
 
-        // The dword at hand.
-        let last = self.left.q.val() == 1;
-        let be = if self.first.q.val() {
-            hdr.get_bits::<4>(32)
-        } else {
-            if last {
-                hdr.get_bits::<4>(36)
-            } else {
-                lit::<4>(15)
-            }
-        };
-        let write_now = write_state && self.held.q.val() != 0;
-        let skip = !self.ours.q.val() || be == 0;
-        let read_state = self.state.q.val() == TargetState::Read;
-        self.bar.valid.next = (write_now && !skip) || (read_state && be != 0);
-        self.bar.write.next = write_state;
-        self.bar.addr.next = self.addr.q.val();
-        self.bar.wdata.next = self.data.q.val().get_bits::<32>(0);
-        self.bar.be.next = be;
-        self.cfg.valid.next = self.state.q.val() == TargetState::Config;
-        self.cfg.write.next = self.write.q.val();
-        self.cfg.addr.next = self.addr.q.val();
-        self.cfg.wdata.next = self.data.q.val().get_bits::<32>(0);
-        self.cfg.be.next = hdr.get_bits::<4>(32);
-
-        let step = write_now && (skip || self.bar.ready.val());
-        if step {
-            self.held.d.next = self.held.q.val() - 1;
-            self.left.d.next = self.left.q.val() - 1;
-            self.addr.d.next = self.addr.q.val() + 4;
-            self.data.d.next = self.data.q.val() >> 32;
-            self.first.d.next = false;
-        }
-        if step && self.ended.q.val() && self.held.q.val() == 1 {
-            self.state.d.next = TargetState::Idle;
-        }
-        if more && self.posted.valid.val() {
-            self.data.d.next = self.posted.data.val();
-            self.held.d.next = if self.left.q.val() > beat_dwords {
-                lit::<5>(D / 32)
-            } else {
-                bit_cast::<5, 11>(self.left.q.val())
-            };
-            self.ended.d.next = self.posted.eop.val();
-        }
-
-        if read_state && (be == 0 || self.bar.ready.val()) {
-            let rdata = if be == 0 { lit::<32>(0) } else { self.bar.rdata.val() };
-            let lower = cat::<5, 2, 7>(self.addr.q.val().get_bits::<5>(2), lit::<2>(0))
-                | bit_cast::<7, 2>(first_byte(hdr.get_bits::<4>(32)));
-            if self.first.q.val() {
-                self.cpl_hdr.d.next = completion(
-                    hdr,
-                    self.bus_dev.q.val(),
-                    lit::<3>(tlp::SC),
-                    true,
-                    lower,
-                    byte_count(hdr),
-                );
-                self.cpl_data.d.next = bit_cast::<64, 32>(rdata);
-            } else {
-                self.cpl_data.d.next = self.cpl_data.q.val().set_slice::<32>(32, rdata);
-            }
-            self.first.d.next = false;
-            self.left.d.next = self.left.q.val() - 1;
-            self.addr.d.next = self.addr.q.val() + 4;
-            if last {
-                self.cpl_valid.d.next = true;
-                self.state.d.next = TargetState::Idle;
-            }
-        }
-        if self.state.q.val() == TargetState::Config && self.cfg.ready.val() {
-            self.cpl_hdr.d.next = completion(
-                hdr,
-                self.bus_dev.q.val(),
-                lit::<3>(tlp::SC),
-                !self.write.q.val(),
-                lit::<7>(0),
-                lit::<12>(4),
-            );
-            self.cpl_data.d.next = bit_cast::<64, 32>(self.cfg.rdata.val());
-            self.cpl_valid.d.next = true;
-            self.state.d.next = TargetState::Idle;
-        }
-
+        let full = self.cpl_full.q.val();
+        let class = self.cpl_class.q.val();
+        let dw0 = lit::<32>(0)
+            .set_slice::<8>(24, if full { lit::<8>(tlp::CPLD) } else { lit::<8>(tlp::CPL) })
+            .set_slice::<3>(20, class.get_bits::<3>(2))
+            .set_slice::<2>(12, class.get_bits::<2>(0))
+            .set_slice::<6>(0, if full { self.cpl_len.q.val() } else { lit::<6>(0) });
+        let state =
+            cat::<3, 13, 16>(self.cpl_status.q.val(), bit_cast::<13, 12>(self.cpl_count.q.val()));
+        let dw1 = cat::<16, 16, 32>(self.bus_dev.q.val(), state);
+        let dw2 =
+            cat::<24, 8, 32>(self.cpl_whose.q.val(), bit_cast::<8, 7>(self.cpl_lower.q.val()));
         self.cpl.valid.next = self.cpl_valid.q.val();
         self.cpl.sop.next = self.cpl_sop.q.val();
         self.cpl.eop.next = self.cpl_beats.q.val() == 1;
-        self.cpl.hdr.next = self.cpl_hdr.q.val();
+        self.cpl.hdr.next =
+            cat::<64, 64, 128>(bit_cast::<64, 32>(dw2), cat::<32, 32, 64>(dw1, dw0));
         self.cpl.data.next = bit_cast::<D, 64>(self.cpl_data.q.val());
 
         self.line.valid.next = self.line_valid.q.val();

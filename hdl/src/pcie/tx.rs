@@ -15,9 +15,9 @@
 //! its turn has come is not passed by the other posted input, so that small ones do not eat a large one's credits.
 //!
 //! A beat leaves 1 cycle after it was taken. One beat a cycle, no gap between TLPs of one input or of several; an input
-//! that was idle is granted in the cycle after it is seen. While fewer credits are left than two of the largest TLPs
-//! need (2 headers, 64 data) headers are looked at before they are granted, which costs a cycle a TLP. When `link` stalls,
-//! two beats are held and the inputs wait.
+//! that was idle is granted in the cycle after it is seen. While fewer credits are left than three of the largest TLPs
+//! need (3 headers, 96 data) headers are looked at before they are granted, which costs two cycles a TLP. When `link` stalls,
+//! two beats are held and the inputs wait. With `small` the output takes two beats in three cycles, which is enough for gigabits.
 //! Every `ready` follows from registers, `flush` and `bus_master` alone. A limit never counts as infinite: whoever grants infinite credit keeps it ahead.
 //!
 //! `press`: what the wire brought piles up. Reads then go only when `payload` does not, one after eight of its
@@ -76,6 +76,22 @@ pub struct TlpTx<const D: usize> {
     beats: Skid<D>,
     sides: Skid<130>,
     stat: Reg<Bits<2>>,
+    // Credits for any three TLPs were left a cycle ago; for a read there is one.
+    plenty: Reg<Bit>,
+    plenty_reads: Reg<Bit>,
+    read_fits: Reg<Bit>,
+    // The TLP on offer a cycle ago fitted; nothing posted can have begun since.
+    inline_fits: Reg<Bit>,
+    payload_fits: Reg<Bit>,
+    quiet: Reg<Bit>,
+    /// A beat is on its way to the output.
+    pushed: Reg<Bit>,
+}
+
+impl<const D: usize> TlpTx<D> {
+    pub fn new(small: bool) -> Self {
+        Self { beats: Skid::new(small), sides: Skid::new(small), ..Self::default() }
+    }
 }
 
 const CPL: u64 = 0;
@@ -97,12 +113,18 @@ fn fits<const N: usize>(limit: Bits<N>, sent: Bits<N>, required: Bits<N>) -> Bit
     !(limit - (sent + required)).get_bit(N - 1)
 }
 
+/// At least three are left.
+#[kernel]
+fn three(left: Bits<8>) -> Bit {
+    !left.get_bit(7) && (left.get_bits::<5>(2).any() || left.get_bits::<2>(0).all())
+}
+
 impl<const D: usize> Logic for TlpTx<D> {
     /// Merges completions, posted writes and reads within the link's credits.
     #[kernel]
     fn update(&mut self) {
         registers!(self, clock, reset; limit_ph, limit_pd, limit_nph, ph, pd, nph);
-        registers!(self, clock, reset; granted, grant, bare, mid, owed, yielded, stat);
+        registers!(self, clock, reset; granted, grant, bare, mid, owed, yielded, stat, plenty, plenty_reads, read_fits, inline_fits, payload_fits, quiet, pushed);
         clocked!(self, clock, reset; beats, sides);
         let flush = self.flush.val();
         let dma = self.bus_master.val();
@@ -118,8 +140,7 @@ impl<const D: usize> Logic for TlpTx<D> {
         self.inline.ready.next = open && grant == INLINE && posted_goes;
         self.payload.ready.next = open && grant == PAYLOAD && posted_goes;
         // Credits may have been no matter when it was granted.
-        let read_goes =
-            flush || !dma || fits::<8>(self.limit_nph.q.val(), self.nph.q.val(), lit::<8>(1));
+        let read_goes = flush || !dma || self.read_fits.q.val();
         self.np_ready.next = open && grant == READ && read_goes;
         let valid = match grant {
             CPL => self.cpl.valid.val(),
@@ -186,51 +207,79 @@ impl<const D: usize> Logic for TlpTx<D> {
             self.nph.d.next = self.nph.q.val() + 1;
         }
 
-        // Who may begin a TLP in the next cycle. `plenty` holds whatever begins in this one; without it the
-        // sums must stand and the header be seen.
-        let ph = self.ph.q.val();
-        let pd = self.pd.q.val();
-        let nph = self.nph.q.val();
-        let plenty = fits::<8>(self.limit_ph.q.val(), ph, lit::<8>(2))
-            && fits::<12>(self.limit_pd.q.val(), pd, lit::<12>(64));
-        let header_fits = fits::<8>(self.limit_ph.q.val(), ph, lit::<8>(1)) && !(begin && posted);
-        let inline_fits = header_fits
-            && fits::<12>(self.limit_pd.q.val(), pd, data_credits(self.inline.hdr.val()));
-        let payload_fits = header_fits
-            && fits::<12>(self.limit_pd.q.val(), pd, data_credits(self.payload.hdr.val()));
+        // What is left now, for the next cycle: less one TLP that may begin in this one, and one that may in that.
+        let left_ph = self.limit_ph.q.val() - self.ph.q.val();
+        let left_pd = self.limit_pd.q.val() - self.pd.q.val();
+        let left_nph = self.limit_nph.q.val() - self.nph.q.val();
+        self.plenty.d.next = three(left_ph)
+            && !left_pd.get_bit(11)
+            && (left_pd.get_bits::<4>(7).any() || left_pd.get_bits::<2>(5).all());
+        self.plenty_reads.d.next = three(left_nph);
+        let some_nph = !left_nph.get_bit(7) && left_nph.get_bits::<7>(0).any();
+        let one_nph = left_nph == 1;
+        let read_begins = open && grant == READ;
+        self.read_fits.d.next = some_nph && !(one_nph && read_begins && self.read_fits.q.val());
+        let posted_begins = self.granted.q.val() && posted && !self.mid.q.val();
+        self.quiet.d.next = !posted_begins;
+        let some_ph = !left_ph.get_bit(7) && left_ph.get_bits::<7>(0).any();
+        self.inline_fits.d.next = self.inline.valid.val()
+            && self.inline.sop.val()
+            && some_ph
+            && fits::<12>(
+                self.limit_pd.q.val(),
+                self.pd.q.val(),
+                data_credits(self.inline.hdr.val()),
+            );
+        self.payload_fits.d.next = self.payload.valid.val()
+            && self.payload.sop.val()
+            && some_ph
+            && fits::<12>(
+                self.limit_pd.q.val(),
+                self.pd.q.val(),
+                data_credits(self.payload.hdr.val()),
+            );
+
+        // Who may begin a TLP in the next cycle: with `plenty` any, else one whose header has been seen.
+        let plenty = self.plenty.q.val();
+        let plenty_reads = self.plenty_reads.q.val();
+        let seen = self.quiet.q.val() && !posted_begins;
         let inline_first = self.inline.valid.val() && !self.owed.q.val();
         let payload_first = self.payload.valid.val() && self.owed.q.val();
-        let inline_may = dma && (plenty || (inline_fits && !payload_first));
-        let payload_may = dma && (plenty || (payload_fits && !inline_first));
-        let plenty_reads = fits::<8>(self.limit_nph.q.val(), nph, lit::<8>(2));
-        let read_fits =
-            fits::<8>(self.limit_nph.q.val(), nph, lit::<8>(1)) && !(begin && grant == READ);
+        let inline_may = dma && (plenty || (seen && self.inline_fits.q.val() && !payload_first));
+        let payload_may = dma && (plenty || (seen && self.payload_fits.q.val() && !inline_first));
         let drop_inline = !self.inline.sop.val() || (flush && !self.inline_privileged.val());
         let may_inline = self.inline.valid.val() && (drop_inline || inline_may);
         let may_payload =
             self.payload.valid.val() && (!self.payload.sop.val() || flush || payload_may);
         // The TLP behind the one being taken isn't seen yet.
-        let yields = self.press.val()
-            && self.yielded.q.val() != 7
-            && (may_payload || (take && grant == PAYLOAD));
-        let may_read =
-            self.np_valid.val() && !yields && (flush || !dma || plenty_reads || read_fits);
-        let mut found = false;
-        let mut next = grant;
-        for i in 1..5 {
-            let at = grant + lit::<2>(i % 4);
-            let may = match at {
-                CPL => self.cpl.valid.val(),
-                INLINE => may_inline,
-                PAYLOAD => may_payload,
-                _ => may_read,
-            };
-            // What is taken now is not offered again in the next cycle.
-            if may && !found && !(take && at == grant) {
-                found = true;
-                next = at;
+        let goes_on = self.granted.q.val() && grant == PAYLOAD && self.payload.valid.val();
+        let yields = self.press.val() && self.yielded.q.val() != 7 && (may_payload || goes_on);
+        let may_read = self.np_valid.val()
+            && !yields
+            && (flush || !dma || plenty_reads || (self.read_fits.q.val() && !read_begins));
+        let mut may = lit::<4>(0);
+        may = may.replace_bit(CPL as usize, self.cpl.valid.val());
+        may = may.replace_bit(INLINE as usize, may_inline);
+        may = may.replace_bit(PAYLOAD as usize, may_payload);
+        may = may.replace_bit(READ as usize, may_read);
+        // In turn from the one after the last; what is taken now is not offered again in the next cycle.
+        let mut chosen = lit::<4>(0);
+        for c in 0..4 {
+            let mut passed = take && grant == lit::<2>(c);
+            for g in 0..4 {
+                for o in 0..4 {
+                    if (o + 7 - g) % 4 < (c + 7 - g) % 4 {
+                        passed = passed || (grant == lit::<2>(g) && may.get_bit(o));
+                    }
+                }
             }
+            chosen = chosen.replace_bit(c, may.get_bit(c) && !passed);
         }
+        let found = chosen.any();
+        let next = cat::<1, 1, 2>(
+            (chosen.get_bit(2) || chosen.get_bit(3)).into(),
+            (chosen.get_bit(1) || chosen.get_bit(3)).into(),
+        );
         // Where nobody waits the last input keeps the grant unseen, if any TLP of its could go.
         let keep = match grant {
             CPL => true,
@@ -239,14 +288,14 @@ impl<const D: usize> Logic for TlpTx<D> {
         };
         let between = if push { eop } else { !self.mid.q.val() };
         if between {
-            self.grant.d.next = next;
-            self.bare.d.next = found
-                && flush
-                && match next {
-                    INLINE => self.inline.sop.val() && !self.inline_privileged.val(),
-                    PAYLOAD => self.payload.sop.val(),
-                    _ => false,
-                };
+            if found {
+                self.grant.d.next = next;
+            }
+            self.bare.d.next = flush
+                && ((chosen.get_bit(INLINE as usize)
+                    && self.inline.sop.val()
+                    && !self.inline_privileged.val())
+                    || (chosen.get_bit(PAYLOAD as usize) && self.payload.sop.val()));
             self.granted.d.next = found || (self.granted.q.val() && keep);
         }
 
@@ -259,7 +308,10 @@ impl<const D: usize> Logic for TlpTx<D> {
         self.sides.out_ready.next = self.link.ready.val();
         self.beats.out_ready.next = self.link.ready.val();
 
-        self.idle.next = !self.sides.out_valid.val() && (!self.mid.q.val() || grant == CPL);
+        self.pushed.d.next = push;
+        self.idle.next = !self.sides.out_valid.val()
+            && !self.pushed.q.val()
+            && (!self.mid.q.val() || grant == CPL);
         self.stat.d.next =
             lit::<2>(0).replace_bit(0, begin && posted).replace_bit(1, begin && grant == CPL);
         self.stat_write.next = self.stat.q.val().get_bit(0);

@@ -74,8 +74,8 @@ macro_rules! blocks {
 }
 
 blocks! {
-    rx128, RX128: TlpRx::<128>::default();
-    rx512, RX512: TlpRx::<512>::default();
+    rx128, RX128: TlpRx::<128>::new(false);
+    rx512, RX512: TlpRx::<512>::new(false);
     target128, TARGET128: Target::<128>::new(20);
     target512, TARGET512: Target::<512>::new(20);
     config, CONFIG: Config::new(17, 20);
@@ -83,8 +83,8 @@ blocks! {
     read512, READ512: DmaRead::<512, 64, 6, 8>::new(TIMEOUT as usize);
     inline128, INLINE128: InlineWrite::<128>::default();
     inline512, INLINE512: InlineWrite::<512>::default();
-    tx128, TX128: TlpTx::<128>::default();
-    tx512, TX512: TlpTx::<512>::default();
+    tx128, TX128: TlpTx::<128>::new(false);
+    tx512, TX512: TlpTx::<512>::new(false);
 }
 
 /// So many cases, or as many as PROPTEST_CASES says.
