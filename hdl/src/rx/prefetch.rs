@@ -178,6 +178,8 @@ pub struct RxPrefetch<
     r1_slot: Reg<Bits<5>>,
     r2_slot: Reg<Bits<5>>,
     r2_rec: Reg<Bits<REC_BITS>>,
+    r2_lap: Reg<Bit>,
+    r2_busy: Reg<Bit>,
     r3_complete: Reg<Bit>,
     r3_err: Reg<Bit>,
     r3_bit: Reg<Bits<32>>,
@@ -208,7 +210,7 @@ impl<
     fn update(&mut self) {
         registers!(self, clock, reset; desc_shift, walk, bell_full, bell_queue, bell_tail, after_bell, turn, kind, queue,
             again, scan, t_cfg, t_tail, t_fetched, t_avail, t_used, t_ahead, t_limit, t_broken, t_drained, ending, end_cq,
-            f_valid, f_addr, f_len, f_dst, f_op, slot, busy, lap, poll, r1_slot, r2_slot, r2_rec,
+            f_valid, f_addr, f_len, f_dst, f_op, slot, busy, lap, poll, r1_slot, r2_slot, r2_rec, r2_lap, r2_busy,
             r3_complete, r3_err, r3_bit, r3_rec, t_slot_free, t_lap, a_count, a_go, a_legal, bell_stat,
             illegal_stat, error_stat);
         clocked!(self, clock, reset; hints, tracker, dones);
@@ -241,11 +243,14 @@ impl<
         self.recs.raddr.next = self.r1_slot.q.val();
         self.r2_slot.d.next = self.r1_slot.q.val();
         self.r2_rec.d.next = self.recs.rdata.val();
+        // Of the same cycle as the record.
+        let r1_bit = lit::<32>(1) << bit_cast::<32, 5>(self.r1_slot.q.val());
+        self.r2_lap.d.next = (self.lap.q.val() & r1_bit).any();
+        self.r2_busy.d.next = (self.busy.q.val() & r1_bit).any();
         let r2_bit = lit::<32>(1) << bit_cast::<32, 5>(self.r2_slot.q.val());
-        let r2_lap = (self.lap.q.val() & r2_bit).any();
         self.tracker.query.next =
-            cat::<1, 8, 9>(r2_lap.into(), bit_cast::<8, 5>(self.r2_slot.q.val()));
-        self.r3_complete.d.next = self.tracker.complete.val() && (self.busy.q.val() & r2_bit).any();
+            cat::<1, 8, 9>(self.r2_lap.q.val().into(), bit_cast::<8, 5>(self.r2_slot.q.val()));
+        self.r3_complete.d.next = self.tracker.complete.val() && self.r2_busy.q.val();
         self.r3_err.d.next = self.tracker.err.val();
         self.r3_bit.d.next = r2_bit;
         self.r3_rec.d.next = self.r2_rec.q.val();
