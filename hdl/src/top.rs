@@ -104,6 +104,8 @@ pub struct CardConfig {
     pub rx_checksums: bool,
     /// Checksums and segmentation on the way to the wire; without, the logic for it goes away in synthesis.
     pub tx_offloads: bool,
+    /// Queues as deep as a gigabit needs.
+    pub small: bool,
 }
 
 impl Default for CardConfig {
@@ -118,6 +120,7 @@ impl Default for CardConfig {
             hash_steps: 1,
             rx_checksums: true,
             tx_offloads: true,
+            small: false,
         }
     }
 }
@@ -184,7 +187,7 @@ impl<
             ),
             mailbox: Default::default(),
             stats: Default::default(),
-            txp: TxPath::new(config.tx_offloads),
+            txp: TxPath::new(config.tx_offloads, config.small),
             framer: Default::default(),
             rxp: RxPath::new(config.hash_steps, config.rx_checksums),
         }

@@ -91,7 +91,7 @@ impl Default for Colorlight {
             resets125: Default::default(),
             wire_resets: Default::default(),
             host_resets: Default::default(),
-            core: Core::new(2, 3, hertz, 2_000, false, false),
+            core: Core::new(2, 3, hertz, 2_000, false, false, true),
             wire_pins: Default::default(),
             wire_mac: Default::default(),
             narrow: Default::default(),

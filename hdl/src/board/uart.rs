@@ -50,7 +50,7 @@ impl UartBoard {
             reset: Default::default(),
             pll: Pll::new(in_mhz, divider),
             resets: Default::default(),
-            core: Core::new(8, 9, hertz, 30_000, true, true),
+            core: Core::new(8, 9, hertz, 30_000, true, true, false),
             uart: Uart::new(hertz as u64, 3_000_000),
             serial: Default::default(),
             _low: low,
