@@ -102,6 +102,8 @@ pub struct CardConfig {
     pub classifier: Classifier,
     /// Checksums and segmentation on the way to the wire; without, the logic for it goes away in synthesis.
     pub tx_offloads: bool,
+    /// Queues as deep as a gigabit needs.
+    pub small: bool,
 }
 
 impl Default for CardConfig {
@@ -115,6 +117,7 @@ impl Default for CardConfig {
             read_timeout: 25_000,
             classifier: Classifier::Wide { steps: 1, checksums: true },
             tx_offloads: true,
+            small: false,
         }
     }
 }
@@ -181,7 +184,7 @@ impl<
             ),
             mailbox: Default::default(),
             stats: Default::default(),
-            txp: TxPath::new(config.tx_offloads),
+            txp: TxPath::new(config.tx_offloads, config.small),
             framer: Default::default(),
             rxp: RxPath::new(config.classifier),
         }

@@ -158,7 +158,10 @@ fn gathers(seed: u64, rough: bool) {
     let mut inside: VecDeque<(u64, u64, u64)> = VecDeque::new();
     let (mut told, mut asked, mut begun) = (0, 0, 0);
     let begin = block.cycles();
-    while infos.received().len() < want_infos.len() || asks.received().len() < want_asks.len() {
+    while infos.received().len() < want_infos.len()
+        || asks.received().len() < want_asks.len()
+        || pushes.received().len() < want_pushes.len()
+    {
         // What is used is never more than there is.
         let rows: u64 = inside.iter().map(|packet| packet.0).sum();
         let slots: u64 = inside.iter().map(|packet| packet.2).sum();
@@ -403,7 +406,7 @@ fn sched_latency() {
     block.set("batch_ready", 1);
     block.set("fetch_ready", 1);
     let mut commands = Source::<Command>::new(&block, "ctx", Stalls::none());
-    commands.push(Command { idx: 9, base: 0x1240, log_depth: 5, cq: 77, ..Command::default() });
+    commands.push(Command { idx: 9, base: 0x1240, log_depth: 5, cq: 27, ..Command::default() });
     let mut bells = Source::<Bell>::new(&block, "doorbell", Stalls::none());
     let mut asks = Sink::<Ask>::new(&block, "fetch", Stalls::none());
     let mut batches = Sink::<Batch>::new(&block, "batch", Stalls::none());
@@ -422,7 +425,7 @@ fn sched_latency() {
     let ask = |op: u64, addr, len| Ask { addr, len, dst: op * 256, op: 0x100 | op, last: 1 };
     assert_eq!(asks.take(), [ask(0, 0x1240, 256), ask(1, 0x1340, 64)]);
     let batch =
-        |op: u64, count| Batch { queue: 9, cq: 77, op: 0x100 | op, count, lines: 0, marker: 0 };
+        |op: u64, count| Batch { queue: 9, cq: 27, op: 0x100 | op, count, lines: 0, marker: 0 };
     assert_eq!(batches.take(), [batch(0, 16), batch(1, 4)]);
 }
 

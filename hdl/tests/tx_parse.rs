@@ -145,7 +145,7 @@ fn parses(model: &Model, k: usize, seed: u64, rough: bool) -> f64 {
         if sent < total && used < 32 && rng.percent(if rough { 30 } else { 100 }) {
             sent += 1;
             let queue = rng.below(if rough { 4 } else { 2 });
-            let cq = queue * 50 + 9;
+            let cq = queue * 2 + 1;
             let grammar = &mut queues[queue as usize];
             if rough && rng.percent(4) {
                 *grammar = Grammar::default();

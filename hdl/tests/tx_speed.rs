@@ -175,6 +175,6 @@ fn latency_pushed() {
             "{k} bytes a beat: {} cycles from the doorbell to the first beat",
             bench.latency()
         );
-        assert!(bench.latency() <= 40);
+        assert!(bench.latency() <= 46);
     }
 }

@@ -92,7 +92,7 @@ impl Default for Colorlight {
             resets125: Default::default(),
             wire_resets: Default::default(),
             host_resets: Default::default(),
-            core: Core::new(2, 3, hertz, 2_000, Classifier::Serial, false),
+            core: Core::new(2, 3, hertz, 2_000, Classifier::Serial, false, true),
             wire_pins: Default::default(),
             wire_mac: Default::default(),
             narrow: Default::default(),

@@ -110,7 +110,9 @@ pub struct BoardCore<
     open: Reg<Bit>,
     begun: Reg<Bit>,
     beat: Reg<Bits<26>>,
-    glow: Reg<Bits<22>>,
+    /// Of the light `activity`: steps of 2^20 cycles that are left.
+    glow: Reg<Bits<2>>,
+    glow_step: Reg<Bit>,
     value: Reg<Bits<32>>,
     looped: Reg<Bit>,
     _khz8: usize,
@@ -143,6 +145,7 @@ impl<
         patience: usize,
         classifier: Classifier,
         tx_offloads: bool,
+        small: bool,
     ) -> Self {
         let config = CardConfig {
             queues,
@@ -152,6 +155,7 @@ impl<
             read_timeout: 0x3f_ffff,
             classifier,
             tx_offloads,
+            small,
             ..CardConfig::default()
         };
         Self {
@@ -182,6 +186,7 @@ impl<
             begun: Default::default(),
             beat: Default::default(),
             glow: Default::default(),
+            glow_step: Default::default(),
             value: Default::default(),
             looped: Default::default(),
             _khz8: hertz / 8000,
@@ -211,7 +216,7 @@ impl<
     /// The card on a board: host link, counters, lights.
     #[kernel]
     fn update(&mut self) {
-        registers!(self, clock, reset; holding, open, begun, beat, glow, value, looped);
+        registers!(self, clock, reset; holding, open, begun, beat, glow, glow_step, value, looped);
         clocked!(self, clock; card, receive, send, credit);
         clocked!(self, clock, reset; counters);
         // Nothing moves before the first session.
@@ -299,10 +304,12 @@ impl<
         self.link.next = self.wire_up.val();
         let moves = self.receive.stat_frame.val() || self.send.stat_frame.val();
         if moves {
-            self.glow.d.next = lit::<22>(0x3f_ffff);
-        } else if self.glow.q.val() != 0 {
+            self.glow.d.next = lit::<2>(3);
+        } else if self.glow.q.val() != 0 && self.beat.q.val().get_bit(20) != self.glow_step.q.val()
+        {
             self.glow.d.next = self.glow.q.val() - 1;
         }
+        self.glow_step.d.next = self.beat.q.val().get_bit(20);
         self.activity.next = self.glow.q.val() != 0;
     }
 }

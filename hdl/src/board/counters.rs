@@ -1,9 +1,10 @@
 //! A board's counters: 32 bits each, read one at a time.
 //!
-//! One that comes more than 15 times in 32 cycles is undercounted, which frames can't be. `value` is the counter
-//! `index` as it was 1 cycle ago, some 32 cycles behind its events. After `reset` a walk of 32 cycles clears all.
+//! A walk of 64 cycles adds to each total, in a block RAM, what came in since; one that comes more than 7 times in a walk is
+//! undercounted, which frames can't be. `value` is the counter `index` as it was 4 cycles ago at the most, behind its events by up to a walk.
+//! After `reset` a walk clears all.
 
-use crate::common::ram::LutRam;
+use crate::common::ram::BlockRam;
 use nitor_rtl::prelude::*;
 
 const EVENTS: usize = super::core::event::COUNT;
@@ -15,10 +16,13 @@ pub struct Counters {
     pub events: Signal<In, Bits<EVENTS>>,
     pub index: Signal<In, Bits<5>>,
     pub value: Signal<Out, Bits<32>>,
-    sums: [Reg<Bits<4>>; EVENTS],
-    walk: Reg<Bits<6>>,
-    totals: LutRam<32, 5>,
-    seen: LutRam<32, 5>,
+    sums: [Reg<Bits<3>>; EVENTS],
+    /// {cleared, counter, half of its turn}
+    walk: Reg<Bits<7>>,
+    totals: BlockRam<32, 5>,
+    sum: Reg<Bits<3>>,
+    total: Reg<Bits<32>>,
+    total_at: Reg<Bits<5>>,
     out: Reg<Bits<32>>,
 }
 
@@ -26,33 +30,38 @@ impl Logic for Counters {
     /// Counters in RAM: one at a time takes what came in since.
     #[kernel]
     fn update(&mut self) {
-        registers!(self, clock, reset; sums[..], walk, out);
-        clocked!(self, clock; totals, seen);
+        registers!(self, clock, reset; sums[..], walk, sum, total, total_at, out);
+        clocked!(self, clock; totals);
         let walk = self.walk.q.val();
-        let clearing = !walk.get_bit(5);
-        let at = walk.get_bits::<5>(0);
-        self.walk.d.next = if walk == 63 { lit::<6>(32) } else { walk + 1 };
-        let mut sum = lit::<4>(0);
+        let clearing = !walk.get_bit(6);
+        let at = walk.get_bits::<5>(1);
+        let second = walk.get_bit(0);
+        self.walk.d.next = if walk.all() { lit::<7>(64) } else { walk + 1 };
+        let mut sum = lit::<3>(0);
         for i in 0..EVENTS {
-            let event = bit_cast::<4, 1>(self.events.val().get_bits::<1>(i));
-            if at == lit::<5>(i) && !clearing {
-                sum = self.sums[i].q.val();
+            let event = bit_cast::<3, 1>(self.events.val().get_bits::<1>(i));
+            let now = self.sums[i].q.val();
+            if at == lit::<5>(i) && !second {
+                sum = sum | now;
                 self.sums[i].d.next = event;
-            } else if self.sums[i].q.val() != 15 {
-                self.sums[i].d.next = self.sums[i].q.val() + event;
+            } else if !now.all() {
+                self.sums[i].d.next = now + event;
             }
         }
-        self.totals.raddr.next = at;
-        let total =
-            if clearing { lit::<32>(0) } else { self.totals.rdata.val() + bit_cast::<32, 4>(sum) };
-        self.totals.we.next = true;
-        self.totals.waddr.next = at;
-        self.totals.wdata.next = total;
-        self.seen.we.next = true;
-        self.seen.waddr.next = at;
-        self.seen.wdata.next = total;
-        self.seen.raddr.next = self.index.val();
-        self.out.d.next = self.seen.rdata.val();
+        // First the counter is read, which is there in the second half; then whose reader asks, while nothing is written.
+        self.totals.raddr.next = if second { self.index.val() } else { at };
+        let read = self.totals.rdata.val();
+        if second {
+            self.total_at.d.next = at;
+            self.total.d.next =
+                if clearing { lit::<32>(0) } else { read + bit_cast::<32, 3>(self.sum.q.val()) };
+        } else {
+            self.sum.d.next = sum;
+            self.out.d.next = read;
+        }
+        self.totals.we.next = !second;
+        self.totals.waddr.next = self.total_at.q.val();
+        self.totals.wdata.next = self.total.q.val();
         self.value.next = self.out.q.val();
     }
 }

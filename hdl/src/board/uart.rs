@@ -58,6 +58,7 @@ impl UartBoard {
                 30_000,
                 Classifier::Wide { steps: 9, checksums: true },
                 true,
+                false,
             ),
             uart: Uart::new(hertz as u64, 3_000_000),
             serial: Default::default(),

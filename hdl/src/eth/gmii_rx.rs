@@ -125,15 +125,15 @@ impl Logic for GmiiRx {
             self.late.d.next = cat::<8, 24, 32>(byte, self.late.q.val().get_bits::<24>(8));
             self.error.d.next = self.error.q.val() || er;
             if count >= 4 {
-                if fill == 4 {
-                    self.word_data.d.next = bit_cast::<32, 8>(oldest);
-                    self.fill.d.next = lit::<3>(1);
-                } else {
-                    let at = bit_cast::<5, 3>(fill) << lit::<5>(3);
-                    self.word_data.d.next =
-                        self.word_data.q.val().set_slice::<8>(at.index(), oldest);
-                    self.fill.d.next = fill + 1;
+                // A lane keeps what it had, behind the end of a frame too.
+                let mut data = self.word_data.q.val();
+                for i in 0..4 {
+                    if bit_cast::<2, 3>(fill) == lit::<2>(i) {
+                        data = data.set_slice::<8>(8 * i, oldest);
+                    }
                 }
+                self.word_data.d.next = data;
+                self.fill.d.next = if fill == 4 { lit::<3>(1) } else { fill + 1 };
             }
         }
         if !in_frame {

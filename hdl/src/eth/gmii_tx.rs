@@ -74,6 +74,10 @@ impl Logic for GmiiTx {
         let counted = if count == 60 { count } else { count + 1 };
         let crc = self.crc.q.val();
 
+        // One byte further, of the frame or its padding.
+        let padding = self.state.q.val() == TxState::Pad;
+        let crc_next = crc::crc32_byte(crc, if padding { lit::<8>(0) } else { byte });
+
         let mut txd = lit::<8>(0);
         let mut en = false;
         let mut er = false;
@@ -107,7 +111,7 @@ impl Logic for GmiiTx {
                 txd = byte;
                 self.step.d.next = lit::<4>(0);
                 self.count.d.next = counted;
-                self.crc.d.next = crc::crc32_byte(crc, byte);
+                self.crc.d.next = crc_next;
                 self.at.d.next = at + 1;
                 take = valid && at_end;
                 if !valid {
@@ -129,7 +133,7 @@ impl Logic for GmiiTx {
                 en = true;
                 self.step.d.next = lit::<4>(0);
                 self.count.d.next = counted;
-                self.crc.d.next = crc::crc32_byte(crc, lit::<8>(0));
+                self.crc.d.next = crc_next;
                 if counted == 60 {
                     self.state.d.next = TxState::Fcs;
                 }

@@ -1,6 +1,6 @@
 //! A gigabit MAC: words of frames at the core's clock on one side, GMII at 125 MHz on the other, asynchronous FIFOs between.
 //!
-//! Words are {err, last, bytes - 1, data} as in [super::gmii_rx]. The FIFOs hold 32 words each way. At a core clock of 40 MHz or more
+//! Words are {err, last, bytes - 1, data} as in [super::gmii_rx]. The FIFOs hold 16 words each way. At a core clock of 40 MHz or more
 //! whoever takes a word in most cycles loses no frame at line rate; the sender must give a word every 4 cycles of
 //! 125 MHz once a frame has begun, or it is aborted. Events come as pulses at the core's clock, a pulse a frame.
 
@@ -46,8 +46,8 @@ pub struct Mac {
     pub dv: Signal<In, Bit>,
     pub rx_er: Signal<In, Bit>,
     pub phy_link: Signal<In, Bit>,
-    to_wire: AsyncFifo<WORD_BITS, 5, 6>,
-    from_wire: AsyncFifo<WORD_BITS, 5, 6>,
+    to_wire: AsyncFifo<WORD_BITS, 4, 5>,
+    from_wire: AsyncFifo<WORD_BITS, 4, 5>,
     tx: GmiiTx,
     rx: GmiiRx,
     pulses: [Pulse; event::COUNT],

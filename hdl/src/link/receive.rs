@@ -25,6 +25,8 @@ pub enum Doing {
     /// The slot's first word is being read.
     Fetch,
     Message,
+    /// What to do is known from the message's first word.
+    Decide,
     Header,
     Data,
     Beat,
@@ -99,6 +101,10 @@ pub struct LinkReceive<const D: usize, const S: usize, const A: usize> {
     data: Reg<Bits<D>>,
     first: Reg<Bit>,
     value: Reg<Bits<32>>,
+    writes: Reg<Bit>,
+    // The bus is asked; it, or a board register, has answered.
+    asks: Reg<Bit>,
+    answered: Reg<Bit>,
 }
 
 impl<const D: usize, const S: usize, const A: usize> Logic for LinkReceive<D, S, A> {
@@ -107,7 +113,7 @@ impl<const D: usize, const S: usize, const A: usize> Logic for LinkReceive<D, S,
     fn update(&mut self) {
         registers!(self, clock, reset; at, kept, head0, head1, judge, judge_err, wanted, heard_out, due_out, repeat_out);
         registers!(self, clock, reset; flags_out, ack_out, damaged_out, tail, head, doing, pos, end, kind, info, left);
-        registers!(self, clock, reset; part, hdr, data, first, value);
+        registers!(self, clock, reset; part, hdr, data, first, value, writes, asks, answered);
         registers!(self, clock, hard_reset; known, current, opened_out);
         clocked!(self, clock; ram, lengths);
 
@@ -195,7 +201,8 @@ impl<const D: usize, const S: usize, const A: usize> Logic for LinkReceive<D, S,
         let beat_full = part == lit::<4>(D / 32 - 1);
         let kind = self.kind.q.val();
         let board = kind == BOARD_READ || kind == BOARD_WRITE;
-        let writes = kind == BUS_WRITE || kind == BOARD_WRITE;
+        let writes = self.writes.q.val();
+        self.writes.d.next = kind == BUS_WRITE || kind == BOARD_WRITE;
         match self.doing.q.val() {
             Doing::Idle => {
                 if self.tail.q.val() != self.head.q.val() {
@@ -219,7 +226,10 @@ impl<const D: usize, const S: usize, const A: usize> Logic for LinkReceive<D, S,
                 self.info.d.next = out.get_bits::<16>(16);
                 self.part.d.next = lit::<4>(0);
                 self.first.d.next = true;
-                self.doing.d.next = match out.get_bits::<8>(0) {
+                self.doing.d.next = Doing::Decide;
+            }
+            Doing::Decide => {
+                self.doing.d.next = match kind {
                     TLP => Doing::Header,
                     BUS_WRITE | BOARD_WRITE => Doing::Value,
                     BUS_READ | BOARD_READ => Doing::Bus,
@@ -268,10 +278,25 @@ impl<const D: usize, const S: usize, const A: usize> Logic for LinkReceive<D, S,
             }
             Doing::Bus => {
                 // A board register's value takes its time.
-                self.part.d.next = part + 1;
-                if self.bus.ready.val() && !board || board && part == 3 {
-                    self.value.d.next =
-                        if board { self.board_value.val() } else { self.bus.rdata.val() };
+                if part != 4 {
+                    self.part.d.next = part + 1;
+                }
+                if part == 0 {
+                    self.asks.d.next = !board;
+                }
+                let bus_ready = self.asks.q.val() && self.bus.ready.val();
+                if bus_ready {
+                    self.asks.d.next = false;
+                }
+                if bus_ready || (board && part == 3) {
+                    self.answered.d.next = true;
+                    if !writes {
+                        self.value.d.next =
+                            if board { self.board_value.val() } else { self.bus.rdata.val() };
+                    }
+                }
+                if self.answered.q.val() {
+                    self.answered.d.next = false;
                     if writes {
                         ends = true;
                     } else {
@@ -297,17 +322,17 @@ impl<const D: usize, const S: usize, const A: usize> Logic for LinkReceive<D, S,
             pos = pos + 1;
         }
         // A frame that ends within a message, which no host sends, ends the message.
-        let beyond = step && self.pos.q.val() + 1 == self.end.q.val();
+        let deciding = self.doing.q.val() == Doing::Decide;
+        let beyond = if deciding {
+            self.pos.q.val() == self.end.q.val()
+        } else {
+            step && self.pos.q.val() + 1 == self.end.q.val()
+        };
         if ends {
             self.doing.d.next = Doing::Fetch;
         }
         let needs_more = match self.doing.q.val() {
-            Doing::Message => {
-                out.get_bits::<8>(8) != 0
-                    || out.get_bits::<8>(0) == TLP
-                    || out.get_bits::<8>(0) == BUS_WRITE
-                    || out.get_bits::<8>(0) == BOARD_WRITE
-            }
+            Doing::Decide => left != 0 || kind == TLP || kind == BUS_WRITE || kind == BOARD_WRITE,
             Doing::Header => part != 3 || left != 0,
             Doing::Data => left != 1,
             Doing::Skip => left != 1,
@@ -325,7 +350,7 @@ impl<const D: usize, const S: usize, const A: usize> Logic for LinkReceive<D, S,
         self.tlp.eop.next = left == 0;
         self.tlp.hdr.next = self.hdr.q.val();
         self.tlp.data.next = self.data.q.val();
-        self.bus.valid.next = self.doing.q.val() == Doing::Bus && !board;
+        self.bus.valid.next = self.asks.q.val();
         self.board_write.next = self.doing.q.val() == Doing::Bus && kind == BOARD_WRITE;
         self.bus.write.next = writes;
         self.bus.addr.next = self.info.q.val();

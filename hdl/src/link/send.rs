@@ -12,11 +12,14 @@
 //! are kept; with all of them full `tlp` waits. A frame leaves its place when it is acknowledged. [super::NAK], or `_patience` cycles
 //! without an acknowledgement, sends again from the first that is missing.
 //!
+//! The words leave over a queue of two; no frame begins before the one before it has gone, whose `frame_words` holds until then.
+//!
 //! An answer without messages goes when something is `due` and no frame is ready; `ack` and the state of the card go with every frame.
 
 use super::*;
 use crate::common::iface::*;
 use crate::common::ram::{BlockRam, LutRam};
+use crate::common::skid::Skid;
 use nitor_rtl::prelude::*;
 
 #[derive(Copy, Clone, PartialEq, Debug, LogicState)]
@@ -62,11 +65,17 @@ pub struct LinkSend<const D: usize, const W: usize, const A: usize> {
     // A = W + 9: places of 512 words.
     ram: BlockRam<32, A>,
     lengths: LutRam<9, W>,
+    out: Skid<33>,
     // Frames by number: base..next are out or ready, `next` is being filled, `leave` leaves next.
     base: Reg<Bits<8>>,
     leave: Reg<Bits<8>>,
     next: Reg<Bits<8>>,
-    // The frame being filled.
+    // An acknowledgement, and how many frames it is for.
+    heard_in: Reg<Bit>,
+    nak_in: Reg<Bit>,
+    told: Reg<Bits<8>>,
+    // The frame being filled, if it has a place.
+    place: Reg<Bit>,
     fill: Reg<Bits<9>>,
     filling: Reg<Filling>,
     part: Reg<Bits<4>>,
@@ -121,6 +130,11 @@ impl<const D: usize, const W: usize, const A: usize> LinkSend<D, W, A> {
             stat_again: Default::default(),
             ram: Default::default(),
             lengths: Default::default(),
+            out: Default::default(),
+            place: Default::default(),
+            heard_in: Default::default(),
+            nak_in: Default::default(),
+            told: Default::default(),
             base: Default::default(),
             leave: Default::default(),
             next: Default::default(),
@@ -150,11 +164,14 @@ impl<const D: usize, const W: usize, const A: usize> Logic for LinkSend<D, W, A>
     fn update(&mut self) {
         registers!(self, clock, reset; base, leave, next, fill, filling, part, left, leaving, pos, length, number);
         registers!(self, clock, reset; answer, answer_nak, status, word0, patience, sent_out, again_out);
+        registers!(self, clock, reset; place, heard_in, nak_in, told);
         clocked!(self, clock; ram, lengths);
+        clocked!(self, clock, reset; out);
 
         // Filling.
         let fill = self.fill.q.val();
-        let place = (self.next.q.val() - self.base.q.val()) < lit::<8>(1 << W);
+        let under_way = self.next.q.val() - self.base.q.val();
+        let place = self.place.q.val();
         let hdr = self.tlp.hdr.val();
         let data_words = if hdr.get_bit(30) { hdr.get_bits::<8>(0) } else { lit::<8>(0) };
         let part = self.part.q.val();
@@ -242,6 +259,7 @@ impl<const D: usize, const W: usize, const A: usize> Logic for LinkSend<D, W, A>
         let idle = self.leaving.q.val() == Leaving::Idle;
         let nothing = self.leave.q.val() == self.next.q.val();
         let close = place && fill != 0 && quiet && (full || (idle && nothing));
+        self.place.d.next = !close && under_way < lit::<8>(1 << W);
         self.lengths.we.next = close;
         self.lengths.waddr.next = bit_cast::<W, 8>(self.next.q.val());
         self.lengths.wdata.next = fill;
@@ -251,22 +269,24 @@ impl<const D: usize, const W: usize, const A: usize> Logic for LinkSend<D, W, A>
             self.fill.d.next = lit::<9>(0);
         }
 
-        // Acknowledgements: only what was sent can be.
-        let told = self.ack.val() - self.base.q.val();
-        let under_way = self.next.q.val() - self.base.q.val();
-        let moved = self.heard.val() && told != 0 && told <= under_way;
-        let base = if moved { self.ack.val() } else { self.base.q.val() };
-        self.base.d.next = base;
-        let mut leave = self.leave.q.val();
-        // An acknowledgement may overtake what is sent again.
-        if moved && (leave - self.base.q.val()) < told {
-            leave = base;
+        // Acknowledgements: only what was sent can be. They are frames apart, so that there is a cycle for each step.
+        self.heard_in.d.next = self.heard.val();
+        self.nak_in.d.next = self.heard.val() && self.nak.val();
+        self.told.d.next = self.ack.val() - self.base.q.val();
+        let told = self.told.q.val();
+        let moved = self.heard_in.q.val() && told != 0 && told <= under_way;
+        if moved {
+            self.base.d.next = self.base.q.val() + told;
         }
+        // An acknowledgement may overtake what is sent again.
+        let mut leave = self.leave.q.val();
+        let behind = (leave - self.base.q.val()).get_bit(7);
         let waits = self.base.q.val() != self.leave.q.val();
         let late = self.patience.q.val() == lit::<24>(self._patience);
-        let again = waits && ((self.heard.val() && self.nak.val()) || late);
-        self.patience.d.next =
-            if !waits || moved || late { lit::<24>(0) } else { self.patience.q.val() + 1 };
+        let again = waits && (self.nak_in.q.val() || late);
+        let patience =
+            (self.patience.q.val() + 1) & lit::<24>((1 << clog2(self._patience + 1)) - 1);
+        self.patience.d.next = if !waits || moved || late { lit::<24>(0) } else { patience };
         self.again_out.d.next = again;
 
         // Leaving.
@@ -286,7 +306,8 @@ impl<const D: usize, const W: usize, const A: usize> Logic for LinkSend<D, W, A>
         let number = self.number.q.val();
         self.lengths.raddr.next = bit_cast::<W, 8>(self.leave.q.val());
         let has_data = length != 0;
-        let ready_frame = self.leave.q.val() != self.next.q.val();
+        let ready_frame = self.leave.q.val() != self.next.q.val() && !behind;
+        let step = self.out.in_ready.val();
         let flags = lit::<8>(0)
             .replace_bit(0, ready_frame)
             .replace_bit(2, self.irq.val())
@@ -300,7 +321,8 @@ impl<const D: usize, const W: usize, const A: usize> Logic for LinkSend<D, W, A>
                     cat::<8, 8, 16>(self.credit.val(), self.expected.val()),
                     cat::<8, 8, 16>(self.leave.q.val(), flags),
                 );
-                if ready_frame || answer {
+                // `length` is that of the frame whose words are still here.
+                if (ready_frame || answer) && !self.out.out_valid.val() {
                     self.length.d.next =
                         if ready_frame { self.lengths.rdata.val() } else { lit::<9>(0) };
                     self.answer.d.next = self.due.val();
@@ -310,12 +332,12 @@ impl<const D: usize, const W: usize, const A: usize> Logic for LinkSend<D, W, A>
                 }
             }
             Leaving::Word0 => {
-                if self.frame_ready.val() {
+                if step {
                     self.leaving.d.next = Leaving::Word1;
                 }
             }
             Leaving::Word1 => {
-                if self.frame_ready.val() {
+                if step {
                     if has_data {
                         self.leaving.d.next = Leaving::Body;
                     } else {
@@ -325,7 +347,7 @@ impl<const D: usize, const W: usize, const A: usize> Logic for LinkSend<D, W, A>
                 }
             }
             Leaving::Body => {
-                if self.frame_ready.val() {
+                if step {
                     pos_next = pos + 1;
                     if pos + 1 == length {
                         self.leaving.d.next = Leaving::Idle;
@@ -338,8 +360,8 @@ impl<const D: usize, const W: usize, const A: usize> Logic for LinkSend<D, W, A>
                 }
             }
         }
-        if again {
-            leave = base;
+        if again || behind {
+            leave = self.base.q.val();
         }
         self.leave.d.next = leave;
         self.pos.d.next = pos_next;
@@ -355,8 +377,11 @@ impl<const D: usize, const W: usize, const A: usize> Logic for LinkSend<D, W, A>
         };
         let last = (leaving == Leaving::Word1 && !has_data)
             || (leaving == Leaving::Body && pos + 1 == length);
-        self.frame_valid.next = leaving != Leaving::Idle;
-        self.frame.next = cat::<1, 32, 33>(Bits::<1>::from(last), data);
+        self.out.in_valid.next = leaving != Leaving::Idle;
+        self.out.in_data.next = cat::<1, 32, 33>(Bits::<1>::from(last), data);
+        self.frame_valid.next = self.out.out_valid.val();
+        self.frame.next = self.out.out_data.val();
+        self.out.out_ready.next = self.frame_ready.val();
         self.frame_words.next = length + 2;
         self.stat_frame.next = self.sent_out.q.val();
         self.stat_again.next = self.again_out.q.val();

@@ -55,6 +55,9 @@ pub struct LinkSerial {
     // Sending.
     line: Reg<Line>,
     at: Reg<Bits<2>>,
+    // The byte at `at`, chosen a cycle before it is sent.
+    chosen: Reg<Bit>,
+    plain: Reg<Bits<8>>,
     /// The escape has gone, its byte follows.
     second: Reg<Bit>,
     sum: Reg<Bits<32>>,
@@ -65,7 +68,7 @@ impl Logic for LinkSerial {
     #[kernel]
     fn update(&mut self) {
         registers!(self, clock, reset; escaped, crc, filled, newest, older, oldest, have, out_valid, out);
-        registers!(self, clock, reset; line, at, second, sum);
+        registers!(self, clock, reset; line, at, chosen, plain, second, sum);
 
         // Receiving.
         let rx = self.rx.val();
@@ -124,7 +127,9 @@ impl Logic for LinkSerial {
             Line::Crc => !self.sum.q.val(),
             _ => self.frame.val().get_bits::<32>(0),
         };
-        let plain = word.get_bits::<8>((bit_cast::<5, 2>(at) << lit::<5>(3)).index());
+        self.plain.d.next = word.get_bits::<8>((bit_cast::<5, 2>(at) << lit::<5>(3)).index());
+        let plain = self.plain.q.val();
+        let chosen = self.chosen.q.val();
         let special = plain == lit::<8>(END) || plain == lit::<8>(ESC);
         let second = self.second.q.val();
         let coded = if !special {
@@ -137,7 +142,8 @@ impl Logic for LinkSerial {
             lit::<8>(ESC_ESC)
         };
         let ready = self.tx_ready.val();
-        let done = ready && (!special || second);
+        let step = ready && chosen;
+        let done = step && (!special || second);
         let mut valid = true;
         let mut out = coded;
         let mut taken = false;
@@ -146,6 +152,7 @@ impl Logic for LinkSerial {
                 valid = false;
                 self.at.d.next = lit::<2>(0);
                 self.second.d.next = false;
+                self.chosen.d.next = false;
                 self.sum.d.next = lit::<32>(START);
                 if self.frame_valid.val() {
                     self.line.d.next = Line::Begin;
@@ -159,11 +166,12 @@ impl Logic for LinkSerial {
                 }
             }
             Line::Word => {
-                valid = self.frame_valid.val();
-                if ready && valid {
+                valid = chosen;
+                self.chosen.d.next = self.frame_valid.val() && !done;
+                if step {
                     self.second.d.next = special && !second;
                 }
-                if done && valid {
+                if done {
                     self.sum.d.next = crc::crc32_byte(self.sum.q.val(), plain);
                     self.at.d.next = at + 1;
                     if at == 3 {
@@ -175,7 +183,9 @@ impl Logic for LinkSerial {
                 }
             }
             Line::Crc => {
-                if ready {
+                valid = chosen;
+                self.chosen.d.next = !done;
+                if step {
                     self.second.d.next = special && !second;
                 }
                 if done {

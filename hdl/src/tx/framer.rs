@@ -6,11 +6,11 @@
 //! | `cut` | the reset of the core; `reset` is only the card's own |
 //! | `mac` | the same frames; whatever happens on the other side, valid beats stay until they are taken |
 //!
-//! A beat a cycle, one cycle later. While `mac` refuses, four beats are held, then `beats` waits; so it does
+//! A beat a cycle, one cycle later. While `mac` refuses, two beats are held, then `beats` waits; so it does
 //! while `cut` is high and until the end of the frame cut off has been queued.
 
-use crate::common::fifo::Fifo;
 use crate::common::iface::*;
+use crate::common::skid::Skid;
 use nitor_rtl::prelude::*;
 
 #[derive(LogicBlock, Default)]
@@ -20,9 +20,9 @@ pub struct TxFramer<const D: usize> {
     pub cut: Signal<In, Bit>,
     pub beats: MacSnk<D>,
     pub mac: MacSrc<D>,
-    data: Fifo<D, 2>,
+    data: Skid<D>,
     // {err, last, bytes}; takes and gives together with `data`.
-    ends: Fifo<9, 2>,
+    ends: Skid<9>,
     /// Of the frame that began last the end is not yet queued.
     open: Reg<Bit>,
     cutting: Reg<Bit>,
@@ -49,7 +49,7 @@ impl<const D: usize> Logic for TxFramer<D> {
             self.cutting.d.next = true;
         }
         self.data.in_valid.next = take || end;
-        self.data.in_data.next = if end { lit::<D>(0) } else { self.beats.data.val() };
+        self.data.in_data.next = self.beats.data.val();
         let beat_end = cat::<2, 7, 9>(
             cat::<1, 1, 2>(self.beats.err.val().into(), self.beats.last.val().into()),
             self.beats.bytes.val(),

@@ -22,14 +22,14 @@
 //! with `tso_en`, which stands for TCP and all its checksums, no mss, UDP, a TCP header below 20 bytes, headers beyond
 //! 256 bytes or the packet's end, more bytes pushed than the first frame has. `l3_csum_en` does nothing to IPv6.
 //!
-//! **Speed.** A packet of one segment takes 2 cycles, one of n takes n + 1; 3 cycles from a packet at the input to its request.
-//! A packet that is cut takes 3 more, and each frame of it 3 at least: its rows mostly take longer to fill.
-//! With `_plain` there are no offloads: all bits that ask for them are taken as 0.
+//! **Speed.** A packet of one segment takes 2 cycles, one of n takes n + 1; 4 cycles from a packet at the input to its request.
+//! A packet that is cut takes 4 more, and each frame of it 4 at least: its rows mostly take longer to fill.
+//! With `_plain` there are no offloads: all bits that ask for them are taken as 0; with `_lineless` nothing is pushed.
 
 use super::offload::{word, MAX_HDR};
 use super::parse::meta;
-use crate::common::fifo::Fifo;
 use crate::common::iface::*;
+use crate::common::skid::Skid;
 use nitor_rtl::prelude::*;
 
 /// So that no operation has more than 255 pieces: 128 of 128 bytes each, and two more in every segment.
@@ -50,6 +50,8 @@ pub enum Cut {
     /// How much payload the next frame has.
     Next,
     Measure,
+    /// Its rows are counted.
+    Count,
 }
 
 #[derive(LogicBlock, Default)]
@@ -102,6 +104,20 @@ pub struct TxGather<const K: usize, const L: usize, const S: usize, const B: usi
     pub free_slot: Signal<In, Bit>,
     limit: Reg<Bits<16>>,
     off_limit: Reg<Bits<16>>,
+    // The packet as it came, and where its L4 header is.
+    came: Reg<Bit>,
+    came_cq: Reg<Bits<8>>,
+    came_req_id: Reg<Bits<16>>,
+    came_len: Reg<Bits<17>>,
+    came_count: Reg<Bits<5>>,
+    came_meta: Reg<Bits<62>>,
+    came_push: Reg<Bits<8>>,
+    came_line: Reg<Bits<16>>,
+    came_bad: Reg<Bit>,
+    came_dma: Reg<Bit>,
+    came_silent: Reg<Bit>,
+    came_marker: Reg<Bit>,
+    came_l4: Reg<Bits<10>>,
     // The packet looked at.
     held: Reg<Bit>,
     cq: Reg<Bits<8>>,
@@ -115,10 +131,8 @@ pub struct TxGather<const K: usize, const L: usize, const S: usize, const B: usi
     silent: Reg<Bit>,
     marker: Reg<Bit>,
     word: Reg<Bits<24>>,
-    senseless: Reg<Bit>,
     off: Reg<Bit>,
     hdr: Reg<Bits<10>>,
-    need: Reg<Bits<10>>,
     mss: Reg<Bits<14>>,
     // Its next frame. `rest` is the payload from there on.
     cut: Reg<Cut>,
@@ -128,12 +142,17 @@ pub struct TxGather<const K: usize, const L: usize, const S: usize, const B: usi
     part: Reg<Bits<14>>,
     /// The header without what of it is pushed, below 0 if payload is; 0 after the first frame.
     ahead: Reg<Bits<17>>,
+    /// The packet or frame makes sense, and is not too long.
+    good: Reg<Bit>,
     frame_len: Reg<Bits<17>>,
+    /// Its rows, and one less.
+    rows: Reg<Bits<12>>,
+    rows_less: Reg<Bits<12>>,
     wanted: Reg<Bits<16>>,
     skip: Reg<Bits<9>>,
     // Rows and operation slots.
     row: Reg<Bits<16>>,
-    rows_used: Reg<Bits<16>>,
+    rows_used: Reg<Bits<12>>,
     slot: Reg<Bits<S>>,
     even_lap: Reg<Bit>,
     slots_used: Reg<Bits<9>>,
@@ -145,6 +164,11 @@ pub struct TxGather<const K: usize, const L: usize, const S: usize, const B: usi
     told_req_id: Reg<Bits<16>>,
     told_flags: Reg<Bits<7>>,
     told_word: Reg<Bits<KNOWN>>,
+    // Told to `tx/llq`, with the row above.
+    pushes: Reg<Bit>,
+    pushes_line: Reg<Bits<16>>,
+    pushes_row: Reg<Bits<16>>,
+    pushes_len: Reg<Bits<8>>,
     // The frame whose segments pass, or the packet whose segments are passed over.
     asking: Reg<Bit>,
     passing: Reg<Bit>,
@@ -157,8 +181,9 @@ pub struct TxGather<const K: usize, const L: usize, const S: usize, const B: usi
     over_by: Reg<Bits<16>>,
     dst: Reg<Bits<20>>,
     op: Reg<Bits<9>>,
-    requests: Fifo<94, 2>,
+    requests: Skid<94>,
     pub _plain: bool,
+    pub _lineless: bool,
 }
 
 impl<const K: usize, const L: usize, const S: usize, const B: usize> Logic
@@ -168,7 +193,9 @@ impl<const K: usize, const L: usize, const S: usize, const B: usize> Logic
     #[kernel]
     fn update(&mut self) {
         registers!(self, clock, reset; limit, off_limit, held, cq, req_id, len, count, push, line, bad, dma, silent, marker, word,
-            senseless, off, hdr, need, mss, cut, first, last, rest, part, ahead, frame_len, wanted, skip, row, rows_used);
+            off, hdr, mss, cut, first, last, rest, part, ahead, good, frame_len, rows, rows_less, wanted, skip, row, rows_used);
+        registers!(self, clock, reset; came, came_cq, came_req_id, came_len, came_count, came_meta, came_push, came_line, came_bad,
+            came_dma, came_silent, came_marker, came_l4, pushes, pushes_line, pushes_row, pushes_len);
         registers!(self, clock, reset; slot, even_lap, slots_used, told, told_row, told_len, told_cq, told_req_id, told_flags,
             told_word, asking, passing, left, bytes, over, over_addr, over_len, over_by, dst, op);
         clocked!(self, clock, reset; requests);
@@ -184,9 +211,33 @@ impl<const K: usize, const L: usize, const S: usize, const B: usize> Logic
         self.limit.d.next = if max_frame < buffer { max_frame } else { buffer };
         self.off_limit.d.next = if max_frame < off_buffer { max_frame } else { off_buffer };
 
+        // ---- A packet comes.
+        let on = !lit::<1>(self._plain as usize).any();
+        let with_lines = !lit::<1>(self._lineless as usize).any();
+        self.packet_ready.next = !self.came.q.val();
+        let take = self.came.q.val() && !self.held.q.val();
+        if !self.came.q.val() {
+            let m = self.packet_meta.val();
+            self.came.d.next = self.packet_valid.val();
+            self.came_cq.d.next = self.packet_cq.val();
+            self.came_req_id.d.next = self.packet_req_id.val();
+            self.came_len.d.next = self.packet_len.val();
+            self.came_count.d.next = self.packet_count.val();
+            self.came_meta.d.next = m;
+            self.came_push.d.next = if with_lines { self.packet_push.val() } else { lit::<8>(0) };
+            self.came_line.d.next = self.packet_line.val();
+            self.came_bad.d.next = self.packet_bad.val();
+            self.came_dma.d.next = self.packet_dma.val();
+            self.came_silent.d.next = self.packet_silent.val();
+            self.came_marker.d.next = self.packet_marker.val();
+            self.came_l4.d.next = bit_cast::<10, 8>(m.get_bits::<8>(meta::L3_HDR_OFF))
+                + bit_cast::<10, 8>(m.get_bits::<8>(meta::L3_HDR_LEN));
+        } else if take {
+            self.came.d.next = false;
+        }
+
         // ---- The packet looked at.
-        let m = self.packet_meta.val();
-        let on = lit::<1>(!self._plain as usize).any();
+        let m = self.came_meta.q.val();
         let l3_proto = m.get_bits::<4>(meta::WORD1);
         let l4_proto = m.get_bits::<5>(meta::WORD1 + 8);
         let v4 = l3_proto == lit::<4>(L3_IPV4);
@@ -206,24 +257,44 @@ impl<const K: usize, const L: usize, const S: usize, const B: usize> Logic
         let v6_len = l3_len >= 40 && !l3_len.get_bit(0);
         let no_l3 = !((v4 && v4_len) || (v6 && (v6_len || !full)));
         let no_l4 = !(tcp || (udp && !tso));
-        let l4_at = bit_cast::<10, 8>(l3_off) + bit_cast::<10, 8>(l3_len);
-        self.packet_ready.next = !self.held.q.val();
-        if !self.held.q.val() {
-            self.held.d.next = self.packet_valid.val();
-            self.cq.d.next = self.packet_cq.val();
-            self.req_id.d.next = self.packet_req_id.val();
-            self.len.d.next = self.packet_len.val();
-            self.count.d.next = self.packet_count.val();
-            self.push.d.next = self.packet_push.val();
-            self.line.d.next = self.packet_line.val();
-            self.bad.d.next = self.packet_bad.val();
-            self.dma.d.next = self.packet_dma.val();
-            self.silent.d.next = self.packet_silent.val();
-            self.marker.d.next = self.packet_marker.val();
-            let off = ask_ip || ask_l4;
-            let ends =
-                !(self.packet_bad.val() || self.packet_dma.val() || self.packet_marker.val());
-            let cuts = tso && ends;
+        let l4_at = self.came_l4.q.val();
+        let len = self.came_len.q.val();
+        let off = ask_ip || ask_l4;
+        let senseless =
+            ((ask_ip || full) && no_l3) || (ask_l4 && no_l4) || (tso && (words < 5 || mss == 0));
+        // A checksum must end within the frame.
+        let need = l4_at
+            + if !ask_l4 {
+                lit::<10>(0)
+            } else if udp {
+                lit::<10>(8)
+            } else {
+                lit::<10>(18)
+            };
+        let outside = off && bit_cast::<17, 10>(need) > len;
+        let limit = if off { self.off_limit.q.val() } else { self.limit.q.val() };
+        let too_long = len > bit_cast::<17, 16>(limit) && !tso;
+        // Of a frame that is not too long.
+        let frame_len = self.frame_len.q.val();
+        let measured = if take || !on { len } else { frame_len };
+        let rows = bit_cast::<12, 17>((measured + lit::<17>(K - 1)) >> lit::<17>(L));
+        let rows_less = bit_cast::<12, 17>((measured - 1) >> lit::<17>(L));
+        let plain = !self.bad.q.val() && !self.dma.q.val() && !self.marker.q.val();
+        if take {
+            let came_plain =
+                !(self.came_bad.q.val() || self.came_dma.q.val() || self.came_marker.q.val());
+            self.held.d.next = true;
+            self.cq.d.next = self.came_cq.q.val();
+            self.req_id.d.next = self.came_req_id.q.val();
+            self.len.d.next = len;
+            self.count.d.next = self.came_count.q.val();
+            self.push.d.next = self.came_push.q.val();
+            self.line.d.next = self.came_line.q.val();
+            self.bad.d.next = self.came_bad.q.val();
+            self.dma.d.next = self.came_dma.q.val();
+            self.silent.d.next = self.came_silent.q.val();
+            self.marker.d.next = self.came_marker.q.val();
+            let cuts = tso && came_plain;
             let kinds = cat::<3, 5, 8>(
                 lit::<3>(0).replace_bit(0, tso),
                 cat::<2, 3, 5>(
@@ -240,66 +311,57 @@ impl<const K: usize, const L: usize, const S: usize, const B: usize> Logic
                 lit::<24>(0)
             };
             self.off.d.next = off;
-            self.senseless.d.next = ((ask_ip || full) && no_l3)
-                || (ask_l4 && no_l4)
-                || (tso && (words < 5 || mss == 0));
+            self.good.d.next = came_plain && !(senseless || outside || too_long);
             self.hdr.d.next = l4_at + cat::<8, 2, 10>(bit_cast::<8, 6>(words), lit::<2>(0));
-            // A checksum must end within the frame.
-            self.need.d.next = l4_at
-                + if !ask_l4 {
-                    lit::<10>(0)
-                } else if udp {
-                    lit::<10>(8)
-                } else {
-                    lit::<10>(18)
-                };
             self.mss.d.next = mss;
             self.cut.d.next = if cuts { Cut::Begin } else { Cut::Known };
             self.first.d.next = true;
             self.last.d.next = !cuts;
-            self.frame_len.d.next = self.packet_len.val();
-            self.wanted.d.next = bit_cast::<16, 17>(self.packet_len.val())
-                - bit_cast::<16, 8>(self.packet_push.val());
-            self.skip.d.next = bit_cast::<9, 8>(self.packet_push.val());
+            self.frame_len.d.next = len;
+            self.rows.d.next = rows;
+            self.rows_less.d.next = rows_less;
+            self.wanted.d.next =
+                bit_cast::<16, 17>(len) - bit_cast::<16, 8>(self.came_push.q.val());
+            self.skip.d.next = bit_cast::<9, 8>(self.came_push.q.val());
         }
-        let plain = !self.bad.q.val() && !self.dma.q.val() && !self.marker.q.val();
-        let off = self.off.q.val();
-        let frame_len = self.frame_len.q.val();
-        let limit = if off { self.off_limit.q.val() } else { self.limit.q.val() };
-        let too_long = frame_len > bit_cast::<17, 16>(limit);
-        let outside = off && bit_cast::<17, 10>(self.need.q.val()) > frame_len;
-        let refused = too_long || outside || self.senseless.q.val();
-        let read = plain && !refused;
-        let rows = bit_cast::<16, 17>((frame_len + lit::<17>(K - 1)) >> lit::<17>(L));
-        let fits = self.rows_used.q.val() + rows <= lit::<16>(1 << (B + 1))
-            && self.slots_used.q.val() != lit::<9>(1 << S);
+        let off = self.off.q.val() && on;
+        let read = self.good.q.val();
+        // So as if one row more were used.
+        let filled = self.rows_used.q.val() + self.rows_less.q.val();
+        let fits = !filled.get_bit(B + 1) && !self.slots_used.q.val().get_bit(S);
         let push = self.push.q.val();
         let pushed = push.any() && self.first.q.val();
-        let known = self.held.q.val() && self.cut.q.val() == Cut::Known;
+        let known = self.held.q.val() && (self.cut.q.val() == Cut::Known || !on);
         let go = known
             && !self.told.q.val()
             && !self.asking.q.val()
-            && ((fits && (self.push_ready.val() || !pushed)) || !read);
+            && ((fits && !self.pushes.q.val()) || !read);
         let asks = read && self.wanted.q.val().any();
-        self.push_valid.next = go && read && pushed;
-        self.push_line.next = self.line.q.val();
-        self.push_row.next = self.row.q.val();
-        self.push_len.next = push;
+        if self.push_ready.val() {
+            self.pushes.d.next = false;
+        }
+        if go && read && pushed {
+            self.pushes.d.next = true;
+            self.pushes_line.d.next = self.line.q.val();
+            self.pushes_row.d.next = self.row.q.val();
+            self.pushes_len.d.next = push;
+        }
+        self.push_valid.next = self.pushes.q.val();
+        self.push_line.next = self.pushes_line.q.val();
+        self.push_row.next = self.pushes_row.q.val();
+        self.push_len.next = self.pushes_len.q.val();
 
         // ---- A packet that is cut: its next frame.
         let hdr = bit_cast::<17, 10>(self.hdr.q.val());
-        let step = if self.held.q.val() { self.cut.q.val() } else { Cut::Known };
+        let step = if self.held.q.val() && on { self.cut.q.val() } else { Cut::Known };
         match step {
             Cut::Known => {}
             Cut::Begin => {
                 self.rest.d.next = self.len.q.val() - hdr;
                 self.ahead.d.next = hdr - bit_cast::<17, 8>(push);
                 self.cut.d.next = Cut::Next;
-                if self.senseless.q.val()
-                    || self.hdr.q.val() > lit::<10>(MAX_HDR)
-                    || hdr > self.len.q.val()
-                {
-                    self.senseless.d.next = true;
+                if !read || self.hdr.q.val() > lit::<10>(MAX_HDR) || hdr > self.len.q.val() {
+                    self.good.d.next = false;
                     self.last.d.next = true;
                     self.cut.d.next = Cut::Known;
                 }
@@ -313,13 +375,12 @@ impl<const K: usize, const L: usize, const S: usize, const B: usize> Logic
             }
             Cut::Measure => {
                 let part = bit_cast::<17, 14>(self.part.q.val());
-                let len = hdr + part;
-                self.frame_len.d.next = len;
+                self.frame_len.d.next = hdr + part;
                 let wanted = self.ahead.q.val() + part;
                 self.ahead.d.next = lit::<17>(0);
                 self.wanted.d.next = bit_cast::<16, 17>(wanted);
                 if wanted.get_bit(16) {
-                    self.senseless.d.next = true;
+                    self.good.d.next = false;
                 }
                 self.skip.d.next = if self.first.q.val() {
                     bit_cast::<9, 8>(push)
@@ -327,14 +388,22 @@ impl<const K: usize, const L: usize, const S: usize, const B: usize> Logic
                     bit_cast::<9, 10>(self.hdr.q.val())
                 };
                 self.rest.d.next = self.rest.q.val() - part;
+                self.cut.d.next = Cut::Count;
+            }
+            Cut::Count => {
+                self.rows.d.next = rows;
+                self.rows_less.d.next = rows_less;
+                if frame_len > bit_cast::<17, 16>(self.off_limit.q.val()) {
+                    self.good.d.next = false;
+                }
                 self.cut.d.next = Cut::Known;
             }
         }
 
         // ---- Its place.
-        let mut used = self.rows_used.q.val();
+        let left_used = self.rows_used.q.val() - bit_cast::<12, 16>(self.free_rows.val());
+        let mut used = left_used;
         let mut slots = self.slots_used.q.val();
-        used = used - self.free_rows.val();
         if self.free_slot.val() {
             slots = slots - 1;
         }
@@ -343,7 +412,7 @@ impl<const K: usize, const L: usize, const S: usize, const B: usize> Logic
         }
         if go {
             // One bad frame is one bad packet.
-            let ends = self.last.q.val() || !read;
+            let ends = self.last.q.val() || !read || !on;
             self.held.d.next = !ends;
             self.first.d.next = false;
             if !ends {
@@ -356,9 +425,9 @@ impl<const K: usize, const L: usize, const S: usize, const B: usize> Logic
             self.told_req_id.d.next = self.req_id.q.val();
             self.told_word.d.next = cat::<9, 24, 33>(
                 if off { bit_cast::<9, 10>(self.hdr.q.val()) } else { lit::<9>(0) },
-                self.word.q.val(),
+                if on { self.word.q.val() } else { lit::<24>(0) },
             )
-            .replace_bit(word::FIRST, self.first.q.val())
+            .replace_bit(word::FIRST, self.first.q.val() || !on)
             .replace_bit(word::LAST, ends);
             let parts = cat::<1, 1, 2>((read && pushed).into(), asks.into());
             self.told_flags.d.next = cat::<4, 3, 7>(
@@ -368,7 +437,7 @@ impl<const K: usize, const L: usize, const S: usize, const B: usize> Logic
                 ),
                 cat::<1, 2, 3>(
                     self.dma.q.val().into(),
-                    cat::<1, 1, 2>((self.bad.q.val() || (plain && refused)).into(), read.into()),
+                    cat::<1, 1, 2>((self.bad.q.val() || (plain && !read)).into(), read.into()),
                 ),
             );
             self.asking.d.next = asks || (!read && self.count.q.val().any());
@@ -382,8 +451,9 @@ impl<const K: usize, const L: usize, const S: usize, const B: usize> Logic
                 bit_cast::<8, S>(self.slot.q.val()),
             );
             if read {
-                self.row.d.next = (self.row.q.val() + rows) & lit::<16>((1 << (B + 1)) - 1);
-                used = used + rows;
+                let row = self.row.q.val() + bit_cast::<16, 12>(self.rows.q.val());
+                self.row.d.next = row & lit::<16>((1 << (B + 1)) - 1);
+                used = left_used + self.rows.q.val();
             }
             if asks {
                 self.slot.d.next = self.slot.q.val() + 1;
@@ -393,7 +463,7 @@ impl<const K: usize, const L: usize, const S: usize, const B: usize> Logic
                 slots = slots + 1;
             }
         }
-        self.rows_used.d.next = used;
+        self.rows_used.d.next = used & lit::<12>((1 << (B + 2)) - 1);
         self.slots_used.d.next = slots;
         self.info_valid.next = self.told.q.val();
         self.info_row.next = self.told_row.q.val();
@@ -414,11 +484,11 @@ impl<const K: usize, const L: usize, const S: usize, const B: usize> Logic
         let open = self.asking.q.val()
             && self.requests.in_ready.val()
             && (!self.told.q.val() || self.info_ready.val());
-        let over = self.over.q.val();
+        let over = self.over.q.val() && on;
         let addr = if over { self.over_addr.q.val() } else { self.seg_addr.val() };
         let len = if over { self.over_len.q.val() } else { self.seg_len.val() };
         let reaches = len >= self.bytes.q.val();
-        let beyond = len > self.bytes.q.val();
+        let beyond = len > self.bytes.q.val() && on;
         let pass = open && (over || self.seg_valid.val());
         self.seg_ready.next = open && !over;
         self.over_by.d.next = lit::<16>(0);

@@ -25,10 +25,12 @@
 
 pub mod framer;
 pub mod gather;
+mod lanes;
 pub mod llq;
 pub mod offload;
 pub mod out;
 pub mod parse;
+mod queue;
 pub mod sched;
 pub mod sched_proof;
 pub mod sums;
@@ -101,9 +103,14 @@ impl<
         const P: usize,
     > TxPath<D, K, L, Q, S, B, G, N, P>
 {
-    pub fn new(offloads: bool) -> Self {
+    /// `small`: queues as deep as a gigabit needs, but for a card with lines, whose batches are longer.
+    pub fn new(offloads: bool, small: bool) -> Self {
         let mut path = Self { _plain: !offloads, _lineless: N == 0, ..Self::default() };
+        let small = small && N == 0;
+        path.parse = TxParse::new(small, N == 0);
+        path.sched._small = small;
         path.gather._plain = !offloads;
+        path.gather._lineless = N == 0;
         path
     }
 }

@@ -21,10 +21,12 @@
 //!
 //! **Full.** `beat_ready` falls while 2^B beats are inside, or 32 frames that get checksums.
 
+use super::lanes::*;
 use super::sums::TxSums;
 use crate::common::fifo::Fifo;
 use crate::common::iface::*;
 use crate::common::ram::{BlockRam, LutRam};
+use crate::common::skid::Skid;
 use nitor_rtl::prelude::*;
 
 /// What a frame is to get. Of a frame without offloads all bits but FIRST and LAST are 0.
@@ -61,62 +63,6 @@ const WORD: usize = word::BITS;
 /// Longest headers of segments.
 pub const MAX_HDR: usize = 256;
 
-/// Lanes of beat `index` from the frame's byte `at` on.
-#[kernel]
-fn onward<const K: usize, const L: usize>(at: Bits<10>, index: Bits<7>) -> Bits<K> {
-    let beat = bit_cast::<7, 10>(at >> lit::<10>(L));
-    let lane = at & lit::<10>(K - 1);
-    let all = !lit::<K>(0);
-    if beat < index {
-        all
-    } else if beat == index {
-        all << lane
-    } else {
-        lit::<K>(0)
-    }
-}
-
-/// The lane of byte `at`, if it is in beat `index`.
-#[kernel]
-fn spot<const K: usize, const L: usize>(at: Bits<10>, index: Bits<7>) -> Bits<K> {
-    let beat = bit_cast::<7, 10>(at >> lit::<10>(L));
-    let lane = at & lit::<10>(K - 1);
-    if beat == index {
-        lit::<K>(1) << lane
-    } else {
-        lit::<K>(0)
-    }
-}
-
-#[kernel]
-fn gate(on: Bit, byte: Bits<8>) -> Bits<8> {
-    if on {
-        byte
-    } else {
-        lit::<8>(0)
-    }
-}
-
-/// The byte in the one lane of `lanes`.
-#[kernel]
-fn pick<const D: usize, const K: usize>(data: Bits<D>, lanes: Bits<K>) -> Bits<8> {
-    let mut byte = lit::<8>(0);
-    for i in 0..K {
-        byte = byte | gate(lanes.get_bit(i), data.get_bits::<8>(8 * i));
-    }
-    byte
-}
-
-/// Bytes of a word changed places, if `odd`.
-#[kernel]
-fn turned(sum: Bits<16>, odd: Bit) -> Bits<16> {
-    if odd {
-        cat::<8, 8, 16>(sum.get_bits::<8>(0), sum.get_bits::<8>(8))
-    } else {
-        sum
-    }
-}
-
 #[derive(LogicBlock, Default)]
 pub struct TxOffload<const D: usize, const K: usize, const L: usize, const B: usize> {
     pub clock: Signal<In, Clock>,
@@ -134,6 +80,8 @@ pub struct TxOffload<const D: usize, const K: usize, const L: usize, const B: us
     frames: Reg<Bits<6>>,
     /// Of the beat at the input, up to 64.
     index: Reg<Bits<7>>,
+    /// The beat before it, inverted: none after a reset and in a frame's first.
+    less: Reg<Bits<7>>,
     // Stage a: a beat, and places in its frame.
     a: Reg<Bit>,
     a_data: Reg<Bits<D>>,
@@ -141,6 +89,10 @@ pub struct TxOffload<const D: usize, const K: usize, const L: usize, const B: us
     a_bytes: Reg<Bits<7>>,
     a_word: Reg<Bits<WORD>>,
     a_index: Reg<Bits<7>>,
+    a_less: Reg<Bits<7>>,
+    // The segment's header ends in a beat before, in this one.
+    a_past: Reg<Bit>,
+    a_edge: Reg<Bit>,
     at_ip_sum: Reg<Bits<10>>,
     at_len: Reg<Bits<10>>,
     at_addr: Reg<Bits<10>>,
@@ -212,14 +164,16 @@ pub struct TxOffload<const D: usize, const K: usize, const L: usize, const B: us
     ahead_end: Fifo<9, 2>,
     // The beat that leaves.
     out_index: Reg<Bits<7>>,
+    /// As `less`.
+    out_less: Reg<Bits<7>>,
     y: Reg<Bit>,
     y_data: Reg<Bits<D>>,
     y_end: Reg<Bits<8>>,
     y_off: Reg<Bit>,
     y_field: [Reg<Bits<K>>; 4],
     y_value: Reg<Bits<32>>,
-    sent: Fifo<D, 2>,
-    sent_end: Fifo<8, 2>,
+    sent: Skid<D>,
+    sent_end: Skid<8>,
 }
 
 impl<const D: usize, const K: usize, const L: usize, const B: usize> Logic
@@ -228,7 +182,7 @@ impl<const D: usize, const K: usize, const L: usize, const B: usize> Logic
     /// Checksums and headers of segments, written into frames on their way to the MAC.
     #[kernel]
     fn update(&mut self) {
-        registers!(self, clock, reset; open, rows, frames, index, a, a_data, a_last, a_bytes, a_word, a_index, at_ip_sum, at_len,
+        registers!(self, clock, reset; open, rows, frames, index, less, a_less, a_past, a_edge, out_less, a, a_data, a_last, a_bytes, a_word, a_index, at_ip_sum, at_len,
             at_addr, at_addr_end, at_l4, at_l4_sum);
         registers!(self, clock, reset; b, b_data, b_last, b_bytes, b_word, b_first, b_ip, b_ip_sum, b_addr, b_l4,
             b_l4_sum, b_field[..], b_flags, id, seq);
@@ -251,10 +205,16 @@ impl<const D: usize, const K: usize, const L: usize, const B: usize> Logic
         self.a_bytes.d.next = self.beat_bytes.val();
         self.a_word.d.next = w;
         self.a_index.d.next = self.index.q.val();
+        self.a_less.d.next = !self.less.q.val();
+        let hdr = bit_cast::<10, 9>(w.get_bits::<9>(word::HDR));
+        self.a_past.d.next = beat::<L>(hdr) < self.index.q.val();
+        self.a_edge.d.next = beat::<L>(hdr) == self.index.q.val();
         if take {
+            self.less.d.next = !self.index.q.val();
             if self.beat_last.val() {
                 self.index.d.next = lit::<7>(0);
-            } else if self.index.q.val() != 64 {
+                self.less.d.next = lit::<7>(0);
+            } else if !self.index.q.val().get_bit(6) {
                 self.index.d.next = self.index.q.val() + 1;
             }
         }
@@ -280,7 +240,7 @@ impl<const D: usize, const K: usize, const L: usize, const B: usize> Logic
         self.header.raddr.next = bit_cast::<4, 7>(index);
         let kept = self.header.rdata.val();
         let hdr = bit_cast::<10, 9>(w.get_bits::<9>(word::HDR));
-        let own = onward::<K, L>(hdr, index);
+        let own = since::<K>(hdr, self.a_past.q.val(), self.a_edge.q.val());
         let mut data = self.a_data.q.val();
         if tso && !first {
             for i in 0..K {
@@ -302,19 +262,38 @@ impl<const D: usize, const K: usize, const L: usize, const B: usize> Logic
         let l4_sum = self.at_l4_sum.q.val();
         let from_l4 = onward::<K, L>(l4, index);
         let off = w.get_bit(word::IP) || w.get_bit(word::L4);
+        // A field may begin in the beat before.
+        let less = self.a_less.q.val();
+        let sum_lane = lane::<K>(ip_sum);
+        let sum_here = beat::<L>(ip_sum) == index;
+        let sum_less = beat::<L>(ip_sum) == less;
+        let check_lane = lane::<K>(l4_sum);
+        let check_here = beat::<L>(l4_sum) == index;
+        let check_less = beat::<L>(l4_sum) == less;
+        let len_lane = lane::<K>(len);
+        let len_here = beat::<L>(len) == index;
+        let len_less = beat::<L>(len) == less;
+        let l4_lane = lane::<K>(l4);
+        let l4_here = beat::<L>(l4) == index;
+        let l4_less = beat::<L>(l4) == less;
         if off {
             self.b_ip.d.next = onward::<K, L>(l3, index) & !from_l4;
-            self.b_ip_sum.d.next = spot::<K, L>(ip_sum, index) | spot::<K, L>(ip_sum + 1, index);
+            self.b_ip_sum.d.next = only::<K>(sum_here, sum_lane | (sum_lane << lit::<8>(1)))
+                | only::<K>(sum_less, sum_lane >> lit::<8>(K - 1));
             self.b_addr.d.next = onward::<K, L>(self.at_addr.q.val(), index)
                 & !onward::<K, L>(self.at_addr_end.q.val(), index);
             self.b_l4.d.next = from_l4;
-            self.b_l4_sum.d.next = spot::<K, L>(l4_sum, index) | spot::<K, L>(l4_sum + 1, index);
+            self.b_l4_sum.d.next = only::<K>(check_here, check_lane | (check_lane << lit::<8>(1)))
+                | only::<K>(check_less, check_lane >> lit::<8>(K - 1));
             // Length and ID are neighbours.
             for n in 0..4 {
-                self.b_field[n].d.next = spot::<K, L>(len + lit::<10>(n), index);
-                self.b_field[n + 4].d.next = spot::<K, L>(l4 + lit::<10>(n + 4), index);
+                self.b_field[n].d.next = only::<K>(len_here, len_lane << lit::<8>(n))
+                    | only::<K>(len_less, len_lane >> lit::<8>(K - n));
+                self.b_field[n + 4].d.next = only::<K>(l4_here, l4_lane << lit::<8>(n + 4))
+                    | only::<K>(l4_less, l4_lane >> lit::<8>(K - 4 - n));
             }
-            self.b_flags.d.next = spot::<K, L>(l4 + lit::<10>(13), index);
+            self.b_flags.d.next = only::<K>(l4_here, l4_lane << lit::<8>(13))
+                | only::<K>(l4_less, l4_lane >> lit::<8>(K - 13));
         }
         let corrected = if w.get_bit(word::V6) { lit::<17>(0x10027) } else { lit::<17>(0xffff) };
         let protocol = if w.get_bit(word::UDP) { lit::<17>(17) } else { lit::<17>(6) };
@@ -528,33 +507,37 @@ impl<const D: usize, const K: usize, const L: usize, const B: usize> Logic
         let off_out = end.get_bit(8);
         let last = end.get_bit(7);
         let sums = self.sums.out_data.val();
-        let leaving = self.sent.level.val() + bit_cast::<8, 1>(self.y.q.val().into());
-        let go = self.ahead_end.out_valid.val()
-            && (!off_out || self.sums.out_valid.val())
-            && leaving < lit::<8>(4);
+        let free = !self.y.q.val() || self.sent.in_ready.val();
+        let go = self.ahead_end.out_valid.val() && (!off_out || self.sums.out_valid.val()) && free;
         let index = self.out_index.q.val();
         self.ahead.out_ready.next = go;
         self.ahead_end.out_ready.next = go;
         self.sums.out_ready.next = go && off_out && last;
         if go {
+            self.out_less.d.next = !index;
             if last {
                 self.out_index.d.next = lit::<7>(0);
-            } else if index != 64 {
+                self.out_less.d.next = lit::<7>(0);
+            } else if !index.get_bit(6) {
                 self.out_index.d.next = index + 1;
             }
         }
-        self.y.d.next = go;
-        self.y_data.d.next = self.ahead.out_data.val();
-        self.y_end.d.next = end.get_bits::<8>(0);
-        self.y_off.d.next = off_out;
-        self.y_value.d.next = sums.get_bits::<32>(0);
-        for n in 0..4 {
-            let at = sums.get_bits::<10>(32 + n / 2 * 10) + lit::<10>(n % 2);
-            let mut lanes = lit::<K>(0);
-            if off_out && sums.get_bit(52 + n / 2) {
-                lanes = spot::<K, L>(at, index);
+        if free {
+            self.y.d.next = go;
+            self.y_data.d.next = self.ahead.out_data.val();
+            self.y_end.d.next = end.get_bits::<8>(0);
+            self.y_off.d.next = off_out;
+            self.y_value.d.next = sums.get_bits::<32>(0);
+            for n in 0..2 {
+                let at = sums.get_bits::<10>(32 + 10 * n);
+                let on = off_out && sums.get_bit(52 + n);
+                let here = beat::<L>(at) == index && on;
+                let less = beat::<L>(at) == !self.out_less.q.val() && on;
+                let lanes = lane::<K>(at);
+                self.y_field[2 * n].d.next = only::<K>(here, lanes);
+                self.y_field[2 * n + 1].d.next = only::<K>(here, lanes << lit::<8>(1))
+                    | only::<K>(less, lanes >> lit::<8>(K - 1));
             }
-            self.y_field[n].d.next = lanes;
         }
         let mut data = self.y_data.q.val();
         if self.y_off.q.val() {

@@ -73,6 +73,8 @@ pub struct TxOut<const D: usize, const K: usize, const L: usize, const S: usize,
     infos: Fifo<96, S>,
     tracker: OpTracker<S>,
     buffer: BankedRam<D, K, B>,
+    /// The tracker has cleared itself.
+    started: Reg<Bit>,
     // The oldest packet, and what is known of its data since the cycle before.
     held: Reg<Bit>,
     info: Reg<Bits<96>>,
@@ -128,7 +130,7 @@ impl<const D: usize, const K: usize, const L: usize, const S: usize, const B: us
     /// Sends whole packets from the TX buffer to the MAC, in order, and completes them.
     #[kernel]
     fn update(&mut self) {
-        registers!(self, clock, reset; held, info, ripe, err, injected, slot, even_lap, busy, frame, silent, marker, cq, req_id, len,
+        registers!(self, clock, reset; started, held, info, ripe, err, injected, slot, even_lap, busy, frame, silent, marker, cq, req_id, len,
             row, left, beats, last_bytes, known, seq, num, part, headless, counted);
         registers!(self, clock, reset; beat, beat_end, beat_keep, beat_count, beat_word, freed_rows, freed_slot, frame_stat,
             bytes_stat, dma_stat, bad_stat);
@@ -161,8 +163,9 @@ impl<const D: usize, const K: usize, const L: usize, const S: usize, const B: us
         self.tracker.done_err.next = self.bus.done_err.val();
 
         // ---- Packets in.
-        self.infos.in_valid.next = self.info_valid.val() && self.tracker.ready.val();
-        self.info_ready.next = self.infos.in_ready.val() && self.tracker.ready.val();
+        self.started.d.next = self.tracker.ready.val();
+        self.infos.in_valid.next = self.info_valid.val() && self.started.q.val();
+        self.info_ready.next = self.infos.in_ready.val() && self.started.q.val();
         self.infos.in_data.next = cat::<67, 29, 96>(
             cat::<35, 32, 67>(
                 cat::<2, 33, 35>(

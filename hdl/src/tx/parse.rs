@@ -5,7 +5,7 @@
 //! the other stream. `slot_free` gives the oldest batch slot back; `broken_*` tells `tx/sched` of a queue to stop.
 //!
 //! A batch of lines (`batch_lines`) comes from `tx/llq` instead: `put_*` writes a descriptor into the cache in a cycle in which the bus has nothing of ours,
-//! `filled_*` with the last one says that the batch is complete, and how many descriptors it has.
+//! `filled_*` goes with the last one, taken with it: the batch is complete, and how many descriptors it has.
 //!
 //! **Packets.** A packet is offered when its last descriptor is seen, never before, so that whatever is offered can be
 //! carried through, and a packet that never ends holds up nobody. Its segments gather in a ring of 64 behind a commit pointer,
@@ -27,8 +27,11 @@
 //! each segment staged and one. A batch waits until the ring and the packet FIFO have room for all it may
 //! bring, so nothing inside a batch ever waits, but one cycle for a `first` inside a packet.
 //!
+//! A packet shows at the output 2 cycles after its last descriptor was in hand.
+//!
 //! After `reset` a walk of 2^Q cycles clears the queues' state; `batch_ready` is low until then. G is Q + 5.
 
+use super::queue::TxQueue;
 use crate::common::fifo::Fifo;
 use crate::common::iface::*;
 use crate::common::op_tracker::OpTracker;
@@ -132,15 +135,20 @@ pub struct TxParse<const D: usize, const K: usize, const L: usize, const Q: usiz
     pub seg_ready: Signal<In, Bit>,
     pub seg_addr: Signal<Out, Bits<48>>,
     pub seg_len: Signal<Out, Bits<16>>,
-    batches: Fifo<32, 6>,
+    batches: TxQueue<32, 5, 4>,
     // {wide, first line, count} of batches of lines: as many as there are slots.
     filled: Fifo<22, 5>,
     cache: BankedRam<D, K, 8>,
     tracker: OpTracker<5>,
+    // What it is told: {valid, last or error, op}.
+    issue: Reg<Bits<11>>,
+    done: Reg<Bits<11>>,
     state: Reg<State>,
     walk: Reg<Bits<9>>,
     queues: LutRam<QS_W, Q>,
-    // The batch at the FIFO's head, looked up.
+    // The oldest batch, looked up.
+    head_valid: Reg<Bit>,
+    head: Reg<Bits<32>>,
     head_done: Reg<Bit>,
     head_err: Reg<Bit>,
     head_queue: Reg<Bits<QS_W>>,
@@ -167,7 +175,8 @@ pub struct TxParse<const D: usize, const K: usize, const L: usize, const Q: usiz
     segs: Reg<Bits<5>>,
     len: Reg<Bits<17>>,
     req_id: Reg<Bits<16>>,
-    meta: Reg<Bits<62>>,
+    meta: Reg<Bits<26>>,
+    meta_own: Reg<Bits<36>>,
     meta_cache: Reg<Bits<36>>,
     /// Some bytes are pushed, and where.
     pushed: Reg<Bit>,
@@ -180,10 +189,32 @@ pub struct TxParse<const D: usize, const K: usize, const L: usize, const Q: usiz
     staging: BlockRam<64, G>,
     restore: Reg<Bits<5>>,
     restore_valid: Reg<Bit>,
-    packets: Fifo<137, 6>,
+    // A packet that ended a cycle ago, whose values are still in the registers above: {whole, marker, silent, dma, bad}.
+    made: Reg<Bit>,
+    made_flags: Reg<Bits<5>>,
+    // What that cycle did to the ring.
+    stored: Reg<Bit>,
+    stored_seg: Reg<Bits<64>>,
+    stored_at: Reg<Bits<5>>,
+    unwinds: Reg<Bit>,
+    packets: TxQueue<137, 6, 4>,
     freed: Reg<Bit>,
     break_valid: Reg<Bit>,
     break_queue: Reg<Bits<8>>,
+    pub _small: bool,
+    pub _lineless: bool,
+}
+
+impl<const D: usize, const K: usize, const L: usize, const Q: usize, const G: usize>
+    TxParse<D, K, L, Q, G>
+{
+    /// `small`: queues as deep as batches of 8 need; `lineless`: no batch is of lines.
+    pub fn new(small: bool, lineless: bool) -> Self {
+        let mut parse = Self { _small: small, _lineless: lineless, ..Self::default() };
+        parse.batches._small = small;
+        parse.packets._small = small;
+        parse
+    }
 }
 
 impl<const D: usize, const K: usize, const L: usize, const Q: usize, const G: usize> Logic
@@ -194,8 +225,9 @@ impl<const D: usize, const K: usize, const L: usize, const Q: usize, const G: us
     fn update(&mut self) {
         registers!(self, clock, reset; state, walk, head_done, head_err, head_queue, room, queue, cq, slot, count, next,
             read_valid, read, desc_valid, desc_last, desc, open, data_seen, bad, descs, segs, len, req_id, meta,
-            meta_cache, ring_read, ring_commit, ring_write, restore, restore_valid, freed, break_valid,
+            meta_own, meta_cache, ring_read, ring_commit, ring_write, restore, restore_valid, freed, break_valid,
             break_queue, lines, wide, first_line, pushed, line);
+        registers!(self, clock, reset; head_valid, head, issue, done, made, made_flags, stored, stored_seg, stored_at, unwinds);
         clocked!(self, clock, reset; batches, filled, tracker, packets);
         clocked!(self, clock; cache, queues, ring, staging);
 
@@ -210,13 +242,15 @@ impl<const D: usize, const K: usize, const L: usize, const Q: usize, const G: us
             ),
         );
         self.batch_ready.next = self.batches.in_ready.val() && started;
-        let head = self.batches.out_data.val();
-        let head_queue = head.get_bits::<8>(0);
-        let head_cq = head.get_bits::<8>(8);
+        let head = self.head.q.val();
+        // Only bits that can be set: 2^Q queues, twice as many completion queues at most, 32 slots.
+        let head_queue = head.get_bits::<8>(0) & lit::<8>((1 << Q) - 1);
+        let head_cq = head.get_bits::<8>(8) & lit::<8>((2 << Q) - 1);
         let head_marker = head.get_bit(21);
-        let head_op = head.get_bits::<9>(22);
-        let head_lines = head.get_bit(31);
-        self.filled.in_valid.next = self.filled_valid.val();
+        let head_op = head.get_bits::<9>(22) & lit::<9>(0x11f);
+        let small = lit::<1>(self._small as usize).any();
+        let with_lines = !lit::<1>(self._lineless as usize).any();
+        let head_lines = head.get_bit(31) && with_lines;
         self.filled.in_data.next = cat::<1, 21, 22>(
             self.filled_wide.val().into(),
             cat::<16, 5, 21>(self.filled_line.val(), self.filled_count.val()),
@@ -237,7 +271,10 @@ impl<const D: usize, const K: usize, const L: usize, const Q: usize, const G: us
             put_be =
                 put_be.set_slice::<16>(16 * i, if here { lit::<16>(0xffff) } else { lit::<16>(0) });
         }
-        self.put_ready.next = !read_lands && !issues && !ends_read;
+        let put_ready = !read_lands && !issues && !ends_read;
+        let fills = self.filled_valid.val() && put_ready;
+        self.put_ready.next = put_ready;
+        self.filled.in_valid.next = fills;
         self.cache.we.next = read_lands || self.put_valid.val();
         if read_lands {
             self.cache.row.next = self.bus.data_row.val();
@@ -251,19 +288,23 @@ impl<const D: usize, const K: usize, const L: usize, const Q: usize, const G: us
             self.cache.be_hi.next = lit::<K>(0);
         }
         // A batch of lines is issued and done at once: the slot's laps go on.
-        self.tracker.issue_valid.next = issues || self.filled_valid.val();
-        self.tracker.done_valid.next = ends_read || self.filled_valid.val();
-        if self.filled_valid.val() {
-            self.tracker.issue_op.next = self.filled_op.val();
-            self.tracker.issue_last.next = true;
-            self.tracker.done_op.next = self.filled_op.val();
-            self.tracker.done_err.next = false;
-        } else {
-            self.tracker.issue_op.next = self.bus.issue_op.val();
-            self.tracker.issue_last.next = self.bus.issue_last.val();
-            self.tracker.done_op.next = self.bus.done_op.val();
-            self.tracker.done_err.next = self.bus.done_err.val();
-        }
+        let issue = cat::<1, 9, 10>(self.bus.issue_last.val().into(), self.bus.issue_op.val());
+        let done = cat::<1, 9, 10>(self.bus.done_err.val().into(), self.bus.done_op.val());
+        let filled_op = self.filled_op.val();
+        self.issue.d.next = cat::<1, 10, 11>(
+            (issues || fills).into(),
+            if issues { issue } else { cat::<1, 9, 10>(lit::<1>(1), filled_op) },
+        );
+        self.done.d.next = cat::<1, 10, 11>(
+            (ends_read || fills).into(),
+            if ends_read { done } else { bit_cast::<10, 9>(filled_op) },
+        );
+        self.tracker.issue_valid.next = self.issue.q.val().get_bit(10);
+        self.tracker.issue_last.next = self.issue.q.val().get_bit(9);
+        self.tracker.issue_op.next = self.issue.q.val().get_bits::<9>(0) & lit::<9>(0x11f);
+        self.tracker.done_valid.next = self.done.q.val().get_bit(10);
+        self.tracker.done_err.next = self.done.q.val().get_bit(9);
+        self.tracker.done_op.next = self.done.q.val().get_bits::<9>(0) & lit::<9>(0x11f);
         self.tracker.query.next = head_op;
 
         // ---- The descriptor in hand.
@@ -274,87 +315,67 @@ impl<const D: usize, const K: usize, const L: usize, const Q: usize, const G: us
         let seg_len = desc.get_bits::<16>(0);
         let running = self.state.q.val() == State::Run && self.desc_valid.q.val();
         // A `first` inside a packet ends the old packet in a cycle of its own.
-        let cut = running && self.open.q.val() && first;
-        let work = running && !cut;
-
-        let fresh = !self.open.q.val();
-        let mut data_seen = self.data_seen.q.val() && !fresh;
-        let mut bad = if fresh { !first } else { self.bad.q.val() };
-        let mut descs = if fresh { lit::<5>(0) } else { self.descs.q.val() };
-        let mut segs = if fresh { lit::<5>(0) } else { self.segs.q.val() };
-        let mut len = if fresh { lit::<17>(0) } else { self.len.q.val() };
-        let mut req_id = self.req_id.q.val();
-        let mut meta = if fresh {
-            cat::<36, 26, 62>(self.meta_cache.q.val(), lit::<26>(0))
-        } else {
-            self.meta.q.val()
-        };
-        let mut store = false;
+        let open = self.open.q.val();
+        let cut = running && open && first;
+        let work = running && !(open && first);
+        let ends = work && last;
+        let data_seen = self.data_seen.q.val();
         // What is pushed counts with the first data descriptor.
         let header = desc.get_bits::<8>(120);
         let opens = !is_meta && !data_seen && self.lines.q.val();
-        let mut pushed = self.pushed.q.val() && !fresh;
-        let mut line = self.line.q.val();
-        if opens {
-            len = bit_cast::<17, 8>(header);
-            pushed = header.any();
-            line = if desc.get_bit(25) {
-                self.first_line.q.val() + 1
-            } else {
-                self.first_line.q.val()
-            };
-        }
         let most = if self.wide.q.val() { lit::<8>(MAX_WIDE_PUSH) } else { lit::<8>(MAX_PUSH) };
-        let longer = bit_cast::<18, 17>(len) + bit_cast::<18, 16>(seg_len);
-        if is_meta {
-            bad = bad || !fresh;
-            let mss = cat::<4, 10, 14>(desc.get_bits::<4>(16), desc.get_bits::<10>(86));
-            meta = cat::<36, 26, 62>(
-                cat::<14, 22, 36>(mss, desc.get_bits::<22>(64)),
-                meta.get_bits::<26>(0),
-            );
-            if work && desc.get_bit(21) && !bad {
-                self.meta_cache.d.next = meta.get_bits::<36>(26);
-            }
-        } else {
-            if !data_seen {
-                req_id = cat::<6, 10, 16>(desc.get_bits::<6>(16), desc.get_bits::<10>(54));
-                meta = cat::<36, 26, 62>(
-                    meta.get_bits::<36>(26),
-                    cat::<8, 18, 26>(desc.get_bits::<8>(120), desc.get_bits::<18>(32)),
-                );
-            }
-            data_seen = true;
-            bad = bad
-                || descs == lit::<5>(MAX_DESCS)
-                || longer.get_bit(17)
-                || (opens && header > most);
-            store = !bad && seg_len.any();
-            if !bad {
-                descs = descs + 1;
-                len = bit_cast::<17, 18>(longer);
-            }
+        let mut before = if open { self.len.q.val() } else { lit::<17>(0) };
+        let mut pushed = self.pushed.q.val() && open;
+        if opens {
+            before = bit_cast::<17, 8>(header);
+            pushed = header.any();
         }
-        let place = segs;
-        if store {
-            segs = segs + 1;
-        }
-        let ends = work && last;
-        let dropped = bad || (segs == 0 && !pushed);
+        let longer = bit_cast::<18, 17>(before) + bit_cast::<18, 16>(seg_len);
+        let descs = if open { self.descs.q.val() } else { lit::<5>(0) };
+        let segs = if open { self.segs.q.val() } else { lit::<5>(0) };
+        let spoiled = (open && self.bad.q.val())
+            || if is_meta {
+                open || !first
+            } else {
+                !(open || first) || descs == lit::<5>(MAX_DESCS) || (opens && header > most)
+            };
+        let bad = spoiled || (!is_meta && longer.get_bit(17));
+        let counts = work && !is_meta && !bad;
+        let store = counts && seg_len.any();
+        let empty = !pushed && segs == 0 && (is_meta || !seg_len.any());
+        let dropped = bad || empty;
+        let mss = cat::<4, 10, 14>(desc.get_bits::<4>(16), desc.get_bits::<10>(86));
+        let said = cat::<14, 22, 36>(mss, desc.get_bits::<22>(64));
         if work {
             self.open.d.next = !last;
-            self.data_seen.d.next = data_seen;
+            self.data_seen.d.next = (data_seen || !is_meta) && !last;
             self.bad.d.next = bad;
-            self.descs.d.next = descs;
-            self.segs.d.next = segs;
-            self.len.d.next = len;
-            self.req_id.d.next = req_id;
-            self.meta.d.next = meta;
             self.pushed.d.next = pushed;
-            self.line.d.next = line;
+            if is_meta || !open {
+                self.meta_own.d.next = if is_meta { said } else { self.meta_cache.q.val() };
+            }
+            if is_meta && desc.get_bit(21) && !spoiled {
+                self.meta_cache.d.next = said;
+            }
+            if !is_meta && !data_seen {
+                self.req_id.d.next =
+                    cat::<6, 10, 16>(desc.get_bits::<6>(16), desc.get_bits::<10>(54));
+                self.meta.d.next = cat::<8, 18, 26>(header, desc.get_bits::<18>(32));
+            }
+            if opens {
+                self.line.d.next = if desc.get_bit(25) {
+                    self.first_line.q.val() + 1
+                } else {
+                    self.first_line.q.val()
+                };
+            }
+            self.descs.d.next = if is_meta { descs } else { descs + 1 };
+            self.segs.d.next = if store { segs + 1 } else { segs };
+            self.len.d.next = if is_meta { before } else { bit_cast::<17, 18>(longer) };
         }
         if cut {
             self.open.d.next = false;
+            self.data_seen.d.next = false;
         }
 
         // ---- Walking a batch.
@@ -385,7 +406,7 @@ impl<const D: usize, const K: usize, const L: usize, const Q: usize, const G: us
                 }
             }
             State::Wait => {
-                if self.batches.out_valid.val() && self.room.q.val() {
+                if self.head_valid.q.val() && self.room.q.val() {
                     if head_marker {
                         pass_marker = true;
                         pop = true;
@@ -419,10 +440,13 @@ impl<const D: usize, const K: usize, const L: usize, const Q: usize, const G: us
                 self.freed.d.next = true;
             }
         }
-        if go {
-            let q = self.head_queue.q.val();
+        let solo = pass_marker || fail;
+        if go || solo {
             self.queue.d.next = head_queue;
             self.cq.d.next = head_cq;
+        }
+        if go {
+            let q = self.head_queue.q.val();
             self.slot.d.next = bit_cast::<5, 9>(head_op);
             self.count.d.next = head_count;
             self.lines.d.next = head_lines;
@@ -435,7 +459,8 @@ impl<const D: usize, const K: usize, const L: usize, const Q: usize, const G: us
             self.read.d.next = lit::<4>(0);
             self.restore.d.next = lit::<5>(0);
             self.meta_cache.d.next = q.get_bits::<36>(qs::CACHE);
-            self.meta.d.next = q.get_bits::<62>(qs::META);
+            self.meta.d.next = q.get_bits::<26>(qs::META);
+            self.meta_own.d.next = q.get_bits::<36>(qs::META + 26);
             self.len.d.next = q.get_bits::<17>(qs::LEN);
             self.req_id.d.next = q.get_bits::<16>(qs::REQ_ID);
             self.segs.d.next = q.get_bits::<5>(qs::SEGS);
@@ -463,17 +488,22 @@ impl<const D: usize, const K: usize, const L: usize, const Q: usize, const G: us
         if advance {
             self.desc.d.next = bit_cast::<128, D>(self.cache.read_data.val() >> lane);
         }
-        self.batches.out_ready.next = pop;
+        let next_head = pop || !self.head_valid.q.val();
+        self.batches.out_ready.next = next_head;
+        if next_head {
+            self.head_valid.d.next = self.batches.out_valid.val();
+            self.head.d.next = self.batches.out_data.val();
+        }
         self.filled.out_ready.next = pop && head_lines && !head_marker;
         self.slot_free.next = self.freed.q.val();
 
         // ---- The queues' state.
         let save = self.state.q.val() == State::Save;
         let clearing = self.state.q.val() == State::Walk;
-        let open = self.open.q.val();
+        let meta = cat::<36, 26, 62>(self.meta_own.q.val(), self.meta.q.val());
         let saved = lit::<QS_W>(0)
             .set_slice::<36>(qs::CACHE, self.meta_cache.q.val())
-            .set_slice::<62>(qs::META, self.meta.q.val())
+            .set_slice::<62>(qs::META, meta)
             .set_slice::<17>(qs::LEN, self.len.q.val())
             .set_slice::<16>(qs::REQ_ID, self.req_id.q.val())
             .set_slice::<5>(qs::SEGS, if open { self.segs.q.val() } else { lit::<5>(0) })
@@ -494,9 +524,9 @@ impl<const D: usize, const K: usize, const L: usize, const Q: usize, const G: us
         self.head_queue.d.next = self.queues.rdata.val();
         // What was looked up counts for the head that was there, and the state that it had.
         self.head_done.d.next = self.tracker.complete.val()
-            && self.batches.out_valid.val()
+            && self.head_valid.q.val()
             && !pop
-            && !(queue_we && queue_at == head_queue);
+            && !(save && self.queue.q.val() == head_queue);
         self.head_err.d.next = self.tracker.err.val();
         self.break_valid.d.next = fail;
         self.break_queue.d.next = head_queue;
@@ -512,20 +542,26 @@ impl<const D: usize, const K: usize, const L: usize, const Q: usize, const G: us
         self.restore_valid.d.next = restoring;
         let staging_queue = cat::<8, 5, 13>(self.queue.q.val(), self.restore.q.val());
         self.staging.raddr.next = bit_cast::<G, 13>(staging_queue);
-        let seg = cat::<16, 48, 64>(seg_len, desc.get_bits::<48>(64));
-        self.staging.we.next = work && store;
-        self.staging.waddr.next = bit_cast::<G, 13>(cat::<8, 5, 13>(self.queue.q.val(), place));
-        self.staging.wdata.next = seg;
+        self.stored.d.next = store;
+        self.stored_at.d.next = segs;
+        self.stored_seg.d.next = cat::<16, 48, 64>(seg_len, desc.get_bits::<48>(64));
+        let place = cat::<8, 5, 13>(self.queue.q.val(), self.stored_at.q.val());
+        self.staging.we.next = self.stored.q.val();
+        self.staging.waddr.next = bit_cast::<G, 13>(place);
+        self.staging.wdata.next = self.stored_seg.q.val();
         let write = self.ring_write.q.val();
-        self.ring.we.next = self.restore_valid.q.val() || (work && store);
+        let restored = self.restore_valid.q.val();
+        self.ring.we.next = restored || self.stored.q.val();
         self.ring.waddr.next = write;
         self.ring.wdata.next =
-            if self.restore_valid.q.val() { self.staging.rdata.val() } else { seg };
-        let written = if self.restore_valid.q.val() || (work && store) { write + 1 } else { write };
-        self.ring_write.d.next = written;
-        if cut || save || (ends && dropped) {
-            self.ring_write.d.next = self.ring_commit.q.val();
-        } else if ends {
+            if restored { self.staging.rdata.val() } else { self.stored_seg.q.val() };
+        let written = if restored || self.stored.q.val() { write + 1 } else { write };
+        self.unwinds.d.next = cut || save || (ends && dropped);
+        self.ring_write.d.next =
+            if self.unwinds.q.val() { self.ring_commit.q.val() } else { written };
+        let made = self.made_flags.q.val();
+        let whole = made.get_bit(4);
+        if whole {
             self.ring_commit.d.next = written;
         }
         self.ring.raddr.next = self.ring_read.q.val();
@@ -536,45 +572,44 @@ impl<const D: usize, const K: usize, const L: usize, const Q: usize, const G: us
         self.seg_valid.next = seg_there;
         self.seg_addr.next = self.ring.rdata.val().get_bits::<48>(0);
         self.seg_len.next = self.ring.rdata.val().get_bits::<16>(48);
-        // 21 staged and 16 new segments, and 17 packets with what a batch may bring.
+        // 21 staged and 16 new segments, and 17 packets with what a batch may bring; one of each is still on its way.
         let held = write - self.ring_read.q.val();
-        self.room.d.next = held < lit::<6>(26) && self.packets.level.val() < lit::<8>(40);
+        let packets_most = if small { lit::<8>(4) } else { lit::<8>(40) };
+        self.room.d.next = held < lit::<6>(25) && self.packets.level.val() < packets_most;
 
         // ---- Packets.
-        let solo = pass_marker || fail;
-        self.packets.in_valid.next = cut || ends || solo;
-        let flags = cat::<2, 2, 4>(
-            cat::<1, 1, 2>(
-                pass_marker.into(),
-                (fail || (cut && !self.data_seen.q.val()) || (ends && !data_seen)).into(),
+        let silent = fail || (cut && !data_seen) || (ends && is_meta && !data_seen);
+        self.made.d.next = cut || ends || solo;
+        self.made_flags.d.next = cat::<3, 2, 5>(
+            cat::<1, 2, 3>(
+                (ends && !dropped).into(),
+                cat::<1, 1, 2>(pass_marker.into(), silent.into()),
             ),
             cat::<1, 1, 2>(fail.into(), (cut || (ends && dropped)).into()),
         );
-        let origin = if solo {
-            cat::<8, 8, 16>(head_cq, head_queue)
-        } else {
-            cat::<8, 8, 16>(self.cq.q.val(), self.queue.q.val())
-        };
-        let whole = ends && !dropped;
-        let push = cat::<16, 1, 17>(line, (pushed && whole).into());
+        let push = cat::<16, 1, 17>(self.line.q.val(), (self.pushed.q.val() && whole).into());
+        self.packets.in_valid.next = self.made.q.val();
         self.packets.in_data.next = cat::<21, 116, 137>(
-            cat::<17, 4, 21>(push, flags),
+            cat::<17, 4, 21>(push, made.get_bits::<4>(0)),
             cat::<62, 54, 116>(
                 meta,
                 cat::<22, 32, 54>(
                     cat::<5, 17, 22>(
-                        if whole { segs } else { lit::<5>(0) },
-                        if whole { len } else { lit::<17>(0) },
+                        if whole { self.segs.q.val() } else { lit::<5>(0) },
+                        if whole { self.len.q.val() } else { lit::<17>(0) },
                     ),
-                    cat::<16, 16, 32>(if cut { self.req_id.q.val() } else { req_id }, origin),
+                    cat::<16, 16, 32>(
+                        self.req_id.q.val(),
+                        cat::<8, 8, 16>(self.cq.q.val(), self.queue.q.val()),
+                    ),
                 ),
             ),
         );
         let out = self.packets.out_data.val();
         self.packet_valid.next = self.packets.out_valid.val();
         self.packets.out_ready.next = self.packet_ready.val();
-        self.packet_queue.next = out.get_bits::<8>(0);
-        self.packet_cq.next = out.get_bits::<8>(8);
+        self.packet_queue.next = out.get_bits::<8>(0) & lit::<8>((1 << Q) - 1);
+        self.packet_cq.next = out.get_bits::<8>(8) & lit::<8>((2 << Q) - 1);
         self.packet_req_id.next = out.get_bits::<16>(16);
         self.packet_len.next = out.get_bits::<17>(32);
         self.packet_count.next = out.get_bits::<5>(49);
@@ -583,8 +618,11 @@ impl<const D: usize, const K: usize, const L: usize, const Q: usize, const G: us
         self.packet_dma.next = out.get_bit(117);
         self.packet_silent.next = out.get_bit(118);
         self.packet_marker.next = out.get_bit(119);
-        self.packet_push.next =
-            if out.get_bit(120) { out.get_bits::<8>(54 + meta::HEADER_LEN) } else { lit::<8>(0) };
+        self.packet_push.next = if out.get_bit(120) && with_lines {
+            out.get_bits::<8>(54 + meta::HEADER_LEN)
+        } else {
+            lit::<8>(0)
+        };
         self.packet_line.next = out.get_bits::<16>(121);
     }
 }

@@ -10,7 +10,7 @@
 //! **Turns.** One state machine takes, in turns of 3 cycles: a broken queue, a context command, a doorbell, a batch. Doorbells
 //! and batches alternate while both wait, and doorbells go on while batches can't: `doorbell` never waits for anything
 //! but turns. Queues with descriptors to fetch wait in a FIFO, each at most once, so that it can't overflow. A turn asks for up to
-//! 16 descriptors, never across the ring's end: one request, to byte 256 * slot of the descriptor cache, as operation
+//! 16 descriptors (8 with `_small`), never across the ring's end: one request, to byte 256 * slot of the descriptor cache, as operation
 //! {lap, slot}; a queue with more goes to the back. That is a round robin with a quantum of a batch: weights and rate
 //! limits belong where the queue goes back ("quantum" below). A command waits until the doorbell before it is done. From doorbell to request takes 7 cycles in an idle block.
 //!
@@ -31,6 +31,7 @@
 use crate::common::fifo::Fifo;
 use crate::common::iface::*;
 use crate::common::ram::LutRam;
+use crate::common::skid::Skid;
 use nitor_rtl::prelude::*;
 
 #[derive(Copy, Clone, PartialEq, Debug, LogicState)]
@@ -118,10 +119,9 @@ pub struct TxSched<const Q: usize, const N: usize> {
     bell_tail: Reg<Bits<16>>,
     /// The last doorbell or batch turn was a doorbell's.
     after_bell: Reg<Bit>,
-    // As many places as there are queues.
+    // As many places as there are queues: each is in there once, and breaks once in its life.
     active: Fifo<8, Q>,
-    // As many places as there are batches that can fail; none starts while one waits here.
-    broken: Fifo<8, 5>,
+    broken: Fifo<8, Q>,
     // The turn.
     turn: Reg<Turn>,
     kind: Reg<Kind>,
@@ -132,13 +132,16 @@ pub struct TxSched<const Q: usize, const N: usize> {
     t_advance: Reg<Bits<16>>,
     t_depth: Reg<Bits<16>>,
     t_index: Reg<Bits<16>>,
+    /// One less than a turn may ask for, not looking at what waits.
+    t_most: Reg<Bits<4>>,
     command: Reg<Command>,
     // Batch slots: the next one, whether its lap is an even one, and how many are under way.
     slot: Reg<Bits<5>>,
     even_lap: Reg<Bit>,
     slots_used: Reg<Bits<6>>,
-    requests: Fifo<98, 2>,
-    asks: Fifo<27, 2>,
+    // {count, slot, lap, address over 16}; {line, wide, two, lap, slot}
+    requests: Skid<71>,
+    asks: Skid<24>,
     b_valid: Reg<Bit>,
     b_cq: Reg<Bits<8>>,
     b_op: Reg<Bits<9>>,
@@ -148,6 +151,8 @@ pub struct TxSched<const Q: usize, const N: usize> {
     b_marker: Reg<Bit>,
     bell_stat: Reg<Bit>,
     illegal_stat: Reg<Bit>,
+    /// Batches of 8 at most.
+    pub _small: bool,
 }
 
 impl<const Q: usize, const N: usize> Logic for TxSched<Q, N> {
@@ -155,7 +160,7 @@ impl<const Q: usize, const N: usize> Logic for TxSched<Q, N> {
     #[kernel]
     fn update(&mut self) {
         registers!(self, clock, reset; walk, bell_full, bell_queue, bell_tail, after_bell, turn, kind, queue, t_cfg,
-            t_pos, t_waiting, t_advance, t_depth, t_index, command, slot, even_lap, slots_used, b_valid, b_cq,
+            t_pos, t_waiting, t_advance, t_depth, t_index, t_most, command, slot, even_lap, slots_used, b_valid, b_cq,
             b_op, b_count, b_queue, b_lines, b_marker, bell_stat, illegal_stat);
         clocked!(self, clock, reset; active, broken, requests, asks);
         clocked!(self, clock; cfg, pos);
@@ -163,6 +168,8 @@ impl<const Q: usize, const N: usize> Logic for TxSched<Q, N> {
         let walking = self.walk.q.val() != lit::<9>(1 << Q);
         let queue = self.queue.q.val();
         let in_range = (bit_cast::<9, 8>(queue) >> lit::<9>(Q)) == 0;
+        let with_lines = !lit::<1>((N == 0) as usize).any();
+        let slot = self.slot.q.val();
 
         // ---- Inputs.
         if !self.bell_full.q.val() && self.doorbell.valid.val() && !walking {
@@ -180,38 +187,32 @@ impl<const Q: usize, const N: usize> Logic for TxSched<Q, N> {
         // ---- What the turn read.
         let pos = self.t_pos.q.val();
         let cfg = self.t_cfg.q.val();
-        let exists = pos.get_bit(pos::EXISTS) && in_range;
+        let exists = pos.get_bit(pos::EXISTS);
         let broken = pos.get_bit(pos::BROKEN);
         let was_active = pos.get_bit(pos::ACTIVE);
         let head = pos.get_bits::<16>(pos::HEAD);
         let waiting = self.t_waiting.q.val();
-        let to_end = self.t_depth.q.val() - self.t_index.q.val();
         // Legal: at most a full ring ahead of what was fetched, and not behind what was posted before.
         let bell_legal = exists
             && self.t_advance.q.val() <= self.t_depth.q.val()
             && self.t_advance.q.val() >= waiting;
-        let lines = cfg.get_bit(cfg::LINES) || cfg.get_bit(cfg::LINES + 1);
-        let wide = cfg.get_bit(cfg::LINES + 1);
-        let mut count = if wide {
-            lit::<16>(1)
-        } else if lines {
-            lit::<16>(2)
-        } else {
-            lit::<16>(16)
-        };
-        if waiting < count {
-            count = waiting;
-        }
-        if to_end < count {
-            count = to_end;
-        }
+        let lines = (cfg.get_bit(cfg::LINES) || cfg.get_bit(cfg::LINES + 1)) && with_lines;
+        let wide = cfg.get_bit(cfg::LINES + 1) && with_lines;
+        // One less than what waits; the turn takes all of it, or as much as it may.
+        let waiting_low = waiting.get_bits::<4>(0);
+        let waiting_less = waiting_low - 1;
+        let waiting_many =
+            waiting.get_bits::<11>(5).any() || (waiting.get_bit(4) && waiting_low.any());
+        let most = self.t_most.q.val();
+        let all = !waiting_many && waiting_less <= most;
+        let count = bit_cast::<5, 4>(if all { waiting_less } else { most }) + 1;
 
         // ---- Turns.
         let batch_held = self.b_valid.q.val() && !self.batch_ready.val();
         let can_fetch = self.active.out_valid.val()
             && self.requests.in_ready.val()
             && self.asks.in_ready.val()
-            && self.slots_used.q.val() != 32
+            && !self.slots_used.q.val().get_bit(5)
             && !batch_held;
         // Behind the doorbell that came before it: after a doorbell's turn there is none for a cycle.
         let take_command = self.ctx.valid.val()
@@ -239,7 +240,7 @@ impl<const Q: usize, const N: usize> Logic for TxSched<Q, N> {
                 self.turn.d.next = Turn::Read;
                 if self.broken.out_valid.val() {
                     self.kind.d.next = Kind::Broken;
-                    self.queue.d.next = self.broken.out_data.val();
+                    self.queue.d.next = self.broken.out_data.val() & lit::<8>((1 << Q) - 1);
                     broken_pop = true;
                 } else if take_command {
                     self.kind.d.next = Kind::Context;
@@ -250,7 +251,7 @@ impl<const Q: usize, const N: usize> Logic for TxSched<Q, N> {
                     self.after_bell.d.next = true;
                 } else if can_fetch {
                     self.kind.d.next = Kind::Batch;
-                    self.queue.d.next = self.active.out_data.val();
+                    self.queue.d.next = self.active.out_data.val() & lit::<8>((1 << Q) - 1);
                     self.after_bell.d.next = false;
                     active_pop = true;
                 } else {
@@ -282,11 +283,16 @@ impl<const Q: usize, const N: usize> Logic for TxSched<Q, N> {
                         // A queue may have been destroyed, or broken, while it waited in the FIFO.
                         request = exists && !broken && waiting.any();
                         // The quantum: one batch a turn, then the others.
-                        activate = request && count != waiting;
+                        activate = request && !all;
                         pos_we = true;
                         pos_new = pos.replace_bit(pos::ACTIVE, activate);
                         if request {
-                            pos_new = pos_new.set_slice::<16>(pos::HEAD, head + count);
+                            let next = if all {
+                                pos.get_bits::<16>(pos::TAIL)
+                            } else {
+                                head + bit_cast::<16, 4>(most) + 1
+                            };
+                            pos_new = pos_new.set_slice::<16>(pos::HEAD, next);
                         }
                     }
                     Kind::Context => {
@@ -310,8 +316,7 @@ impl<const Q: usize, const N: usize> Logic for TxSched<Q, N> {
         self.active.in_data.next = queue;
 
         // ---- Batches and markers.
-        let op =
-            cat::<1, 8, 9>((!self.even_lap.q.val()).into(), bit_cast::<8, 5>(self.slot.q.val()));
+        let op = cat::<1, 8, 9>((!self.even_lap.q.val()).into(), bit_cast::<8, 5>(slot));
         let marker = self.turn.q.val() == Turn::Act
             && self.kind.q.val() == Kind::Context
             && self.ctx.destroy.val()
@@ -319,9 +324,9 @@ impl<const Q: usize, const N: usize> Logic for TxSched<Q, N> {
         if request || marker {
             self.b_valid.d.next = true;
             self.b_queue.d.next = queue;
-            self.b_cq.d.next = cfg.get_bits::<8>(cfg::CQ);
+            self.b_cq.d.next = cfg.get_bits::<8>(cfg::CQ) & lit::<8>((2 << Q) - 1);
             self.b_op.d.next = op;
-            self.b_count.d.next = bit_cast::<5, 16>(count);
+            self.b_count.d.next = count;
             self.b_lines.d.next = lines;
             self.b_marker.d.next = marker;
         }
@@ -333,42 +338,39 @@ impl<const Q: usize, const N: usize> Logic for TxSched<Q, N> {
         self.batch_lines.next = self.b_lines.q.val();
         self.batch_marker.next = self.b_marker.q.val();
 
-        let base = cat::<58, 6, 64>(cfg.get_bits::<58>(cfg::BASE), lit::<6>(0));
-        let addr = base + (bit_cast::<64, 16>(self.t_index.q.val()) << lit::<64>(4));
-        let len = cat::<5, 4, 9>(bit_cast::<5, 16>(count), lit::<4>(0));
+        let base = cat::<58, 2, 60>(cfg.get_bits::<58>(cfg::BASE), lit::<2>(0));
+        let addr = base + bit_cast::<60, 16>(self.t_index.q.val());
+        let lap = !self.even_lap.q.val();
         self.requests.in_valid.next = request && !lines;
-        self.requests.in_data.next = cat::<64, 34, 98>(
-            addr,
-            cat::<9, 25, 34>(
-                op,
-                cat::<16, 9, 25>(
-                    cat::<8, 8, 16>(bit_cast::<8, 5>(self.slot.q.val()), lit::<8>(0)),
-                    len,
-                ),
-            ),
-        );
+        self.requests.in_data.next =
+            cat::<5, 66, 71>(count, cat::<5, 61, 66>(slot, cat::<1, 60, 61>(lap.into(), addr)));
         let ask = self.requests.out_data.val();
+        let ask_slot = bit_cast::<8, 5>(ask.get_bits::<5>(61));
         self.fetch.valid.next = self.requests.out_valid.val();
         self.requests.out_ready.next = self.fetch.ready.val();
-        self.fetch.addr.next = ask.get_bits::<64>(34);
-        self.fetch.op.next = ask.get_bits::<9>(25);
-        self.fetch.dst.next = bit_cast::<20, 16>(ask.get_bits::<16>(9));
-        self.fetch.len.next = bit_cast::<16, 9>(ask.get_bits::<9>(0));
+        self.fetch.addr.next = cat::<60, 4, 64>(ask.get_bits::<60>(0), lit::<4>(0));
+        self.fetch.op.next = cat::<1, 8, 9>(ask.get_bits::<1>(60), ask_slot);
+        self.fetch.dst.next = bit_cast::<20, 16>(cat::<8, 8, 16>(ask_slot, lit::<8>(0)));
+        self.fetch.len.next = bit_cast::<16, 9>(cat::<5, 4, 9>(ask.get_bits::<5>(66), lit::<4>(0)));
         self.fetch.last.next = true;
         let index = self.t_index.q.val();
         let line = cfg.get_bits::<16>(cfg::BASE + 1) + if wide { index << 1 } else { index };
         self.asks.in_valid.next = request && lines;
-        self.asks.in_data.next = cat::<16, 11, 27>(
+        self.asks.in_data.next = cat::<16, 8, 24>(
             line & lit::<16>((1 << N) - 1),
-            cat::<2, 9, 11>(cat::<1, 1, 2>(wide.into(), (count == 2).into()), op),
+            cat::<2, 6, 8>(
+                cat::<1, 1, 2>(wide.into(), (count == 2).into()),
+                cat::<1, 5, 6>(lap.into(), slot),
+            ),
         );
         let ask = self.asks.out_data.val();
         self.ask_valid.next = self.asks.out_valid.val();
         self.asks.out_ready.next = self.ask_ready.val();
-        self.ask_line.next = ask.get_bits::<16>(11);
-        self.ask_wide.next = ask.get_bit(10);
-        self.ask_two.next = ask.get_bit(9);
-        self.ask_op.next = ask.get_bits::<9>(0);
+        self.ask_line.next = ask.get_bits::<16>(8);
+        self.ask_wide.next = ask.get_bit(7);
+        self.ask_two.next = ask.get_bit(6);
+        self.ask_op.next =
+            cat::<1, 8, 9>(ask.get_bits::<1>(5), bit_cast::<8, 5>(ask.get_bits::<5>(0)));
         let mut used = self.slots_used.q.val();
         if request {
             self.slot.d.next = self.slot.q.val() + 1;
@@ -408,13 +410,35 @@ impl<const Q: usize, const N: usize> Logic for TxSched<Q, N> {
 
         let now_head = self.pos.rdata.val().get_bits::<16>(pos::HEAD);
         let now_tail = self.pos.rdata.val().get_bits::<16>(pos::TAIL);
-        let depth = lit::<16>(1) << self.cfg.rdata.val().get_bits::<4>(cfg::LOG);
-        self.t_pos.d.next = self.pos.rdata.val();
-        self.t_cfg.d.next = self.cfg.rdata.val();
+        let log = self.cfg.rdata.val().get_bits::<4>(cfg::LOG);
+        let now_cfg = self.cfg.rdata.val();
+        // One less than the ring's depth, and than what is left to its end.
+        let mut mask = lit::<16>(0);
+        for i in 0..16 {
+            mask = mask.replace_bit(i, log > lit::<4>(i));
+        }
+        let to_end = !now_head & mask;
+        let quantum = if with_lines && now_cfg.get_bit(cfg::LINES + 1) {
+            lit::<4>(0)
+        } else if with_lines && now_cfg.get_bit(cfg::LINES) {
+            lit::<4>(1)
+        } else {
+            lit::<4>(15 - 8 * (self._small as usize))
+        };
+        let to_end_low = to_end.get_bits::<4>(0);
+        self.t_most.d.next = if to_end.get_bits::<12>(4).any() || (to_end_low & !quantum).any() {
+            quantum
+        } else {
+            to_end_low
+        };
+        let now_pos = self.pos.rdata.val();
+        self.t_pos.d.next =
+            now_pos.replace_bit(pos::EXISTS, now_pos.get_bit(pos::EXISTS) && in_range);
+        self.t_cfg.d.next = now_cfg;
         self.t_waiting.d.next = now_tail - now_head;
         self.t_advance.d.next = self.bell_tail.q.val() - now_head;
-        self.t_depth.d.next = depth;
-        self.t_index.d.next = now_head & (depth - 1);
+        self.t_depth.d.next = lit::<16>(1) << log;
+        self.t_index.d.next = now_head & mask;
 
         self.stat_doorbell.next = self.bell_stat.q.val();
         self.stat_doorbell_illegal.next = self.illegal_stat.q.val();

@@ -291,7 +291,7 @@ impl Bench {
             base,
             lines,
             log,
-            cq: (queue as u64 * 7 + 3) & 0xff,
+            cq: queue as u64 * 2 + 1,
             slots: vec![[0xff; 16]; 1 << log],
             meta: [0; 4],
             tail: 0,

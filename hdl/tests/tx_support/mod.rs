@@ -53,7 +53,7 @@ pub type Path512 = TxPath<512, 64, 6, 4, 7, 9, 9, 9, 9>;
 pub static PATH128: LazyLock<Model> = LazyLock::new(|| model::<Path128>("tx_path_128"));
 /// Built without offloads.
 pub static PLAIN128: LazyLock<Model> =
-    LazyLock::new(|| model_as("tx_plain_128", || Path128::new(false)));
+    LazyLock::new(|| model_as("tx_plain_128", || Path128::new(false, false)));
 pub static PATH512: LazyLock<Model> = LazyLock::new(|| model::<Path512>("tx_path_512"));
 
 /// All inputs 0, and `cycles` of reset.

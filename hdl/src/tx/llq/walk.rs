@@ -44,7 +44,7 @@ pub struct TxWalk<const D: usize, const K: usize, const L: usize> {
     /// {slot, index}
     pub put_place: Signal<Out, Bits<9>>,
     pub put_desc: Signal<Out, Bits<128>>,
-    /// Goes with the last descriptor's `put`; never refused.
+    /// Goes with the last descriptor's `put`, and is taken with it.
     pub filled_valid: Signal<Out, Bit>,
     pub filled_op: Signal<Out, Bits<9>>,
     pub filled_count: Signal<Out, Bits<5>>,
@@ -64,6 +64,15 @@ pub struct TxWalk<const D: usize, const K: usize, const L: usize> {
     /// The line begins a packet.
     begins: Reg<Bit>,
     desc: Reg<Bits<128>>,
+    // On its way to the cache.
+    out: Reg<Bit>,
+    out_last: Reg<Bit>,
+    out_place: Reg<Bits<9>>,
+    out_desc: Reg<Bits<128>>,
+    out_op: Reg<Bits<9>>,
+    out_count: Reg<Bits<5>>,
+    out_line: Reg<Bits<16>>,
+    out_wide: Reg<Bit>,
 }
 
 impl<const D: usize, const K: usize, const L: usize> Logic for TxWalk<D, K, L> {
@@ -71,6 +80,7 @@ impl<const D: usize, const K: usize, const L: usize> Logic for TxWalk<D, K, L> {
     #[kernel]
     fn update(&mut self) {
         registers!(self, clock, reset; state, line, second, two, wide, op, at, index, begins, desc);
+        registers!(self, clock, reset; out, out_last, out_place, out_desc, out_op, out_count, out_line, out_wide);
         clocked!(self, clock, reset; asks);
         self.asks.in_valid.next = self.ask_valid.val();
         self.asks.in_data.next = cat::<16, 11, 27>(
@@ -90,7 +100,7 @@ impl<const D: usize, const K: usize, const L: usize> Logic for TxWalk<D, K, L> {
         let line_ends =
             desc.get_bit(27) || (begins && at == 1) || at == 15 || (at == 7 && !self.wide.q.val());
         let batch_ends = line_ends && (self.second.q.val() || !self.two.q.val());
-        let step = state == WalkState::Put && self.put_ready.val();
+        let step = state == WalkState::Put && !self.out.q.val();
         let ends = step && batch_ends;
 
         match state {
@@ -104,7 +114,7 @@ impl<const D: usize, const K: usize, const L: usize> Logic for TxWalk<D, K, L> {
                 self.state.d.next = WalkState::Put;
             }
             WalkState::Put => {
-                if self.put_ready.val() {
+                if step {
                     self.state.d.next = WalkState::Ask;
                 }
             }
@@ -145,13 +155,27 @@ impl<const D: usize, const K: usize, const L: usize> Logic for TxWalk<D, K, L> {
             self.desc.d.next = bit_cast::<128, D>(self.rdata.val() >> lane);
         }
 
-        self.put_valid.next = state == WalkState::Put;
-        self.put_place.next = cat::<5, 4, 9>(bit_cast::<5, 9>(self.op.q.val()), self.index.q.val());
-        self.put_desc.next = desc.replace_bit(25, self.second.q.val());
-        self.filled_valid.next = ends;
-        self.filled_op.next = self.op.q.val();
-        self.filled_count.next = bit_cast::<5, 4>(self.index.q.val()) + 1;
-        self.filled_line.next = self.line.q.val();
-        self.filled_wide.next = self.wide.q.val();
+        if self.put_ready.val() {
+            self.out.d.next = false;
+        }
+        if step {
+            self.out.d.next = true;
+            self.out_last.d.next = batch_ends;
+            self.out_place.d.next =
+                cat::<5, 4, 9>(bit_cast::<5, 9>(self.op.q.val()), self.index.q.val());
+            self.out_desc.d.next = desc.replace_bit(25, self.second.q.val());
+            self.out_op.d.next = self.op.q.val();
+            self.out_count.d.next = bit_cast::<5, 4>(self.index.q.val()) + 1;
+            self.out_line.d.next = self.line.q.val();
+            self.out_wide.d.next = self.wide.q.val();
+        }
+        self.put_valid.next = self.out.q.val();
+        self.put_place.next = self.out_place.q.val();
+        self.put_desc.next = self.out_desc.q.val();
+        self.filled_valid.next = self.out.q.val() && self.out_last.q.val();
+        self.filled_op.next = self.out_op.q.val();
+        self.filled_count.next = self.out_count.q.val();
+        self.filled_line.next = self.out_line.q.val();
+        self.filled_wide.next = self.out_wide.q.val();
     }
 }
