@@ -16,6 +16,7 @@ use crate::eth::mac::Mac;
 use crate::eth::rgmii::Rgmii;
 use crate::link::udp::LinkUdp;
 use crate::rx::Classifier;
+use crate::top::CardConfig;
 use nitor_rtl::prelude::*;
 
 /// 2 queue pairs, 16 reads in flight, 16 KiB buffers; 4 link frames kept each way.
@@ -92,7 +93,18 @@ impl Default for Colorlight {
             resets125: Default::default(),
             wire_resets: Default::default(),
             host_resets: Default::default(),
-            core: Core::new(2, 3, hertz, 2_000, Classifier::Serial, false, true),
+            core: Core::new(
+                hertz,
+                2_000,
+                CardConfig {
+                    queues: 2,
+                    vectors: 3,
+                    classifier: Classifier::Serial,
+                    tx_offloads: false,
+                    small: true,
+                    ..CardConfig::default()
+                },
+            ),
             wire_pins: Default::default(),
             wire_mac: Default::default(),
             narrow: Default::default(),

@@ -19,7 +19,6 @@ use crate::common::iface::*;
 use crate::link::credit::Credit;
 use crate::link::receive::LinkReceive;
 use crate::link::send::LinkSend;
-use crate::rx::Classifier;
 use crate::top::{Card, CardConfig};
 use nitor_rtl::prelude::*;
 
@@ -138,25 +137,12 @@ impl<
     > BoardCore<D, K, L, T, Q, C, V, S, R, B, G, M, N, P, W, A>
 {
     /// `hertz`: of the core's clock; `patience`: microseconds after which an unacknowledged frame is sent again.
-    pub fn new(
-        queues: usize,
-        vectors: usize,
-        hertz: usize,
-        patience: usize,
-        classifier: Classifier,
-        tx_offloads: bool,
-        small: bool,
-    ) -> Self {
+    pub fn new(hertz: usize, patience: usize, card: CardConfig) -> Self {
         let config = CardConfig {
-            queues,
-            vectors,
             cycles_per_us: hertz / 1_000_000,
             // Answers take a trip over the cable.
             read_timeout: 0x3f_ffff,
-            classifier,
-            tx_offloads,
-            small,
-            ..CardConfig::default()
+            ..card
         };
         Self {
             clock: Default::default(),

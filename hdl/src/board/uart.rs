@@ -14,6 +14,7 @@ use crate::common::iface::*;
 use crate::link::serial::LinkSerial;
 use crate::link::uart::Uart;
 use crate::rx::Classifier;
+use crate::top::CardConfig;
 use nitor_rtl::prelude::*;
 
 /// 8 queue pairs, 64 reads in flight, 32 KiB buffers, 64 lines a low-latency queue; 8 link frames kept each way.
@@ -52,13 +53,14 @@ impl UartBoard {
             pll: Pll::new(in_mhz, divider),
             resets: Default::default(),
             core: Core::new(
-                8,
-                9,
                 hertz,
                 30_000,
-                Classifier::Wide { steps: 9, checksums: true },
-                true,
-                false,
+                CardConfig {
+                    queues: 8,
+                    vectors: 9,
+                    classifier: Classifier::Wide { steps: 9, checksums: true },
+                    ..CardConfig::default()
+                },
             ),
             uart: Uart::new(hertz as u64, 3_000_000),
             serial: Default::default(),
