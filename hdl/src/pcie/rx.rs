@@ -62,6 +62,8 @@ pub struct TlpRx<const D: usize> {
     begin: Reg<Bits<6>>,
     tail: Reg<Bits<6>>,
     head: Reg<Bits<6>>,
+    /// No place is free.
+    full: Reg<Bit>,
     /// Beats of the write at the head that are gone.
     gone: Reg<Bits<6>>,
     // {writes before it, what counts of its header}
@@ -79,9 +81,9 @@ pub struct TlpRx<const D: usize> {
 }
 
 impl<const D: usize> TlpRx<D> {
-    /// `small`: half the beats held, and half the largest write.
+    /// `small`: half the beats held, half the largest write, and two beats in three cycles.
     pub fn new(small: bool) -> Self {
-        Self { _small: small, ..Self::default() }
+        Self { beats: Skid::new(small), sides: Skid::new(small), _small: small, ..Self::default() }
     }
 }
 
@@ -147,7 +149,7 @@ impl<const D: usize> Logic for TlpRx<D> {
     fn update(&mut self) {
         registers!(self, clock, reset; m_valid, m_sop, m_eop, m_hdr, m_data, m_class, m_bad, m_promised);
         registers!(self, clock, reset; kind, left, hdr, begin, tail, head, gone);
-        registers!(self, clock, reset; posted_in, posted_out, limit, malformed, np_valid, np_hdr, np_word);
+        registers!(self, clock, reset; posted_in, posted_out, limit, malformed, full, np_valid, np_hdr, np_word);
         clocked!(self, clock, reset; beats, sides, writes, np_data, np_side);
         clocked!(self, clock; store, small_store);
         let small = lit::<1>(self._small as usize).any();
@@ -211,10 +213,16 @@ impl<const D: usize> Logic for TlpRx<D> {
         let to_cpl = to == COMPLETION;
         let to_posted = to == POSTED;
         let held = self.tail.q.val() - self.head.q.val();
-        let full = if small { held.get_bit(4) } else { held.get_bit(5) };
+        let full = self.full.q.val();
         let room = (!to_cpl || self.cpl.ready.val())
             && (!to_posted || (!full && self.writes.in_ready.val()));
         let go = valid && room;
+        // For the next cycle, with the beats that come and go in this one.
+        let filled_up = if small { held.get_bit(4) } else { held.get_bit(5) };
+        let last_place =
+            if small { held.get_bits::<4>(0).all() } else { held.get_bits::<5>(0).all() };
+        let pop = self.writes.out_valid.val() && self.posted.ready.val();
+        self.full.d.next = !pop && (filled_up || (last_place && go && to_posted));
         let next = room || !valid;
         self.sides.out_ready.next = next;
         self.beats.out_ready.next = next;
@@ -262,7 +270,6 @@ impl<const D: usize> Logic for TlpRx<D> {
         }
         let write = self.writes.out_data.val();
         let write_ends = self.gone.q.val() + 1 == write.get_bits::<6>(82);
-        let pop = self.writes.out_valid.val() && self.posted.ready.val();
         self.store.raddr.next = self.head.q.val().get_bits::<5>(0);
         self.posted.valid.next = self.writes.out_valid.val();
         self.posted.sop.next = self.gone.q.val() == 0;

@@ -30,6 +30,20 @@ pub fn memory_request(
     dwords: Bits<10>,
 ) -> Bits<128> {
     let wide = addr.get_bits::<32>(32).any();
+    request_header(write, requester, tag, be, wide, addr, dwords)
+}
+
+/// The same, where it's known whether the address is `wide`.
+#[kernel]
+pub fn request_header(
+    write: Bit,
+    requester: Bits<16>,
+    tag: Bits<8>,
+    be: Bits<8>,
+    wide: Bit,
+    addr: Bits<64>,
+    dwords: Bits<10>,
+) -> Bits<128> {
     let low = addr.get_bits::<32>(0) & lit::<32>(0xffff_fffcu32);
     let dw0 = bit_cast::<32, 10>(dwords).replace_bit(30, write).replace_bit(29, wide);
     let dw1 = cat::<16, 16, 32>(requester, cat::<8, 8, 16>(tag, be));

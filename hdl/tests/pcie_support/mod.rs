@@ -78,9 +78,9 @@ blocks! {
     rx512, RX512: TlpRx::<512>::new(false);
     target128, TARGET128: Target::<128>::new(20);
     target512, TARGET512: Target::<512>::new(20);
-    config, CONFIG: Config::new(17, 20);
-    read128, READ128: DmaRead::<128, 16, 4, 5>::new(TIMEOUT as usize);
-    read512, READ512: DmaRead::<512, 64, 6, 8>::new(TIMEOUT as usize);
+    config, CONFIG: Config::new(17, 20, false);
+    read128, READ128: DmaRead::<128, 16, 4, 5>::new(TIMEOUT as usize, false);
+    read512, READ512: DmaRead::<512, 64, 6, 8>::new(TIMEOUT as usize, false);
     inline128, INLINE128: InlineWrite::<128>::default();
     inline512, INLINE512: InlineWrite::<512>::default();
     tx128, TX128: TlpTx::<128>::new(false);
