@@ -174,7 +174,8 @@ impl<const D: usize, const K: usize, const L: usize, const T: usize> Logic for D
             && !flush
             && !self.bus_master.val()
             && !self.fail_valid.q.val()
-            && !self.reads.out_valid.val();
+            && !self.reads.out_valid.val()
+            && !self.issued.q.val();
         self.pieces.piece_ready.next = issue || fail;
 
         // The read itself.

@@ -5,7 +5,7 @@
 //! | `link` | from the link layer, which frames every TLP with `sop` and `eop`; ECRC and prefixes are taken off |
 //! | `cpl` | completions, as they come, 2 cycles later, one beat a cycle |
 //! | `posted`, `np` | memory writes, and non-posted requests of one beat each |
-//! | `rx_np_limit` | cumulative count of non-posted headers that may be sent: their FIFO of 16 cannot overflow |
+//! | `rx_np_limit` | cumulative count of non-posted headers that may be sent: their FIFO of 16 (`_small`: 2) cannot overflow |
 //!
 //! A memory write is kept back until it is whole and its length is right, and shows 3 cycles after its end. 32 beats (`_small`: 16) and 16
 //! headers are held, of these only what a write's receiver needs: format, length, poisoning, byte enables and address; the rest reads 0.
@@ -69,6 +69,7 @@ pub struct TlpRx<const D: usize> {
     // {writes before it, what counts of its header}
     np_data: Fifo<32, 4>,
     np_side: Fifo<126, 4>,
+    np_few: Skid<158>,
     // The request on offer.
     np_valid: Reg<Bit>,
     np_hdr: Reg<Bits<120>>,
@@ -83,7 +84,13 @@ pub struct TlpRx<const D: usize> {
 impl<const D: usize> TlpRx<D> {
     /// `small`: half the beats held, half the largest write, and two beats in three cycles.
     pub fn new(small: bool) -> Self {
-        Self { beats: Skid::new(small), sides: Skid::new(small), _small: small, ..Self::default() }
+        Self {
+            beats: Skid::new(small),
+            sides: Skid::new(small),
+            np_few: Skid::new(true),
+            _small: small,
+            ..Self::default()
+        }
     }
 }
 
@@ -150,7 +157,7 @@ impl<const D: usize> Logic for TlpRx<D> {
         registers!(self, clock, reset; m_valid, m_sop, m_eop, m_hdr, m_data, m_class, m_bad, m_promised);
         registers!(self, clock, reset; kind, left, hdr, begin, tail, head, gone);
         registers!(self, clock, reset; posted_in, posted_out, limit, malformed, full, np_valid, np_hdr, np_word);
-        clocked!(self, clock, reset; beats, sides, writes, np_data, np_side);
+        clocked!(self, clock, reset; beats, sides, writes, np_data, np_side, np_few);
         clocked!(self, clock; store, small_store);
         let small = lit::<1>(self._small as usize).any();
         self.beats.in_valid.next = self.link.valid.val();
@@ -291,22 +298,31 @@ impl<const D: usize> Logic for TlpRx<D> {
         // it is taken, or at once if it goes nowhere.
         let non_posted = go && sop && class == NON_POSTED;
         let stays = non_posted && to == NON_POSTED && !wrong_end;
-        let push_np = stays && self.np_side.in_ready.val();
-        self.np_data.in_valid.next = push_np;
+        let np_room = if small { self.np_few.in_ready.val() } else { self.np_side.in_ready.val() };
+        let push_np = stays && np_room;
+        self.np_data.in_valid.next = push_np && !small;
         self.np_data.in_data.next = data.get_bits::<32>(0);
-        self.np_side.in_valid.next = push_np;
-        self.np_side.in_data.next = cat::<6, 120, 126>(self.posted_in.q.val(), pack_request(hdr));
-        let np = self.np_side.out_data.val();
+        self.np_side.in_valid.next = push_np && !small;
+        let request = cat::<6, 120, 126>(self.posted_in.q.val(), pack_request(hdr));
+        self.np_side.in_data.next = request;
+        self.np_few.in_valid.next = push_np && small;
+        self.np_few.in_data.next = cat::<32, 126, 158>(data.get_bits::<32>(0), request);
+        let few = self.np_few.out_data.val();
+        let np = if small { few.get_bits::<126>(0) } else { self.np_side.out_data.val() };
+        let np_word = if small { few.get_bits::<32>(126) } else { self.np_data.out_data.val() };
+        let np_there =
+            if small { self.np_few.out_valid.val() } else { self.np_side.out_valid.val() };
         // Modulo 64, with at most 16 writes waiting.
         let behind = (self.posted_out.q.val() - np.get_bits::<6>(120)).get_bit(5);
         let np_free = !self.np_valid.q.val() || self.np.ready.val();
         let pop_np = np_free && !behind;
         self.np_data.out_ready.next = pop_np;
         self.np_side.out_ready.next = pop_np;
+        self.np_few.out_ready.next = pop_np;
         if np_free {
-            self.np_valid.d.next = self.np_side.out_valid.val() && !behind;
+            self.np_valid.d.next = np_there && !behind;
             self.np_hdr.d.next = np.get_bits::<120>(0);
-            self.np_word.d.next = self.np_data.out_data.val();
+            self.np_word.d.next = np_word;
         }
         self.np.valid.next = self.np_valid.q.val();
         self.np.sop.next = true;
@@ -314,14 +330,14 @@ impl<const D: usize> Logic for TlpRx<D> {
         self.np.hdr.next = unpack_request(self.np_hdr.q.val());
         self.np.data.next = bit_cast::<D, 32>(self.np_word.q.val());
         let mut limit = self.limit.q.val();
-        if pop_np && self.np_side.out_valid.val() {
+        if pop_np && np_there {
             limit = limit + 1;
         }
         if non_posted && !push_np {
             limit = limit + 1;
         }
         self.limit.d.next = limit;
-        self.rx_np_limit.next = self.limit.q.val() + 16;
+        self.rx_np_limit.next = self.limit.q.val() + lit::<8>(if self._small { 2 } else { 16 });
 
         self.malformed.d.next = go && ((sop && bad_header) || wrong_end || (stays && !push_np));
         self.stat_malformed.next = self.malformed.q.val();
