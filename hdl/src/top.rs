@@ -158,12 +158,12 @@ impl<
             mgmt: Default::default(),
             mgmt_irq: Default::default(),
             probe: Default::default(),
-            demux: Default::default(),
+            demux: TlpRx::new(config.small),
             target: Target::new(log_bar2),
-            space: Config::new(config.vectors, log_bar2),
-            read: DmaRead::new(config.read_timeout),
+            space: Config::new(config.vectors, log_bar2, config.small),
+            read: DmaRead::new(config.read_timeout, config.small),
             inline: Default::default(),
-            out: Default::default(),
+            out: TlpTx::new(config.small),
             bar: BarDecode::new(config.queues, config.vectors),
             regs: Default::default(),
             readless: Default::default(),
@@ -311,10 +311,12 @@ impl<
         self.irq.intr_masked.next = self.regs.intr_masked.val();
         self.irq.enable.next = self.space.msix_enable.val() && self.space.bus_master.val();
         self.irq.function_mask.next = self.space.msix_mask.val();
-        self.table.lookup_valid.next = self.irq.lookup_valid.val();
         self.table.lookup_vector.next = self.irq.lookup_vector.val();
-        self.irq.lookup_addr.next = self.table.lookup_addr.val();
-        self.irq.lookup_data.next = self.table.lookup_data.val();
+        self.table.fetch.next = self.irq.fetch.val();
+        self.table.fetch_vector.next = self.irq.fetch_vector.val();
+        self.irq.fetched.next = self.table.fetched.val();
+        self.irq.message_addr.next = self.table.message_addr.val();
+        self.irq.message_data.next = self.table.message_data.val();
         self.irq.lookup_masked.next = self.table.lookup_masked.val();
         self.irq.pba_word.next = self.table.pba_word.val();
         self.table.pba.next = self.irq.pba.val();

@@ -140,7 +140,7 @@ proptest! {
         let mut read_back = [0u64; 32];
         let mut at = 0u16;
         let polling: bool = rng.gen();
-        for cycle in 0..6000 {
+        for cycle in 0..16_000 {
             for (i, name) in names.iter().enumerate() {
                 if i == 1 || i == 3 {
                     continue;

@@ -151,6 +151,8 @@ impl Space {
             ("msix_enable", (msix >> 31).into()),
             ("msix_mask", (msix >> 30 & 1).into()),
         ];
+        // `bus_master` comes from a register behind.
+        self.block.tick();
         self.block.clock_low();
         for (port, value) in expected {
             assert_eq!(self.block.get(port), value, "{port}");

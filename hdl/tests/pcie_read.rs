@@ -3,7 +3,7 @@
 mod pcie_support;
 
 use pcie_support::reads::{completion, model, read_of, requests, Bench, Request, Setup, REQUESTER};
-use pcie_support::{cases, Rng, READ128, READ512, TIMEOUT};
+use pcie_support::{cases, Rng, READ128, READ512, READ_SMALL, TIMEOUT};
 use proptest::prelude::*;
 
 proptest! {
@@ -34,6 +34,19 @@ proptest! {
         bench.run(200_000);
         bench.nothing_besides();
         prop_assert!(faulty || bench.failed == 0);
+    }
+
+    /// With 16 tags, and reads that take two cycles.
+    #[test]
+    fn small(seed: u64, idle in 0u64..90, stall in 0u64..80, split in 0u64..100, switching in 0u64..10) {
+        let setup = Setup { idle, stall, split, latency: (20, 200), switching, ..Setup::fast() };
+        let mut bench = Bench::new(&READ_SMALL, 16, setup, seed);
+        for request in requests(&mut Rng(seed), 60, 3000) {
+            bench.ask(request);
+        }
+        bench.run(200_000);
+        bench.nothing_besides();
+        prop_assert!(switching > 0 || bench.failed == 0);
     }
 
     /// Bus mastering goes and comes: what is not read ends with an error, at once; the rest as ever.

@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 
 use nitor_block::Model;
 use pcie_support::streams::{Feed, Take};
-use pcie_support::{cases, start, Beat, Rng, Tlp, RX128, RX512};
+use pcie_support::{cases, start, Beat, Rng, Tlp, RX128, RX512, RX_SMALL};
 use proptest::prelude::*;
 
 /// What a TLP is, and what is wrong with it.
@@ -46,7 +46,8 @@ const KINDS: [Kind; 16] = [
     Kind::Unknown,
 ];
 
-fn make(rng: &mut Rng, kind: Kind) -> Tlp {
+/// `most`: dwords of the largest write.
+fn make(rng: &mut Rng, kind: Kind, most: u64) -> Tlp {
     let wide = rng.percent(50);
     let high = if wide { rng.range(1, 0xffff) << 32 } else { 0 };
     let page = rng.below(1 << 16) << 12;
@@ -60,16 +61,16 @@ fn make(rng: &mut Rng, kind: Kind) -> Tlp {
     };
     match kind {
         Kind::Write | Kind::WriteWrongEnd => {
-            let dwords = rng.range(1, 128);
+            let dwords = rng.range(1, most);
             let offset = 4 * rng.below(1024 - dwords);
             write(rng, dwords, offset)
         }
         Kind::WriteTooLong => {
-            let dwords = rng.range(129, 400);
+            let dwords = rng.range(most + 1, 400);
             write(rng, dwords, 0)
         }
         Kind::WriteAcross4K => {
-            let dwords = rng.range(2, 128);
+            let dwords = rng.range(2, most);
             let offset = 4096 - 4 * rng.range(1, dwords - 1);
             write(rng, dwords, offset)
         }
@@ -112,10 +113,11 @@ fn add(
     rng: &mut Rng,
     k: usize,
     kind: Kind,
+    most: u64,
     feed: &mut VecDeque<Vec<Beat>>,
     expected: &mut Expected,
 ) {
-    let tlp = make(rng, kind);
+    let tlp = make(rng, kind, most);
     let mut beats = tlp.beats(k, rng);
     let whole = beats.len();
     let noise = |rng: &mut Rng| (false, true, rng.bytes(16), rng.bytes(k));
@@ -167,6 +169,7 @@ fn sorts(
     kinds: &[Kind],
     count: usize,
 ) -> u64 {
+    let most = if std::ptr::eq(model, &*RX_SMALL) { 64 } else { 128 };
     let mut rng = Rng(seed);
     let mut block = start(model, seed);
     let mut tlps = VecDeque::new();
@@ -178,7 +181,7 @@ fn sorts(
     };
     for _ in 0..count {
         let kind = *rng.pick(kinds);
-        add(&mut rng, k, kind, &mut tlps, &mut expected);
+        add(&mut rng, k, kind, most, &mut tlps, &mut expected);
     }
     let mut link = Feed::new("link", k);
     let [mut cpl, mut posted, mut np] = ["cpl", "posted", "np"].map(Take::new);
@@ -255,6 +258,11 @@ proptest! {
         let (model, k) = model(wide);
         sorts(model, k, seed, idle, stall, &KINDS, 150);
     }
+
+    #[test]
+    fn good_and_bad_small(seed: u64, idle in 0u64..80, stall in 0u64..80) {
+        sorts(&RX_SMALL, 16, seed, idle, stall, &KINDS, 150);
+    }
 }
 
 /// A beat a cycle, completions and writes; these wait until the last one is whole.
@@ -274,7 +282,7 @@ fn full_speed() {
                         malformed: 0,
                     };
                     let mut feed = VecDeque::new();
-                    add(&mut rng, k, kind, &mut feed, &mut expected);
+                    add(&mut rng, k, kind, 128, &mut feed, &mut expected);
                     feed[0].len()
                 })
                 .sum();

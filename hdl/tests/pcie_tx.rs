@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 
 use nitor_block::Model;
 use pcie_support::streams::{Feed, Take};
-use pcie_support::{cases, start, Rng, Tlp, TX128, TX512};
+use pcie_support::{cases, start, Rng, Tlp, TX128, TX512, TX_SMALL};
 use proptest::prelude::*;
 
 const INPUTS: [&str; 3] = ["cpl", "inline", "payload"];
@@ -209,6 +209,14 @@ proptest! {
         let counts = [100, 200, 150, 300];
         let Merged { sent, .. } = merge(model, k, seed, counts, setup);
         prop_assert_eq!(sent, 750);
+    }
+
+    /// With a narrower output.
+    #[test]
+    fn small(seed: u64, idle in 0u64..60, stall in 0u64..60, switching in 0u64..10, data in 32u64..80) {
+        let setup = Setup { idle, stall, delay: 20, credits: [8, data, 8], switching, press: switching };
+        let Merged { sent, .. } = merge(&TX_SMALL, 16, seed, [60, 60, 60, 60], setup);
+        prop_assert!((60..=240).contains(&sent) && (switching > 0 || sent == 240));
     }
 
     /// A flush drops what it is to drop, bus mastering holds back what it is to hold back.

@@ -22,13 +22,16 @@ pub struct TrackerCounts {
     done: Reg<Bits<8>>,
     closed: Reg<Bit>,
     erred: Reg<Bit>,
+    // A cycle ago: the tracker takes events into registers.
+    all_was: Reg<Bit>,
+    erred_was: Reg<Bit>,
 }
 
 impl Logic for TrackerCounts {
     /// An operation is complete when all its pieces are.
     #[kernel]
     fn update(&mut self) {
-        registers!(self, clock, reset; issued, done, closed, erred);
+        registers!(self, clock, reset; issued, done, closed, erred, all_was, erred_was);
         clocked!(self, clock, reset; tracker);
         self.tracker.issue_valid.next = self.issue_valid.val();
         self.tracker.issue_op.next = self.issue_op.val();
@@ -60,8 +63,11 @@ impl Logic for TrackerCounts {
                 || (self.issue_op.val().get_bit(8) && !self.closed.q.val() && issued != 255))
             && (!done_here || (self.done_op.val().get_bit(8) && done < issued));
         let all = self.closed.q.val() && issued == done;
+        self.all_was.d.next = all;
+        self.erred_was.d.next = self.erred.q.val();
+        let all_was = self.all_was.q.val();
         self.ok.next = !ready
-            || (self.tracker.complete.val() == all
-                && (!all || self.tracker.err.val() == self.erred.q.val()));
+            || (self.tracker.complete.val() == all_was
+                && (!all_was || self.tracker.err.val() == self.erred_was.q.val()));
     }
 }

@@ -14,7 +14,7 @@
 //! `flush` or `core_reset` is high both are dropped without a count, and `core_reset` empties the FIFOs: no doorbell of
 //! a former life reaches a new queue.
 //!
-//! A doorbell takes 2 cycles, an access to `regs` or `msix` 2 more than the slave. Doorbells and unmasks
+//! A doorbell takes 2 cycles, and shows 3 after it came, an access to `regs` or `msix` 2 more than the slave. Doorbells and unmasks
 //! wait in FIFOs of 16; a write that finds its FIFO full waits. The takers take without waiting for any DMA, so the host's writes
 //! never wait for the upstream direction.
 
@@ -52,6 +52,10 @@ pub struct BarDecode {
     rdata: Reg<Bits<32>>,
     counted: Reg<Bit>,
     illegal: Reg<Bit>,
+    // What the access at hand puts into a FIFO.
+    tx_ring: Reg<Bit>,
+    rx_ring: Reg<Bit>,
+    unmasks: Reg<Bit>,
     tx_fifo: Fifo<24, 4>,
     rx_fifo: Fifo<24, 4>,
     unmask_fifo: Fifo<40, 4>,
@@ -80,6 +84,9 @@ impl BarDecode {
             rdata: Default::default(),
             counted: Default::default(),
             illegal: Default::default(),
+            tx_ring: Default::default(),
+            rx_ring: Default::default(),
+            unmasks: Default::default(),
             tx_fifo: Default::default(),
             rx_fifo: Default::default(),
             unmask_fifo: Default::default(),
@@ -93,7 +100,7 @@ impl Logic for BarDecode {
     /// Decodes BAR0: ENA registers, doorbells, interrupt registers, MSI-X table and PBA.
     #[kernel]
     fn update(&mut self) {
-        registers!(self, clock, reset; state, rdata, counted, illegal);
+        registers!(self, clock, reset; state, rdata, counted, illegal, tx_ring, rx_ring, unmasks);
         clocked!(self, clock; tx_fifo, rx_fifo, unmask_fifo);
         let clear = self.reset.val() || self.core_reset.val();
         self.tx_fifo.reset.next = clear;
@@ -188,13 +195,20 @@ impl Logic for BarDecode {
         self.msix.wdata.next = wdata;
         self.msix.be.next = be;
 
-        let doorbell = cat::<8, 16, 24>(number, wdata.get_bits::<16>(0));
-        self.tx_fifo.in_valid.next = tx_push;
+        // A cycle later, when the access is answered. The places that were looked at are still free.
+        self.tx_ring.d.next = tx_push;
+        self.rx_ring.d.next = rx_push;
+        self.unmasks.d.next = unmask_push;
+        // Numbers that exist need no more bits.
+        let queue = number & lit::<8>(self._queues.next_power_of_two() - 1);
+        let doorbell = cat::<8, 16, 24>(queue, wdata.get_bits::<16>(0));
+        self.tx_fifo.in_valid.next = self.tx_ring.q.val();
         self.tx_fifo.in_data.next = doorbell;
-        self.rx_fifo.in_valid.next = rx_push;
+        self.rx_fifo.in_valid.next = self.rx_ring.q.val();
         self.rx_fifo.in_data.next = doorbell;
-        self.unmask_fifo.in_valid.next = unmask_push;
-        self.unmask_fifo.in_data.next = cat::<8, 32, 40>(number, wdata);
+        self.unmask_fifo.in_valid.next = self.unmasks.q.val();
+        let vector = number & lit::<8>(self._vectors.next_power_of_two() - 1);
+        self.unmask_fifo.in_data.next = cat::<8, 32, 40>(vector, wdata);
 
         self.tx_doorbell.valid.next = self.tx_fifo.out_valid.val();
         self.tx_doorbell.queue.next = self.tx_fifo.out_data.val().get_bits::<8>(16);

@@ -16,16 +16,17 @@
 //!
 //! Slots of four cycles: an event or unmask in two of them, a visit of the next vector in one (deadlines, masks
 //! that went away, messages that found another waiting: every vector within 4 * 2^V cycles), the host's table access in one. An event with delay 0
-//! is at `write` after 5 or 6 cycles if nothing else waits; one with delay d after d to d + 1 µs and a round of visits. Events and unmasks never wait for
+//! is at `write` after 11 or 12 cycles if nothing else waits: it is decided upon after 6 or 7, then the table is asked for the message; one with delay d after d to d + 1 µs and a round of visits. Events and unmasks never wait for
 //! `write`: while a message waits there the other vectors stay as they are. After `reset` a walk of 2^V cycles clears all
 //! vectors; nothing is taken until then.
 //!
 //! | stage | |
 //! |---|---|
 //! | 0 | choose: event, unmask or visit |
-//! | 1 | the vector's state and its table entry are read |
+//! | 1 | the vector's state and its mask in the table are read |
 //! | 2 | the input changes the state; how long has it waited? |
-//! | 3 | due? It fires if it may, the state goes back |
+//! | 3 | has it waited long enough? |
+//! | 4 | it fires if it may, the state goes back |
 
 use crate::common::iface::*;
 use crate::common::ram::{BlockRam, LutRam};
@@ -54,11 +55,14 @@ pub struct Irq<const D: usize, const V: usize> {
     pub enable: Signal<In, Bit>,
     /// MSI-X function mask.
     pub function_mask: Signal<In, Bit>,
-    pub lookup_valid: Signal<Out, Bit>,
     pub lookup_vector: Signal<Out, Bits<8>>,
-    pub lookup_addr: Signal<In, Bits<64>>,
-    pub lookup_data: Signal<In, Bits<32>>,
     pub lookup_masked: Signal<In, Bit>,
+    /// Asks the table for a vector's message, which stands from `fetched` until the next is asked for.
+    pub fetch: Signal<Out, Bit>,
+    pub fetch_vector: Signal<Out, Bits<8>>,
+    pub fetched: Signal<In, Bit>,
+    pub message_addr: Signal<In, Bits<64>>,
+    pub message_data: Signal<In, Bits<32>>,
     /// Pending bits for the MSI-X table's window; `pba_valid` is high in one cycle of four at least.
     pub pba_word: Signal<In, Bits<3>>,
     pub pba: Signal<Out, Bits<32>>,
@@ -110,13 +114,16 @@ pub struct Irq<const D: usize, const V: usize> {
     waits3: Reg<Bits<2>>,
     tx_age3: Reg<Bits<16>>,
     rx_age3: Reg<Bits<16>>,
-    addr3: Reg<Bits<64>>,
-    data3: Reg<Bits<32>>,
     masked3: Reg<Bit>,
-    // What is on `write`.
+    op4: Reg<IrqOp>,
+    vector4: Reg<Bits<8>>,
+    times4: Reg<Bits<62>>,
+    pending4: Reg<Bits<2>>,
+    armed4: Reg<Bit>,
+    due4: Reg<Bit>,
+    masked4: Reg<Bit>,
+    /// One is asked for, or on `write`.
     message: Reg<Bit>,
-    message_addr: Reg<Bits<64>>,
-    message_data: Reg<Bits<32>>,
     _cycles_per_us: usize,
 }
 
@@ -134,11 +141,13 @@ impl<const D: usize, const V: usize> Irq<D, V> {
             intr_masked: Default::default(),
             enable: Default::default(),
             function_mask: Default::default(),
-            lookup_valid: Default::default(),
             lookup_vector: Default::default(),
-            lookup_addr: Default::default(),
-            lookup_data: Default::default(),
             lookup_masked: Default::default(),
+            fetch: Default::default(),
+            fetch_vector: Default::default(),
+            fetched: Default::default(),
+            message_addr: Default::default(),
+            message_data: Default::default(),
             pba_word: Default::default(),
             pba: Default::default(),
             pba_valid: Default::default(),
@@ -178,12 +187,15 @@ impl<const D: usize, const V: usize> Irq<D, V> {
             waits3: Default::default(),
             tx_age3: Default::default(),
             rx_age3: Default::default(),
-            addr3: Default::default(),
-            data3: Default::default(),
             masked3: Default::default(),
+            op4: Default::default(),
+            vector4: Default::default(),
+            times4: Default::default(),
+            pending4: Default::default(),
+            armed4: Default::default(),
+            due4: Default::default(),
+            masked4: Default::default(),
             message: Default::default(),
-            message_addr: Default::default(),
-            message_data: Default::default(),
             _cycles_per_us: cycles_per_us,
         }
     }
@@ -197,7 +209,7 @@ impl<const D: usize, const V: usize> Logic for Irq<D, V> {
             event_held, event_rx, event_vector, unmask_held, unmask_vector, unmask_value);
         registers!(self, clock, reset; op1, vector1, rx1, value1, op2, vector2, rx2, value2, state2);
         registers!(self, clock, reset; op3, vector3, times3, pending3, armed3, due3, waits3, tx_age3, rx_age3,
-            addr3, data3, masked3, message, message_addr, message_data);
+            masked3, op4, vector4, times4, pending4, armed4, due4, masked4, message);
         clocked!(self, clock; vectors, pending);
 
         self.cycles.d.next = self.cycles.q.val() + 1;
@@ -208,7 +220,7 @@ impl<const D: usize, const V: usize> Logic for Irq<D, V> {
         let now = self.now.q.val();
 
         // Stage 0: one operation a slot, never one for a vector that is still in another stage.
-        let walking = self.walk.q.val() != lit::<9>(1 << V);
+        let walking = !self.walk.q.val().get_bit(V);
         if walking {
             self.walk.d.next = self.walk.q.val() + 1;
         }
@@ -219,9 +231,11 @@ impl<const D: usize, const V: usize> Logic for Irq<D, V> {
         let busy1 = self.op1.q.val() != IrqOp::None;
         let busy2 = self.op2.q.val() != IrqOp::None;
         let busy3 = self.op3.q.val() != IrqOp::None;
+        let busy4 = self.op4.q.val() != IrqOp::None;
         let v1 = self.vector1.q.val();
         let v2 = self.vector2.q.val();
         let v3 = self.vector3.q.val();
+        let v4 = self.vector4.q.val();
         let event_vector = self.event_vector.q.val();
         let unmask_vector = self.unmask_vector.q.val();
         let take_look0 = input_slot && self.look0.q.val();
@@ -239,8 +253,12 @@ impl<const D: usize, const V: usize> Logic for Irq<D, V> {
         } else {
             lit::<8>(0)
         };
-        let there =
-            (busy1 && v1 == vector0) || (busy2 && v2 == vector0) || (busy3 && v3 == vector0);
+        // Only vectors that exist are in the stages.
+        let low0 = bit_cast::<V, 8>(vector0);
+        let there = (busy1 && bit_cast::<V, 8>(v1) == low0)
+            || (busy2 && bit_cast::<V, 8>(v2) == low0)
+            || (busy3 && bit_cast::<V, 8>(v3) == low0)
+            || (busy4 && bit_cast::<V, 8>(v4) == low0);
         let take_unmask = input_slot && wants_unmask && !there;
         let take_event = input_slot && wants_event && !there;
         let take_visit = visit_slot && !there;
@@ -286,7 +304,6 @@ impl<const D: usize, const V: usize> Logic for Irq<D, V> {
         self.vectors.raddr.next = bit_cast::<V, 8>(vector0);
 
         // Stage 1.
-        self.lookup_valid.next = busy1;
         self.lookup_vector.next = v1;
         self.op2.d.next = self.op1.q.val();
         self.vector2.d.next = v1;
@@ -330,8 +347,6 @@ impl<const D: usize, const V: usize> Logic for Irq<D, V> {
         self.waits3.d.next = cat::<1, 1, 2>(tx_was.into(), rx_was.into());
         self.tx_age3.d.next = now - tx_since;
         self.rx_age3.d.next = now - rx_since;
-        self.addr3.d.next = self.lookup_addr.val();
-        self.data3.d.next = self.lookup_data.val();
         self.masked3.d.next = self.lookup_masked.val();
 
         // Stage 3: is it due...
@@ -342,39 +357,49 @@ impl<const D: usize, const V: usize> Logic for Irq<D, V> {
             || (self.waits3.q.val().get_bit(0) && rx_late)
             || (self.waits3.q.val().get_bit(1) && tx_late);
 
-        // ...and it fires if it may.
-        let op = self.op3.q.val();
-        let is_vector0 = !v3.any();
+        self.op4.d.next = self.op3.q.val();
+        self.vector4.d.next = v3;
+        self.times4.d.next = times;
+        self.pending4.d.next = self.pending3.q.val();
+        self.armed4.d.next = self.armed3.q.val();
+        self.due4.d.next = due;
+        self.masked4.d.next = self.masked3.q.val();
+
+        // Stage 4: ...and it fires if it may.
+        let op = self.op4.q.val();
+        let is_vector0 = !v4.any();
         let raised = self.raised.q.val() || (op == IrqOp::Event && is_vector0);
         let wanted = op != IrqOp::None
             && if is_vector0 {
                 raised && !self.intr_masked.val()
             } else {
-                self.armed3.q.val() && due
+                self.armed4.q.val() && self.due4.q.val()
             };
-        let masked = self.masked3.q.val() || self.function_mask.val();
+        let masked = self.masked4.q.val() || self.function_mask.val();
         let enable = self.enable.val();
         let fire = wanted && enable && !masked && !self.message.q.val();
 
         let flags = cat::<2, 2, 4>(
-            cat::<1, 1, 2>(self.armed3.q.val().into(), due.into()),
-            self.pending3.q.val(),
+            cat::<1, 1, 2>(self.armed4.q.val().into(), self.due4.q.val().into()),
+            self.pending4.q.val(),
         );
         self.vectors.we.next = walking || (op != IrqOp::None && !is_vector0);
         self.vectors.waddr.next =
-            if walking { bit_cast::<V, 9>(self.walk.q.val()) } else { bit_cast::<V, 8>(v3) };
-        self.vectors.wdata.next =
-            cat::<4, 62, 66>(if walking || fire { lit::<4>(0) } else { flags }, times);
+            if walking { bit_cast::<V, 9>(self.walk.q.val()) } else { bit_cast::<V, 8>(v4) };
+        self.vectors.wdata.next = cat::<4, 62, 66>(
+            if walking || fire { lit::<4>(0) } else { flags },
+            self.times4.q.val(),
+        );
 
         // The pending bits; the host's window reads them when no operation does.
-        let place = bit_cast::<8, V>(bit_cast::<V, 8>(v3));
+        let place = bit_cast::<8, V>(bit_cast::<V, 8>(v4));
         let word = place.get_bits::<3>(5);
         let bit = lit::<32>(1) << place.get_bits::<5>(0);
-        self.pending.raddr.next = if busy3 { word } else { self.pba_word.val() };
+        self.pending.raddr.next = if busy4 { word } else { self.pba_word.val() };
         self.pba.next = self.pending.rdata.val();
-        self.pba_valid.next = !busy3;
+        self.pba_valid.next = !busy4;
         let others = self.pending.rdata.val() & !bit;
-        self.pending.we.next = walking || busy3;
+        self.pending.we.next = walking || busy4;
         self.pending.waddr.next = if walking { self.walk.q.val().get_bits::<3>(0) } else { word };
         self.pending.wdata.next = if walking {
             lit::<32>(0)
@@ -394,19 +419,21 @@ impl<const D: usize, const V: usize> Logic for Irq<D, V> {
         }
         self.raised.d.next = self.raise.val() || (raised && !(fire && is_vector0));
 
-        let accepted = self.message.q.val() && self.write.ready.val();
+        // What was fetched for the message before counts no more in the cycle after `fire`.
+        let offers = self.message.q.val() && self.fetched.val();
+        let accepted = offers && self.write.ready.val();
         if accepted {
             self.message.d.next = false;
         }
         if fire {
             self.message.d.next = true;
-            self.message_addr.d.next = self.addr3.q.val();
-            self.message_data.d.next = self.data3.q.val();
         }
-        self.write.valid.next = self.message.q.val();
-        self.write.addr.next = self.message_addr.q.val();
+        self.fetch.next = fire;
+        self.fetch_vector.next = v4;
+        self.write.valid.next = offers;
+        self.write.addr.next = self.message_addr.val();
         self.write.len.next = lit::<7>(4);
-        self.write.data.next = bit_cast::<D, 32>(self.message_data.q.val());
+        self.write.data.next = bit_cast::<D, 32>(self.message_data.val());
         self.write.last.next = true;
         self.sent.d.next = accepted;
         self.stat_msix.next = self.sent.q.val();

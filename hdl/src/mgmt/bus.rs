@@ -14,7 +14,7 @@
 //! while `core_reset` is high, so none is lost in it.
 //!
 //! IRQ bits: an event wins over a clear in the same cycle; `irq` is high while one is set. The tick comes every 1000 µs of
-//! TIME. An access takes 2 cycles here (3 for a copy), 2 more than the slave elsewhere.
+//! TIME. An access takes 3 cycles here (4 for a copy), 2 more than the slave elsewhere; the slaves see it from registers.
 
 use crate::common::iface::*;
 use nitor_rtl::prelude::*;
@@ -22,8 +22,11 @@ use nitor_rtl::prelude::*;
 #[derive(Copy, Clone, PartialEq, Debug, LogicState)]
 pub enum BusState {
     Idle,
-    /// A host register's copy arrives.
+    /// A register of this block.
+    Own,
+    /// A host register's copy is asked for, and arrives.
     Copy,
+    Copied,
     Mailbox,
     Steer,
     Stats,
@@ -58,6 +61,10 @@ pub struct MgmtBus {
     pub raise: Signal<Out, Bit>,
     pub max_frame: Signal<Out, Bits<16>>,
     state: Reg<BusState>,
+    addr: Reg<Bits<16>>,
+    wdata: Reg<Bits<32>>,
+    write: Reg<Bit>,
+    be: Reg<Bits<4>>,
     rdata: Reg<Bits<32>>,
     pending: Reg<Bits<7>>,
     link_was: Reg<Bit>,
@@ -122,6 +129,10 @@ impl MgmtBus {
             raise: Default::default(),
             max_frame: Default::default(),
             state: Default::default(),
+            addr: Default::default(),
+            wdata: Default::default(),
+            write: Default::default(),
+            be: Default::default(),
             rdata: Default::default(),
             pending: Default::default(),
             link_was: Default::default(),
@@ -151,12 +162,13 @@ impl Logic for MgmtBus {
     /// Management bus: registers of the firmware and decode of the slaves.
     #[kernel]
     fn update(&mut self) {
-        registers!(self, clock, reset; state, rdata, pending, link_was, cycles, micros, to_tick, ack,
+        registers!(self, clock, reset; state, addr, wdata, write, be, rdata, pending, link_was, cycles, micros, to_tick, ack,
             raise_pulse, frame, frame_set, base, param, command, busy);
 
-        let addr = self.bus.addr.val();
-        let wdata = self.bus.wdata.val();
-        let whole = self.bus.write.val() && self.bus.be.val().all();
+        // The access in registers, with what it is for.
+        let addr = self.addr.q.val();
+        let wdata = self.wdata.q.val();
+        let whole = self.write.q.val() && self.be.q.val().all();
         let stopped = self.blocked.val() || self.flush.val();
 
         // Time.
@@ -188,28 +200,39 @@ impl Logic for MgmtBus {
         let mut clear = lit::<7>(0);
         let frame =
             if self.frame_set.q.val() { self.frame.q.val() } else { lit::<16>(DEFAULT_MAX_FRAME) };
-        let is_copy = addr >= lit::<16>(0x20) && addr <= lit::<16>(0x50);
-        let is_buffer = addr.get_bits::<5>(11) == 1;
-        let is_mailbox = addr >= lit::<16>(0x100) && addr <= lit::<16>(0x110);
-        let is_stats = addr.get_bits::<8>(8) == 6;
-        let is_steer = addr == 0x130
-            || (addr >= lit::<16>(0x200) && addr <= lit::<16>(0x227))
-            || addr.get_bits::<7>(9) == 2;
+        let to = self.bus.addr.val();
+        let is_copy = to.get_bits::<11>(5) == 1 || to.get_bits::<12>(4) == 4 || to == 0x50;
+        let is_buffer = to.get_bits::<5>(11) == 1;
+        let is_mailbox = to.get_bits::<12>(4) == 0x10 || to == 0x110;
+        let is_stats = to.get_bits::<8>(8) == 6;
+        let past_key = to.get_bit(5) && (to.get_bit(4) || to.get_bit(3));
+        let is_steer =
+            to == 0x130 || (to.get_bits::<10>(6) == 8 && !past_key) || to.get_bits::<7>(9) == 2;
 
         match self.state.q.val() {
             BusState::Idle => {
+                self.addr.d.next = to;
+                self.wdata.d.next = self.bus.wdata.val();
+                self.write.d.next = self.bus.write.val();
+                self.be.d.next = self.bus.be.val();
                 if self.bus.valid.val() && !self.core_reset.val() {
+                    self.state.d.next = if is_copy {
+                        BusState::Copy
+                    } else if is_buffer || is_mailbox {
+                        BusState::Mailbox
+                    } else if is_stats {
+                        BusState::Stats
+                    } else if is_steer {
+                        BusState::Steer
+                    } else {
+                        BusState::Own
+                    };
+                }
+            }
+            BusState::Own => {
+                if !self.core_reset.val() {
                     self.rdata.d.next = lit::<32>(0);
                     self.state.d.next = BusState::Done;
-                    if is_copy {
-                        self.state.d.next = BusState::Copy;
-                    } else if is_buffer || is_mailbox {
-                        self.state.d.next = BusState::Mailbox;
-                    } else if is_stats {
-                        self.state.d.next = BusState::Stats;
-                    } else if is_steer {
-                        self.state.d.next = BusState::Steer;
-                    }
                     match addr {
                         0x000 => {
                             self.rdata.d.next = lit::<32>(0x4e49_5431);
@@ -283,7 +306,11 @@ impl Logic for MgmtBus {
                     }
                 }
             }
+            // The index is from this cycle, the copy from the next.
             BusState::Copy => {
+                self.state.d.next = BusState::Copied;
+            }
+            BusState::Copied => {
                 self.rdata.d.next = self.shadow.val();
                 self.state.d.next = BusState::Done;
             }
@@ -337,20 +364,20 @@ impl Logic for MgmtBus {
         self.raise.next = self.raise_pulse.q.val();
         self.max_frame.next = frame;
         self.mailbox.valid.next = self.state.q.val() == BusState::Mailbox;
-        self.mailbox.write.next = self.bus.write.val();
-        self.mailbox.addr.next = self.bus.addr.val();
-        self.mailbox.wdata.next = self.bus.wdata.val();
-        self.mailbox.be.next = self.bus.be.val();
+        self.mailbox.write.next = self.write.q.val();
+        self.mailbox.addr.next = addr;
+        self.mailbox.wdata.next = wdata;
+        self.mailbox.be.next = self.be.q.val();
         self.steer.valid.next = self.state.q.val() == BusState::Steer;
-        self.steer.write.next = self.bus.write.val();
-        self.steer.addr.next = self.bus.addr.val();
-        self.steer.wdata.next = self.bus.wdata.val();
-        self.steer.be.next = self.bus.be.val();
+        self.steer.write.next = self.write.q.val();
+        self.steer.addr.next = addr;
+        self.steer.wdata.next = wdata;
+        self.steer.be.next = self.be.q.val();
         self.stats.valid.next = self.state.q.val() == BusState::Stats;
-        self.stats.write.next = self.bus.write.val();
-        self.stats.addr.next = self.bus.addr.val();
-        self.stats.wdata.next = self.bus.wdata.val();
-        self.stats.be.next = self.bus.be.val();
+        self.stats.write.next = self.write.q.val();
+        self.stats.addr.next = addr;
+        self.stats.wdata.next = wdata;
+        self.stats.be.next = self.be.q.val();
         self.tx_sq.valid.next = self.busy.q.val() && kind == 0;
         self.tx_sq.destroy.next = self.command.q.val().get_bit(16);
         self.tx_sq.idx.next = self.command.q.val().get_bits::<8>(0);

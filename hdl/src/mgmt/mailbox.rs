@@ -353,11 +353,10 @@ impl<const D: usize, const K: usize, const L: usize> Logic for Mailbox<D, K, L> 
         if abort && !idle {
             self.failed.d.next = true;
         }
-        // What is on offer stays on offer, unless the core is reset.
+        // What is on offer stays on offer, unless the core is reset; when it was taken the next state ends it.
         let offering = match self.dma.q.val() {
-            DmaState::Ask => !self.read_req.ready.val(),
+            DmaState::Ask | DmaState::Write => true,
             DmaState::Fill => self.mid.q.val(),
-            DmaState::Write => !self.write.ready.val() || !last,
             _ => false,
         };
         if abort && (self.core_reset.val() || !offering) {

@@ -1,13 +1,13 @@
 //! The card's counters: 64 bits each, exact under bursts, never cleared but by a hard reset.
 //!
-//! Each counter has an 8-bit accumulator that takes a pulse every cycle (the two byte counters 24 bits and a length). A walker adds
-//! one accumulator a cycle to its total in RAM, so a total lags its pulses by up to 64 cycles, and no accumulator
+//! Each counter has a 7-bit accumulator that takes a pulse every cycle (the two byte counters 24 bits and a length). A walker adds
+//! one accumulator after another to its total in RAM, half a total a cycle, so a total lags its pulses by up to 70 cycles, and no accumulator
 //! overflows. `bus` addresses 0x600 + 8n: reading the lower half latches the upper half, which 0x604 + 8n returns
-//! until the next lower half is read. Counters 29 to 31 read 0; writes are ignored. An access takes 3 cycles; it holds
-//! the walker for one.
+//! until the next lower half is read. Counters 29 to 31 read 0; writes are ignored. An access waits for the walker to come round and takes
+//! 7 cycles then, so no more than one is made a round.
 
 use crate::common::iface::*;
-use crate::common::ram::LutRam;
+use crate::common::ram::BlockRam;
 use nitor_rtl::prelude::*;
 
 #[derive(LogicBlock, Default)]
@@ -49,17 +49,27 @@ pub struct Stats {
     pulses: Reg<Bits<32>>,
     tx_len: Reg<Bits<16>>,
     rx_len: Reg<Bits<16>>,
-    pulse_sums: [Reg<Bits<8>>; COUNTERS],
+    pulse_sums: [Reg<Bits<7>>; COUNTERS],
     tx_sum: Reg<Bits<24>>,
     rx_sum: Reg<Bits<24>>,
-    totals: LutRam<64, 5>,
-    // Totals cleared so far after reset.
-    cleared: Reg<Bits<6>>,
+    // Address {counter, half}.
+    totals: BlockRam<32, 6>,
+    /// The first round is over: the totals have been written.
+    valid: Reg<Bit>,
     walk: Reg<Bits<5>>,
-    adding: Reg<Bit>,
-    add_index: Reg<Bits<5>>,
-    add: Reg<Bits<24>>,
-    reading: Reg<Bit>,
+    half: Reg<Bit>,
+    // The half that arrives from RAM, the half that is added to.
+    at1: Reg<Bits<6>>,
+    add1: Reg<Bits<24>>,
+    on1: Reg<Bit>,
+    fresh1: Reg<Bit>,
+    at2: Reg<Bits<6>>,
+    add2: Reg<Bits<24>>,
+    on2: Reg<Bit>,
+    word2: Reg<Bits<32>>,
+    carry: Reg<Bit>,
+    /// Cycles of an access; 0: none.
+    phase: Reg<Bits<3>>,
     ready: Reg<Bit>,
     rdata: Reg<Bits<32>>,
     latched: Reg<Bits<32>>,
@@ -69,12 +79,26 @@ const COUNTERS: usize = 29;
 const TX_BYTES: usize = 1;
 const RX_BYTES: usize = 3;
 
+/// `x` plus `one`: in tables, which for few bits are less than a carry chain.
+#[kernel]
+fn count(x: Bits<7>, one: Bit) -> Bits<7> {
+    let low = one && x.get_bits::<3>(0).all();
+    let mut y = x;
+    y = y.replace_bit(0, x.get_bit(0) != one);
+    y = y.replace_bit(1, x.get_bit(1) != (one && x.get_bit(0)));
+    y = y.replace_bit(2, x.get_bit(2) != (one && x.get_bits::<2>(0).all()));
+    y = y.replace_bit(3, x.get_bit(3) != low);
+    y = y.replace_bit(4, x.get_bit(4) != (low && x.get_bit(3)));
+    y = y.replace_bit(5, x.get_bit(5) != (low && x.get_bits::<2>(3).all()));
+    y.replace_bit(6, x.get_bit(6) != (low && x.get_bits::<3>(3).all()))
+}
+
 impl Logic for Stats {
     /// 64-bit counters in RAM behind small accumulators.
     #[kernel]
     fn update(&mut self) {
-        registers!(self, clock, reset; pulses, tx_len, rx_len, pulse_sums[..], tx_sum, rx_sum, cleared,
-            walk, adding, add_index, add, reading, ready, rdata, latched);
+        registers!(self, clock, reset; pulses, tx_len, rx_len, pulse_sums[..], tx_sum, rx_sum, valid, walk, half,
+            at1, add1, on1, fresh1, at2, add2, on2, word2, carry, phase, ready, rdata, latched);
         clocked!(self, clock; totals);
 
         let mut pulses = lit::<32>(0);
@@ -109,66 +133,101 @@ impl Logic for Stats {
         self.tx_len.d.next = if self.tx_frames.val() { self.tx_bytes.val() } else { lit::<16>(0) };
         self.rx_len.d.next = if self.rx_frames.val() { self.rx_bytes.val() } else { lit::<16>(0) };
 
-        // The bus reads in the cycle after `take`, in which the walker adds nothing.
-        let clearing = self.cleared.q.val() != 32;
-        let take =
-            self.bus.valid.val() && !clearing && !self.reading.q.val() && !self.ready.q.val();
-        self.reading.d.next = take;
-        self.ready.d.next = self.reading.q.val();
-        let step = !take && !clearing;
+        // The walker; at the end of a round it lets the bus in, for as long as what it has begun and the two halves take.
         let walk = self.walk.q.val();
-        if step {
-            self.walk.d.next = if walk == lit::<5>(COUNTERS - 1) { lit::<5>(0) } else { walk + 1 };
+        let half = self.half.q.val();
+        let phase = self.phase.q.val();
+        let asked = self.bus.valid.val() && !self.ready.q.val();
+        let lets_in = asked && self.valid.q.val() && walk == 0 && !half && phase == 0;
+        let step = phase == 0 && !lets_in;
+        self.ready.d.next = false;
+        if lets_in || phase != 0 {
+            self.phase.d.next = phase + 1;
         }
+        if phase == 6 {
+            self.phase.d.next = lit::<3>(0);
+            self.ready.d.next = true;
+        }
+        // The bus is let in once a round.
+        if step || phase == 6 {
+            self.half.d.next = !half;
+            if half {
+                self.walk.d.next =
+                    if walk == lit::<5>(COUNTERS - 1) { lit::<5>(0) } else { walk + 1 };
+                if walk == lit::<5>(COUNTERS - 1) {
+                    self.valid.d.next = true;
+                }
+            }
+        }
+        let begins = (step || phase == 6) && !half;
 
         // The accumulator picked starts anew with this cycle's count.
-        let mut picked = lit::<24>(0);
+        let mut picked = lit::<7>(0);
         for i in 0..COUNTERS {
-            let one = bit_cast::<8, 1>(self.pulses.q.val().get_bit(i).into());
+            let one = self.pulses.q.val().get_bit(i);
             let sum = self.pulse_sums[i].q.val();
             let mine = walk == lit::<5>(i);
-            self.pulse_sums[i].d.next = if mine && step { one } else { sum + one };
-            if mine {
-                picked = bit_cast::<24, 8>(sum);
-            }
+            self.pulse_sums[i].d.next =
+                if mine && begins { bit_cast::<7, 1>(one.into()) } else { count(sum, one) };
+            picked = picked | if mine { sum } else { lit::<7>(0) };
         }
         let tx_len = bit_cast::<24, 16>(self.tx_len.q.val());
         let tx_mine = walk == lit::<5>(TX_BYTES);
-        self.tx_sum.d.next = if tx_mine && step { tx_len } else { self.tx_sum.q.val() + tx_len };
+        self.tx_sum.d.next =
+            (if tx_mine && begins { lit::<24>(0) } else { self.tx_sum.q.val() }) + tx_len;
         let rx_len = bit_cast::<24, 16>(self.rx_len.q.val());
         let rx_mine = walk == lit::<5>(RX_BYTES);
-        self.rx_sum.d.next = if rx_mine && step { rx_len } else { self.rx_sum.q.val() + rx_len };
-        self.adding.d.next = step;
-        self.add_index.d.next = walk;
-        self.add.d.next = if tx_mine {
+        self.rx_sum.d.next =
+            (if rx_mine && begins { lit::<24>(0) } else { self.rx_sum.q.val() }) + rx_len;
+
+        // A half a cycle: out of RAM, added to, into RAM.
+        let index = self.bus.addr.val().get_bits::<5>(3);
+        self.totals.raddr.next = if phase == 0 || phase == 6 {
+            cat::<5, 1, 6>(walk, half.into())
+        } else {
+            cat::<5, 1, 6>(index, (phase != 3).into())
+        };
+        self.on1.d.next = step || phase == 6;
+        self.at1.d.next = cat::<5, 1, 6>(walk, half.into());
+        self.fresh1.d.next = !self.valid.q.val();
+        self.add1.d.next = if half {
+            lit::<24>(0)
+        } else if tx_mine {
             self.tx_sum.q.val()
         } else if rx_mine {
             self.rx_sum.q.val()
         } else {
-            picked
+            bit_cast::<24, 7>(picked)
         };
-
-        if clearing {
-            self.cleared.d.next = self.cleared.q.val() + 1;
-        }
-        let total = self.totals.rdata.val();
-        self.totals.raddr.next = if self.reading.q.val() {
-            self.bus.addr.val().get_bits::<5>(3)
-        } else {
-            self.add_index.q.val()
-        };
-        self.totals.we.next = clearing || self.adding.q.val();
-        self.totals.waddr.next =
-            if clearing { self.cleared.q.val().get_bits::<5>(0) } else { self.add_index.q.val() };
-        self.totals.wdata.next =
-            if clearing { lit::<64>(0) } else { total + bit_cast::<64, 24>(self.add.q.val()) };
+        let word = self.totals.rdata.val();
+        self.on2.d.next = self.on1.q.val();
+        self.at2.d.next = self.at1.q.val();
+        self.add2.d.next = self.add1.q.val();
+        self.word2.d.next = if self.fresh1.q.val() { lit::<32>(0) } else { word };
+        let upper_half = self.at2.q.val().get_bit(0);
+        let carried = upper_half && self.carry.q.val();
+        // A carry goes into an upper half, to which nothing else is added.
+        let low = self.add2.q.val().get_bit(0) || carried;
+        let sum = bit_cast::<33, 32>(self.word2.q.val())
+            + bit_cast::<33, 24>(self.add2.q.val().replace_bit(0, low));
+        self.carry.d.next = sum.get_bit(32);
+        self.totals.we.next = self.on2.q.val();
+        self.totals.waddr.next = self.at2.q.val();
+        self.totals.wdata.next = sum.get_bits::<32>(0);
 
         let upper = self.bus.addr.val().get_bit(2);
-        if self.reading.q.val() {
-            self.rdata.d.next = if upper { self.latched.q.val() } else { total.get_bits::<32>(0) };
-            if !upper && !self.bus.write.val() {
-                self.latched.d.next = total.get_bits::<32>(32);
-            }
+        let there = index < lit::<5>(COUNTERS);
+        if phase == 4 {
+            self.rdata.d.next = if upper {
+                self.latched.q.val()
+            } else if there {
+                word
+            } else {
+                lit::<32>(0)
+            };
+        }
+        if phase == 5 && !upper && !self.bus.write.val() {
+            self.latched.d.next = if there { word } else { lit::<32>(0) };
         }
         self.bus.ready.next = self.ready.q.val();
         self.bus.rdata.next = self.rdata.q.val();

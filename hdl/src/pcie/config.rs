@@ -52,8 +52,10 @@ pub struct Config {
     answered: Reg<Bit>,
     rdata: Reg<Bits<32>>,
     flr_now: Reg<Bit>,
+    master: Reg<Bit>,
     _vectors: usize,
     _log_bar2: usize,
+    _small: bool,
 }
 
 /// Device Control after reset: max read request 512, relaxed ordering and no snoop allowed.
@@ -62,13 +64,14 @@ const CONTROL_INIT: u64 = 0x2810;
 const CONTROL_MASK: u64 = 0x79ff;
 
 impl Config {
-    /// `log_bar2`: log2 of BAR2's bytes; 0: there is none.
-    pub fn new(vectors: usize, log_bar2: usize) -> Self {
+    /// `log_bar2`: log2 of BAR2's bytes; 0: there is none. `small`: the largest payload is 256 bytes, not 512.
+    pub fn new(vectors: usize, log_bar2: usize, small: bool) -> Self {
         assert!(log_bar2 < 32);
         Self {
             control: Reg::new(lit(CONTROL_INIT)),
             _vectors: vectors,
             _log_bar2: log_bar2,
+            _small: small,
             ..Self::default()
         }
     }
@@ -91,7 +94,7 @@ impl Logic for Config {
     #[kernel]
     fn update(&mut self) {
         registers!(self, clock, reset; command, status, line, bar0, bar2, d3, msix, control, device_status, control2, link);
-        registers!(self, clock, reset; answered, rdata, flr_now);
+        registers!(self, clock, reset; answered, rdata, flr_now, master);
         let status = self.status.q.val() | 0x10;
         let header4 = cat::<16, 16, 32>(status, self.command.q.val());
         let pm = bit_cast::<32, 1>(lit::<1>(0))
@@ -128,8 +131,8 @@ impl Logic for Config {
             0x4c => lit::<32>(0x2000),
             0x50 => lit::<32>(0x3000),
             0x60 => lit::<32>(0x0002_0010),
-            // Function-level reset, role-based errors, extended tags, 512 bytes.
-            0x64 => lit::<32>(0x1000_8022),
+            // Function-level reset, role-based errors, extended tags, 512 or 256 bytes.
+            0x64 => lit::<32>(if self._small { 0x1000_8021 } else { 0x1000_8022 }),
             0x68 => device,
             // 8 lanes of 8 GT/s.
             0x6c => lit::<32>(0x0000_0083),
@@ -222,12 +225,14 @@ impl Logic for Config {
         }
         self.flr.next = self.flr_now.q.val();
         let awake = !self.d3.q.val();
-        self.bus_master.next = self.command.q.val().get_bit(2) && awake;
+        self.master.d.next = self.command.q.val().get_bit(2) && awake;
+        self.bus_master.next = self.master.q.val();
         self.mem_enable.next = self.command.q.val().get_bit(1) && awake;
         self.bar0_base.next = cat::<18, 14, 32>(self.bar0.q.val(), lit::<14>(0));
         self.bar2_base.next = bar2;
         let mps = self.control.q.val().get_bits::<3>(5);
-        self.mps.next = if mps > 2 { lit::<3>(2) } else { mps };
+        let most = lit::<3>(if self._small { 1 } else { 2 });
+        self.mps.next = if mps > most { most } else { mps };
         self.mrrs.next = self.control.q.val().get_bits::<3>(12);
         self.ext_tag.next = self.control.q.val().get_bit(8);
         self.msix_enable.next = self.msix.q.val().get_bit(1);

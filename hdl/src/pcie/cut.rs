@@ -1,8 +1,8 @@
 //! First half of the read engine: takes the clients' requests in turn and cuts them into pieces.
 //!
 //! A piece ends at the next multiple of the max read request size (`mrrs` as in Device Control), so it never crosses 4 KB. One piece a cycle,
-//! also from one request to the next; a piece shows 3 cycles after its request was taken. Each client has a queue of 2;
-//! when it is full `req.ready` falls. The turn goes round after each request, however long.
+//! also from one request to the next; a piece shows 3 cycles after its request was taken, 4 if another client had the turn. Each client has a queue of 2;
+//! when it is full `req.ready` falls. The turn goes round after each request, however long, to those that wait; whose it is, is known a cycle before.
 //!
 //! While `flush` is high requests are taken and forgotten, and `piece_valid` falls.
 
@@ -30,7 +30,8 @@ pub struct ReadCut {
     // {last, op, dst, len, addr}
     queues: [Skid<110>; 4],
     turn: Reg<Bits<2>>,
-    // The request being cut.
+    // The request being cut, and the bytes to the next multiple.
+    room: Reg<Bits<13>>,
     valid: Reg<Bit>,
     client: Reg<Bits<2>>,
     addr: Reg<Bits<64>>,
@@ -48,25 +49,28 @@ pub struct ReadCut {
     out_last: Reg<Bit>,
 }
 
+impl ReadCut {
+    /// `small`: a request takes two cycles.
+    pub fn new(small: bool) -> Self {
+        Self { queues: std::array::from_fn(|_| Skid::new(small)), ..Self::default() }
+    }
+}
+
 impl Logic for ReadCut {
     /// Read requests of four clients, cut at multiples of the max read request size.
     #[kernel]
     fn update(&mut self) {
         clocked!(self, clock, reset; queues[..]);
-        registers!(self, clock, reset; turn, valid, client, addr, len, dst, op, last);
+        registers!(self, clock, reset; turn, room, valid, client, addr, len, dst, op, last);
         registers!(self, clock, reset; out_valid, out_client, out_addr, out_len, out_dst, out_op, out_last);
         let flush = self.flush.val();
+        let turn = self.turn.q.val();
         let mut found = false;
-        let mut chosen = lit::<2>(0);
         let mut request = lit::<110>(0);
-        for i in 0..4 {
-            let at = self.turn.q.val() + lit::<2>(i);
-            for c in 0..4 {
-                if !found && at == lit::<2>(c) && self.queues[c].out_valid.val() {
-                    found = true;
-                    chosen = lit::<2>(c);
-                    request = self.queues[c].out_data.val();
-                }
+        for c in 0..4 {
+            if turn == lit::<2>(c) {
+                found = self.queues[c].out_valid.val();
+                request = self.queues[c].out_data.val();
             }
         }
         for c in 0..4 {
@@ -92,8 +96,8 @@ impl Logic for ReadCut {
             4 => lit::<13>(2048),
             _ => lit::<13>(4096),
         };
-        let over = bit_cast::<13, 64>(self.addr.q.val()) & (size - 1);
-        let room = size - over;
+        let over = request.get_bits::<13>(0) & (size - 1);
+        let room = self.room.q.val();
         let is_last = self.len.q.val() <= bit_cast::<16, 13>(room);
         let len = if is_last { bit_cast::<13, 16>(self.len.q.val()) } else { room };
 
@@ -101,9 +105,22 @@ impl Logic for ReadCut {
         let cut = self.valid.q.val() && out_free;
         let free = !self.valid.q.val() || (cut && is_last) || flush;
         for c in 0..4 {
-            self.queues[c].out_ready.next = found && free && chosen == lit::<2>(c);
+            self.queues[c].out_ready.next = free && turn == lit::<2>(c);
+        }
+        if !found || free {
+            let mut others = false;
+            for i in 1..4 {
+                let at = turn + lit::<2>(i);
+                for c in 0..4 {
+                    if !others && at == lit::<2>(c) && self.queues[c].out_valid.val() {
+                        others = true;
+                        self.turn.d.next = at;
+                    }
+                }
+            }
         }
         if cut {
+            self.room.d.next = size;
             self.addr.d.next = self.addr.q.val() + bit_cast::<64, 13>(len);
             self.len.d.next = self.len.q.val() - bit_cast::<16, 13>(len);
             self.dst.d.next = self.dst.q.val() + bit_cast::<20, 13>(len);
@@ -112,8 +129,8 @@ impl Logic for ReadCut {
             self.valid.d.next = found && !flush;
         }
         if found && free {
-            self.turn.d.next = chosen + 1;
-            self.client.d.next = chosen;
+            self.client.d.next = turn;
+            self.room.d.next = size - over;
             self.addr.d.next = request.get_bits::<64>(0);
             self.len.d.next = request.get_bits::<16>(64);
             self.dst.d.next = request.get_bits::<20>(80);

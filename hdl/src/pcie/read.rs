@@ -3,7 +3,7 @@
 //! A request is cut at multiples of the max read request size, so at 4 KB too, one piece a cycle. Each piece takes a tag of 2^T (32 while
 //! extended tags are off). Completions are taken in any order and split anywhere; a beat's place follows from the tag's
 //! record and what its completions have brought so far. Beats leave rotated for the client's memory 8 cycles after they came, one a
-//! cycle, and `done` of a piece with or after its last beat. Nothing that comes in is ever refused for long:
+//! cycle, and `done` of a piece after its last beat. Nothing that comes in is ever refused for long:
 //! `cpl.ready` falls for single cycles when a time-out is entered.
 //!
 //! Two memories keep a tag's life, one written by the issuing side, one by the completing side; a tag is outstanding
@@ -85,8 +85,8 @@ pub struct DmaRead<const D: usize, const K: usize, const L: usize, const T: usiz
     pub cpl_unexpected: Signal<Out, Bit>,
 
     pieces: ReadCut,
-    // Reads on their way to pcie/tx: {tag, byte enables, dwords, address}.
-    reads: Skid<90>,
+    // Reads on their way to pcie/tx: {wide, tag, byte enables, dwords, address}.
+    reads: Skid<91>,
     // A read that pcie/tx dropped.
     unsent_valid: Reg<Bit>,
     unsent_tag: Reg<Bits<T>>,
@@ -99,6 +99,10 @@ pub struct DmaRead<const D: usize, const K: usize, const L: usize, const T: usiz
     fail_valid: Reg<Bit>,
     fail_client: Reg<Bits<2>>,
     fail_op: Reg<Bits<9>>,
+    done_valid: Reg<Bit>,
+    done_client: Reg<Bits<2>>,
+    done_op: Reg<Bits<9>>,
+    done_err: Reg<Bit>,
 
     // Tags below 32, and those that extended tags add.
     tags: Fifo<5, 5>,
@@ -119,9 +123,14 @@ pub struct DmaRead<const D: usize, const K: usize, const L: usize, const T: usiz
 }
 
 impl<const D: usize, const K: usize, const L: usize, const T: usize> DmaRead<D, K, L, T> {
-    /// `timeout` in cycles; it is counted in units of 256.
-    pub fn new(timeout: usize) -> Self {
-        Self { _timeout: (timeout >> TICK).max(1), ..Self::default() }
+    /// `timeout` in cycles; it is counted in units of 256. `small`: a read takes two cycles.
+    pub fn new(timeout: usize, small: bool) -> Self {
+        Self {
+            _timeout: (timeout >> TICK).max(1),
+            pieces: ReadCut::new(small),
+            reads: Skid::new(small),
+            ..Self::default()
+        }
     }
 }
 
@@ -132,7 +141,7 @@ impl<const D: usize, const K: usize, const L: usize, const T: usize> Logic for D
         clocked!(self, clock, reset; pieces, reads, tags, more_tags, settle);
         clocked!(self, clock; epochs, record_scan, progress_scan);
         registers!(self, clock, reset; unsent_valid, unsent_tag, issue_valid, issue_client, issue_op, issue_last, issue_with);
-        registers!(self, clock, reset; fail_valid, fail_client, fail_op, walk, outstanding, cycles, scan, late_valid, late_tag, issued);
+        registers!(self, clock, reset; fail_valid, fail_client, fail_op, done_valid, done_client, done_op, done_err, walk, outstanding, cycles, scan, late_valid, late_tag, issued);
 
         // Time in which a read waits for credits does not count.
         if !self.reads.out_valid.val() || self.np_ready.val() {
@@ -165,7 +174,8 @@ impl<const D: usize, const K: usize, const L: usize, const T: usize> Logic for D
             && !flush
             && !self.bus_master.val()
             && !self.fail_valid.q.val()
-            && !self.reads.out_valid.val();
+            && !self.reads.out_valid.val()
+            && !self.issued.q.val();
         self.pieces.piece_ready.next = issue || fail;
 
         // The read itself.
@@ -180,13 +190,11 @@ impl<const D: usize, const K: usize, const L: usize, const T: usize> Logic for D
             cat::<4, 4, 8>(last_be, first_be)
         };
         self.reads.in_valid.next = issue;
-        self.reads.in_data.next = cat::<8, 82, 90>(
-            bit_cast::<8, T>(tag),
-            cat::<8, 74, 82>(
-                be,
-                cat::<10, 64, 74>(bit_cast::<10, 13>(dwords), self.pieces.piece_addr.val()),
-            ),
-        );
+        let address = self.pieces.piece_addr.val();
+        let what = cat::<8, 74, 82>(be, cat::<10, 64, 74>(bit_cast::<10, 13>(dwords), address));
+        let wide = address.get_bits::<32>(32).any();
+        self.reads.in_data.next =
+            cat::<1, 90, 91>(wide.into(), cat::<8, 82, 90>(bit_cast::<8, T>(tag), what));
         // After one that was dropped the next waits until that is settled.
         let read = self.reads.out_data.val();
         let offered = self.reads.out_valid.val() && !self.unsent_valid.q.val();
@@ -197,11 +205,12 @@ impl<const D: usize, const K: usize, const L: usize, const T: usize> Logic for D
             self.unsent_tag.d.next = bit_cast::<T, 8>(read.get_bits::<8>(82));
         }
         self.np_valid.next = offered;
-        self.np_hdr.next = tlp::memory_request(
+        self.np_hdr.next = tlp::request_header(
             false,
             self.requester.val(),
             read.get_bits::<8>(82),
             read.get_bits::<8>(74),
+            read.get_bit(90),
             read.get_bits::<64>(0),
             read.get_bits::<10>(64),
         );
@@ -316,18 +325,16 @@ impl<const D: usize, const K: usize, const L: usize, const T: usize> Logic for D
                 self.fail_valid.d.next = false;
             }
         }
-        self.bus.done_valid.next = self.settle.out_done.val() || give_fail;
-        self.bus.done_client.next = if self.settle.out_done.val() {
-            self.settle.out_client.val()
-        } else {
-            self.fail_client.q.val()
-        };
-        self.bus.done_op.next = if self.settle.out_done.val() {
-            self.settle.out_op.val()
-        } else {
-            self.fail_op.q.val()
-        };
-        self.bus.done_err.next = !self.settle.out_done.val() || self.settle.out_err.val();
+        let ended = self.settle.out_done.val();
+        self.done_valid.d.next = ended || give_fail;
+        self.done_client.d.next =
+            if ended { self.settle.out_client.val() } else { self.fail_client.q.val() };
+        self.done_op.d.next = if ended { self.settle.out_op.val() } else { self.fail_op.q.val() };
+        self.done_err.d.next = !ended || self.settle.out_err.val();
+        self.bus.done_valid.next = self.done_valid.q.val();
+        self.bus.done_client.next = self.done_client.q.val();
+        self.bus.done_op.next = self.done_op.q.val();
+        self.bus.done_err.next = self.done_err.q.val();
 
         self.issued.d.next = issue;
         self.stat_read.next = self.issued.q.val();

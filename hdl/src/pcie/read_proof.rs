@@ -6,7 +6,7 @@ use super::read::DmaRead;
 use nitor_rtl::prelude::*;
 
 /// From the end of a completion to `done`.
-const ON_THE_WAY: usize = 6;
+const ON_THE_WAY: usize = 7;
 
 /// Four tags, any of them, whatever completions come: right ones, wrong ones, none.
 #[derive(LogicBlock, Default)]

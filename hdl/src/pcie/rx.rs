@@ -5,7 +5,7 @@
 //! | `link` | from the link layer, which frames every TLP with `sop` and `eop`; ECRC and prefixes are taken off |
 //! | `cpl` | completions, as they come, 2 cycles later, one beat a cycle |
 //! | `posted`, `np` | memory writes, and non-posted requests of one beat each |
-//! | `rx_np_limit` | cumulative count of non-posted headers that may be sent: their FIFO of 16 cannot overflow |
+//! | `rx_np_limit` | cumulative count of non-posted headers that may be sent: their FIFO of 16 (`_small`: 2) cannot overflow |
 //!
 //! A memory write is kept back until it is whole and its length is right, and shows 3 cycles after its end. 32 beats (`_small`: 16) and 16
 //! headers are held, of these only what a write's receiver needs: format, length, poisoning, byte enables and address; the rest reads 0.
@@ -62,11 +62,14 @@ pub struct TlpRx<const D: usize> {
     begin: Reg<Bits<6>>,
     tail: Reg<Bits<6>>,
     head: Reg<Bits<6>>,
+    /// No place is free.
+    full: Reg<Bit>,
     /// Beats of the write at the head that are gone.
     gone: Reg<Bits<6>>,
     // {writes before it, what counts of its header}
     np_data: Fifo<32, 4>,
     np_side: Fifo<126, 4>,
+    np_few: Skid<158>,
     // The request on offer.
     np_valid: Reg<Bit>,
     np_hdr: Reg<Bits<120>>,
@@ -79,9 +82,15 @@ pub struct TlpRx<const D: usize> {
 }
 
 impl<const D: usize> TlpRx<D> {
-    /// `small`: half the beats held, and half the largest write.
+    /// `small`: half the beats held, half the largest write, and two beats in three cycles.
     pub fn new(small: bool) -> Self {
-        Self { _small: small, ..Self::default() }
+        Self {
+            beats: Skid::new(small),
+            sides: Skid::new(small),
+            np_few: Skid::new(true),
+            _small: small,
+            ..Self::default()
+        }
     }
 }
 
@@ -147,8 +156,8 @@ impl<const D: usize> Logic for TlpRx<D> {
     fn update(&mut self) {
         registers!(self, clock, reset; m_valid, m_sop, m_eop, m_hdr, m_data, m_class, m_bad, m_promised);
         registers!(self, clock, reset; kind, left, hdr, begin, tail, head, gone);
-        registers!(self, clock, reset; posted_in, posted_out, limit, malformed, np_valid, np_hdr, np_word);
-        clocked!(self, clock, reset; beats, sides, writes, np_data, np_side);
+        registers!(self, clock, reset; posted_in, posted_out, limit, malformed, full, np_valid, np_hdr, np_word);
+        clocked!(self, clock, reset; beats, sides, writes, np_data, np_side, np_few);
         clocked!(self, clock; store, small_store);
         let small = lit::<1>(self._small as usize).any();
         self.beats.in_valid.next = self.link.valid.val();
@@ -211,10 +220,16 @@ impl<const D: usize> Logic for TlpRx<D> {
         let to_cpl = to == COMPLETION;
         let to_posted = to == POSTED;
         let held = self.tail.q.val() - self.head.q.val();
-        let full = if small { held.get_bit(4) } else { held.get_bit(5) };
+        let full = self.full.q.val();
         let room = (!to_cpl || self.cpl.ready.val())
             && (!to_posted || (!full && self.writes.in_ready.val()));
         let go = valid && room;
+        // For the next cycle, with the beats that come and go in this one.
+        let filled_up = if small { held.get_bit(4) } else { held.get_bit(5) };
+        let last_place =
+            if small { held.get_bits::<4>(0).all() } else { held.get_bits::<5>(0).all() };
+        let pop = self.writes.out_valid.val() && self.posted.ready.val();
+        self.full.d.next = !pop && (filled_up || (last_place && go && to_posted));
         let next = room || !valid;
         self.sides.out_ready.next = next;
         self.beats.out_ready.next = next;
@@ -262,7 +277,6 @@ impl<const D: usize> Logic for TlpRx<D> {
         }
         let write = self.writes.out_data.val();
         let write_ends = self.gone.q.val() + 1 == write.get_bits::<6>(82);
-        let pop = self.writes.out_valid.val() && self.posted.ready.val();
         self.store.raddr.next = self.head.q.val().get_bits::<5>(0);
         self.posted.valid.next = self.writes.out_valid.val();
         self.posted.sop.next = self.gone.q.val() == 0;
@@ -284,22 +298,31 @@ impl<const D: usize> Logic for TlpRx<D> {
         // it is taken, or at once if it goes nowhere.
         let non_posted = go && sop && class == NON_POSTED;
         let stays = non_posted && to == NON_POSTED && !wrong_end;
-        let push_np = stays && self.np_side.in_ready.val();
-        self.np_data.in_valid.next = push_np;
+        let np_room = if small { self.np_few.in_ready.val() } else { self.np_side.in_ready.val() };
+        let push_np = stays && np_room;
+        self.np_data.in_valid.next = push_np && !small;
         self.np_data.in_data.next = data.get_bits::<32>(0);
-        self.np_side.in_valid.next = push_np;
-        self.np_side.in_data.next = cat::<6, 120, 126>(self.posted_in.q.val(), pack_request(hdr));
-        let np = self.np_side.out_data.val();
+        self.np_side.in_valid.next = push_np && !small;
+        let request = cat::<6, 120, 126>(self.posted_in.q.val(), pack_request(hdr));
+        self.np_side.in_data.next = request;
+        self.np_few.in_valid.next = push_np && small;
+        self.np_few.in_data.next = cat::<32, 126, 158>(data.get_bits::<32>(0), request);
+        let few = self.np_few.out_data.val();
+        let np = if small { few.get_bits::<126>(0) } else { self.np_side.out_data.val() };
+        let np_word = if small { few.get_bits::<32>(126) } else { self.np_data.out_data.val() };
+        let np_there =
+            if small { self.np_few.out_valid.val() } else { self.np_side.out_valid.val() };
         // Modulo 64, with at most 16 writes waiting.
         let behind = (self.posted_out.q.val() - np.get_bits::<6>(120)).get_bit(5);
         let np_free = !self.np_valid.q.val() || self.np.ready.val();
         let pop_np = np_free && !behind;
         self.np_data.out_ready.next = pop_np;
         self.np_side.out_ready.next = pop_np;
+        self.np_few.out_ready.next = pop_np;
         if np_free {
-            self.np_valid.d.next = self.np_side.out_valid.val() && !behind;
+            self.np_valid.d.next = np_there && !behind;
             self.np_hdr.d.next = np.get_bits::<120>(0);
-            self.np_word.d.next = self.np_data.out_data.val();
+            self.np_word.d.next = np_word;
         }
         self.np.valid.next = self.np_valid.q.val();
         self.np.sop.next = true;
@@ -307,14 +330,14 @@ impl<const D: usize> Logic for TlpRx<D> {
         self.np.hdr.next = unpack_request(self.np_hdr.q.val());
         self.np.data.next = bit_cast::<D, 32>(self.np_word.q.val());
         let mut limit = self.limit.q.val();
-        if pop_np && self.np_side.out_valid.val() {
+        if pop_np && np_there {
             limit = limit + 1;
         }
         if non_posted && !push_np {
             limit = limit + 1;
         }
         self.limit.d.next = limit;
-        self.rx_np_limit.next = self.limit.q.val() + 16;
+        self.rx_np_limit.next = self.limit.q.val() + lit::<8>(if self._small { 2 } else { 16 });
 
         self.malformed.d.next = go && ((sop && bad_header) || wrong_end || (stays && !push_np));
         self.stat_malformed.next = self.malformed.q.val();

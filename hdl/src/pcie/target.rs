@@ -74,7 +74,7 @@ pub struct Target<const D: usize> {
     memory: Reg<Bit>,
     reads: Reg<Bit>,
     zeroes: Reg<Bit>,
-    count: Reg<Bits<12>>,
+    odd: Reg<Bits<4>>,
     lower: Reg<Bits<7>>,
     now: Reg<Bits<6>>,
     asked: Reg<Bit>,
@@ -161,16 +161,14 @@ fn end_byte(be: Bits<4>) -> Bits<4> {
     }
 }
 
-/// Byte Count of a memory read, modulo 4096: specification, table 2-38.
+/// Of the Byte Count of a memory read (specification, table 2-38): bytes of its last dword, less those before the first; the others are
+/// four a dword.
 #[kernel]
-fn byte_count(hdr: Bits<64>) -> Bits<12> {
+fn odd_bytes(hdr: Bits<64>) -> Bits<4> {
     let first = hdr.get_bits::<4>(32);
     let last = hdr.get_bits::<4>(36);
-    let start = bit_cast::<12, 2>(first_byte(first));
     let one = hdr.get_bits::<10>(0) == 1;
-    let end = bit_cast::<12, 4>(end_byte(if one { first } else { last }));
-    let before = (bit_cast::<12, 10>(hdr.get_bits::<10>(0)) << 2) - 4;
-    before + (end - start)
+    end_byte(if one { first } else { last }) - bit_cast::<4, 2>(first_byte(first))
 }
 
 impl<const D: usize> Logic for Target<D> {
@@ -178,7 +176,7 @@ impl<const D: usize> Logic for Target<D> {
     #[kernel]
     fn update(&mut self) {
         registers!(self, clock, reset; bus_dev, q_valid, q_np, q_first, q_data, q_hdr, q_low, q_bar0, q_bar2, addr, left, first, at, open, np_first);
-        registers!(self, clock, reset; seen, configures, config_write, memory, reads, zeroes, count, lower, now, asked);
+        registers!(self, clock, reset; seen, configures, config_write, memory, reads, zeroes, odd, lower, now, asked);
         registers!(self, clock, reset; cfg_valid, bar_valid, bus_write, bus_addr, bus_wdata, bus_be);
         registers!(self, clock, reset; line_valid, line_addr, line_data, line_dwords, line_first, line_last);
         registers!(self, clock, reset; cpl_valid, cpl_sop, cpl_beats, zeros, cpl_class, cpl_full, cpl_len, cpl_status, cpl_count, cpl_whose);
@@ -198,16 +196,16 @@ impl<const D: usize> Logic for Target<D> {
         let passes = valid && !self.q_np.q.val() && !ours;
         let free = !valid || passes;
         // In turn, where there is room for a completion; a write never waits for one to leave.
-        let np_may = free
-            && !self.open.q.val()
+        let np_turn = !self.open.q.val()
             && !self.cpl_valid.q.val()
             && (!self.posted.valid.val() || self.np_first.q.val());
-        let take_np = np_may && self.np.valid.val();
-        self.np.ready.next = np_may;
-        self.posted.ready.next = free && !take_np;
-        let take_posted = free && !take_np && self.posted.valid.val();
+        let from_np = np_turn && self.np.valid.val();
+        let take_np = free && from_np;
+        let take_posted = free && !from_np && self.posted.valid.val();
+        self.np.ready.next = free && np_turn;
+        self.posted.ready.next = free && !from_np;
 
-        let new = if take_np { self.np.hdr.val() } else { self.posted.hdr.val() };
+        let new = if from_np { self.np.hdr.val() } else { self.posted.hdr.val() };
         let wide = new.get_bit(29);
         let high = if wide { new.get_bits::<32>(64) } else { lit::<32>(0) };
         let low = if wide { new.get_bits::<32>(96) } else { new.get_bits::<32>(64) };
@@ -224,7 +222,7 @@ impl<const D: usize> Logic for Target<D> {
             self.q_valid.d.next = take_np || take_posted;
             self.q_np.d.next = take_np;
             self.q_first.d.next = starts;
-            let word = if take_np {
+            let word = if from_np {
                 self.np.data.val().get_bits::<32>(0)
             } else {
                 self.posted.data.val().get_bits::<32>(0)
@@ -329,7 +327,7 @@ impl<const D: usize> Logic for Target<D> {
         self.zeroes.d.next = is_memory && in_bar2;
         let lower = cat::<5, 2, 7>(target.get_bits::<5>(2), first_byte(hdr.get_bits::<4>(32)));
         self.lower.d.next = if is_memory { lower } else { lit::<7>(0) };
-        self.count.d.next = if is_memory { byte_count(hdr) } else { lit::<12>(4) };
+        self.odd.d.next = if is_memory { odd_bytes(hdr) } else { lit::<4>(4) };
         if !self.seen.q.val() {
             self.now.d.next =
                 if rest < bit_cast::<11, 6>(to_128) { bit_cast::<6, 11>(rest) } else { to_128 };
@@ -392,7 +390,15 @@ impl<const D: usize> Logic for Target<D> {
             } else {
                 lit::<3>(tlp::UR)
             };
-            self.cpl_count.d.next = self.count.q.val();
+            // Modulo 4096; from -3 to 4 beside whole dwords.
+            let odd = self.odd.q.val();
+            let signed = if odd.get_bit(3) { lit::<12>(0xff0) } else { lit::<12>(0) };
+            let whole = if self.memory.q.val() {
+                (bit_cast::<12, 10>(hdr.get_bits::<10>(0)) << 2) - 4
+            } else {
+                lit::<12>(0)
+            };
+            self.cpl_count.d.next = whole + (signed | bit_cast::<12, 4>(odd));
             self.cpl_whose.d.next = hdr.get_bits::<24>(40);
             self.cpl_lower.d.next = self.lower.q.val();
         }

@@ -29,17 +29,18 @@ pub fn memory_request(
     addr: Bits<64>,
     dwords: Bits<10>,
 ) -> Bits<128> {
-    memory_header(write, addr.get_bits::<32>(32).any(), requester, tag, be, addr, dwords)
+    let wide = addr.get_bits::<32>(32).any();
+    request_header(write, requester, tag, be, wide, addr, dwords)
 }
 
-/// The same, where it is known whether the address is `wide`.
+/// The same, where it's known whether the address is `wide`.
 #[kernel]
-pub fn memory_header(
+pub fn request_header(
     write: Bit,
-    wide: Bit,
     requester: Bits<16>,
     tag: Bits<8>,
     be: Bits<8>,
+    wide: Bit,
     addr: Bits<64>,
     dwords: Bits<10>,
 ) -> Bits<128> {

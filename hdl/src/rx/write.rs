@@ -344,12 +344,12 @@ impl<const D: usize, const K: usize, const L: usize, const B: usize> Logic for R
         self.tx.valid.next = self.t_valid.q.val();
         self.tx.sop.next = o.get_bit(side::SOP);
         self.tx.eop.next = o.get_bit(side::EOP);
-        self.tx.hdr.next = tlp::memory_header(
+        self.tx.hdr.next = tlp::request_header(
             true,
-            o.get_bit(side::WIDE),
             self.requester.val(),
             lit::<8>(0),
             o.get_bits::<8>(side::BE),
+            o.get_bit(side::WIDE),
             bit_cast::<64, 48>(o.get_bits::<48>(side::ADDR)),
             o.get_bits::<10>(side::DWORDS),
         );

@@ -50,15 +50,18 @@ pub fn designs() -> Vec<Emitted> {
     vec![
         rx512(),
         rx128(),
+        rx_small(),
         target512(),
         target128(),
         config(),
         read512(),
         read128(),
+        read_small(),
         inline512(),
         inline128(),
         tx512(),
         tx128(),
+        tx_small(),
     ]
 }
 
@@ -76,15 +79,18 @@ macro_rules! blocks {
 blocks! {
     rx128, RX128: TlpRx::<128>::new(false);
     rx512, RX512: TlpRx::<512>::new(false);
+    rx_small, RX_SMALL: TlpRx::<128>::new(true);
     target128, TARGET128: Target::<128>::new(20);
     target512, TARGET512: Target::<512>::new(20);
-    config, CONFIG: Config::new(17, 20);
-    read128, READ128: DmaRead::<128, 16, 4, 5>::new(TIMEOUT as usize);
-    read512, READ512: DmaRead::<512, 64, 6, 8>::new(TIMEOUT as usize);
+    config, CONFIG: Config::new(17, 20, false);
+    read128, READ128: DmaRead::<128, 16, 4, 5>::new(TIMEOUT as usize, false);
+    read512, READ512: DmaRead::<512, 64, 6, 8>::new(TIMEOUT as usize, false);
+    read_small, READ_SMALL: DmaRead::<128, 16, 4, 4>::new(TIMEOUT as usize, true);
     inline128, INLINE128: InlineWrite::<128>::default();
     inline512, INLINE512: InlineWrite::<512>::default();
     tx128, TX128: TlpTx::<128>::new(false);
     tx512, TX512: TlpTx::<512>::new(false);
+    tx_small, TX_SMALL: TlpTx::<128>::new(true);
 }
 
 /// So many cases, or as many as PROPTEST_CASES says.
