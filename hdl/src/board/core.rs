@@ -107,6 +107,7 @@ pub struct BoardCore<
     /// Cycles of the session's reset that are left; begins with them.
     holding: Reg<Bits<6>>,
     open: Reg<Bit>,
+    free: Reg<Bit>,
     begun: Reg<Bit>,
     beat: Reg<Bits<26>>,
     /// Of the light `activity`: steps of 2^20 cycles that are left.
@@ -169,6 +170,7 @@ impl<
             counters: Default::default(),
             holding: Default::default(),
             open: Default::default(),
+            free: Default::default(),
             begun: Default::default(),
             beat: Default::default(),
             glow: Default::default(),
@@ -202,17 +204,19 @@ impl<
     /// The card on a board: host link, counters, lights.
     #[kernel]
     fn update(&mut self) {
-        registers!(self, clock, reset; holding, open, begun, beat, glow, glow_step, value, looped);
+        registers!(self, clock, reset; holding, open, free, begun, beat, glow, glow_step, value, looped);
         clocked!(self, clock; card, receive, send, credit);
         clocked!(self, clock, reset; counters);
         // Nothing moves before the first session.
-        let hold = self.reset.val() || !self.open.q.val() || self.holding.q.val() != 0;
+        // In a register: much hangs on it.
+        let hold = !self.free.q.val();
+        self.free.d.next = self.open.q.val() && self.holding.q.val() == 0;
         self.card.reset.next = hold;
         self.receive.reset.next = hold && self.open.q.val();
         self.receive.hard_reset.next = self.reset.val();
         self.send.reset.next = hold;
         self.credit.reset.next = hold;
-        self.begun.d.next = self.holding.q.val() == 1;
+        self.begun.d.next = hold && self.open.q.val() && self.holding.q.val() == 0;
         if self.receive.opened.val() {
             self.open.d.next = true;
             self.holding.d.next = lit::<6>(63);

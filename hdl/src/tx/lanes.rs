@@ -30,12 +30,6 @@ pub fn since<const K: usize>(at: Bits<10>, before: Bit, here: Bit) -> Bits<K> {
     lanes
 }
 
-/// Lanes of beat `index` from the frame's byte `at` on.
-#[kernel]
-pub fn onward<const K: usize, const L: usize>(at: Bits<10>, index: Bits<7>) -> Bits<K> {
-    since::<K>(at, beat::<L>(at) < index, beat::<L>(at) == index)
-}
-
 /// `lanes` if on.
 #[kernel]
 pub fn only<const K: usize>(on: Bit, lanes: Bits<K>) -> Bits<K> {

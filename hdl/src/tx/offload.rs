@@ -12,14 +12,14 @@
 //! the L4 header on, zeros of the padding and a trailer included; and if the pseudo header is not in the checksum's field already (`FULL`), the
 //! addresses and the length of the IP header in the frame, without the field. [super::sums] adds them up. A UDP checksum of 0 becomes 0xFFFF.
 //!
-//! **Order.** Beats go into a RAM of 2^B rows as they come. A frame that gets a checksum leaves the RAM when its sum is known, that is 14 cycles
+//! **Order.** Beats go into a RAM of 2^B rows as they come. A frame that gets a checksum leaves the RAM when its sum is known, that is 15 cycles
 //! after its last beat at the least, and its fields are filled in; any other frame goes on as soon as it comes. So
 //! no such frame may have more than 2^B beats, which is for `tx/gather` to see to.
 //!
 //! **Speed.** A beat a cycle, also of frames of one beat; 9 cycles from a beat in to the same beat out, of frames without
 //! offloads.
 //!
-//! **Full.** `beat_ready` falls while 2^B beats are inside, or 32 frames that get checksums.
+//! **Full.** `beat_ready` falls while 2^B beats are inside, or 31 frames that get checksums.
 
 use super::lanes::*;
 use super::sums::TxSums;
@@ -93,6 +93,9 @@ pub struct TxOffload<const D: usize, const K: usize, const L: usize, const B: us
     // The segment's header ends in a beat before, in this one.
     a_past: Reg<Bit>,
     a_edge: Reg<Bit>,
+    // The same of {IP header, its addresses, their end, L4 header}.
+    ends_past: Reg<Bits<4>>,
+    ends_edge: Reg<Bits<4>>,
     at_ip_sum: Reg<Bits<10>>,
     at_len: Reg<Bits<10>>,
     at_addr: Reg<Bits<10>>,
@@ -153,6 +156,9 @@ pub struct TxOffload<const D: usize, const K: usize, const L: usize, const B: us
     infos: Fifo<42, 5>,
     // {L4, IP, places, sums} of frames whose sums are known.
     sums: Fifo<54, 5>,
+    // The oldest of them.
+    sum: Reg<Bit>,
+    sum_word: Reg<Bits<54>>,
     // The RAM, and beats read ahead of it; {gets a checksum, last, bytes} beside.
     ram: BlockRam<D, B>,
     ram_end: BlockRam<9, B>,
@@ -182,7 +188,7 @@ impl<const D: usize, const K: usize, const L: usize, const B: usize> Logic
     /// Checksums and headers of segments, written into frames on their way to the MAC.
     #[kernel]
     fn update(&mut self) {
-        registers!(self, clock, reset; open, rows, frames, index, less, a_less, a_past, a_edge, out_less, a, a_data, a_last, a_bytes, a_word, a_index, at_ip_sum, at_len,
+        registers!(self, clock, reset; open, rows, frames, index, less, a_less, a_past, a_edge, ends_past, ends_edge, sum, sum_word, out_less, a, a_data, a_last, a_bytes, a_word, a_index, at_ip_sum, at_len,
             at_addr, at_addr_end, at_l4, at_l4_sum);
         registers!(self, clock, reset; b, b_data, b_last, b_bytes, b_word, b_first, b_ip, b_ip_sum, b_addr, b_l4,
             b_l4_sum, b_field[..], b_flags, id, seq);
@@ -223,8 +229,21 @@ impl<const D: usize, const K: usize, const L: usize, const B: usize> Logic
         let l4 = l3 + bit_cast::<10, 8>(w.get_bits::<8>(word::L3_LEN));
         self.at_ip_sum.d.next = l3 + lit::<10>(10);
         self.at_len.d.next = l3 + if v6 { lit::<10>(4) } else { lit::<10>(2) };
-        self.at_addr.d.next = l3 + if v6 { lit::<10>(8) } else { lit::<10>(12) };
-        self.at_addr_end.d.next = l3 + if v6 { lit::<10>(40) } else { lit::<10>(20) };
+        let addr = l3 + if v6 { lit::<10>(8) } else { lit::<10>(12) };
+        let addr_end = l3 + if v6 { lit::<10>(40) } else { lit::<10>(20) };
+        let at = self.index.q.val();
+        self.at_addr.d.next = addr;
+        self.at_addr_end.d.next = addr_end;
+        self.ends_past.d.next = lit::<4>(0)
+            .replace_bit(0, beat::<L>(l3) < at)
+            .replace_bit(1, beat::<L>(addr) < at)
+            .replace_bit(2, beat::<L>(addr_end) < at)
+            .replace_bit(3, beat::<L>(l4) < at);
+        self.ends_edge.d.next = lit::<4>(0)
+            .replace_bit(0, beat::<L>(l3) == at)
+            .replace_bit(1, beat::<L>(addr) == at)
+            .replace_bit(2, beat::<L>(addr_end) == at)
+            .replace_bit(3, beat::<L>(l4) == at);
         self.at_l4.d.next = l4;
         self.at_l4_sum.d.next =
             l4 + if w.get_bit(word::UDP) { lit::<10>(6) } else { lit::<10>(16) };
@@ -260,7 +279,9 @@ impl<const D: usize, const K: usize, const L: usize, const B: usize> Logic
         let len = self.at_len.q.val();
         let l4 = self.at_l4.q.val();
         let l4_sum = self.at_l4_sum.q.val();
-        let from_l4 = onward::<K, L>(l4, index);
+        let at_past = self.ends_past.q.val();
+        let at_edge = self.ends_edge.q.val();
+        let from_l4 = since::<K>(l4, at_past.get_bit(3), at_edge.get_bit(3));
         let off = w.get_bit(word::IP) || w.get_bit(word::L4);
         // A field may begin in the beat before.
         let less = self.a_less.q.val();
@@ -274,14 +295,17 @@ impl<const D: usize, const K: usize, const L: usize, const B: usize> Logic
         let len_here = beat::<L>(len) == index;
         let len_less = beat::<L>(len) == less;
         let l4_lane = lane::<K>(l4);
-        let l4_here = beat::<L>(l4) == index;
+        let l4_here = at_edge.get_bit(3);
         let l4_less = beat::<L>(l4) == less;
         if off {
-            self.b_ip.d.next = onward::<K, L>(l3, index) & !from_l4;
+            self.b_ip.d.next = since::<K>(l3, at_past.get_bit(0), at_edge.get_bit(0)) & !from_l4;
             self.b_ip_sum.d.next = only::<K>(sum_here, sum_lane | (sum_lane << lit::<8>(1)))
                 | only::<K>(sum_less, sum_lane >> lit::<8>(K - 1));
-            self.b_addr.d.next = onward::<K, L>(self.at_addr.q.val(), index)
-                & !onward::<K, L>(self.at_addr_end.q.val(), index);
+            let from_end =
+                since::<K>(self.at_addr_end.q.val(), at_past.get_bit(2), at_edge.get_bit(2));
+            self.b_addr.d.next =
+                since::<K>(self.at_addr.q.val(), at_past.get_bit(1), at_edge.get_bit(1))
+                    & !from_end;
             self.b_l4.d.next = from_l4;
             self.b_l4_sum.d.next = only::<K>(check_here, check_lane | (check_lane << lit::<8>(1)))
                 | only::<K>(check_less, check_lane >> lit::<8>(K - 1));
@@ -506,13 +530,18 @@ impl<const D: usize, const K: usize, const L: usize, const B: usize> Logic
         let end = self.ahead_end.out_data.val();
         let off_out = end.get_bit(8);
         let last = end.get_bit(7);
-        let sums = self.sums.out_data.val();
+        let sums = self.sum_word.q.val();
         let free = !self.y.q.val() || self.sent.in_ready.val();
-        let go = self.ahead_end.out_valid.val() && (!off_out || self.sums.out_valid.val()) && free;
+        let go = self.ahead_end.out_valid.val() && (!off_out || self.sum.q.val()) && free;
         let index = self.out_index.q.val();
         self.ahead.out_ready.next = go;
         self.ahead_end.out_ready.next = go;
-        self.sums.out_ready.next = go && off_out && last;
+        let next_sum = !self.sum.q.val() || (go && off_out && last);
+        self.sums.out_ready.next = next_sum;
+        if next_sum {
+            self.sum.d.next = self.sums.out_valid.val();
+            self.sum_word.d.next = self.sums.out_data.val();
+        }
         if go {
             self.out_less.d.next = !index;
             if last {
@@ -575,6 +604,9 @@ impl<const D: usize, const K: usize, const L: usize, const B: usize> Logic
             frames = frames - 1;
         }
         self.frames.d.next = frames;
-        self.open.d.next = rows != lit::<16>(1 << B) && frames != 32;
+        // Two frames may come before what is counted now is seen.
+        let counted = self.frames.q.val();
+        let few = !counted.get_bit(5) && !counted.get_bits::<5>(0).all();
+        self.open.d.next = rows != lit::<16>(1 << B) && few;
     }
 }

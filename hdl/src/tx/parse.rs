@@ -145,6 +145,8 @@ pub struct TxParse<const D: usize, const K: usize, const L: usize, const Q: usiz
     done: Reg<Bits<11>>,
     state: Reg<State>,
     walk: Reg<Bits<9>>,
+    /// That walk is over.
+    started: Reg<Bit>,
     queues: LutRam<QS_W, Q>,
     // The oldest batch, looked up.
     head_valid: Reg<Bit>,
@@ -186,6 +188,9 @@ pub struct TxParse<const D: usize, const K: usize, const L: usize, const Q: usiz
     ring_read: Reg<Bits<6>>,
     ring_commit: Reg<Bits<6>>,
     ring_write: Reg<Bits<6>>,
+    // The oldest.
+    seg: Reg<Bit>,
+    seg_word: Reg<Bits<64>>,
     staging: BlockRam<64, G>,
     restore: Reg<Bits<5>>,
     restore_valid: Reg<Bit>,
@@ -227,12 +232,13 @@ impl<const D: usize, const K: usize, const L: usize, const Q: usize, const G: us
             read_valid, read, desc_valid, desc_last, desc, open, data_seen, bad, descs, segs, len, req_id, meta,
             meta_own, meta_cache, ring_read, ring_commit, ring_write, restore, restore_valid, freed, break_valid,
             break_queue, lines, wide, first_line, pushed, line);
-        registers!(self, clock, reset; head_valid, head, issue, done, made, made_flags, stored, stored_seg, stored_at, unwinds);
+        registers!(self, clock, reset; head_valid, head, issue, done, made, made_flags, stored, stored_seg, stored_at, unwinds, started, seg, seg_word);
         clocked!(self, clock, reset; batches, filled, tracker, packets);
         clocked!(self, clock; cache, queues, ring, staging);
 
         // ---- Batches in.
-        let started = self.state.q.val() != State::Walk;
+        let started = self.started.q.val();
+        self.started.d.next = self.state.q.val() != State::Walk;
         self.batches.in_valid.next = self.batch_valid.val() && started;
         self.batches.in_data.next = cat::<10, 22, 32>(
             cat::<1, 9, 10>(self.batch_lines.val().into(), self.batch_op.val()),
@@ -566,12 +572,16 @@ impl<const D: usize, const K: usize, const L: usize, const Q: usize, const G: us
         }
         self.ring.raddr.next = self.ring_read.q.val();
         let seg_there = self.ring_read.q.val() != self.ring_commit.q.val();
-        if seg_there && self.seg_ready.val() {
-            self.ring_read.d.next = self.ring_read.q.val() + 1;
+        if !self.seg.q.val() || self.seg_ready.val() {
+            self.seg.d.next = seg_there;
+            self.seg_word.d.next = self.ring.rdata.val();
+            if seg_there {
+                self.ring_read.d.next = self.ring_read.q.val() + 1;
+            }
         }
-        self.seg_valid.next = seg_there;
-        self.seg_addr.next = self.ring.rdata.val().get_bits::<48>(0);
-        self.seg_len.next = self.ring.rdata.val().get_bits::<16>(48);
+        self.seg_valid.next = self.seg.q.val();
+        self.seg_addr.next = self.seg_word.q.val().get_bits::<48>(0);
+        self.seg_len.next = self.seg_word.q.val().get_bits::<16>(48);
         // 21 staged and 16 new segments, and 17 packets with what a batch may bring; one of each is still on its way.
         let held = write - self.ring_read.q.val();
         let packets_most = if small { lit::<8>(4) } else { lit::<8>(40) };

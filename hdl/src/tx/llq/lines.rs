@@ -26,10 +26,12 @@ pub struct TxLines<const D: usize, const K: usize, const L: usize, const P: usiz
     pub walk_row: Signal<In, Bits<16>>,
     pub rdata: Signal<Out, Bits<D>>,
     memory: BankedRam<D, K, P>,
-    // As it came, with what counts of it.
+    // As it came.
     came: Reg<Bit>,
     data: Reg<Bits<D>>,
-    mask: Reg<Bits<K>>,
+    dwords: Reg<Bits<5>>,
+    first_be: Reg<Bits<4>>,
+    last_be: Reg<Bits<4>>,
     addr: Reg<Bits<24>>,
     // In place.
     placed: Reg<Bit>,
@@ -43,28 +45,28 @@ impl<const D: usize, const K: usize, const L: usize, const P: usize> Logic for T
     /// Lines as the host pushes them, and two readers.
     #[kernel]
     fn update(&mut self) {
-        registers!(self, clock, reset; came, data, mask, addr, placed, row, rotated, be_lo, be_hi);
+        registers!(self, clock, reset; came, data, dwords, first_be, last_be, addr, placed, row, rotated, be_lo, be_hi);
         clocked!(self, clock; memory);
+
+        self.came.d.next = self.write.valid.val();
+        self.data.d.next = self.write.data.val();
+        self.dwords.d.next = self.write.dwords.val();
+        self.first_be.d.next = self.write.first_be.val();
+        self.last_be.d.next = self.write.last_be.val();
+        self.addr.d.next = self.write.addr.val();
 
         let mut mask = lit::<K>(0);
         for i in 0..K / 4 {
-            let mut be =
-                if lit::<5>(i) < self.write.dwords.val() { lit::<4>(15) } else { lit::<4>(0) };
+            let mut be = if lit::<5>(i) < self.dwords.q.val() { lit::<4>(15) } else { lit::<4>(0) };
             if i == 0 {
-                be = be & self.write.first_be.val();
+                be = be & self.first_be.q.val();
             }
-            if lit::<5>(i + 1) == self.write.dwords.val() {
-                be = be & self.write.last_be.val();
+            if lit::<5>(i + 1) == self.dwords.q.val() {
+                be = be & self.last_be.q.val();
             }
             mask = mask.set_slice::<4>(4 * i, be);
         }
-        self.came.d.next = self.write.valid.val();
-        self.data.d.next = self.write.data.val();
-        self.mask.d.next = mask;
-        self.addr.d.next = self.write.addr.val();
-
         let mut data = self.data.q.val();
-        let mut mask = self.mask.q.val();
         for b in 2..L {
             if self.addr.q.val().get_bit(b) {
                 data = (data << lit::<16>(8 << b)) | (data >> lit::<16>(D - (8 << b)));
