@@ -15,7 +15,7 @@
 //! **Speed.** A beat a cycle, no gap between frames; a frame takes 2 cycles at least. From the last `done` event to the first
 //! beat of a frame: 5 cycles.
 //!
-//! **Full.** 4 beats and 8 completions wait at the outputs. While `beat` or `done` refuses, rows and slots
+//! **Full.** 4 beats and 6 to 8 completions wait at the outputs; no frame begins without room for its completion. While `beat` or `done` refuses, rows and slots
 //! are not given back, so `tx/gather` stops; reads under way have their place. `info_ready` is low for the 2^S cycles
 //! after `reset` in which the operation tracker clears itself, and while 2^S packets wait.
 
@@ -74,6 +74,7 @@ pub struct TxOut<const D: usize, const K: usize, const L: usize, const S: usize,
     tracker: OpTracker<S>,
     buffer: BankedRam<D, K, B>,
     /// The tracker has cleared itself.
+    roomy: Reg<Bit>,
     started: Reg<Bit>,
     // The oldest packet, and what is known of its data since the cycle before.
     held: Reg<Bit>,
@@ -130,7 +131,7 @@ impl<const D: usize, const K: usize, const L: usize, const S: usize, const B: us
     /// Sends whole packets from the TX buffer to the MAC, in order, and completes them.
     #[kernel]
     fn update(&mut self) {
-        registers!(self, clock, reset; started, held, info, ripe, err, injected, slot, even_lap, busy, frame, silent, marker, cq, req_id, len,
+        registers!(self, clock, reset; started, roomy, held, info, ripe, err, injected, slot, even_lap, busy, frame, silent, marker, cq, req_id, len,
             row, left, beats, last_bytes, known, seq, num, part, headless, counted);
         registers!(self, clock, reset; beat, beat_end, beat_keep, beat_count, beat_word, freed_rows, freed_slot, frame_stat,
             bytes_stat, dma_stat, bad_stat);
@@ -198,13 +199,17 @@ impl<const D: usize, const K: usize, const L: usize, const S: usize, const B: us
         // ---- The packet that leaves: a beat a cycle, as long as those on their way have room at the output.
         let waiting = self.send_data.level.val() + bit_cast::<8, 1>(self.beat.q.val().into());
         let last = self.beats.q.val() == 1;
-        let can_end = self.dones.in_ready.val();
-        let read =
-            self.busy.q.val() && self.frame.q.val() && waiting < lit::<8>(4) && (!last || can_end);
-        let ends = (read && last) || (self.busy.q.val() && !self.frame.q.val() && can_end);
+        // Room for the completion is there before a frame begins, since a wire does not wait inside one: besides its own, the packet that ends now and
+        // the one before that may not be counted yet.
+        self.roomy.d.next = self.dones.level.val() <= 5;
+        let read = self.busy.q.val() && self.frame.q.val() && waiting < lit::<8>(4);
+        let ends = (read && last) || (self.busy.q.val() && !self.frame.q.val());
         let full = self.left.q.val() >= lit::<16>(K);
         let keep = if full { lit::<16>(K) } else { self.left.q.val() };
-        let take = self.held.q.val() && self.ripe.q.val() && (!self.busy.q.val() || ends);
+        let take = self.held.q.val()
+            && self.ripe.q.val()
+            && self.roomy.q.val()
+            && (!self.busy.q.val() || ends);
         let headless = self.headless.q.val() && !first;
         let counted = self.counted.q.val() && !first;
         let lost = (has_slot && self.err.q.val()) || (reads && headless);
