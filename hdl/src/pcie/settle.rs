@@ -93,7 +93,9 @@ pub struct ReadSettle<const D: usize, const K: usize, const L: usize, const T: u
     op: [Reg<Bits<9>>; 2],
     /// Where the read's end goes, less the bytes before the first that counts.
     base: [Reg<Bits<20>>; 2],
-    // Of its progress; `same`: the tag is that of the stage ahead, `back`: that of the stage before.
+    // Of its progress. `same`: the tag is that of the stage ahead; `back`, `far`: of two and of three ahead.
+    old: Reg<Bits<{ prog::W }>>,
+    far: Reg<Bit>,
     back: Reg<Bit>,
     left: Reg<Bits<13>>,
     left_fits: Reg<Bit>,
@@ -139,7 +141,7 @@ impl<const D: usize, const K: usize, const L: usize, const T: usize> Logic
         registers!(self, clock, reset; in_valid, in_sop, in_eop, in_hdr, in_data, in_tag, s_valid[..], s_sop[..], s_eop[..], s_late[..]);
         registers!(self, clock, reset; s_unsent[..], s_hits[..], s_tag[..], s_data[..], s_ours[..], s_bad[..], s_poisoned[..], s_skip[..]);
         registers!(self, clock, reset; s_count[..], s_length[..], low[..], carried, rest, all, short_length, aligned, found, epoch, client[..], op[..], base[..]);
-        registers!(self, clock, reset; back, left, left_fits, was_err, was_ended, was_free, same, write, new, beat, ends, is_final, over, fails, before, stats);
+        registers!(self, clock, reset; old, far, back, left, left_fits, was_err, was_ended, was_free, same, write, new, beat, ends, is_final, over, fails, before, stats);
         registers!(self, clock, reset; go_keep, go_until, go_dst, go_free, go_tag, freed);
         let flush = self.flush.val();
 
@@ -227,11 +229,16 @@ impl<const D: usize, const K: usize, const L: usize, const T: usize> Logic
         // ---- Its progress, as it is in memory or about to be.
         let r = self.found.q.val();
         let len = r.get_bits::<13>(rec::LEN);
-        self.progresses.raddr.next = self.s_tag[1].q.val();
-        // The tag two stages ahead, as it was when both were a stage behind.
+        self.far.d.next = tag == self.s_tag[2].q.val();
         self.back.d.next = self.s_tag[0].q.val() == self.s_tag[2].q.val();
+        self.progresses.raddr.next = self.s_tag[0].q.val();
+        self.old.d.next = if self.write.q.val() && self.far.q.val() {
+            self.new.q.val()
+        } else {
+            self.progresses.rdata.val()
+        };
         let forward = self.write.q.val() && self.back.q.val();
-        let p = if forward { self.new.q.val() } else { self.progresses.rdata.val() };
+        let p = if forward { self.new.q.val() } else { self.old.q.val() };
         let this_life = p.get_bit(prog::EPOCH) == r.get_bit(rec::EPOCH);
         let now_left = if this_life { p.get_bits::<13>(prog::LEFT) } else { len };
         let count = self.s_count[1].q.val();
