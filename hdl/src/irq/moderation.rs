@@ -83,6 +83,9 @@ pub struct Irq<const D: usize, const V: usize> {
     look0: Reg<Bit>,
     was_masked: Reg<Bit>,
     sent: Reg<Bit>,
+    // What the next slot for inputs is for: {vector 0's look, unmask, event}.
+    picked: Reg<Bits<3>>,
+    picked_vector: Reg<Bits<8>>,
 
     // An input that waits for its slot.
     event_held: Reg<Bit>,
@@ -163,6 +166,8 @@ impl<const D: usize, const V: usize> Irq<D, V> {
             look0: Default::default(),
             was_masked: Default::default(),
             sent: Default::default(),
+            picked: Default::default(),
+            picked_vector: Default::default(),
             event_held: Default::default(),
             event_rx: Default::default(),
             event_vector: Default::default(),
@@ -205,7 +210,7 @@ impl<const D: usize, const V: usize> Logic for Irq<D, V> {
     /// Interrupt moderation and MSI-X messages.
     #[kernel]
     fn update(&mut self) {
-        registers!(self, clock, reset; walk, slot, visit, cycles, now, raised, look0, was_masked, sent,
+        registers!(self, clock, reset; walk, slot, visit, cycles, now, raised, look0, was_masked, sent, picked, picked_vector,
             event_held, event_rx, event_vector, unmask_held, unmask_vector, unmask_value);
         registers!(self, clock, reset; op1, vector1, rx1, value1, op2, vector2, rx2, value2, state2);
         registers!(self, clock, reset; op3, vector3, times3, pending3, armed3, due3, waits3, tx_age3, rx_age3,
@@ -238,20 +243,33 @@ impl<const D: usize, const V: usize> Logic for Irq<D, V> {
         let v4 = self.vector4.q.val();
         let event_vector = self.event_vector.q.val();
         let unmask_vector = self.unmask_vector.q.val();
-        let take_look0 = input_slot && self.look0.q.val();
-        // Each input goes first in one of the two slots, so that one whose vector is busy does not stop the other.
+        // An input is picked in the slot before its own. Each goes first in one of the two, so that one whose vector is busy does not stop
+        // the other.
         let unmask_first = !self.slot.q.val().get_bit(1);
-        let wants_unmask =
-            !take_look0 && self.unmask_held.q.val() && (unmask_first || !self.event_held.q.val());
-        let wants_event = !take_look0 && !wants_unmask && self.event_held.q.val();
-        let vector0 = if visit_slot {
-            bit_cast::<8, V>(self.visit.q.val())
-        } else if wants_unmask {
-            unmask_vector
-        } else if wants_event {
-            event_vector
+        let pick_look0 = self.look0.q.val();
+        let pick_unmask =
+            !pick_look0 && self.unmask_held.q.val() && (unmask_first || !self.event_held.q.val());
+        let pick_event = !pick_look0 && !pick_unmask && self.event_held.q.val();
+        if !self.slot.q.val().get_bit(0) {
+            self.picked.d.next = cat::<1, 2, 3>(
+                pick_look0.into(),
+                cat::<1, 1, 2>(pick_unmask.into(), pick_event.into()),
+            );
+            self.picked_vector.d.next = if pick_unmask {
+                unmask_vector
+            } else if pick_event {
+                event_vector
+            } else {
+                lit::<8>(0)
+            };
+        }
+        let take_look0 = input_slot && self.picked.q.val().get_bit(2);
+        let wants_unmask = self.picked.q.val().get_bit(1);
+        let wants_event = self.picked.q.val().get_bit(0);
+        let vector0 = if self.slot.q.val().get_bit(0) {
+            self.picked_vector.q.val()
         } else {
-            lit::<8>(0)
+            bit_cast::<8, V>(self.visit.q.val())
         };
         // Only vectors that exist are in the stages.
         let low0 = bit_cast::<V, 8>(vector0);

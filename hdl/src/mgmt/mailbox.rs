@@ -15,7 +15,7 @@
 //! dwords to one.
 //!
 //! Access to DMA_CMD 2 cycles, to the others and the buffer 3 or more (read data from the host goes first); a write takes 2 cycles
-//! a piece, D/32 + 2 a beat, and as long as it waits for `ready`.
+//! a piece, D/32 + 3 a beat, and as long as it waits for `ready`.
 //!
 //! `D`, `K`, `L`: the data path's bits, bytes, log2 bytes.
 
@@ -82,6 +82,8 @@ pub struct Mailbox<const D: usize, const K: usize, const L: usize> {
     left: Reg<Bits<12>>,
     piece: Reg<Bits<7>>,
     piece_left: Reg<Bits<7>>,
+    // The beat on offer was taken a cycle ago.
+    took: Reg<Bit>,
     // The piece's first beat was taken.
     mid: Reg<Bit>,
     filled: Reg<Bits<5>>,
@@ -120,6 +122,7 @@ impl<const D: usize, const K: usize, const L: usize> Default for Mailbox<D, K, L
             left: Default::default(),
             piece: Default::default(),
             piece_left: Default::default(),
+            took: Default::default(),
             mid: Default::default(),
             filled: Default::default(),
             data: Default::default(),
@@ -132,7 +135,7 @@ impl<const D: usize, const K: usize, const L: usize> Logic for Mailbox<D, K, L> 
     #[kernel]
     fn update(&mut self) {
         registers!(self, clock, reset; port, rdata, lane, addr_lo, addr_hi, len, place, to_host, failed, dma, lap,
-            all_issued, pieces, done, at, from, left, piece, piece_left, mid, filled, data);
+            all_issued, pieces, done, at, from, left, piece, piece_left, took, mid, filled, data);
         clocked!(self, clock; lanes[..]);
 
         let abort = self.flush.val() || self.core_reset.val();
@@ -329,7 +332,7 @@ impl<const D: usize, const K: usize, const L: usize> Logic for Mailbox<D, K, L> 
                 }
             }
             DmaState::Write => {
-                if self.write.ready.val() {
+                if self.took.q.val() {
                     self.filled.d.next = lit::<5>(0);
                     self.piece_left.d.next = self.piece_left.q.val() - lit::<7>(K);
                     self.mid.d.next = !last;
@@ -370,7 +373,9 @@ impl<const D: usize, const K: usize, const L: usize> Logic for Mailbox<D, K, L> 
         self.read_req.dst.next = bit_cast::<20, 32>(place);
         self.read_req.op.next = op;
         self.read_req.last.next = true;
-        self.write.valid.next = self.dma.q.val() == DmaState::Write;
+        let offers = self.dma.q.val() == DmaState::Write && !self.took.q.val();
+        self.took.d.next = offers && self.write.ready.val() && !self.core_reset.val();
+        self.write.valid.next = offers;
         self.write.addr.next = self.at.q.val();
         self.write.len.next = self.piece.q.val();
         self.write.data.next = self.data.q.val();

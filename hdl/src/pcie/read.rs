@@ -157,7 +157,7 @@ impl<const D: usize, const K: usize, const L: usize, const T: usize> Logic for D
         self.pieces.flush.next = flush;
 
         // A piece leaves for a tag, or fails, or is dropped.
-        let walking = self.walk.q.val() != lit::<9>(1 << T);
+        let walking = !self.walk.q.val().get_bit(T);
         let piece = self.pieces.piece_valid.val();
         let more = self.more_tags.out_valid.val() && self.ext_tag.val();
         let tag = if more {

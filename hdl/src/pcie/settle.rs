@@ -78,10 +78,12 @@ pub struct ReadSettle<const D: usize, const K: usize, const L: usize, const T: u
     s_count: [Reg<Bits<13>>; 3],
     s_length: [Reg<Bits<13>>; 3],
     low: [Reg<Bits<7>>; 2],
-    carried: Reg<Bits<13>>,
     // If its byte count is right: what it leaves, and its bytes from the first beat on.
-    rest: Reg<Bits<14>>,
-    all: Reg<Bits<13>>,
+    rest: [Reg<Bits<14>>; 2],
+    all: [Reg<Bits<13>>; 2],
+    /// No more is to come; its last dword is the one in which it ends.
+    ending: Reg<Bit>,
+    tight: Reg<Bit>,
     /// Its length is at most a beat.
     short_length: Reg<Bit>,
     /// The low address bits are those the byte count asks for.
@@ -93,7 +95,9 @@ pub struct ReadSettle<const D: usize, const K: usize, const L: usize, const T: u
     op: [Reg<Bits<9>>; 2],
     /// Where the read's end goes, less the bytes before the first that counts.
     base: [Reg<Bits<20>>; 2],
-    // Of its progress; `same`: the tag is that of the stage ahead, `back`: that of the stage before.
+    // Of its progress. `same`: the tag is that of the stage ahead; `back`, `far`: of two and of three ahead.
+    old: Reg<Bits<{ prog::W }>>,
+    far: Reg<Bit>,
     back: Reg<Bit>,
     left: Reg<Bits<13>>,
     left_fits: Reg<Bit>,
@@ -138,8 +142,8 @@ impl<const D: usize, const K: usize, const L: usize, const T: usize> Logic
         clocked!(self, clock; records, progresses);
         registers!(self, clock, reset; in_valid, in_sop, in_eop, in_hdr, in_data, in_tag, s_valid[..], s_sop[..], s_eop[..], s_late[..]);
         registers!(self, clock, reset; s_unsent[..], s_hits[..], s_tag[..], s_data[..], s_ours[..], s_bad[..], s_poisoned[..], s_skip[..]);
-        registers!(self, clock, reset; s_count[..], s_length[..], low[..], carried, rest, all, short_length, aligned, found, epoch, client[..], op[..], base[..]);
-        registers!(self, clock, reset; back, left, left_fits, was_err, was_ended, was_free, same, write, new, beat, ends, is_final, over, fails, before, stats);
+        registers!(self, clock, reset; s_count[..], s_length[..], low[..], rest[..], all[..], ending, tight, short_length, aligned, found, epoch, client[..], op[..], base[..]);
+        registers!(self, clock, reset; old, far, back, left, left_fits, was_err, was_ended, was_free, same, write, new, beat, ends, is_final, over, fails, before, stats);
         registers!(self, clock, reset; go_keep, go_until, go_dst, go_free, go_tag, freed);
         let flush = self.flush.val();
 
@@ -222,16 +226,24 @@ impl<const D: usize, const K: usize, const L: usize, const T: usize> Logic
         self.records.wdata.next = self.record.val();
         self.found.d.next = self.records.rdata.val();
         self.low[1].d.next = self.low[0].q.val();
-        self.carried.d.next = self.s_length[0].q.val() - bit_cast::<13, 2>(self.s_skip[0].q.val());
+        let all = self.s_count[0].q.val() + bit_cast::<13, 2>(self.s_skip[0].q.val());
+        self.all[0].d.next = all;
+        self.rest[0].d.next =
+            bit_cast::<14, 13>(all) - bit_cast::<14, 13>(self.s_length[0].q.val());
 
         // ---- Its progress, as it is in memory or about to be.
         let r = self.found.q.val();
         let len = r.get_bits::<13>(rec::LEN);
-        self.progresses.raddr.next = self.s_tag[1].q.val();
-        // The tag two stages ahead, as it was when both were a stage behind.
+        self.far.d.next = tag == self.s_tag[2].q.val();
         self.back.d.next = self.s_tag[0].q.val() == self.s_tag[2].q.val();
+        self.progresses.raddr.next = self.s_tag[0].q.val();
+        self.old.d.next = if self.write.q.val() && self.far.q.val() {
+            self.new.q.val()
+        } else {
+            self.progresses.rdata.val()
+        };
         let forward = self.write.q.val() && self.back.q.val();
-        let p = if forward { self.new.q.val() } else { self.progresses.rdata.val() };
+        let p = if forward { self.new.q.val() } else { self.old.q.val() };
         let this_life = p.get_bit(prog::EPOCH) == r.get_bit(rec::EPOCH);
         let now_left = if this_life { p.get_bits::<13>(prog::LEFT) } else { len };
         let count = self.s_count[1].q.val();
@@ -248,8 +260,13 @@ impl<const D: usize, const K: usize, const L: usize, const T: usize> Logic
             - bit_cast::<20, 2>(self.s_skip[1].q.val());
         let end_low = r.get_bits::<7>(rec::LOW) + bit_cast::<7, 13>(len);
         self.aligned.d.next = end_low - self.low[1].q.val() == bit_cast::<7, 13>(count);
-        self.rest.d.next = bit_cast::<14, 13>(count) - bit_cast::<14, 13>(self.carried.q.val());
-        self.all.d.next = count + bit_cast::<13, 2>(self.s_skip[1].q.val());
+        let rest = self.rest[0].q.val();
+        let over = rest.get_bit(13);
+        self.rest[1].d.next = rest;
+        self.all[1].d.next = self.all[0].q.val();
+        self.ending.d.next = over || rest == 0;
+        // The last completion carries no dword too many.
+        self.tight.d.next = !over || (rest.get_bits::<11>(2).all() && rest.get_bits::<2>(0) != 0);
         self.short_length.d.next = fits_beat::<L>(self.s_length[1].q.val());
 
         // ---- The verdict.
@@ -269,18 +286,15 @@ impl<const D: usize, const K: usize, const L: usize, const T: usize> Logic
         } else {
             self.left_fits.q.val()
         };
-        let rest = self.rest.q.val();
-        let over = rest.get_bit(13);
-        let is_final = over || rest == 0;
-        // The last completion carries no dword too many.
-        let tight = !over || (rest.get_bits::<11>(2).all() && rest.get_bits::<2>(0) != 0);
-        let right = fits && self.aligned.q.val() && tight;
+        let rest = self.rest[1].q.val();
+        let is_final = self.ending.q.val();
+        let right = fits && self.aligned.q.val() && self.tight.q.val();
         let expected = sop && live && self.s_ours[2].q.val();
         let ends_bad = expected && self.s_bad[2].q.val();
         let counts = expected && !self.s_bad[2].q.val() && right;
         let quiet = flush || was_ended;
         let beat = if sop { counts && !quiet } else { valid && self.go_keep.q.val() && !flush };
-        let all = self.all.q.val();
+        let all = self.all[1].q.val();
         let ends = if sop {
             if is_final {
                 fits_beat::<L>(all)

@@ -171,6 +171,21 @@ fn odd_bytes(hdr: Bits<64>) -> Bits<4> {
     end_byte(if one { first } else { last }) - bit_cast::<4, 2>(first_byte(first))
 }
 
+/// Which parts of a memory request's address match: {BAR0, below 4 GB, BAR2's lower half, its upper half}.
+#[kernel]
+fn matches(hdr: Bits<128>, bar0: Bits<32>, bar2: Bits<64>, inside: Bits<64>) -> Bits<4> {
+    let wide = hdr.get_bit(29);
+    let high = if wide { hdr.get_bits::<32>(64) } else { lit::<32>(0) };
+    let low = if wide { hdr.get_bits::<32>(96) } else { hdr.get_bits::<32>(64) };
+    let to_bar0 = low.get_bits::<18>(14) == bar0.get_bits::<18>(14);
+    let to_bar2 = (low & !inside.get_bits::<32>(0)) == bar2.get_bits::<32>(0);
+    lit::<4>(0)
+        .replace_bit(3, to_bar0)
+        .replace_bit(2, high == 0)
+        .replace_bit(1, to_bar2)
+        .replace_bit(0, high == bar2.get_bits::<32>(32))
+}
+
 impl<const D: usize> Logic for Target<D> {
     /// Executes configuration and memory requests dword by dword.
     #[kernel]
@@ -207,14 +222,15 @@ impl<const D: usize> Logic for Target<D> {
 
         let new = if from_np { self.np.hdr.val() } else { self.posted.hdr.val() };
         let wide = new.get_bit(29);
-        let high = if wide { new.get_bits::<32>(64) } else { lit::<32>(0) };
         let low = if wide { new.get_bits::<32>(96) } else { new.get_bits::<32>(64) };
         let bar2_mask = lit::<64>((1u64 << self._log_bar2) - 1);
         let enabled = self.mem_enable.val();
-        let bar0_low = low.get_bits::<18>(14) == self.bar0_base.val().get_bits::<18>(14);
-        let bar2_low =
-            (low & !bar2_mask.get_bits::<32>(0)) == self.bar2_base.val().get_bits::<32>(0);
-        let bar2_high = high == self.bar2_base.val().get_bits::<32>(32);
+        // Both are held against the BARs, whichever is taken.
+        let bar0 = self.bar0_base.val();
+        let bar2 = self.bar2_base.val();
+        let of_np = matches(self.np.hdr.val(), bar0, bar2, bar2_mask);
+        let of_posted = matches(self.posted.hdr.val(), bar0, bar2, bar2_mask);
+        let hits = if from_np { of_np } else { of_posted };
         let length = new.get_bits::<10>(0);
         let dwords = if length == 0 { lit::<11>(1024) } else { bit_cast::<11, 10>(length) };
         let starts = take_np || (take_posted && self.posted.sop.val());
@@ -299,11 +315,13 @@ impl<const D: usize> Logic for Target<D> {
         if starts {
             self.q_hdr.d.next = new.get_bits::<64>(0);
             self.q_low.d.next = low;
-            self.q_bar0.d.next = cat::<1, 1, 2>(bar0_low.into(), (enabled && high == 0).into());
+            self.q_bar0.d.next = if enabled { hits.get_bits::<2>(2) } else { lit::<2>(0) };
             self.q_bar2.d.next = if self._log_bar2 == 0 {
                 lit::<2>(0)
+            } else if enabled {
+                hits.get_bits::<2>(0)
             } else {
-                cat::<1, 1, 2>(bar2_low.into(), (enabled && bar2_high).into())
+                lit::<2>(0)
             };
             let inside = lit::<24>(0xff_fffc) & (bit_cast::<24, 64>(bar2_mask) | 0x3fff);
             self.addr.d.next = bit_cast::<24, 32>(low) & inside;
