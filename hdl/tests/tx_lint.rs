@@ -3,7 +3,11 @@
 mod tx_support;
 
 use nitor_block::lint;
+use nitor_hdl::tx::TxPath;
 use tx_support::{emitted, emitted_as, Path128, Path512};
+
+/// A small card's, without lines.
+type PathSmall = TxPath<128, 16, 4, 1, 4, 9, 6, 0, 1>;
 
 #[test]
 fn lint_128() {
@@ -13,7 +17,13 @@ fn lint_128() {
 
 #[test]
 fn lint_without_offloads() {
-    let (verilog, top, _) = emitted_as("tx_plain_128", || Path128::new(false));
+    let (verilog, top, _) = emitted_as("tx_plain_128", || Path128::new(false, false));
+    lint(verilog, &top).unwrap_or_else(|words| panic!("{words}"));
+}
+
+#[test]
+fn lint_small() {
+    let (verilog, top, _) = emitted_as("tx_small_128", || PathSmall::new(false, true));
     lint(verilog, &top).unwrap_or_else(|words| panic!("{words}"));
 }
 

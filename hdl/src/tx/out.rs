@@ -74,13 +74,18 @@ pub struct TxOut<const D: usize, const K: usize, const L: usize, const S: usize,
     tracker: OpTracker<S>,
     buffer: BankedRam<D, K, B>,
     /// The tracker has cleared itself.
-    roomy: Reg<Bit>,
     started: Reg<Bit>,
+    roomy: Reg<Bit>,
     // The oldest packet, and what is known of its data since the cycle before.
     held: Reg<Bit>,
     info: Reg<Bits<96>>,
     ripe: Reg<Bit>,
     err: Reg<Bit>,
+    // Of the oldest packet, a cycle after `info`: rows, beats, whether that is one, and bytes of the last.
+    rows: Reg<Bits<16>>,
+    most_beats: Reg<Bits<16>>,
+    one_beat: Reg<Bit>,
+    end_bytes: Reg<Bits<7>>,
     /// Pushed headers in the buffer, of packets that were not taken yet.
     injected: Reg<Bits<16>>,
     slot: Reg<Bits<S>>,
@@ -97,6 +102,7 @@ pub struct TxOut<const D: usize, const K: usize, const L: usize, const S: usize,
     /// Bytes and beats to come; the beats of the padding have no bytes.
     left: Reg<Bits<16>>,
     beats: Reg<Bits<16>>,
+    at_last: Reg<Bit>,
     last_bytes: Reg<Bits<7>>,
     known: Reg<Bits<KNOWN>>,
     /// Payload and frames of the packet before this one, and the payload of this one.
@@ -112,6 +118,8 @@ pub struct TxOut<const D: usize, const K: usize, const L: usize, const S: usize,
     beat_keep: Reg<Bits<7>>,
     beat_count: Reg<Bits<7>>,
     beat_word: Reg<Bits<WORD>>,
+    /// Beats on their way or to send, at most 4.
+    pending: Reg<Bits<3>>,
     // Beats to send: data, {last, bytes}, word; all take and give together.
     send_data: Fifo<D, 2>,
     send_end: Fifo<8, 2>,
@@ -131,8 +139,8 @@ impl<const D: usize, const K: usize, const L: usize, const S: usize, const B: us
     /// Sends whole packets from the TX buffer to the MAC, in order, and completes them.
     #[kernel]
     fn update(&mut self) {
-        registers!(self, clock, reset; started, roomy, held, info, ripe, err, injected, slot, even_lap, busy, frame, silent, marker, cq, req_id, len,
-            row, left, beats, last_bytes, known, seq, num, part, headless, counted);
+        registers!(self, clock, reset; started, roomy, held, info, ripe, err, rows, most_beats, one_beat, end_bytes, injected, slot, even_lap, busy, frame, silent, marker, cq, req_id, len,
+            row, left, beats, at_last, pending, last_bytes, known, seq, num, part, headless, counted);
         registers!(self, clock, reset; beat, beat_end, beat_keep, beat_count, beat_word, freed_rows, freed_slot, frame_stat,
             bytes_stat, dma_stat, bad_stat);
         clocked!(self, clock, reset; infos, tracker, send_data, send_end, send_word, dones);
@@ -194,15 +202,19 @@ impl<const D: usize, const K: usize, const L: usize, const S: usize, const B: us
         let len = info.get_bits::<16>(29);
         let known = info.get_bits::<KNOWN>(61);
         let first = known.get_bit(word::FIRST);
-        let rows = (len + lit::<16>(K - 1)) >> lit::<16>(L);
+        let padded = if len < lit::<16>(MIN_FRAME) { lit::<16>(MIN_FRAME) } else { len };
+        let all_beats = (padded + lit::<16>(K - 1)) >> lit::<16>(L);
+        self.rows.d.next = (len + lit::<16>(K - 1)) >> lit::<16>(L);
+        self.most_beats.d.next = all_beats;
+        self.one_beat.d.next = all_beats == 1;
+        self.end_bytes.d.next = bit_cast::<7, 16>((padded - 1) & lit::<16>(K - 1)) + lit::<7>(1);
 
         // ---- The packet that leaves: a beat a cycle, as long as those on their way have room at the output.
-        let waiting = self.send_data.level.val() + bit_cast::<8, 1>(self.beat.q.val().into());
-        let last = self.beats.q.val() == 1;
+        let last = self.at_last.q.val();
         // Room for the completion is there before a frame begins, since a wire does not wait inside one: besides its own, the packet that ends now and
         // the one before that may not be counted yet.
         self.roomy.d.next = self.dones.level.val() <= 5;
-        let read = self.busy.q.val() && self.frame.q.val() && waiting < lit::<8>(4);
+        let read = self.busy.q.val() && self.frame.q.val() && !self.pending.q.val().get_bit(2);
         let ends = (read && last) || (self.busy.q.val() && !self.frame.q.val());
         let full = self.left.q.val() >= lit::<16>(K);
         let keep = if full { lit::<16>(K) } else { self.left.q.val() };
@@ -223,6 +235,7 @@ impl<const D: usize, const K: usize, const L: usize, const S: usize, const B: us
             self.row.d.next = self.row.q.val() + 1;
             self.left.d.next = self.left.q.val() - keep;
             self.beats.d.next = self.beats.q.val() - 1;
+            self.at_last.d.next = self.beats.q.val() == 2;
             self.freed_rows.d.next = bit_cast::<16, 1>(keep.any().into());
         }
         if ends {
@@ -233,7 +246,6 @@ impl<const D: usize, const K: usize, const L: usize, const S: usize, const B: us
             self.freed_rows.d.next = self.left.q.val();
         }
         if take {
-            let padded = if len < lit::<16>(MIN_FRAME) { lit::<16>(MIN_FRAME) } else { len };
             self.busy.d.next = true;
             self.frame.d.next = reads && !lost;
             self.silent.d.next = info.get_bit(3);
@@ -253,13 +265,13 @@ impl<const D: usize, const K: usize, const L: usize, const S: usize, const B: us
             self.left.d.next = if !reads {
                 lit::<16>(0)
             } else if lost {
-                rows
+                self.rows.q.val()
             } else {
                 len
             };
-            self.beats.d.next = (padded + lit::<16>(K - 1)) >> lit::<16>(L);
-            self.last_bytes.d.next =
-                bit_cast::<7, 16>((padded - 1) & lit::<16>(K - 1)) + lit::<7>(1);
+            self.beats.d.next = self.most_beats.q.val();
+            self.at_last.d.next = self.one_beat.q.val();
+            self.last_bytes.d.next = self.end_bytes.q.val();
             if has_slot {
                 self.slot.d.next = self.slot.q.val() + 1;
                 if self.slot.q.val().all() {
@@ -299,6 +311,13 @@ impl<const D: usize, const K: usize, const L: usize, const S: usize, const B: us
         // ---- Beats out: what is not of the packet is zero.
         self.buffer.read_row.next = self.row.q.val();
         self.beat.d.next = read;
+        let leaves = self.send_data.out_valid.val() && self.beat_ready.val();
+        if read && !leaves {
+            self.pending.d.next = self.pending.q.val() + 1;
+        }
+        if leaves && !read {
+            self.pending.d.next = self.pending.q.val() - 1;
+        }
         self.beat_end.d.next = last;
         self.beat_keep.d.next = bit_cast::<7, 16>(keep);
         self.beat_count.d.next = if last { self.last_bytes.q.val() } else { lit::<7>(K) };
