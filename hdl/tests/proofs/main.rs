@@ -54,7 +54,7 @@ macro_rules! equivalences {
 
 // Blocks without memories: Yosys' models of those are no part of this.
 equivalences! {
-    same_config: nitor_hdl::pcie::config::Config::new(17, 20);
+    same_config: nitor_hdl::pcie::config::Config::new(17, 20, false);
     same_credit: nitor_hdl::link::credit::Credit::default();
     same_gmii_tx: nitor_hdl::eth::gmii_tx::GmiiTx::default();
     same_inline: nitor_hdl::pcie::inline::InlineWrite::<128>::default();
