@@ -72,6 +72,7 @@ pub struct LinkReceive<const D: usize, const S: usize, const A: usize> {
     at: Reg<Bits<10>>,
     head0: Reg<Bits<32>>,
     head1: Reg<Bits<32>>,
+    kept: Reg<Bit>,
     judge: Reg<Bit>,
     judge_err: Reg<Bit>,
     known: Reg<Bit>,
@@ -109,7 +110,7 @@ impl<const D: usize, const S: usize, const A: usize> Logic for LinkReceive<D, S,
     /// Host link, receiving: frames in order, taken apart into TLPs and bus accesses.
     #[kernel]
     fn update(&mut self) {
-        registers!(self, clock, reset; at, head0, head1, judge, judge_err, wanted, heard_out, due_out, repeat_out);
+        registers!(self, clock, reset; at, kept, head0, head1, judge, judge_err, wanted, heard_out, due_out, repeat_out);
         registers!(self, clock, reset; flags_out, ack_out, damaged_out, tail, head, doing, pos, end, kind, info, left);
         registers!(self, clock, reset; part, hdr, data, first, value, writes, asks, answered);
         registers!(self, clock, hard_reset; known, current, opened_out);
@@ -121,11 +122,14 @@ impl<const D: usize, const S: usize, const A: usize> Logic for LinkReceive<D, S,
         let room = (self.tail.q.val() - self.head.q.val()) < lit::<8>(1 << S);
         let fits = !at.get_bit(9);
         let slot = bit_cast::<A, 8>(self.tail.q.val() & lit::<8>((1 << S) - 1)) << lit::<5>(9);
-        self.ram.we.next = self.word_valid.val() && fits && room;
+        // A frame that had no place when it began has none, even if one gets free meanwhile.
+        let kept = if at == 0 { room } else { self.kept.q.val() };
+        self.ram.we.next = self.word_valid.val() && fits && kept;
         self.ram.waddr.next = slot | bit_cast::<A, 10>(at);
         self.ram.wdata.next = word.get_bits::<32>(0);
         self.judge.d.next = false;
         if self.word_valid.val() {
+            self.kept.d.next = kept;
             if at == 0 {
                 self.head0.d.next = word.get_bits::<32>(0);
             }
@@ -153,7 +157,7 @@ impl<const D: usize, const S: usize, const A: usize> Logic for LinkReceive<D, S,
         let next = data && seq == self.wanted.q.val();
         // Behind the one expected by less than half of the numbers: a copy of one that was taken.
         let ahead = data && !next && !(seq - self.wanted.q.val()).get_bit(7);
-        let take = next && room;
+        let take = next && self.kept.q.val();
         self.opened_out.d.next = opens;
         if opens {
             self.known.d.next = true;
@@ -163,7 +167,7 @@ impl<const D: usize, const S: usize, const A: usize> Logic for LinkReceive<D, S,
         self.flags_out.d.next = flags;
         self.ack_out.d.next = self.head0.q.val().get_bits::<8>(16);
         self.due_out.d.next = data || (ours && (flags.get_bit(5) || flags.get_bit(1)));
-        self.repeat_out.d.next = ahead || (next && !room);
+        self.repeat_out.d.next = ahead || (next && !self.kept.q.val());
         self.damaged_out.d.next =
             self.judge.q.val() && (self.judge_err.q.val() || words > lit::<16>(MOST_WORDS));
         self.lengths.we.next = take;
@@ -274,7 +278,7 @@ impl<const D: usize, const S: usize, const A: usize> Logic for LinkReceive<D, S,
             }
             Doing::Bus => {
                 // A board register's value takes its time.
-                if part != 4 {
+                if part != 6 {
                     self.part.d.next = part + 1;
                 }
                 if part == 0 {
@@ -284,7 +288,7 @@ impl<const D: usize, const S: usize, const A: usize> Logic for LinkReceive<D, S,
                 if bus_ready {
                     self.asks.d.next = false;
                 }
-                if bus_ready || (board && part == 3) {
+                if bus_ready || (board && part == 5) {
                     self.answered.d.next = true;
                     if !writes {
                         self.value.d.next =
