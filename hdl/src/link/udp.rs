@@ -218,9 +218,9 @@ impl Logic for LinkUdp {
         // The board's address, version and length, don't fragment, time to live 64 and protocol 17.
         let fixed = lit::<20>(
             (self._ip & 0xff) * 256
-                + (self._ip / 256 & 0xff)
-                + (self._ip / 65536 & 0xff) * 256
-                + (self._ip / 16777216 & 0xff)
+                + ((self._ip / 256) & 0xff)
+                + ((self._ip / 65536) & 0xff) * 256
+                + ((self._ip / 16777216) & 0xff)
                 + 0x4500
                 + 0x4000
                 + 0x4011,
