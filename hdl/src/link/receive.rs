@@ -70,10 +70,9 @@ pub struct LinkReceive<const D: usize, const S: usize, const A: usize> {
     lengths: LutRam<9, S>,
     // The frame coming in.
     at: Reg<Bits<10>>,
-    /// There was room for all its words.
-    kept: Reg<Bit>,
     head0: Reg<Bits<32>>,
     head1: Reg<Bits<32>>,
+    kept: Reg<Bit>,
     judge: Reg<Bit>,
     judge_err: Reg<Bit>,
     known: Reg<Bit>,
@@ -123,13 +122,14 @@ impl<const D: usize, const S: usize, const A: usize> Logic for LinkReceive<D, S,
         let room = (self.tail.q.val() - self.head.q.val()) < lit::<8>(1 << S);
         let fits = !at.get_bit(9);
         let slot = bit_cast::<A, 8>(self.tail.q.val() & lit::<8>((1 << S) - 1)) << lit::<5>(9);
-        self.ram.we.next = self.word_valid.val() && fits && room;
+        // A frame that had no place when it began has none, even if one gets free meanwhile.
+        let kept = if at == 0 { room } else { self.kept.q.val() };
+        self.ram.we.next = self.word_valid.val() && fits && kept;
         self.ram.waddr.next = slot | bit_cast::<A, 10>(at);
         self.ram.wdata.next = word.get_bits::<32>(0);
         self.judge.d.next = false;
         if self.word_valid.val() {
-            // A place that becomes free in the middle of a frame comes too late for it.
-            self.kept.d.next = room && (at == 0 || self.kept.q.val());
+            self.kept.d.next = kept;
             if at == 0 {
                 self.head0.d.next = word.get_bits::<32>(0);
             }
@@ -278,7 +278,7 @@ impl<const D: usize, const S: usize, const A: usize> Logic for LinkReceive<D, S,
             }
             Doing::Bus => {
                 // A board register's value takes its time.
-                if part != 4 {
+                if part != 6 {
                     self.part.d.next = part + 1;
                 }
                 if part == 0 {
@@ -288,7 +288,7 @@ impl<const D: usize, const S: usize, const A: usize> Logic for LinkReceive<D, S,
                 if bus_ready {
                     self.asks.d.next = false;
                 }
-                if bus_ready || (board && part == 3) {
+                if bus_ready || (board && part == 5) {
                     self.answered.d.next = true;
                     if !writes {
                         self.value.d.next =

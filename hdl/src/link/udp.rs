@@ -213,12 +213,19 @@ impl Logic for LinkUdp {
         let bytes = bit_cast::<16, 9>(self.frame_words.val()) << lit::<4>(2);
         let total = self.total.q.val();
         self.total.d.next = bytes + 30;
-        self.sum_ip.d.next = wide(swapped(to_ip.get_bits::<16>(0)))
-            + wide(swapped(to_ip.get_bits::<16>(16)))
-            + wide(swapped(ip.get_bits::<16>(0)))
-            + wide(swapped(ip.get_bits::<16>(16)));
-        // Version and length, don't fragment, time to live 64 and protocol 17.
-        self.sum.d.next = self.sum_ip.q.val() + wide(total) + lit::<20>(0x4500 + 0x4000 + 0x4011);
+        self.sum_ip.d.next =
+            wide(swapped(to_ip.get_bits::<16>(0))) + wide(swapped(to_ip.get_bits::<16>(16)));
+        // The board's address, version and length, don't fragment, time to live 64 and protocol 17.
+        let fixed = lit::<20>(
+            (self._ip & 0xff) * 256
+                + ((self._ip / 256) & 0xff)
+                + ((self._ip / 65536) & 0xff) * 256
+                + ((self._ip / 16777216) & 0xff)
+                + 0x4500
+                + 0x4000
+                + 0x4011,
+        );
+        self.sum.d.next = self.sum_ip.q.val() + wide(total) + fixed;
         let sending = self.sending.q.val();
         let body = sending == lit::<4>(HEADER);
         let valid = self.frame_valid.val() && self.known.q.val();

@@ -607,6 +607,6 @@ impl<const D: usize, const K: usize, const L: usize, const B: usize> Logic
         // Two frames may come before what is counted now is seen.
         let counted = self.frames.q.val();
         let few = !counted.get_bit(5) && !counted.get_bits::<5>(0).all();
-        self.open.d.next = rows != lit::<16>(1 << B) && few;
+        self.open.d.next = !rows.get_bit(B) && few;
     }
 }
