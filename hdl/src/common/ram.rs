@@ -4,7 +4,7 @@
 //! | block | write | read | on ECP5 |
 //! |---|---|---|---|
 //! | [LutRam] | 1 port | same cycle | DPR16X4; registers for two words |
-//! | [BlockRam] | 1 port | next cycle | DP16KD; DPR16X4 for up to four words |
+//! | [BlockRam] | 1 port | next cycle | DP16KD; DPR16X4 for up to eight words |
 //! | [ByteRam] | 1 port, byte enables | next cycle | DP16KD |
 //! | [BankedRam] | two neighbouring rows at once, byte enables | one row, next cycle | two [ByteRam] |
 //! | [RowPairRam] | one row | two neighbouring rows, next cycle | two [BlockRam] |
@@ -91,7 +91,7 @@ impl<const N: usize, const A: usize> Logic for BlockRam<N, A> {
                 "(* no_rw_check, ram_style = \"{style}\" *) reg [{n}:0] mem [0:{d}];\n\
                  always @(posedge clock) begin\n    if (we) mem[waddr] <= wdata;\n    rdata <= mem[raddr];\nend\n",
                 // A few words are not worth a block.
-                style = if A <= 2 { "distributed" } else { "block" },
+                style = if A <= 3 { "distributed" } else { "block" },
                 n = N - 1,
                 d = (1usize << A) - 1
             ),

@@ -414,7 +414,7 @@ impl<const Q: usize, const N: usize> Logic for TxSched<Q, N> {
         let now_cfg = self.cfg.rdata.val();
         // One less than the ring's depth, and than what is left to its end.
         let mut mask = lit::<16>(0);
-        for i in 0..16 {
+        for i in 0..15 {
             mask = mask.replace_bit(i, log > lit::<4>(i));
         }
         let to_end = !now_head & mask;
