@@ -55,7 +55,7 @@ struct Synthesis {
 }
 
 /// What is part of a block, not one.
-const PARTS: [&str; 18] = [
+const PARTS: [&str; 19] = [
     "lut_ram",
     "block_ram",
     "byte_ram",
@@ -64,6 +64,7 @@ const PARTS: [&str; 18] = [
     "fifo",
     "async_fifo",
     "skid",
+    "tx_queue",
     "op_tracker",
     "level",
     "pulse",

@@ -480,6 +480,11 @@ impl Bench {
         }
     }
 
+    /// Packets that the path found bad.
+    pub fn bad(&self) -> u64 {
+        self.counts.get("stat_bad_descriptor").copied().unwrap_or(0)
+    }
+
     /// A frame may stay in the card for its 1024 beats, until its checksum is known.
     fn quiet(&self) -> bool {
         self.bells.is_empty() && self.beats.is_empty() && self.dma.idle() && self.idle > 1200
