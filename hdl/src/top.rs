@@ -186,7 +186,7 @@ impl<
             stats: Default::default(),
             txp: TxPath::new(config.tx_offloads, config.small),
             framer: Default::default(),
-            rxp: RxPath::new(config.classifier),
+            rxp: RxPath::new(config.classifier, config.small),
         }
     }
 }

@@ -21,12 +21,12 @@ fn lint_512() {
 #[test]
 fn lint_128_without_checksums() {
     let classifier = Classifier::Wide { steps: 1, checksums: false };
-    let (verilog, top, _) = emitted_of(move || Path128::new(classifier), "rx_path_128");
+    let (verilog, top, _) = emitted_of(move || Path128::new(classifier, false), "rx_path_128");
     lint(verilog, &top).unwrap_or_else(|words| panic!("{words}"));
 }
 
 #[test]
 fn lint_128_serial() {
-    let (verilog, top, _) = emitted_of(|| Path128::new(Classifier::Serial), "rx_path_128");
+    let (verilog, top, _) = emitted_of(|| Path128::new(Classifier::Serial, true), "rx_path_128");
     lint(verilog, &top).unwrap_or_else(|words| panic!("{words}"));
 }

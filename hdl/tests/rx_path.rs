@@ -81,7 +81,7 @@ fn one_frame() {
 #[test]
 fn without_checksums() {
     let classifier = Classifier::Wide { steps: 1, checksums: false };
-    let model = model_of(move || Path128::new(classifier), "rx_path_plain");
+    let model = model_of(move || Path128::new(classifier, false), "rx_path_plain");
     let mut bench = Bench::new(&model, Setup { checksums: false, ..WIDE128.fast(100) });
     let mut rng = Rng(12);
     bench.create(0, 4);

@@ -64,7 +64,7 @@ const PARTS: [&str; 19] = [
     "fifo",
     "async_fifo",
     "skid",
-    "tx_queue",
+    "queue_",
     "op_tracker",
     "level",
     "pulse",
@@ -144,7 +144,8 @@ fn synthesise(
     // What a card is built without goes first. Blocks are mapped by themselves, so that the table says what each takes, and put together afterwards.
     let script = format!(
         "read_verilog {verilog}\nhierarchy -top {top}\nproc\nopt_expr\nopt_muxtree\nopt_expr\nopt_clean\nhierarchy -top {top}\n{hier}hierarchy -top {top}\nsetattr -mod -set keep_hierarchy 1 {blocks}\n\
-         synth_ecp5 -nowidelut -top {top}\ntee -q -o {stat} stat -json\nsetattr -mod -unset keep_hierarchy *\nflatten\n\
+         synth_lattice -family ecp5 -nowidelut -top {top} -run begin:map_gates\nopt -full\nopt_dff\nopt_merge\nopt_clean\n\
+         synth_lattice -family ecp5 -nowidelut -top {top} -run map_gates:\ntee -q -o {stat} stat -json\nsetattr -mod -unset keep_hierarchy *\nflatten\n\
          opt_clean -purge\nwrite_json {json}\nwrite_verilog -noattr netlist.v\n",
         // Constants of the configuration go through several blocks.
         hier = "opt_hier\nopt_expr\nopt_clean\n".repeat(4),

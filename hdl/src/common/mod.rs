@@ -9,6 +9,7 @@ pub mod iface;
 pub mod op_tracker;
 pub mod op_tracker_proof;
 pub mod probe;
+pub mod queue;
 pub mod ram;
 pub mod skid;
 pub mod skid_proof;

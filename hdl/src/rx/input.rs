@@ -10,19 +10,19 @@
 //!
 //! Dropped and counted as bad: `err`, longer than `max_frame`, shorter than an Ethernet header (14 bytes; shorter than
 //! 60 is accepted, since nothing behind needs the padding and the sender may be a wire without minimum size), a `bytes`
-//! outside 1..=K. Dropped and counted as without room: no row free, or 2^R frames waiting for `rx/assign`.
+//! outside 1..=K. Dropped and counted as without room: no row free, or 2^R frames (16 with `_small`) waiting for `rx/assign`.
 //!
 //! The stored beats are repeated on `tap_*` for `rx/parse`, a cycle after they are stored; `tap_end` is the last beat of a frame, also of one given up,
 //! and `tap_keep` says which.
 //!
-//! `press` is up while a quarter of the rows or more are in use, or 32 frames or more (of 32 a half) wait.
+//! `press` is up while a quarter of the rows or more are in use, or 32 frames or more (of 32 or 16 a half) wait.
 //!
 //! One beat a cycle. A frame shows at `info_*` two cycles after its last beat. `reset` in the middle of a frame
 //! loses the rest of that frame: what frames a beat belongs to is followed through it, and only `wire_reset` clears that.
 
 use super::words::{info, INFO_BITS};
-use crate::common::fifo::Fifo;
 use crate::common::iface::MacSnk;
+use crate::common::queue::Queue;
 use nitor_rtl::prelude::*;
 
 #[derive(LogicBlock)]
@@ -81,12 +81,13 @@ pub struct RxInput<const D: usize, const K: usize, const B: usize, const R: usiz
     t_keep: Reg<Bit>,
     t_bytes: Reg<Bits<7>>,
     t_data: Reg<Bits<D>>,
-    info: Fifo<INFO_BITS, R>,
+    info: Queue<INFO_BITS, R, 4>,
     /// Cycles until another frame may begin.
     left: Reg<Bits<4>>,
     wait: Reg<Bit>,
     _apart: usize,
     _serial: bool,
+    _small: bool,
 }
 
 impl<const D: usize, const K: usize, const B: usize, const R: usize> Default
@@ -107,6 +108,13 @@ impl<const D: usize, const K: usize, const B: usize, const R: usize> RxInput<D, 
     /// For [classify](super::classify).
     pub fn serial() -> Self {
         Self::with(4, true)
+    }
+
+    /// 16 frames may wait, whatever R is.
+    pub fn small(mut self) -> Self {
+        self._small = true;
+        self.info._small = true;
+        self
     }
 
     fn with(apart: usize, serial: bool) -> Self {
@@ -160,6 +168,7 @@ impl<const D: usize, const K: usize, const B: usize, const R: usize> RxInput<D, 
             wait: Default::default(),
             _apart: apart,
             _serial: serial,
+            _small: false,
         }
     }
 }
@@ -213,7 +222,8 @@ impl<const D: usize, const K: usize, const B: usize, const R: usize> Logic for R
         let used = self.next_row.q.val() - self.free.q.val();
         let full = self.full.q.val();
         self.pressed.d.next = used >= lit::<16>((2 << B) / 4)
-            || self.info.level.val() >= lit::<8>(if R > 5 { 32 } else { 16 });
+            || self.info.level.val()
+                >= lit::<8>(if R > 5 { 32 } else { 16 - 8 * (self._small as usize) });
         self.press.next = self.pressed.q.val();
         let no_room = fresh && !bad && (full || (last && !self.info.in_ready.val()));
         let lost = bad || no_room;

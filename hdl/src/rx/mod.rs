@@ -29,6 +29,7 @@ pub mod write;
 
 use crate::common::fifo::Fifo;
 use crate::common::iface::*;
+use crate::common::queue::Queue;
 use assign::RxAssign;
 use checksum::RxChecksum;
 use classify::RxClassify;
@@ -102,7 +103,7 @@ pub struct RxPath<
     parse: RxParse<D, K>,
     steer: RxSteer,
     classify: RxClassify<D, K>,
-    flows: Fifo<STEER_BITS, R>,
+    flows: Queue<STEER_BITS, R, 4>,
     checksum: RxChecksum<D, K, L>,
     sums: Fifo<3, R>,
     prefetch: RxPrefetch<D, K, L, Q, R, M>,
@@ -123,7 +124,7 @@ impl<
     > Default for RxPath<D, K, L, Q, R, B, M>
 {
     fn default() -> Self {
-        Self::new(Classifier::Wide { steps: 1, checksums: true })
+        Self::new(Classifier::Wide { steps: 1, checksums: true }, false)
     }
 }
 
@@ -137,11 +138,19 @@ impl<
         const M: usize,
     > RxPath<D, K, L, Q, R, B, M>
 {
-    pub fn new(classifier: Classifier) -> Self {
-        let (input, steer, serial) = match classifier {
+    /// `small`: 16 frames wait for buffers, 8 fetches of descriptors are under way.
+    pub fn new(classifier: Classifier, small: bool) -> Self {
+        let (mut input, steer, serial) = match classifier {
             Classifier::Wide { steps, .. } => (RxInput::new(steps), RxSteer::new(steps), false),
             Classifier::Serial => (RxInput::serial(), RxSteer::default(), true),
         };
+        if small {
+            input = input.small();
+        }
+        let mut flows = Queue::default();
+        flows._small = small;
+        let mut prefetch = RxPrefetch::default();
+        prefetch._small = small;
         Self {
             clock: Default::default(),
             reset: Default::default(),
@@ -174,10 +183,10 @@ impl<
             parse: Default::default(),
             steer,
             classify: Default::default(),
-            flows: Default::default(),
+            flows,
             checksum: Default::default(),
             sums: Default::default(),
-            prefetch: Default::default(),
+            prefetch,
             assign: Default::default(),
             writer: Default::default(),
             _checksums: classifier.checksums(),

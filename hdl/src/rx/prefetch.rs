@@ -10,7 +10,7 @@
 //! **Turns.** One state machine takes, in turn, a context command, a doorbell, or a queue to look at: the last one served
 //! if it wants more, one that `rx/assign` took 8 descriptors from (a hint, may be lost), else the next one round robin, so that
 //! no queue depends on a hint. A turn takes 4 cycles. If 8 places are free it asks for what the doorbell allows, at
-//! most 16 descriptors and never across a multiple of 16 nor the ring's end, as one read request with one of 32 fetch slots.
+//! most 16 descriptors and never across a multiple of 16 nor the ring's end, as one read request with one of 32 fetch slots (8 with `_small`).
 //!
 //! **Arrivals.** Fetches end in any order. A slot whose read is complete is retired when it is the next of its queue: found
 //! at once by the `done` event in the common case, else by a poll of one slot a cycle. A fetch stuck in the host holds
@@ -187,6 +187,7 @@ pub struct RxPrefetch<
     bell_stat: Reg<Bit>,
     illegal_stat: Reg<Bit>,
     error_stat: Reg<Bit>,
+    pub _small: bool,
 }
 
 /// Byte address of a descriptor in the cache.
@@ -222,23 +223,31 @@ impl<
         let at = bit_cast::<Q, 8>(queue);
         let in_range = (bit_cast::<9, 8>(queue) >> lit::<9>(Q)) == 0;
 
+        let slots = lit::<5>(31 - 24 * (self._small as usize));
+        let used = if lit::<1>(self._small as usize).any() {
+            lit::<32>(0xff)
+        } else {
+            lit::<32>(0xffff_ffffu32)
+        };
+
         // ---- Arrivals: a slot a cycle, the one that just ended or the next polled.
         let done = self.bus.done_valid.val() && self.bus.done_client.val() == client::RX_DESC;
         let issue = self.bus.issue_valid.val() && self.bus.issue_client.val() == client::RX_DESC;
         self.tracker.issue_valid.next = issue;
-        self.tracker.issue_op.next = self.bus.issue_op.val();
+        let known = lit::<9>(0x11f - 24 * (self._small as usize));
+        self.tracker.issue_op.next = self.bus.issue_op.val() & known;
         self.tracker.issue_last.next = self.bus.issue_last.val();
         self.tracker.done_valid.next = done;
-        self.tracker.done_op.next = self.bus.done_op.val();
+        self.tracker.done_op.next = self.bus.done_op.val() & known;
         self.tracker.done_err.next = self.bus.done_err.val();
         self.dones.in_valid.next = done;
         self.dones.in_data.next = bit_cast::<5, 9>(self.bus.done_op.val());
         self.dones.out_ready.next = true;
         if self.dones.out_valid.val() {
-            self.r1_slot.d.next = self.dones.out_data.val();
+            self.r1_slot.d.next = self.dones.out_data.val() & slots;
         } else {
             self.r1_slot.d.next = self.poll.q.val();
-            self.poll.d.next = self.poll.q.val() + 1;
+            self.poll.d.next = (self.poll.q.val() + 1) & slots;
         }
         self.recs.raddr.next = self.r1_slot.q.val();
         self.r2_slot.d.next = self.r1_slot.q.val();
@@ -287,7 +296,7 @@ impl<
         let slot_bit = lit::<32>(1) << bit_cast::<32, 5>(slot);
         let slot_free = !(self.busy.q.val() & slot_bit).any();
         if !slot_free {
-            self.slot.d.next = slot + 1;
+            self.slot.d.next = (slot + 1) & slots;
         }
         self.t_slot_free.d.next = slot_free;
         self.t_lap.d.next = (self.lap.q.val() & slot_bit).any();
@@ -397,8 +406,8 @@ impl<
                             fetched_wdata = self.t_fetched.q.val() + count;
                             rec_we = true;
                             busy = busy | slot_bit;
-                            self.lap.d.next = self.lap.q.val() ^ slot_bit;
-                            self.slot.d.next = slot + 1;
+                            self.lap.d.next = (self.lap.q.val() ^ slot_bit) & used;
+                            self.slot.d.next = (slot + 1) & slots;
                             self.f_valid.d.next = true;
                             self.again.d.next = true;
                         }
@@ -442,7 +451,7 @@ impl<
             }
         }
         self.hints.out_ready.next = hint_taken;
-        self.busy.d.next = busy;
+        self.busy.d.next = busy & used;
         if self.turn.q.val() == Turn::Act {
             let index = self.t_fetched.q.val();
             if !self.f_valid.q.val() {

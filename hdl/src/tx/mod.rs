@@ -30,7 +30,6 @@ pub mod llq;
 pub mod offload;
 pub mod out;
 pub mod parse;
-mod queue;
 pub mod sched;
 pub mod sched_proof;
 pub mod sums;

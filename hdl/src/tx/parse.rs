@@ -31,10 +31,10 @@
 //!
 //! After `reset` a walk of 2^Q cycles clears the queues' state; `batch_ready` is low until then. G is Q + 5.
 
-use super::queue::TxQueue;
 use crate::common::fifo::Fifo;
 use crate::common::iface::*;
 use crate::common::op_tracker::OpTracker;
+use crate::common::queue::Queue;
 use crate::common::ram::{BankedRam, BlockRam, LutRam};
 use nitor_rtl::prelude::*;
 
@@ -135,7 +135,7 @@ pub struct TxParse<const D: usize, const K: usize, const L: usize, const Q: usiz
     pub seg_ready: Signal<In, Bit>,
     pub seg_addr: Signal<Out, Bits<48>>,
     pub seg_len: Signal<Out, Bits<16>>,
-    batches: TxQueue<32, 5, 4>,
+    batches: Queue<32, 5, 4>,
     // {wide, first line, count} of batches of lines: as many as there are slots.
     filled: Fifo<22, 5>,
     cache: BankedRam<D, K, 8>,
@@ -202,7 +202,7 @@ pub struct TxParse<const D: usize, const K: usize, const L: usize, const Q: usiz
     stored_seg: Reg<Bits<64>>,
     stored_at: Reg<Bits<5>>,
     unwinds: Reg<Bit>,
-    packets: TxQueue<137, 6, 4>,
+    packets: Queue<137, 6, 4>,
     freed: Reg<Bit>,
     break_valid: Reg<Bit>,
     break_queue: Reg<Bits<8>>,
@@ -213,7 +213,7 @@ pub struct TxParse<const D: usize, const K: usize, const L: usize, const Q: usiz
 impl<const D: usize, const K: usize, const L: usize, const Q: usize, const G: usize>
     TxParse<D, K, L, Q, G>
 {
-    /// `small`: queues as deep as batches of 8 need; `lineless`: no batch is of lines.
+    /// `small`: queues as deep as batches of 8 need, 16 slots; `lineless`: no batch is of lines.
     pub fn new(small: bool, lineless: bool) -> Self {
         let mut parse = Self { _small: small, _lineless: lineless, ..Self::default() };
         parse.batches._small = small;
@@ -249,11 +249,11 @@ impl<const D: usize, const K: usize, const L: usize, const Q: usize, const G: us
         );
         self.batch_ready.next = self.batches.in_ready.val() && started;
         let head = self.head.q.val();
-        // Only bits that can be set: 2^Q queues, twice as many completion queues at most, 32 slots.
+        // Only bits that can be set: 2^Q queues, twice as many completion queues at most, 32 slots or 16.
         let head_queue = head.get_bits::<8>(0) & lit::<8>((1 << Q) - 1);
         let head_cq = head.get_bits::<8>(8) & lit::<8>((2 << Q) - 1);
         let head_marker = head.get_bit(21);
-        let head_op = head.get_bits::<9>(22) & lit::<9>(0x11f);
+        let head_op = head.get_bits::<9>(22) & lit::<9>(0x11f - 16 * (self._small as usize));
         let small = lit::<1>(self._small as usize).any();
         let with_lines = !lit::<1>(self._lineless as usize).any();
         let head_lines = head.get_bit(31) && with_lines;
@@ -307,10 +307,12 @@ impl<const D: usize, const K: usize, const L: usize, const Q: usize, const G: us
         );
         self.tracker.issue_valid.next = self.issue.q.val().get_bit(10);
         self.tracker.issue_last.next = self.issue.q.val().get_bit(9);
-        self.tracker.issue_op.next = self.issue.q.val().get_bits::<9>(0) & lit::<9>(0x11f);
+        self.tracker.issue_op.next =
+            self.issue.q.val().get_bits::<9>(0) & lit::<9>(0x11f - 16 * (self._small as usize));
         self.tracker.done_valid.next = self.done.q.val().get_bit(10);
         self.tracker.done_err.next = self.done.q.val().get_bit(9);
-        self.tracker.done_op.next = self.done.q.val().get_bits::<9>(0) & lit::<9>(0x11f);
+        self.tracker.done_op.next =
+            self.done.q.val().get_bits::<9>(0) & lit::<9>(0x11f - 16 * (self._small as usize));
         self.tracker.query.next = head_op;
 
         // ---- The descriptor in hand.

@@ -212,7 +212,7 @@ impl<const Q: usize, const N: usize> Logic for TxSched<Q, N> {
         let can_fetch = self.active.out_valid.val()
             && self.requests.in_ready.val()
             && self.asks.in_ready.val()
-            && !self.slots_used.q.val().get_bit(5)
+            && !self.slots_used.q.val().get_bit(5 - (self._small as usize))
             && !batch_held;
         // Behind the doorbell that came before it: after a doorbell's turn there is none for a cycle.
         let take_command = self.ctx.valid.val()
@@ -373,8 +373,9 @@ impl<const Q: usize, const N: usize> Logic for TxSched<Q, N> {
             cat::<1, 8, 9>(ask.get_bits::<1>(5), bit_cast::<8, 5>(ask.get_bits::<5>(0)));
         let mut used = self.slots_used.q.val();
         if request {
-            self.slot.d.next = self.slot.q.val() + 1;
-            if self.slot.q.val() == 31 {
+            let last_slot = lit::<5>(31 - 16 * (self._small as usize));
+            self.slot.d.next = (self.slot.q.val() + 1) & last_slot;
+            if self.slot.q.val() == last_slot {
                 self.even_lap.d.next = !self.even_lap.q.val();
             }
             used = used + 1;

@@ -55,7 +55,7 @@ pub type Path512 = RxPath<512, 64, 6, 4, 7, 8, 8>;
 pub static PATH128: LazyLock<Model> = LazyLock::new(|| model::<Path128>("rx_path_128"));
 /// The first, with the serial classifier.
 pub static SERIAL128: LazyLock<Model> =
-    LazyLock::new(|| model_of(|| Path128::new(Classifier::Serial), "rx_path_serial"));
+    LazyLock::new(|| model_of(|| Path128::new(Classifier::Serial, true), "rx_path_serial"));
 pub static PATH512: LazyLock<Model> = LazyLock::new(|| model::<Path512>("rx_path_512"));
 
 /// So many cases, or as many as PROPTEST_CASES says.

@@ -1,12 +1,12 @@
 //! A queue whose depth is a configuration's: 2^A words, or 2^F on a small card.
 //!
-//! Of the two FIFOs that it is made of the other one goes away in synthesis. See [crate::common::fifo] for the rest.
+//! Of the two FIFOs that it is made of the other one goes away in synthesis. See [super::fifo] for the rest.
 
-use crate::common::fifo::Fifo;
+use super::fifo::Fifo;
 use nitor_rtl::prelude::*;
 
 #[derive(LogicBlock, Default)]
-pub struct TxQueue<const N: usize, const A: usize, const F: usize> {
+pub struct Queue<const N: usize, const A: usize, const F: usize> {
     pub clock: Signal<In, Clock>,
     pub reset: Signal<In, Bit>,
     pub in_valid: Signal<In, Bit>,
@@ -21,7 +21,7 @@ pub struct TxQueue<const N: usize, const A: usize, const F: usize> {
     pub _small: bool,
 }
 
-impl<const N: usize, const A: usize, const F: usize> Logic for TxQueue<N, A, F> {
+impl<const N: usize, const A: usize, const F: usize> Logic for Queue<N, A, F> {
     /// First-word-fall-through FIFO of one of two depths.
     #[kernel]
     fn update(&mut self) {
