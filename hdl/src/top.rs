@@ -7,6 +7,7 @@
 
 use crate::common::iface::*;
 use crate::common::probe::PROBE_BITS;
+use crate::common::reset::ResetStage;
 use crate::host::bar::BarDecode;
 use crate::host::cq::CompletionQueues;
 use crate::host::readless::Readless;
@@ -65,6 +66,8 @@ pub struct Card<
     pub mgmt_irq: Signal<Out, Bit>,
     /// See [crate::common::probe].
     pub probe: Signal<Out, Bits<PROBE_BITS>>,
+    stages: [ResetStage; 12],
+    core_stages: [ResetStage; 3],
     demux: TlpRx<D>,
     target: Target<D>,
     space: Config,
@@ -158,6 +161,8 @@ impl<
             mgmt: Default::default(),
             mgmt_irq: Default::default(),
             probe: Default::default(),
+            stages: Default::default(),
+            core_stages: Default::default(),
             demux: TlpRx::new(config.small),
             target: Target::new(log_bar2),
             space: Config::new(config.vectors, log_bar2, config.small),
@@ -185,7 +190,7 @@ impl<
             mailbox: Default::default(),
             stats: Default::default(),
             txp: TxPath::new(config.tx_offloads, config.small),
-            framer: Default::default(),
+            framer: TxFramer::new(config.small),
             rxp: RxPath::new(config.classifier, config.small),
         }
     }
@@ -211,16 +216,39 @@ impl<
     /// The card: an ENA device between PCI Express and an Ethernet MAC.
     #[kernel]
     fn update(&mut self) {
-        clocked!(self, clock, reset; demux, target, space, read, inline, out, bar, regs, resets, manage, mailbox, stats, framer);
+        clocked!(self, clock, reset; resets);
+        clocked!(self, clock; demux, target, space, read, inline, out, bar, regs, manage, mailbox, stats, framer);
         clocked!(self, clock; readless, table, cqs, irq, txp, rxp);
+        for i in 0..12 {
+            self.stages[i].clock.next = self.clock.val();
+            self.stages[i].d.next = self.reset.val();
+        }
+        self.demux.reset.next = self.stages[0].q.val();
+        self.target.reset.next = self.stages[1].q.val();
+        self.space.reset.next = self.stages[2].q.val();
+        self.read.reset.next = self.stages[3].q.val();
+        self.inline.reset.next = self.stages[4].q.val();
+        self.out.reset.next = self.stages[5].q.val();
+        self.bar.reset.next = self.stages[6].q.val();
+        self.regs.reset.next = self.stages[7].q.val();
+        self.manage.reset.next = self.stages[8].q.val();
+        self.mailbox.reset.next = self.stages[9].q.val();
+        self.stats.reset.next = self.stages[10].q.val();
+        self.framer.reset.next = self.stages[11].q.val();
         let hard = self.reset.val();
         let function = hard || self.resets.function_reset.val();
         let core = self.resets.core_reset.val();
+        for i in 0..3 {
+            self.core_stages[i].clock.next = self.clock.val();
+            self.core_stages[i].d.next = core;
+        }
+        let core_late = self.core_stages[2].q.val();
         let flush = self.resets.flush.val();
         self.readless.reset.next = function;
         self.table.reset.next = function;
-        self.cqs.reset.next = core;
-        self.irq.reset.next = core;
+        self.cqs.reset.next = self.core_stages[0].q.val();
+        self.irq.reset.next = self.core_stages[1].q.val();
+        // These have their own stages.
         self.txp.reset.next = core;
         self.rxp.reset.next = core;
         self.rxp.config_reset.next = hard;
@@ -249,7 +277,7 @@ impl<
         self.out.np_hdr.next = self.read.np_hdr.val();
         self.read.np_ready.next = self.out.np_ready.val();
         self.inline.requester.next = self.target.bdf.val();
-        self.inline.core_reset.next = core;
+        self.inline.core_reset.next = core_late;
         TlpSrc::<D>::join(&mut self.inline.tx, &mut self.out.inline);
         self.out.inline_privileged.next = self.inline.privileged.val();
         TlpSrc::<D>::join(&mut self.rxp.tx, &mut self.out.payload);
@@ -262,7 +290,7 @@ impl<
         self.out.press.next = self.rxp.press.val();
 
         // Host registers and reset.
-        self.bar.core_reset.next = core;
+        self.bar.core_reset.next = core_late;
         self.bar.flush.next = flush;
         RegBusSrc::join(&mut self.bar.regs, &mut self.regs.bus);
         RegBusSrc::join(&mut self.bar.msix, &mut self.table.bus);
@@ -331,10 +359,10 @@ impl<
         CtxCmdSrc::join(&mut self.manage.tx_sq, &mut self.txp.ctx);
         CtxCmdSrc::join(&mut self.manage.rx_sq, &mut self.rxp.ctx);
         CtxCmdSrc::join(&mut self.manage.cq, &mut self.cqs.ctx);
-        self.manage.core_reset.next = core;
+        self.manage.core_reset.next = core_late;
         self.manage.flush.next = flush;
         self.manage.blocked.next = self.resets.wait_firmware.val();
-        self.mailbox.core_reset.next = core;
+        self.mailbox.core_reset.next = core_late;
         self.mailbox.flush.next = flush;
         self.mailbox.blocked.next = self.resets.wait_firmware.val();
         self.regs.shadow_index.next = self.manage.shadow_index.val();
@@ -349,7 +377,7 @@ impl<
 
         // The wire.
         MacSrc::<D>::join(&mut self.txp.mac, &mut self.framer.beats);
-        self.framer.cut.next = core;
+        self.framer.cut.next = core_late;
         MacSrc::<D>::link(&mut self.mac_tx, &mut self.framer.mac);
         MacSnk::<D>::link(&mut self.mac_rx, &mut self.rxp.mac);
 

@@ -11,5 +11,6 @@ pub mod op_tracker_proof;
 pub mod probe;
 pub mod queue;
 pub mod ram;
+pub mod reset;
 pub mod skid;
 pub mod skid_proof;

@@ -3,8 +3,7 @@
 //! `out_valid` and `in_ready` are registers; a word shows one cycle after it came, one word a cycle both ways. When full it refuses;
 //! nothing is overwritten. Its output is a register too, which a FIFO's is not: it is the one to take between two deep blocks.
 //!
-//! `_relaxed`: two registers in a row, without the multiplexer of two words. A word shows after two cycles, two words go through in three,
-//! and `in_ready` is a gate behind two registers.
+//! `_relaxed`: one word alone, in half the registers and without a multiplexer; a word every two cycles.
 
 use nitor_rtl::prelude::*;
 
@@ -23,7 +22,7 @@ pub struct Skid<const N: usize> {
     word: Reg<Bits<N>>,
     spare_valid: Reg<Bit>,
     spare: Reg<Bits<N>>,
-    _relaxed: bool,
+    pub _relaxed: bool,
 }
 
 impl<const N: usize> Skid<N> {
@@ -38,17 +37,16 @@ impl<const N: usize> Logic for Skid<N> {
     fn update(&mut self) {
         registers!(self, clock, reset; ready, valid, word, spare_valid, spare);
         if self._relaxed {
-            // The spare word comes first here. `ready` is low out of reset.
-            let ready = self.ready.q.val() && !(self.spare_valid.q.val() && self.valid.q.val());
+            // `ready` is low out of reset.
+            let ready = self.ready.q.val() && !self.valid.q.val();
             self.ready.d.next = true;
-            if !self.valid.q.val() || self.out_ready.val() {
-                self.valid.d.next = self.spare_valid.q.val();
-                self.word.d.next = self.spare.q.val();
-                self.spare_valid.d.next = false;
-            }
+            self.valid.d.next = if self.valid.q.val() {
+                !self.out_ready.val()
+            } else {
+                self.in_valid.val() && ready
+            };
             if ready {
-                self.spare_valid.d.next = self.in_valid.val();
-                self.spare.d.next = self.in_data.val();
+                self.word.d.next = self.in_data.val();
             }
             self.in_ready.next = ready;
         } else {

@@ -5,7 +5,7 @@
 //! | `link` | from the link layer, which frames every TLP with `sop` and `eop`; ECRC and prefixes are taken off |
 //! | `cpl` | completions, as they come, 2 cycles later, one beat a cycle |
 //! | `posted`, `np` | memory writes, and non-posted requests of one beat each |
-//! | `rx_np_limit` | cumulative count of non-posted headers that may be sent: their FIFO of 16 (`_small`: 2) cannot overflow |
+//! | `rx_np_limit` | cumulative count of non-posted headers that may be sent: their FIFO of 16 (`_small`: a register) cannot overflow |
 //!
 //! A memory write is kept back until it is whole and its length is right, and shows 3 cycles after its end. 32 beats (`_small`: 16) and 16
 //! headers are held, of these only what a write's receiver needs: format, length, poisoning, byte enables and address; the rest reads 0.
@@ -82,7 +82,7 @@ pub struct TlpRx<const D: usize> {
 }
 
 impl<const D: usize> TlpRx<D> {
-    /// `small`: half the beats held, half the largest write, and two beats in three cycles.
+    /// `small`: half the beats held, half the largest write, and a beat in two cycles.
     pub fn new(small: bool) -> Self {
         Self {
             beats: Skid::new(small),
@@ -337,7 +337,7 @@ impl<const D: usize> Logic for TlpRx<D> {
             limit = limit + 1;
         }
         self.limit.d.next = limit;
-        self.rx_np_limit.next = self.limit.q.val() + lit::<8>(if self._small { 2 } else { 16 });
+        self.rx_np_limit.next = self.limit.q.val() + lit::<8>(if self._small { 1 } else { 16 });
 
         self.malformed.d.next = go && ((sop && bad_header) || wrong_end || (stays && !push_np));
         self.stat_malformed.next = self.malformed.q.val();

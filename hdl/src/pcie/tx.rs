@@ -17,7 +17,7 @@
 //! A beat leaves 1 cycle after it was taken. One beat a cycle, no gap between TLPs of one input or of several; an input
 //! that was idle is granted in the cycle after it is seen. While fewer credits are left than three of the largest TLPs
 //! need (3 headers, 96 data) headers are looked at before they are granted, which costs two cycles a TLP. When `link` stalls,
-//! two beats are held and the inputs wait. With `small` the output takes two beats in three cycles, which is enough for gigabits.
+//! two beats are held and the inputs wait. With `small` the output takes a beat in two cycles, which is enough for gigabits.
 //! Every `ready` follows from registers, `flush` and `bus_master` alone. A limit never counts as infinite: whoever grants infinite credit keeps it ahead.
 //!
 //! `press`: what the wire brought piles up. Reads then go only when `payload` does not, one after eight of its

@@ -134,6 +134,13 @@ pub struct RxAssign<const L: usize, const Q: usize> {
     s_broken: Reg<Bit>,
 }
 
+impl<const L: usize, const Q: usize> RxAssign<L, Q> {
+    /// `small`: a frame in two cycles at the most comes in.
+    pub fn new(small: bool) -> Self {
+        Self { infos: Skid::new(small), flows: Skid::new(small), ..Self::default() }
+    }
+}
+
 /// First row behind a frame.
 #[kernel]
 fn row_behind<const L: usize>(frame: Bits<INFO_BITS>) -> Bits<16> {

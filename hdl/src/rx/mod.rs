@@ -30,6 +30,7 @@ pub mod write;
 use crate::common::fifo::Fifo;
 use crate::common::iface::*;
 use crate::common::queue::Queue;
+use crate::common::reset::ResetStage;
 use assign::RxAssign;
 use checksum::RxChecksum;
 use classify::RxClassify;
@@ -99,6 +100,7 @@ pub struct RxPath<
     pub stat_doorbell_illegal: Signal<Out, Bit>,
     /// `valid` and `ready` of stored frames and of segments.
     pub probe: Signal<Out, Bits<4>>,
+    stages: [ResetStage; 8],
     input: RxInput<D, K, B, R>,
     parse: RxParse<D, K>,
     steer: RxSteer,
@@ -179,6 +181,7 @@ impl<
             stat_doorbell: Default::default(),
             stat_doorbell_illegal: Default::default(),
             probe: Default::default(),
+            stages: Default::default(),
             input,
             parse: Default::default(),
             steer,
@@ -187,8 +190,8 @@ impl<
             checksum: Default::default(),
             sums: Default::default(),
             prefetch,
-            assign: Default::default(),
-            writer: Default::default(),
+            assign: RxAssign::new(small),
+            writer: RxWrite::new(small),
             _checksums: classifier.checksums(),
             _serial: serial,
         }
@@ -208,7 +211,21 @@ impl<
     /// The receive path, from the MAC to posted writes and completion entries.
     #[kernel]
     fn update(&mut self) {
-        clocked!(self, clock, reset; input, parse, checksum, sums, steer, classify, flows, prefetch, assign, writer);
+        clocked!(self, clock; input, parse, checksum, sums, steer, classify, flows, prefetch, assign, writer);
+        for i in 0..8 {
+            self.stages[i].clock.next = self.clock.val();
+            self.stages[i].d.next = self.reset.val();
+        }
+        self.input.reset.next = self.stages[0].q.val();
+        self.parse.reset.next = self.stages[1].q.val();
+        self.checksum.reset.next = self.stages[2].q.val();
+        self.steer.reset.next = self.stages[3].q.val();
+        self.classify.reset.next = self.stages[4].q.val();
+        self.prefetch.reset.next = self.stages[5].q.val();
+        self.assign.reset.next = self.stages[6].q.val();
+        self.writer.reset.next = self.stages[7].q.val();
+        self.flows.reset.next = self.stages[6].q.val();
+        self.sums.reset.next = self.stages[6].q.val();
         MacSnk::<D>::link(&mut self.mac, &mut self.input.mac);
         DoorbellSnk::link(&mut self.doorbell, &mut self.prefetch.doorbell);
         CtxCmdSnk::link(&mut self.ctx, &mut self.prefetch.ctx);

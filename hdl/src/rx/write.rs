@@ -110,6 +110,13 @@ pub struct RxWrite<const D: usize, const K: usize, const L: usize, const B: usiz
     ended: Reg<Bits<5>>,
 }
 
+impl<const D: usize, const K: usize, const L: usize, const B: usize> RxWrite<D, K, L, B> {
+    /// `small`: a word in two cycles between its steps.
+    pub fn new(small: bool) -> Self {
+        Self { segs: Skid::new(small), cuts: Skid::new(small), ..Self::default() }
+    }
+}
+
 /// What the header of a memory write of `len` bytes at `addr` is made of.
 #[kernel]
 fn write_side(addr: Bits<48>, len: Bits<13>) -> Bits<SIDE_BITS> {

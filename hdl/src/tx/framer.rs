@@ -6,7 +6,7 @@
 //! | `cut` | the reset of the core; `reset` is only the card's own |
 //! | `mac` | the same frames; whatever happens on the other side, valid beats stay until they are taken |
 //!
-//! A beat a cycle, one cycle later. While `mac` refuses, two beats are held, then `beats` waits; so it does
+//! A beat a cycle (with `small` in two), one cycle later. While `mac` refuses, two beats are held, then `beats` waits; so it does
 //! while `cut` is high and until the end of the frame cut off has been queued.
 
 use crate::common::iface::*;
@@ -26,6 +26,12 @@ pub struct TxFramer<const D: usize> {
     /// Of the frame that began last the end is not yet queued.
     open: Reg<Bit>,
     cutting: Reg<Bit>,
+}
+
+impl<const D: usize> TxFramer<D> {
+    pub fn new(small: bool) -> Self {
+        Self { data: Skid::new(small), ends: Skid::new(small), ..Self::default() }
+    }
 }
 
 impl<const D: usize> Logic for TxFramer<D> {

@@ -182,8 +182,14 @@ pub struct TxGather<const K: usize, const L: usize, const S: usize, const B: usi
     dst: Reg<Bits<20>>,
     op: Reg<Bits<9>>,
     requests: Skid<94>,
-    pub _plain: bool,
-    pub _lineless: bool,
+    _plain: bool,
+    _lineless: bool,
+}
+
+impl<const K: usize, const L: usize, const S: usize, const B: usize> TxGather<K, L, S, B> {
+    pub fn new(plain: bool, lineless: bool, small: bool) -> Self {
+        Self { requests: Skid::new(small), _plain: plain, _lineless: lineless, ..Self::default() }
+    }
 }
 
 impl<const K: usize, const L: usize, const S: usize, const B: usize> Logic

@@ -35,6 +35,7 @@ pub mod sched_proof;
 pub mod sums;
 
 use crate::common::iface::*;
+use crate::common::reset::ResetStage;
 use gather::TxGather;
 use llq::TxLlq;
 use nitor_rtl::prelude::*;
@@ -80,6 +81,7 @@ pub struct TxPath<
     pub stat_broken: Signal<Out, Bit>,
     /// `valid` and `ready` of batches, packets, and packets in the buffer.
     pub probe: Signal<Out, Bits<6>>,
+    stages: [ResetStage; 6],
     sched: TxSched<Q, N>,
     llq: TxLlq<D, K, L, P>,
     parse: TxParse<D, K, L, Q, G>,
@@ -107,9 +109,8 @@ impl<
         let mut path = Self { _plain: !offloads, _lineless: N == 0, ..Self::default() };
         let small = small && N == 0;
         path.parse = TxParse::new(small, N == 0);
-        path.sched._small = small;
-        path.gather._plain = !offloads;
-        path.gather._lineless = N == 0;
+        path.sched = TxSched::new(small);
+        path.gather = TxGather::new(!offloads, N == 0, small);
         path
     }
 }
@@ -129,7 +130,17 @@ impl<
     /// The transmit path, from doorbells to frames and completions.
     #[kernel]
     fn update(&mut self) {
-        clocked!(self, clock, reset; sched, llq, parse, gather, out, offload);
+        clocked!(self, clock; sched, llq, parse, gather, out, offload);
+        for i in 0..6 {
+            self.stages[i].clock.next = self.clock.val();
+            self.stages[i].d.next = self.reset.val();
+        }
+        self.sched.reset.next = self.stages[0].q.val();
+        self.llq.reset.next = self.stages[1].q.val();
+        self.parse.reset.next = self.stages[2].q.val();
+        self.gather.reset.next = self.stages[3].q.val();
+        self.out.reset.next = self.stages[4].q.val();
+        self.offload.reset.next = self.stages[5].q.val();
         DoorbellSnk::link(&mut self.doorbell, &mut self.sched.doorbell);
         CtxCmdSnk::link(&mut self.ctx, &mut self.sched.ctx);
         LineWriteSnk::<D>::link(&mut self.line, &mut self.llq.write);

@@ -152,7 +152,19 @@ pub struct TxSched<const Q: usize, const N: usize> {
     bell_stat: Reg<Bit>,
     illegal_stat: Reg<Bit>,
     /// Batches of 8 at most.
-    pub _small: bool,
+    _small: bool,
+}
+
+impl<const Q: usize, const N: usize> TxSched<Q, N> {
+    /// `small`: batches of 8, 16 of them under way.
+    pub fn new(small: bool) -> Self {
+        Self {
+            requests: Skid::new(small),
+            asks: Skid::new(small),
+            _small: small,
+            ..Self::default()
+        }
+    }
 }
 
 impl<const Q: usize, const N: usize> Logic for TxSched<Q, N> {
