@@ -1,6 +1,7 @@
 //! A reset a cycle later, for one block: a net that resets tens of thousands of flip-flops in one cycle is slower than all logic.
 //!
 //! Synthesis keeps each by itself, so that it can be placed beside its block. Blocks that work together are all behind one.
+//! `_direct`: no register; on a small and slow card one net does, and packs better.
 
 use nitor_rtl::prelude::*;
 
@@ -10,6 +11,13 @@ pub struct ResetStage {
     pub d: Signal<In, Bit>,
     pub q: Signal<Out, Bit>,
     held: Reg<Bit>,
+    _direct: bool,
+}
+
+impl ResetStage {
+    pub fn new(direct: bool) -> Self {
+        Self { _direct: direct, ..Self::default() }
+    }
 }
 
 impl Logic for ResetStage {
@@ -19,6 +27,7 @@ impl Logic for ResetStage {
         clocked!(self, clock; held);
         self.held.reset.next = false;
         self.held.d.next = self.d.val();
-        self.q.next = self.held.q.val();
+        let direct = lit::<1>(self._direct as usize).any();
+        self.q.next = if direct { self.d.val() } else { self.held.q.val() };
     }
 }

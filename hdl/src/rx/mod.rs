@@ -181,7 +181,7 @@ impl<
             stat_doorbell: Default::default(),
             stat_doorbell_illegal: Default::default(),
             probe: Default::default(),
-            stages: Default::default(),
+            stages: std::array::from_fn(|_| ResetStage::new(small)),
             input,
             parse: Default::default(),
             steer,

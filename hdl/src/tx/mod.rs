@@ -109,6 +109,7 @@ impl<
         let mut path = Self { _plain: !offloads, _lineless: N == 0, ..Self::default() };
         let small = small && N == 0;
         path.parse = TxParse::new(small, N == 0);
+        path.stages = std::array::from_fn(|_| ResetStage::new(small));
         path.sched = TxSched::new(small);
         path.gather = TxGather::new(!offloads, N == 0, small);
         path
