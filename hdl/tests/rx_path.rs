@@ -40,7 +40,9 @@ impl Path {
 
     fn fast(self, latency: u64) -> Setup {
         let Path { k, serial } = self;
-        Setup { serial, checksums: !serial, ..Setup::fast(k, latency) }
+        // A small card's wire is a gigabit: a beat in 6.4 cycles.
+        let mac_gap = if serial { 85 } else { 0 };
+        Setup { serial, mac_gap, checksums: !serial, ..Setup::fast(k, latency) }
     }
 }
 
@@ -208,7 +210,10 @@ proptest! {
 fn nothing_is_lost() {
     for path in PATHS {
         let mut rng = Rng(77);
-        let mut bench = Bench::new(path.model(), Setup { mac_gap: 85, ..path.fast(300) });
+        let mut bench = Bench::new(
+            path.model(),
+            Setup { mac_gap: if path.serial { 90 } else { 85 }, ..path.fast(300) },
+        );
         let all: Vec<usize> = (0..path.queues()).collect();
         for &queue in &all {
             bench.create(queue, 8);

@@ -3,11 +3,7 @@
 mod tx_support;
 
 use nitor_block::lint;
-use nitor_hdl::tx::TxPath;
-use tx_support::{emitted, emitted_as, Path128, Path512};
-
-/// A small card's, without lines.
-type PathSmall = TxPath<128, 16, 4, 1, 4, 9, 6, 0, 1>;
+use tx_support::{emitted, emitted_as, Path128, Path512, PathSmall};
 
 #[test]
 fn lint_128() {

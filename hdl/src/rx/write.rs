@@ -108,12 +108,13 @@ pub struct RxWrite<const D: usize, const K: usize, const L: usize, const B: usiz
     held: Reg<Bits<5>>,
     /// Segments whose last beat is accepted and whose entry is not yet given.
     ended: Reg<Bits<5>>,
+    _small: bool,
 }
 
 impl<const D: usize, const K: usize, const L: usize, const B: usize> RxWrite<D, K, L, B> {
-    /// `small`: a word in two cycles between its steps.
+    /// `small`: a word in two cycles between its steps, and a beat in five.
     pub fn new(small: bool) -> Self {
-        Self { segs: Skid::new(small), cuts: Skid::new(small), ..Self::default() }
+        Self { segs: Skid::new(small), cuts: Skid::new(small), _small: small, ..Self::default() }
     }
 }
 
@@ -260,7 +261,8 @@ impl<const D: usize, const K: usize, const L: usize, const B: usize> Logic for R
 
         // ---- Read a beat a cycle.
         let last_beat = self.b_left.q.val() == 1;
-        let issue = self.b_valid.q.val() && !self.b_drop.q.val() && self.held.q.val() != 16;
+        let may_issue = if self._small { self.held.q.val() == 0 } else { self.held.q.val() != 16 };
+        let issue = self.b_valid.q.val() && !self.b_drop.q.val() && may_issue;
         let finish = self.b_valid.q.val() && (self.b_drop.q.val() || (issue && last_beat));
         if issue {
             self.b_first.d.next = false;
@@ -343,9 +345,10 @@ impl<const D: usize, const K: usize, const L: usize, const B: usize> Logic for R
         }
 
         // ---- Send. What `tx` decides on is in registers.
-        self.beats.in_valid.next = self.r_valid[1].q.val();
+        let queued = self.r_valid[1].q.val() && !lit::<1>(self._small as usize).any();
+        self.beats.in_valid.next = queued;
         self.beats.in_data.next = fine;
-        self.sides.in_valid.next = self.r_valid[1].q.val();
+        self.sides.in_valid.next = queued;
         self.sides.in_data.next = self.r_side[1].q.val();
         let o = self.t_side.q.val();
         self.tx.valid.next = self.t_valid.q.val();
@@ -363,7 +366,14 @@ impl<const D: usize, const K: usize, const L: usize, const B: usize> Logic for R
         self.tx.data.next = self.t_data.q.val();
         let sent = self.t_valid.q.val() && self.tx.ready.val();
         let t_free = sent || !self.t_valid.q.val();
-        if t_free {
+        if self._small {
+            // There is but one beat, and no queue.
+            if t_free {
+                self.t_valid.d.next = self.r_valid[1].q.val();
+                self.t_side.d.next = self.r_side[1].q.val();
+                self.t_data.d.next = fine;
+            }
+        } else if t_free {
             self.t_valid.d.next = self.sides.out_valid.val();
             self.t_side.d.next = self.sides.out_data.val();
             self.t_data.d.next = self.beats.out_data.val();

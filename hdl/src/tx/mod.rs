@@ -111,6 +111,7 @@ impl<
         path.parse = TxParse::new(small, N == 0);
         path.stages = std::array::from_fn(|_| ResetStage::new(small));
         path.sched = TxSched::new(small);
+        path.out = TxOut::new(small);
         path.gather = TxGather::new(!offloads, N == 0, small);
         path
     }

@@ -124,6 +124,11 @@ pub struct TxOut<const D: usize, const K: usize, const L: usize, const S: usize,
     send_data: Fifo<D, 2>,
     send_end: Fifo<8, 2>,
     send_word: Fifo<WORD, 2>,
+    // Or, on a small card, one of them.
+    one: Reg<Bit>,
+    one_data: Reg<Bits<D>>,
+    one_end: Reg<Bits<8>>,
+    one_word: Reg<Bits<WORD>>,
     dones: Fifo<25, 3>,
     freed_rows: Reg<Bits<16>>,
     freed_slot: Reg<Bit>,
@@ -131,6 +136,16 @@ pub struct TxOut<const D: usize, const K: usize, const L: usize, const S: usize,
     bytes_stat: Reg<Bits<16>>,
     dma_stat: Reg<Bit>,
     bad_stat: Reg<Bit>,
+    _small: bool,
+}
+
+impl<const D: usize, const K: usize, const L: usize, const S: usize, const B: usize>
+    TxOut<D, K, L, S, B>
+{
+    /// `small`: a beat in three cycles, of which one waits at the output.
+    pub fn new(small: bool) -> Self {
+        Self { _small: small, ..Self::default() }
+    }
 }
 
 impl<const D: usize, const K: usize, const L: usize, const S: usize, const B: usize> Logic
@@ -142,7 +157,7 @@ impl<const D: usize, const K: usize, const L: usize, const S: usize, const B: us
         registers!(self, clock, reset; started, roomy, held, info, ripe, err, rows, most_beats, one_beat, end_bytes, injected, slot, even_lap, busy, frame, silent, marker, cq, req_id, len,
             row, left, beats, at_last, pending, last_bytes, known, seq, num, part, headless, counted);
         registers!(self, clock, reset; beat, beat_end, beat_keep, beat_count, beat_word, freed_rows, freed_slot, frame_stat,
-            bytes_stat, dma_stat, bad_stat);
+            bytes_stat, dma_stat, bad_stat, one, one_data, one_end, one_word);
         clocked!(self, clock, reset; infos, tracker, send_data, send_end, send_word, dones);
         clocked!(self, clock; buffer);
 
@@ -214,7 +229,12 @@ impl<const D: usize, const K: usize, const L: usize, const S: usize, const B: us
         // Room for the completion is there before a frame begins, since a wire does not wait inside one: besides its own, the packet that ends now and
         // the one before that may not be counted yet.
         self.roomy.d.next = self.dones.level.val() <= 5;
-        let read = self.busy.q.val() && self.frame.q.val() && !self.pending.q.val().get_bit(2);
+        let full_up = if self._small {
+            self.pending.q.val().get_bit(0)
+        } else {
+            self.pending.q.val().get_bit(2)
+        };
+        let read = self.busy.q.val() && self.frame.q.val() && !full_up;
         let ends = (read && last) || (self.busy.q.val() && !self.frame.q.val());
         let full = self.left.q.val() >= lit::<16>(K);
         let keep = if full { lit::<16>(K) } else { self.left.q.val() };
@@ -311,7 +331,9 @@ impl<const D: usize, const K: usize, const L: usize, const S: usize, const B: us
         // ---- Beats out: what is not of the packet is zero.
         self.buffer.read_row.next = self.row.q.val();
         self.beat.d.next = read;
-        let leaves = self.send_data.out_valid.val() && self.beat_ready.val();
+        let small = lit::<1>(self._small as usize).any();
+        let offered = if small { self.one.q.val() } else { self.send_data.out_valid.val() };
+        let leaves = offered && self.beat_ready.val();
         if read && !leaves {
             self.pending.d.next = self.pending.q.val() + 1;
         }
@@ -327,11 +349,7 @@ impl<const D: usize, const K: usize, const L: usize, const S: usize, const B: us
                 data = data.set_slice::<8>(8 * i, lit::<8>(0));
             }
         }
-        self.send_data.in_valid.next = self.beat.q.val();
-        self.send_data.in_data.next = data;
-        self.send_end.in_valid.next = self.beat.q.val();
-        self.send_end.in_data.next =
-            cat::<1, 7, 8>(self.beat_end.q.val().into(), self.beat_count.q.val());
+        let beat_end = cat::<1, 7, 8>(self.beat_end.q.val().into(), self.beat_count.q.val());
         self.beat_word.d.next = cat::<49, 33, 82>(
             cat::<33, 16, 49>(
                 cat::<16, 17, 33>(self.num.q.val(), self.seq.q.val()),
@@ -339,13 +357,31 @@ impl<const D: usize, const K: usize, const L: usize, const S: usize, const B: us
             ),
             self.known.q.val(),
         );
-        self.send_word.in_valid.next = self.beat.q.val();
+        let queued = self.beat.q.val() && !small;
+        self.send_data.in_valid.next = queued;
+        self.send_data.in_data.next = data;
+        self.send_end.in_valid.next = queued;
+        self.send_end.in_data.next = beat_end;
+        self.send_word.in_valid.next = queued;
         self.send_word.in_data.next = self.beat_word.q.val();
-        self.beat_valid.next = self.send_data.out_valid.val();
-        self.beat_data.next = self.send_data.out_data.val();
-        self.beat_last.next = self.send_end.out_data.val().get_bit(7);
-        self.beat_bytes.next = self.send_end.out_data.val().get_bits::<7>(0);
-        self.word.next = self.send_word.out_data.val();
+        self.one.d.next = small && (self.beat.q.val() || (self.one.q.val() && !leaves));
+        if self.beat.q.val() {
+            self.one_data.d.next = data;
+            self.one_end.d.next = beat_end;
+            self.one_word.d.next = self.beat_word.q.val();
+        }
+        self.beat_valid.next = offered;
+        if small {
+            self.beat_data.next = self.one_data.q.val();
+            self.beat_last.next = self.one_end.q.val().get_bit(7);
+            self.beat_bytes.next = self.one_end.q.val().get_bits::<7>(0);
+            self.word.next = self.one_word.q.val();
+        } else {
+            self.beat_data.next = self.send_data.out_data.val();
+            self.beat_last.next = self.send_end.out_data.val().get_bit(7);
+            self.beat_bytes.next = self.send_end.out_data.val().get_bits::<7>(0);
+            self.word.next = self.send_word.out_data.val();
+        }
         self.send_data.out_ready.next = self.beat_ready.val();
         self.send_end.out_ready.next = self.beat_ready.val();
         self.send_word.out_ready.next = self.beat_ready.val();

@@ -21,6 +21,8 @@ pub struct Setup {
     pub max_frame: u64,
     /// The card was built with offloads.
     pub offloads: bool,
+    /// Batch slots: 32, or 16 of a small card.
+    pub batches: u64,
     /// Percent of cycles in which each of these refuses.
     pub mac_stall: u64,
     pub done_stall: u64,
@@ -38,6 +40,7 @@ impl Setup {
             dma,
             max_frame: 9216,
             offloads: true,
+            batches: 32,
             mac_stall: 0,
             done_stall: 0,
             fetch_stall: 0,
@@ -600,7 +603,7 @@ impl Bench {
         ring.fetched = ring.fetched.wrapping_add(count as u16);
         // Batches of lines have slots too.
         if self.rings.values().all(|ring| ring.lines.is_none()) && !self.mixed {
-            assert_eq!(op, self.op(0, 32), "batch operations");
+            assert_eq!(op, self.op(0, self.setup.batches), "batch operations");
         }
         assert_eq!(dst, (op & 0xff) * 256);
         let data = (!fails).then_some(data);

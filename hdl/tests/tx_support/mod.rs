@@ -54,6 +54,10 @@ pub static PATH128: LazyLock<Model> = LazyLock::new(|| model::<Path128>("tx_path
 /// Built without offloads.
 pub static PLAIN128: LazyLock<Model> =
     LazyLock::new(|| model_as("tx_plain_128", || Path128::new(false, false)));
+/// A small card's, without lines.
+pub type PathSmall = TxPath<128, 16, 4, 2, 5, 9, 7, 0, 9>;
+pub static SMALL128: LazyLock<Model> =
+    LazyLock::new(|| model_as("tx_small_128", || PathSmall::new(false, true)));
 pub static PATH512: LazyLock<Model> = LazyLock::new(|| model::<Path512>("tx_path_512"));
 
 /// All inputs 0, and `cycles` of reset.
