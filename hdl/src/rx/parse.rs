@@ -48,6 +48,9 @@ pub struct RxParse<const D: usize, const K: usize> {
     index: Reg<Bits<4>>,
     window: Reg<Bits<1024>>,
     have: Reg<Bits<8>>,
+    /// A tag behind the addresses, and one behind that.
+    tag0: Reg<Bit>,
+    tag1: Reg<Bit>,
     w_valid: Reg<Bit>,
     // L2 done: what begins at the L3 header.
     l3_valid: Reg<Bit>,
@@ -129,7 +132,7 @@ impl<const D: usize, const K: usize> Logic for RxParse<D, K> {
     /// Finds L3, L4, fragment and the hash tuple of each frame.
     #[kernel]
     fn update(&mut self) {
-        registers!(self, clock, reset; index, window, have, w_valid, l3_valid, l3_data, l3_have, l3_is4, l3_is6,
+        registers!(self, clock, reset; index, window, have, tag0, tag1, w_valid, l3_valid, l3_data, l3_have, l3_is4, l3_is6,
             s_valid[..], s_v4[..], s_v6[..], s_frag[..], s_lost[..], s_routed[..], s_proto[..], s_at[..], s_room[..], s_addrs[..],
             s_tail[..], x_valid[..], x_v4[..], x_v6[..], x_frag[..], x_lost[..], x_routed[..], x_walk[..], x_proto[..],
             x_ext[..], x_at[..], x_room[..], x_addrs[..], x_tail[..], o_valid, o_l3, o_l4, o_frag, o_tuple, o_second, o_routed);
@@ -151,6 +154,18 @@ impl<const D: usize, const K: usize> Logic for RxParse<D, K> {
             }
         }
         self.window.d.next = window;
+        // Tags are seen as they come: the whole window is moved by them in the next cycle.
+        let beat = self.tap_data.val();
+        if self.tap_valid.val() && index == lit::<4>(12 / K) {
+            self.tag0.d.next =
+                is_tag(cat::<8, 8, 16>(beat.get_bits::<8>(96), beat.get_bits::<8>(104)));
+        }
+        if self.tap_valid.val() && index == lit::<4>(16 / K) {
+            self.tag1.d.next = is_tag(cat::<8, 8, 16>(
+                beat.get_bits::<8>(8 * (16 % K)),
+                beat.get_bits::<8>(8 * (16 % K) + 8),
+            ));
+        }
         self.w_valid.d.next = self.tap_keep.val();
 
         // L2: bring the L3 header to the front.
@@ -159,8 +174,8 @@ impl<const D: usize, const K: usize> Logic for RxParse<D, K> {
         let type0 = be16::<1024, 12>(w);
         let type1 = be16::<1024, 16>(w);
         let type2 = be16::<1024, 20>(w);
-        let one = is_tag(type0);
-        let two = one && is_tag(type1);
+        let one = self.tag0.q.val();
+        let two = one && self.tag1.q.val();
         let ethertype = if two {
             type2
         } else if one {
@@ -196,14 +211,15 @@ impl<const D: usize, const K: usize> Logic for RxParse<D, K> {
         let v4 = self.l3_is4.q.val() && version == 4 && ihl >= 5 && header <= packet4;
         let frag4 = (be16::<L3_BITS, 6>(h) & lit::<16>(0x3fff)) != 0;
         let v6 = self.l3_is6.q.val() && version == 6 && l3_have >= 40;
-        let behind6 = if v6 { l3_have - 40 } else { lit::<8>(0) };
+        let behind6 = l3_have - 40;
         self.s_valid[0].d.next = self.l3_valid.q.val();
         self.s_v4[0].d.next = v4;
         self.s_v6[0].d.next = v6;
         self.s_frag[0].d.next = v4 && frag4;
         self.s_lost[0].d.next = !v4 && !v6;
         self.s_routed[0].d.next = false;
-        if v6 {
+        // By the ethertype alone: of what turns out not to be IP nothing is used.
+        if self.l3_is6.q.val() {
             self.s_proto[0].d.next = h.get_bits::<8>(8 * 6);
             self.s_at[0].d.next = lit::<8>(0);
             let packet6 = within(behind6, be16::<L3_BITS, 4>(h));
@@ -214,12 +230,8 @@ impl<const D: usize, const K: usize> Logic for RxParse<D, K> {
             self.s_proto[0].d.next = h.get_bits::<8>(8 * 9);
             self.s_at[0].d.next = bit_cast::<8, 4>(ihl) - 5;
             self.s_room[0].d.next = packet4.get_bits::<6>(2) - bit_cast::<6, 4>(ihl);
-            self.s_addrs[0].d.next = if v4 {
-                bit_cast::<256, 64>(h.get_bits::<64>(8 * 12))
-                    .set_slice::<96>(64, h.get_bits::<96>(0))
-            } else {
-                lit::<256>(0)
-            };
+            self.s_addrs[0].d.next = bit_cast::<256, 64>(h.get_bits::<64>(8 * 12))
+                .set_slice::<96>(64, h.get_bits::<96>(0));
             self.s_tail[0].d.next = h.get_bits::<TAIL_BITS>(8 * 20);
         }
 
@@ -285,8 +297,10 @@ impl<const D: usize, const K: usize> Logic for RxParse<D, K> {
         let addrs = self.s_addrs[STEPS].q.val();
         self.o_tuple.d.next = if self.s_v6[STEPS].q.val() {
             cat::<32, 256, 288>(ports, addrs)
-        } else {
+        } else if self.s_v4[STEPS].q.val() {
             bit_cast::<288, 96>(cat::<32, 64, 96>(ports, addrs.get_bits::<64>(0)))
+        } else {
+            lit::<288>(0)
         };
         self.o_second.d.next = start.get_bits::<32>(32);
         self.o_routed.d.next = self.s_routed[STEPS].q.val();
