@@ -10,7 +10,7 @@
 //! ends with `err`, or whose next word is not there in time, is ended with `er` and a wrong FCS (`aborted`), so that nobody takes it
 //! for good; the rest of it is then taken and thrown away.
 //!
-//! A byte a cycle: frames of 60 bytes leave every 84 cycles, which is the wire's rate.
+//! A byte is chosen in one cycle and goes into the FCS in the next. A byte a cycle: frames of 60 bytes leave every 84 cycles, which is the wire's rate.
 
 use super::crc::{self, START};
 use super::gmii_rx::WORD_BITS;
@@ -45,8 +45,17 @@ pub struct GmiiTx {
     count: Reg<Bits<6>>,
     /// Byte of the word.
     at: Reg<Bits<2>>,
-    crc: Reg<Bits<32>>,
     bad: Reg<Bit>,
+    // The byte chosen: it begins a frame, is summed, or stands for a byte of the FCS, which is the sum as it is if it is to be wrong.
+    b_byte: Reg<Bits<8>>,
+    b_en: Reg<Bit>,
+    b_er: Reg<Bit>,
+    b_begins: Reg<Bit>,
+    b_summed: Reg<Bit>,
+    b_fcs: Reg<Bit>,
+    b_bad: Reg<Bit>,
+    b_step: Reg<Bits<2>>,
+    crc: Reg<Bits<32>>,
     /// The rest of an aborted frame is thrown away.
     draining: Reg<Bit>,
     txd_out: Reg<Bits<8>>,
@@ -60,7 +69,8 @@ impl Logic for GmiiTx {
     /// Transmit half of the MAC: preamble, padding, FCS and inter-frame gap.
     #[kernel]
     fn update(&mut self) {
-        registers!(self, clock, reset; state, step, count, at, crc, bad, draining);
+        registers!(self, clock, reset; state, step, count, at, bad, draining);
+        registers!(self, clock, reset; b_byte, b_en, b_er, b_begins, b_summed, b_fcs, b_bad, b_step, crc);
         registers!(self, clock, reset; txd_out, en_out, er_out, sent_out, aborted_out);
         let word = self.word.val();
         let valid = self.word_valid.val();
@@ -72,12 +82,10 @@ impl Logic for GmiiTx {
         let step = self.step.q.val();
         let count = self.count.q.val();
         let counted = if count == 60 { count } else { count + 1 };
-        let crc = self.crc.q.val();
 
-        // One byte further, of the frame or its padding.
-        let padding = self.state.q.val() == TxState::Pad;
-        let crc_next = crc::crc32_byte(crc, if padding { lit::<8>(0) } else { byte });
-
+        let mut begins = false;
+        let mut summed = false;
+        let mut fcs = false;
         let mut txd = lit::<8>(0);
         let mut en = false;
         let mut er = false;
@@ -98,7 +106,7 @@ impl Logic for GmiiTx {
             TxState::Preamble => {
                 en = true;
                 txd = if step == 7 { lit::<8>(0xd5) } else { lit::<8>(0x55) };
-                self.crc.d.next = lit::<32>(START);
+                begins = true;
                 self.count.d.next = lit::<6>(0);
                 self.at.d.next = lit::<2>(0);
                 self.bad.d.next = false;
@@ -111,7 +119,7 @@ impl Logic for GmiiTx {
                 txd = byte;
                 self.step.d.next = lit::<4>(0);
                 self.count.d.next = counted;
-                self.crc.d.next = crc_next;
+                summed = true;
                 self.at.d.next = at + 1;
                 take = valid && at_end;
                 if !valid {
@@ -133,16 +141,14 @@ impl Logic for GmiiTx {
                 en = true;
                 self.step.d.next = lit::<4>(0);
                 self.count.d.next = counted;
-                self.crc.d.next = crc_next;
+                summed = true;
                 if counted == 60 {
                     self.state.d.next = TxState::Fcs;
                 }
             }
             TxState::Fcs => {
                 en = true;
-                // Inverted it is right; as it is it is wrong in every bit.
-                let fcs = if self.bad.q.val() { crc } else { !crc };
-                txd = fcs.get_bits::<8>((bit_cast::<5, 4>(step) << lit::<5>(3)).index());
+                fcs = true;
                 if step == 3 {
                     self.step.d.next = lit::<4>(0);
                     self.state.d.next = TxState::Gap;
@@ -158,9 +164,28 @@ impl Logic for GmiiTx {
             }
         }
         self.word_ready.next = take;
-        self.txd_out.d.next = txd;
-        self.en_out.d.next = en;
-        self.er_out.d.next = er;
+        self.b_byte.d.next = txd;
+        self.b_en.d.next = en;
+        self.b_er.d.next = er;
+        self.b_begins.d.next = begins;
+        self.b_summed.d.next = summed;
+        self.b_fcs.d.next = fcs;
+        self.b_bad.d.next = self.bad.q.val();
+        self.b_step.d.next = step.get_bits::<2>(0);
+
+        let crc = self.crc.q.val();
+        if self.b_begins.q.val() {
+            self.crc.d.next = lit::<32>(START);
+        } else if self.b_summed.q.val() {
+            self.crc.d.next = crc::crc32_byte(crc, self.b_byte.q.val());
+        }
+        // Inverted it is right; as it is it is wrong in every bit.
+        let sum = if self.b_bad.q.val() { crc } else { !crc };
+        let sum_byte =
+            sum.get_bits::<8>((bit_cast::<5, 2>(self.b_step.q.val()) << lit::<5>(3)).index());
+        self.txd_out.d.next = if self.b_fcs.q.val() { sum_byte } else { self.b_byte.q.val() };
+        self.en_out.d.next = self.b_en.q.val();
+        self.er_out.d.next = self.b_er.q.val();
         self.txd.next = self.txd_out.q.val();
         self.en.next = self.en_out.q.val();
         self.er.next = self.er_out.q.val();

@@ -8,6 +8,7 @@ use super::gmii_rx::{GmiiRx, WORD_BITS};
 use super::gmii_tx::GmiiTx;
 use crate::common::async_fifo::AsyncFifo;
 use crate::common::cross::{Level, Pulse};
+use crate::common::skid::Skid;
 use nitor_rtl::prelude::*;
 
 /// Bits of `events`, in this order.
@@ -48,6 +49,8 @@ pub struct Mac {
     pub phy_link: Signal<In, Bit>,
     to_wire: AsyncFifo<WORD_BITS, 4, 5>,
     from_wire: AsyncFifo<WORD_BITS, 4, 5>,
+    /// What leaves is decided on registers, not behind the FIFO's RAM.
+    front: Skid<WORD_BITS>,
     tx: GmiiTx,
     rx: GmiiRx,
     pulses: [Pulse; event::COUNT],
@@ -87,6 +90,7 @@ impl Mac {
             phy_link: Default::default(),
             to_wire: Default::default(),
             from_wire: Default::default(),
+            front: Default::default(),
             tx: Default::default(),
             rx: GmiiRx::new(longest),
             pulses: Default::default(),
@@ -116,9 +120,14 @@ impl Logic for Mac {
         self.to_wire.in_valid.next = self.in_valid.val();
         self.to_wire.in_data.next = self.in_word.val();
         self.in_ready.next = self.to_wire.in_ready.val();
-        self.tx.word_valid.next = self.to_wire.out_valid.val();
-        self.tx.word.next = self.to_wire.out_data.val();
-        self.to_wire.out_ready.next = self.tx.word_ready.val();
+        self.front.clock.next = self.tx_clock.val();
+        self.front.reset.next = self.tx_reset.val();
+        self.front.in_valid.next = self.to_wire.out_valid.val();
+        self.front.in_data.next = self.to_wire.out_data.val();
+        self.to_wire.out_ready.next = self.front.in_ready.val();
+        self.tx.word_valid.next = self.front.out_valid.val();
+        self.tx.word.next = self.front.out_data.val();
+        self.front.out_ready.next = self.tx.word_ready.val();
         self.txd.next = self.tx.txd.val();
         self.en.next = self.tx.en.val();
         self.er.next = self.tx.er.val();
