@@ -333,17 +333,17 @@ impl<const D: usize> Logic for Target<D> {
         let kind = hdr.get_bits::<8>(24);
         let is_write = kind == tlp::CFG_WR0;
         let is_memory = kind == tlp::MRD32 || kind == tlp::MRD64;
-        let target = self.q_low.q.val();
+        let asked_low = self.q_low.q.val();
         let few = hdr.get_bits::<10>(0) == 1 || hdr.get_bits::<10>(0) == 2;
-        let to_128 = lit::<6>(32) - bit_cast::<6, 5>(target.get_bits::<5>(2));
+        let to_128 = lit::<6>(32) - bit_cast::<6, 5>(asked_low.get_bits::<5>(2));
         self.seen.d.next = np;
         self.configures.d.next =
-            (kind == tlp::CFG_RD0 || (is_write && !poisoned)) && target.get_bits::<3>(16) == 0;
+            (kind == tlp::CFG_RD0 || (is_write && !poisoned)) && asked_low.get_bits::<3>(16) == 0;
         self.config_write.d.next = is_write && self.q_np.q.val();
         self.memory.d.next = is_memory;
         self.reads.d.next = is_memory && in_bar && few;
         self.zeroes.d.next = is_memory && in_bar2;
-        let lower = cat::<5, 2, 7>(target.get_bits::<5>(2), first_byte(hdr.get_bits::<4>(32)));
+        let lower = cat::<5, 2, 7>(asked_low.get_bits::<5>(2), first_byte(hdr.get_bits::<4>(32)));
         self.lower.d.next = if is_memory { lower } else { lit::<7>(0) };
         self.odd.d.next = if is_memory { odd_bytes(hdr) } else { lit::<4>(4) };
         if !self.seen.q.val() {
@@ -353,7 +353,7 @@ impl<const D: usize> Logic for Target<D> {
         let serves = self.reads.q.val() || self.configures.q.val();
         let at_once = asks && !serves;
         if step_config && self.config_write.q.val() {
-            self.bus_dev.d.next = target.get_bits::<16>(16);
+            self.bus_dev.d.next = asked_low.get_bits::<16>(16);
         }
         if np && (step || step_config) {
             self.asked.d.next = true;
