@@ -215,6 +215,8 @@ fn place(args: &Args, board: &Board, bin: &Path, out: &Path, bar: &ProgressBar) 
         &seed,
         "--router",
         "router2",
+        // Wide buses crowd a small part: these weights still come to an end there.
+        "--router2-alt-weights",
         // We look at the report ourselves.
         "--timing-allow-fail",
     ];
