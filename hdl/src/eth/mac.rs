@@ -8,6 +8,7 @@ use super::gmii_rx::{GmiiRx, WORD_BITS};
 use super::gmii_tx::GmiiTx;
 use crate::common::async_fifo::AsyncFifo;
 use crate::common::cross::{Level, Pulse};
+use crate::common::reset::ResetStage;
 use crate::common::skid::Skid;
 use nitor_rtl::prelude::*;
 
@@ -51,6 +52,7 @@ pub struct Mac {
     from_wire: AsyncFifo<WORD_BITS, 4, 5>,
     /// What leaves is decided on registers, not behind the FIFO's RAM.
     front: Skid<WORD_BITS>,
+    stage: ResetStage,
     tx: GmiiTx,
     rx: GmiiRx,
     pulses: [Pulse; event::COUNT],
@@ -91,6 +93,7 @@ impl Mac {
             to_wire: Default::default(),
             from_wire: Default::default(),
             front: Default::default(),
+            stage: Default::default(),
             tx: Default::default(),
             rx: GmiiRx::new(longest),
             pulses: Default::default(),
@@ -112,7 +115,10 @@ impl Logic for Mac {
         self.from_wire.out_clock.next = self.clock.val();
         self.from_wire.out_reset.next = self.reset.val();
         self.tx.clock.next = self.tx_clock.val();
-        self.tx.reset.next = self.tx_reset.val();
+        // One a port: they are far apart.
+        self.stage.clock.next = self.tx_clock.val();
+        self.stage.d.next = self.tx_reset.val();
+        self.tx.reset.next = self.stage.q.val();
         self.rx.clock.next = self.rx_clock.val();
         self.rx.reset.next = self.rx_reset.val();
         clocked!(self, clock, reset; link);
@@ -121,7 +127,7 @@ impl Logic for Mac {
         self.to_wire.in_data.next = self.in_word.val();
         self.in_ready.next = self.to_wire.in_ready.val();
         self.front.clock.next = self.tx_clock.val();
-        self.front.reset.next = self.tx_reset.val();
+        self.front.reset.next = self.stage.q.val();
         self.front.in_valid.next = self.to_wire.out_valid.val();
         self.front.in_data.next = self.to_wire.out_data.val();
         self.to_wire.out_ready.next = self.front.in_ready.val();
