@@ -196,23 +196,23 @@ impl<const D: usize, const K: usize, const L: usize, const T: usize> Logic for D
         self.reads.in_data.next =
             cat::<1, 90, 91>(wide.into(), cat::<8, 82, 90>(bit_cast::<8, T>(tag), what));
         // After one that was dropped the next waits until that is settled.
-        let read = self.reads.out_data.val();
+        let asked = self.reads.out_data.val();
         let offered = self.reads.out_valid.val() && !self.unsent_valid.q.val();
         let sent = offered && self.np_ready.val();
         self.reads.out_ready.next = self.np_ready.val() && !self.unsent_valid.q.val();
         if sent && (flush || !self.bus_master.val()) {
             self.unsent_valid.d.next = true;
-            self.unsent_tag.d.next = bit_cast::<T, 8>(read.get_bits::<8>(82));
+            self.unsent_tag.d.next = bit_cast::<T, 8>(asked.get_bits::<8>(82));
         }
         self.np_valid.next = offered;
         self.np_hdr.next = tlp::request_header(
             false,
             self.requester.val(),
-            read.get_bits::<8>(82),
-            read.get_bits::<8>(74),
-            read.get_bit(90),
-            read.get_bits::<64>(0),
-            read.get_bits::<10>(64),
+            asked.get_bits::<8>(82),
+            asked.get_bits::<8>(74),
+            asked.get_bit(90),
+            asked.get_bits::<64>(0),
+            asked.get_bits::<10>(64),
         );
         self.issue_valid.d.next = issue || fail;
         self.issue_client.d.next = self.pieces.piece_client.val();
