@@ -495,7 +495,11 @@ impl Bench {
             let err = block.get("bus_done_err") == 1;
             let same = |piece: &Piece| piece.request.client == client && piece.request.op == op;
             // Pieces end in the order of their last completions; what is late comes in between.
-            let piece = match self.ended.front().is_some_and(same) {
+            // While bus mastering goes on and off one that was refused may overtake one of its operation that was answered.
+            let next_ends = |piece: &Piece| {
+                same(piece) && (self.setup.switching == 0 || err == (piece.fate != Fate::Answered))
+            };
+            let piece = match self.ended.front().is_some_and(next_ends) {
                 true => self.ended.pop_front().unwrap(),
                 false => match self.lost.iter().position(same) {
                     Some(at) => self.lost.swap_remove(at),
