@@ -55,7 +55,8 @@ pub fn pack(kernel: &Kernel) -> Result<Vec<u8>, Failure> {
         add(name, mode, &kernel.program(name)?)?;
     }
     for name in LIBRARIES {
-        add(&format!("lib/x86_64-linux-gnu/{name}"), 0o644, &kernel.library(name)?)?;
+        // Where the loader looks without being told.
+        add(&format!("lib/{name}"), 0o644, &kernel.library(name)?)?;
     }
     for (name, from) in kernel.dpdk.iter().map(Dpdk::files).collect::<Result<Vec<_>, _>>()?.concat()
     {
