@@ -250,12 +250,17 @@ impl Lower {
             } else {
                 quote! { vec![#text.to_string()] }
             };
-            let reset = args.reset.as_ref().map(|r| {
-                let r = r.to_string();
-                quote! { __k.wire(format!("{__n}$reset"), #r.to_string()); }
-            });
-            let hold = (name == "registers")
-                .then(|| quote! { __k.wire(format!("{__n}$d"), format!("{__n}$q")); });
+            let registers = name == "registers";
+            let reset = match &args.reset {
+                Some(r) => {
+                    let r = r.to_string();
+                    quote! { __k.wire(format!("{__n}$reset"), #r.to_string()); }
+                }
+                None if registers => quote! { __k.unset(format!("{__n}$reset")); },
+                None => quote! {},
+            };
+            let hold =
+                registers.then(|| quote! { __k.wire(format!("{__n}$d"), format!("{__n}$q")); });
             out.extend(quote! {
                 for __n in #names {
                     __k.wire(format!("{__n}$clock"), #clock.to_string());
@@ -460,8 +465,8 @@ fn connects_macro(mac: &syn::Macro) -> TokenStream {
     let mut out = TokenStream::new();
     for item in &args.items {
         let field = &item.name;
-        let reset =
-            args.reset.as_ref().map(|_| quote! { logic::logic_connect_fn(&mut __b.reset); });
+        let reset = (registers || args.reset.is_some())
+            .then(|| quote! { logic::logic_connect_fn(&mut __b.reset); });
         let d = registers.then(|| quote! { logic::logic_connect_fn(&mut __b.d); });
         let body = quote! { logic::logic_connect_fn(&mut __b.clock); #reset #d };
         out.extend(if item.array {

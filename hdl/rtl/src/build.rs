@@ -174,6 +174,11 @@ impl Kernel {
         self.assign(to, Expr::Signal(from));
     }
 
+    /// Never high.
+    pub fn unset(&mut self, to: String) {
+        self.assign(to, bit(false));
+    }
+
     pub fn link(&mut self, links: Vec<VerilogLink>) {
         self.push(VerilogStatement::Link(links));
     }

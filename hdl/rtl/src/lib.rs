@@ -18,21 +18,24 @@ pub mod prelude {
     pub use rust_hdl_core::prelude::*;
 }
 
-/// In a kernel: wires clock and reset of registers and makes them hold their value by default.
+/// In a kernel: wires clock and reset of registers and makes them hold their value by default. Without a reset: data that another register says is there.
 #[macro_export]
 macro_rules! registers {
     ($me:ident, $clock:ident, $reset:ident; $($reg:ident $([$all:tt])?),* $(,)?) => {
-        $($crate::registers!(@one $me, $clock, $reset, $reg $([$all])?);)*
+        $($crate::registers!(@one $me, $clock, $me.$reset.val(), $reg $([$all])?);)*
     };
-    (@one $me:ident, $clock:ident, $reset:ident, $reg:ident) => {
+    ($me:ident, $clock:ident; $($reg:ident $([$all:tt])?),* $(,)?) => {
+        $($crate::registers!(@one $me, $clock, false, $reg $([$all])?);)*
+    };
+    (@one $me:ident, $clock:ident, $reset:expr, $reg:ident) => {
         $me.$reg.clock.next = $me.$clock.val();
-        $me.$reg.reset.next = $me.$reset.val();
+        $me.$reg.reset.next = $reset;
         $me.$reg.d.next = $me.$reg.q.val();
     };
-    (@one $me:ident, $clock:ident, $reset:ident, $reg:ident [$all:tt]) => {
+    (@one $me:ident, $clock:ident, $reset:expr, $reg:ident [$all:tt]) => {
         for reg in $me.$reg.iter_mut() {
             reg.clock.next = $me.$clock.val();
-            reg.reset.next = $me.$reset.val();
+            reg.reset.next = $reset;
             reg.d.next = reg.q.val();
         }
     };

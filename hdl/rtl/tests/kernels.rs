@@ -153,6 +153,8 @@ struct Machine {
     phase: Reg<Phase>,
     total: Reg<Bits<8>>,
     taps: [Reg<Bits<4>>; 3],
+    was: Signal<Out, Bits<4>>,
+    seen: Reg<Bits<4>>,
 }
 
 impl Default for Machine {
@@ -168,6 +170,8 @@ impl Default for Machine {
             code: Default::default(),
             phase: Default::default(),
             taps: Default::default(),
+            was: Default::default(),
+            seen: Default::default(),
         }
     }
 }
@@ -188,6 +192,9 @@ impl Logic for Machine {
     #[kernel]
     fn update(&mut self) {
         registers!(self, clock, reset; phase, total, taps[..]);
+        registers!(self, clock; seen);
+        self.seen.d.next = self.step.val();
+        self.was.next = self.seen.q.val();
         const LIMIT: u64 = 9;
         let mut code = lit::<4>(0);
         match self.phase.q.val() {
@@ -228,9 +235,10 @@ impl Logic for Machine {
 
 #[test]
 fn states_registers_and_helpers() {
-    let text = agree!(Machine, clocked, [reset, go, step], [busy, count, code]);
+    let text = agree!(Machine, clocked, [reset, go, step], [busy, count, code, was]);
     assert!(text.contains("// States, registers with a reset value"), "{text}");
     assert!(text.contains("total_q <= 8'h5a;"), "{text}");
+    assert!(text.contains("begin\n        seen_q <= seen_d;\n    end"), "never reset: {text}");
 }
 
 #[derive(LogicBlock, Default)]

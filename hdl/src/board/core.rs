@@ -204,7 +204,8 @@ impl<
     /// The card on a board: host link, counters, lights.
     #[kernel]
     fn update(&mut self) {
-        registers!(self, clock, reset; holding, open, free, begun, beat, glow, glow_step, value, looped);
+        registers!(self, clock, reset; holding, open, free, begun, beat, glow, glow_step, looped);
+        registers!(self, clock; value);
         clocked!(self, clock; card, receive, send, credit);
         clocked!(self, clock, reset; counters);
         // Nothing moves before the first session.

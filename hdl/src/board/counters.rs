@@ -30,7 +30,8 @@ impl Logic for Counters {
     /// Counters in RAM: one at a time takes what came in since.
     #[kernel]
     fn update(&mut self) {
-        registers!(self, clock, reset; sums[..], walk, sum, total, total_at, out);
+        registers!(self, clock, reset; sums[..], walk, sum);
+        registers!(self, clock; total, total_at, out);
         clocked!(self, clock; totals);
         let walk = self.walk.q.val();
         let clearing = !walk.get_bit(6);

@@ -45,7 +45,8 @@ impl<const A: usize> Logic for OpTracker<A> {
     /// Counts issued and ended pieces of each DMA read operation.
     #[kernel]
     fn update(&mut self) {
-        registers!(self, clock, reset; walk, issue, issue_what, issue_end, done, done_what, done_fails);
+        registers!(self, clock, reset; walk, issue, done);
+        registers!(self, clock; issue_what, issue_end, done_what, done_fails);
         clocked!(self, clock; issued, issued_q, ended, ended_q);
         let walking = !self.walk.q.val().get_bit(A);
         if walking {

@@ -24,8 +24,7 @@ impl Logic for ResetStage {
     /// A reset, a cycle later.
     #[kernel]
     fn update(&mut self) {
-        clocked!(self, clock; held);
-        self.held.reset.next = false;
+        registers!(self, clock; held);
         self.held.d.next = self.d.val();
         let direct = lit::<1>(self._direct as usize).any();
         self.q.next = if direct { self.d.val() } else { self.held.q.val() };

@@ -35,7 +35,8 @@ impl<const N: usize> Logic for Skid<N> {
     /// Queue of two words; all outputs are registers.
     #[kernel]
     fn update(&mut self) {
-        registers!(self, clock, reset; ready, valid, word, spare_valid, spare);
+        registers!(self, clock, reset; ready, valid, spare_valid);
+        registers!(self, clock; word, spare);
         if self._relaxed {
             // `ready` is low out of reset.
             let ready = self.ready.q.val() && !self.valid.q.val();

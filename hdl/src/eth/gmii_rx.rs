@@ -108,8 +108,9 @@ impl Logic for GmiiRx {
     /// Receive half of the MAC: preamble, length and FCS checked and taken off.
     #[kernel]
     fn update(&mut self) {
-        registers!(self, clock, reset; state, crc, count, error, late, word_data, fill);
+        registers!(self, clock, reset; state, crc, count, error, fill);
         registers!(self, clock, reset; out, out_valid, owed, events);
+        registers!(self, clock; late, word_data);
         let dv = self.dv.val();
         let er = self.er.val();
         let byte = self.rxd.val();

@@ -100,7 +100,8 @@ impl Logic for BarDecode {
     /// Decodes BAR0: ENA registers, doorbells, interrupt registers, MSI-X table and PBA.
     #[kernel]
     fn update(&mut self) {
-        registers!(self, clock, reset; state, rdata, counted, illegal, tx_ring, rx_ring, unmasks);
+        registers!(self, clock, reset; state, counted, illegal, tx_ring, rx_ring, unmasks);
+        registers!(self, clock; rdata);
         clocked!(self, clock; tx_fifo, rx_fifo, unmask_fifo);
         let clear = self.reset.val() || self.core_reset.val();
         self.tx_fifo.reset.next = clear;

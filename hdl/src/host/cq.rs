@@ -257,13 +257,13 @@ impl<const D: usize, const K: usize, const C: usize> Logic for CompletionQueues<
     /// Completion queues: entries gathered into lines, written when full or when the oldest has waited long enough.
     #[kernel]
     fn update(&mut self) {
-        registers!(self, clock, reset; walk, room, now, deadline, rx_turn, command_taken, command_done,
-            tx_ack, rx_ack, overflow, look, seen, seen_cq, seen_held, expired, expired_cq, expired_rx);
-        registers!(self, clock, reset; op1, cq1, rx1, entry1, op2, cq2, rx2, entry2, moving2, base2, log_depth2,
-            index_mask2, esize2, vector2);
-        registers!(self, clock, reset; add3, valid3, entry3, line3, tail3, count3, send3, base3, log_depth3,
-            index_mask3, esize3, tags3, valid4, base4, index4, line4, len4, esize4, tags4);
-        registers!(self, clock, reset; out, out_addr, out_len, out_left, out_line, out_row, out_sparse, out_tags);
+        registers!(self, clock, reset; walk, room, now, deadline, rx_turn, command_taken, command_done, tx_ack, rx_ack, overflow, look, seen, expired);
+        registers!(self, clock, reset; op1, op2, moving2);
+        registers!(self, clock, reset; add3, valid3, send3, valid4);
+        registers!(self, clock, reset; out, out_left, out_row, out_sparse);
+        registers!(self, clock; seen_cq, seen_held, expired_cq, expired_rx, cq1, rx1, entry1, cq2, rx2, entry2, base2, log_depth2,
+            index_mask2, esize2, vector2, entry3, line3, tail3, count3, base3, log_depth3, index_mask3, esize3, tags3, base4, index4, line4,
+            len4, esize4, tags4, out_addr, out_len, out_line, out_tags);
         clocked!(self, clock, reset; spare, due, events);
         clocked!(self, clock; fixed, moving, held, lines);
 

@@ -44,7 +44,8 @@ impl<const D: usize> Logic for Readless<D> {
     /// Answers readless register reads by writes to host memory.
     #[kernel]
     fn update(&mut self) {
-        registers!(self, clock, reset; state, addr, answer, dropped);
+        registers!(self, clock, reset; state, dropped);
+        registers!(self, clock; addr, answer);
         clocked!(self, clock, reset; queue);
 
         self.queue.in_valid.next = self.req_valid.val();

@@ -105,8 +105,8 @@ impl Logic for EnaRegs {
     /// ENA control registers.
     #[kernel]
     fn update(&mut self) {
-        registers!(self, clock, reset; ready, rdata, copies[..], unmasked, resp_lo, resp_hi, req, req_pulse,
-            dev_ctl_pulse, aq_pulse, aenq_pulse, mask_pulse, peek, copy_out);
+        registers!(self, clock, reset; ready, copies[..], unmasked, resp_lo, resp_hi, req, req_pulse, dev_ctl_pulse, aq_pulse, aenq_pulse, mask_pulse);
+        registers!(self, clock; rdata, peek, copy_out);
 
         let masked = !self.unmasked.q.val();
         let in_reset = self.reset_in_progress.val();

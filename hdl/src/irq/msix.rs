@@ -100,7 +100,8 @@ impl<const V: usize> Logic for MsixTable<V> {
     /// MSI-X table with its bus port and a lookup port.
     #[kernel]
     fn update(&mut self) {
-        registers!(self, clock, reset; state, walk, rdata, masked, vector, asked, fetching, come, got, addr_lo, addr_hi, data);
+        registers!(self, clock, reset; state, walk, masked, asked, fetching, come, got);
+        registers!(self, clock; rdata, vector, addr_lo, addr_hi, data);
         clocked!(self, clock; table, masks);
 
         let walk = self.walk.q.val();

@@ -110,10 +110,11 @@ impl<const D: usize, const S: usize, const A: usize> Logic for LinkReceive<D, S,
     /// Host link, receiving: frames in order, taken apart into TLPs and bus accesses.
     #[kernel]
     fn update(&mut self) {
-        registers!(self, clock, reset; at, kept, head0, head1, judge, judge_err, wanted, heard_out, due_out, repeat_out);
-        registers!(self, clock, reset; flags_out, ack_out, damaged_out, tail, head, doing, pos, end, kind, info, left);
-        registers!(self, clock, reset; part, hdr, data, first, value, writes, asks, answered);
+        registers!(self, clock, reset; at, kept, judge, judge_err, wanted, heard_out, due_out, repeat_out);
+        registers!(self, clock, reset; flags_out, ack_out, damaged_out, tail, head, doing, pos, end, kind, left);
+        registers!(self, clock, reset; part, first, writes, asks, answered);
         registers!(self, clock, hard_reset; known, current, opened_out);
+        registers!(self, clock; head0, head1, info, hdr, data, value);
         clocked!(self, clock; ram, lengths);
 
         // A frame comes in: words behind the 512th are not kept.

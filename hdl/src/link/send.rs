@@ -163,8 +163,9 @@ impl<const D: usize, const W: usize, const A: usize> Logic for LinkSend<D, W, A>
     #[kernel]
     fn update(&mut self) {
         registers!(self, clock, reset; base, leave, next, fill, filling, part, left, leaving, pos, length, number);
-        registers!(self, clock, reset; answer, answer_nak, status, word0, patience, sent_out, again_out);
+        registers!(self, clock, reset; answer, answer_nak, status, patience, sent_out, again_out);
         registers!(self, clock, reset; place, heard_in, nak_in, told);
+        registers!(self, clock; word0);
         clocked!(self, clock; ram, lengths);
         clocked!(self, clock, reset; out);
 

@@ -67,8 +67,9 @@ impl Logic for LinkSerial {
     /// Host link on a serial line: SLIP and CRC-32.
     #[kernel]
     fn update(&mut self) {
-        registers!(self, clock, reset; escaped, crc, filled, newest, older, oldest, have, out_valid, out);
-        registers!(self, clock, reset; line, at, chosen, plain, second, sum);
+        registers!(self, clock, reset; escaped, crc, filled, have, out_valid);
+        registers!(self, clock, reset; line, at, chosen, second, sum);
+        registers!(self, clock; newest, older, oldest, out, plain);
 
         // Receiving.
         let rx = self.rx.val();

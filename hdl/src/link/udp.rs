@@ -131,8 +131,9 @@ impl Logic for LinkUdp {
     /// Host link in UDP: headers made and checked.
     #[kernel]
     fn update(&mut self) {
-        registers!(self, clock, reset; at, ours, from_mac, from_ip, from_port, out_valid, out);
-        registers!(self, clock, reset; known, host_mac, host_ip, host_port, sending, total, sum_ip, sum);
+        registers!(self, clock, reset; at, ours, out_valid);
+        registers!(self, clock, reset; known, sending, total, sum_ip, sum);
+        registers!(self, clock; from_mac, from_ip, from_port, out, host_mac, host_ip, host_port);
 
         // Receiving.
         let word = self.mac_in.val();

@@ -162,8 +162,9 @@ impl Logic for MgmtBus {
     /// Management bus: registers of the firmware and decode of the slaves.
     #[kernel]
     fn update(&mut self) {
-        registers!(self, clock, reset; state, addr, wdata, write, be, rdata, pending, link_was, cycles, micros, to_tick, ack,
-            raise_pulse, frame, frame_set, base, param, command, busy);
+        registers!(self, clock, reset; state, write, pending, link_was, cycles, micros, to_tick, ack, raise_pulse, frame, frame_set, base,
+            param, command, busy);
+        registers!(self, clock; addr, wdata, be, rdata);
 
         // The access in registers, with what it is for.
         let addr = self.addr.q.val();

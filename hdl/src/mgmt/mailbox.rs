@@ -134,8 +134,9 @@ impl<const D: usize, const K: usize, const L: usize> Logic for Mailbox<D, K, L> 
     /// Buffer and DMA engine of the firmware.
     #[kernel]
     fn update(&mut self) {
-        registers!(self, clock, reset; port, rdata, lane, addr_lo, addr_hi, len, place, to_host, failed, dma, lap,
-            all_issued, pieces, done, at, from, left, piece, piece_left, took, mid, filled, data);
+        registers!(self, clock, reset; port, lane, addr_lo, addr_hi, len, place, to_host, failed, dma, lap, all_issued, pieces, done, from,
+            left, piece, piece_left, took, mid, filled);
+        registers!(self, clock; rdata, at, data);
         clocked!(self, clock; lanes[..]);
 
         let abort = self.flush.val() || self.core_reset.val();

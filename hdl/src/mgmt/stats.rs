@@ -97,8 +97,8 @@ impl Logic for Stats {
     /// 64-bit counters in RAM behind small accumulators.
     #[kernel]
     fn update(&mut self) {
-        registers!(self, clock, reset; pulses, tx_len, rx_len, pulse_sums[..], tx_sum, rx_sum, valid, walk, half,
-            at1, add1, on1, fresh1, at2, add2, on2, word2, carry, phase, ready, rdata, latched);
+        registers!(self, clock, reset; pulses, pulse_sums[..], tx_sum, rx_sum, valid, walk, half, on1, fresh1, on2, carry, phase, ready);
+        registers!(self, clock; tx_len, rx_len, at1, add1, at2, add2, word2, rdata, latched);
         clocked!(self, clock; totals);
 
         let mut pulses = lit::<32>(0);

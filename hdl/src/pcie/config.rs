@@ -94,7 +94,8 @@ impl Logic for Config {
     #[kernel]
     fn update(&mut self) {
         registers!(self, clock, reset; command, status, line, bar0, bar2, d3, msix, control, device_status, control2, link);
-        registers!(self, clock, reset; answered, rdata, flr_now, master);
+        registers!(self, clock, reset; answered, flr_now, master);
+        registers!(self, clock; rdata);
         let status = self.status.q.val() | 0x10;
         let header4 = cat::<16, 16, 32>(status, self.command.q.val());
         let pm = bit_cast::<32, 1>(lit::<1>(0))

@@ -61,8 +61,9 @@ impl Logic for ReadCut {
     #[kernel]
     fn update(&mut self) {
         clocked!(self, clock, reset; queues[..]);
-        registers!(self, clock, reset; turn, room, valid, client, addr, len, dst, op, last);
-        registers!(self, clock, reset; out_valid, out_client, out_addr, out_len, out_dst, out_op, out_last);
+        registers!(self, clock, reset; turn, room, valid, last);
+        registers!(self, clock, reset; out_valid);
+        registers!(self, clock; client, addr, len, dst, op, out_client, out_addr, out_len, out_dst, out_op, out_last);
         let flush = self.flush.val();
         let turn = self.turn.q.val();
         let mut found = false;

@@ -47,7 +47,8 @@ impl<const D: usize> Logic for InlineWrite<D> {
     /// Short posted writes of four clients as TLPs.
     #[kernel]
     fn update(&mut self) {
-        registers!(self, clock, reset; grant, mid, valid, client, sop, eop, hdr, data);
+        registers!(self, clock, reset; grant, mid, valid);
+        registers!(self, clock; client, sop, eop, hdr, data);
         let free = !self.valid.q.val() || self.tx.ready.val();
         let grant = self.grant.q.val();
         let mut offers = false;

@@ -46,8 +46,9 @@ impl<const D: usize, const K: usize, const L: usize> Logic for ReadPlace<D, K, L
     /// Rotates read data into place.
     #[kernel]
     fn update(&mut self) {
-        registers!(self, clock, reset; p_beat[..], p_data[..], p_mask[..], p_dst[..]);
-        registers!(self, clock, reset; p_done[..], p_err[..], p_client[..], p_op[..], wrapped);
+        registers!(self, clock, reset; p_beat[..], p_mask[..]);
+        registers!(self, clock, reset; p_done[..], wrapped);
+        registers!(self, clock; p_data[..], p_dst[..], p_err[..], p_client[..], p_op[..]);
         let ones = lit::<K>(0) - lit::<K>(1);
         let until = self.until.val();
         let all = (until >> lit::<4>(L)).any();

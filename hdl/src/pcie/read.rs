@@ -140,8 +140,9 @@ impl<const D: usize, const K: usize, const L: usize, const T: usize> Logic for D
     fn update(&mut self) {
         clocked!(self, clock, reset; pieces, reads, tags, more_tags, settle);
         clocked!(self, clock; epochs, record_scan, progress_scan);
-        registers!(self, clock, reset; unsent_valid, unsent_tag, issue_valid, issue_client, issue_op, issue_last, issue_with);
-        registers!(self, clock, reset; fail_valid, fail_client, fail_op, done_valid, done_client, done_op, done_err, walk, outstanding, cycles, scan, late_valid, late_tag, issued);
+        registers!(self, clock, reset; unsent_valid, issue_valid);
+        registers!(self, clock, reset; fail_valid, done_valid, walk, outstanding, cycles, scan, late_valid, issued);
+        registers!(self, clock; unsent_tag, issue_client, issue_op, issue_last, issue_with, fail_client, fail_op, done_client, done_op, done_err, late_tag);
 
         // Time in which a read waits for credits does not count.
         if !self.reads.out_valid.val() || self.np_ready.val() {

@@ -154,9 +154,10 @@ impl<const D: usize> Logic for TlpRx<D> {
     /// Checks and sorts TLPs from the link: completions, posted and non-posted requests.
     #[kernel]
     fn update(&mut self) {
-        registers!(self, clock, reset; m_valid, m_sop, m_eop, m_hdr, m_data, m_class, m_bad, m_promised);
-        registers!(self, clock, reset; kind, left, hdr, begin, tail, head, gone);
-        registers!(self, clock, reset; posted_in, posted_out, limit, malformed, full, np_valid, np_hdr, np_word);
+        registers!(self, clock, reset; m_valid, m_class, m_bad, m_promised);
+        registers!(self, clock, reset; kind, left, begin, tail, head, gone);
+        registers!(self, clock, reset; posted_in, posted_out, limit, malformed, full, np_valid);
+        registers!(self, clock; m_sop, m_eop, m_hdr, m_data, hdr, np_hdr, np_word);
         clocked!(self, clock, reset; beats, sides, writes, np_data, np_side, np_few);
         clocked!(self, clock; store, small_store);
         let small = lit::<1>(self._small as usize).any();

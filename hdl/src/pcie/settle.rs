@@ -128,8 +128,9 @@ pub struct ReadSettle<const D: usize, const K: usize, const L: usize, const T: u
 /// At most a beat of 2^L bytes.
 #[kernel]
 fn fits_beat<const L: usize>(bytes: Bits<13>) -> Bit {
-    let below = bytes - 1;
-    (below >> lit::<4>(L)) == 0
+    let beats = bytes >> lit::<4>(L);
+    let odd = (bytes & lit::<13>((1 << L) - 1)).any();
+    (beats == 0 && odd) || (beats == 1 && !odd)
 }
 
 impl<const D: usize, const K: usize, const L: usize, const T: usize> Logic
@@ -140,11 +141,13 @@ impl<const D: usize, const K: usize, const L: usize, const T: usize> Logic
     fn update(&mut self) {
         clocked!(self, clock, reset; place);
         clocked!(self, clock; records, progresses);
-        registers!(self, clock, reset; in_valid, in_sop, in_eop, in_hdr, in_data, in_tag, s_valid[..], s_sop[..], s_eop[..], s_late[..]);
-        registers!(self, clock, reset; s_unsent[..], s_hits[..], s_tag[..], s_data[..], s_ours[..], s_bad[..], s_poisoned[..], s_skip[..]);
-        registers!(self, clock, reset; s_count[..], s_length[..], low[..], rest[..], all[..], ending, tight, short_length, aligned, found, epoch, client[..], op[..], base[..]);
-        registers!(self, clock, reset; old, far, back, left, left_fits, was_err, was_ended, was_free, same, write, new, beat, ends, is_final, over, fails, before, stats);
-        registers!(self, clock, reset; go_keep, go_until, go_dst, go_free, go_tag, freed);
+        registers!(self, clock, reset; in_valid, s_valid[..], s_sop[..], s_eop[..], s_late[..]);
+        registers!(self, clock, reset; s_unsent[..], s_hits[..], s_ours[..], s_bad[..], s_poisoned[..]);
+        registers!(self, clock, reset; ending, tight, short_length, aligned, epoch);
+        registers!(self, clock, reset; far, back, left, left_fits, was_err, was_ended, was_free, same, write, beat, ends, is_final, over, fails, stats);
+        registers!(self, clock, reset; go_keep, go_free, freed);
+        registers!(self, clock; in_sop, in_eop, in_hdr, in_data, in_tag, s_tag[..], s_data[..], s_skip[..], s_count[..], s_length[..],
+            low[..], rest[..], all[..], found, client[..], op[..], base[..], old, new, before, go_until, go_dst, go_tag);
         let flush = self.flush.val();
 
         // ---- A beat comes in, or a tag that is late or was not sent in its stead.
@@ -302,7 +305,10 @@ impl<const D: usize, const K: usize, const L: usize, const T: usize> Logic
                 self.short_length.q.val()
             }
         } else {
-            ((self.go_until.q.val() - lit::<13>(K + 1)) >> lit::<4>(L)) == 0
+            let until = self.go_until.q.val();
+            let beats = until >> lit::<4>(L);
+            let odd = (until & lit::<13>(K - 1)).any();
+            (beats == 1 && odd) || (beats == 2 && !odd)
         };
         let short = beat && eop && !ends;
         let late_first = self.s_late[2].q.val() && live && !was_ended;

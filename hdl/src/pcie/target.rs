@@ -190,12 +190,15 @@ impl<const D: usize> Logic for Target<D> {
     /// Executes configuration and memory requests dword by dword.
     #[kernel]
     fn update(&mut self) {
-        registers!(self, clock, reset; bus_dev, q_valid, q_np, q_first, q_data, q_hdr, q_low, q_bar0, q_bar2, addr, left, first, at, open, np_first);
+        registers!(self, clock, reset; bus_dev, q_valid, q_np, q_first, q_bar0, q_bar2, left, first, at, open, np_first);
         registers!(self, clock, reset; seen, configures, config_write, memory, reads, zeroes, odd, lower, now, asked);
-        registers!(self, clock, reset; cfg_valid, bar_valid, bus_write, bus_addr, bus_wdata, bus_be);
-        registers!(self, clock, reset; line_valid, line_addr, line_data, line_dwords, line_first, line_last);
-        registers!(self, clock, reset; cpl_valid, cpl_sop, cpl_beats, zeros, cpl_class, cpl_full, cpl_len, cpl_status, cpl_count, cpl_whose);
-        registers!(self, clock, reset; cpl_lower, cpl_data, unsupported, malformed);
+        registers!(self, clock, reset; cfg_valid, bar_valid, bus_write);
+        registers!(self, clock; q_data, q_hdr, q_low, addr);
+        registers!(self, clock, reset; line_valid);
+        registers!(self, clock, reset; cpl_valid, cpl_sop, cpl_beats, zeros, cpl_class, cpl_full);
+        registers!(self, clock, reset; unsupported, malformed);
+        registers!(self, clock; bus_addr, bus_wdata, bus_be, line_addr, line_data, line_dwords, line_first, line_last, cpl_len, cpl_status,
+            cpl_count, cpl_whose, cpl_lower, cpl_data);
         self.stat_unsupported.next = self.unsupported.q.val();
         self.stat_poisoned.next = self.malformed.q.val();
         self.bdf.next = self.bus_dev.q.val();

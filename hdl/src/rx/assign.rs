@@ -152,11 +152,11 @@ impl<const L: usize, const Q: usize> Logic for RxAssign<L, Q> {
     /// Covers frames with receive buffers.
     #[kernel]
     fn update(&mut self) {
-        registers!(self, clock, reset; walk, step, checking, reason, f_valid, f_info, f_flow);
-        registers!(self, clock, reset; l_next, l_here, l_exists, l_broken, l_some, l_head, l_avail, l_pending, l_no_wait, l_cq);
-        registers!(self, clock, reset; head, avail, pending, cq, free_row, no_wait, index, rest, send, desc, covers, may_send, at_last,
-            at_most, moved, waiting, timer, timeout, o_valid, o_data, h_valid, h_hint, h_queue, h_value, s_frame, s_bytes,
-            s_no_descriptor, s_no_queue, s_broken);
+        registers!(self, clock, reset; walk, step, checking, reason, f_valid);
+        registers!(self, clock, reset; l_next, l_here, l_exists, l_broken, l_some, l_pending, l_no_wait);
+        registers!(self, clock, reset; pending, free_row, no_wait, index, send, covers, may_send, at_last, at_most, waiting, timer, timeout,
+            o_valid, h_valid, h_hint, s_frame, s_no_descriptor, s_no_queue, s_broken);
+        registers!(self, clock; f_info, f_flow, l_head, l_avail, l_cq, head, avail, cq, rest, desc, moved, o_data, h_queue, h_value, s_bytes);
         clocked!(self, clock, reset; infos, flows);
         clocked!(self, clock; heads);
         let n_valid = self.infos.out_valid.val();

@@ -111,10 +111,9 @@ impl<const D: usize, const K: usize, const L: usize> Logic for RxChecksum<D, K, 
     /// Verifies the checksums of each frame.
     #[kernel]
     fn update(&mut self) {
-        registers!(self, clock, reset; p_at, p_is4, p_skip[..], p_head[..], q_skip[..], q_addrs, q_rest, r_skip,
-            r_addrs, r_fixed, s_skip, s_addrs, s_header, t_skip, t_pseudo, t_header, u_pseudo, meta[..],
-            late_valid[..], late_sum[..], late_payload[..], late_short[..], length, short,
-            done[..], beat_sum[..], verdict[..], all, folded, o_flags);
+        registers!(self, clock, reset; p_at, p_is4, late_valid[..], length, short, done[..], verdict[..], o_flags);
+        registers!(self, clock; p_skip[..], p_head[..], q_skip[..], q_addrs, q_rest, r_skip, r_addrs, r_fixed, s_skip, s_addrs, s_header,
+            t_skip, t_pseudo, t_header, u_pseudo, meta[..], late_sum[..], late_payload[..], late_short[..], beat_sum[..], all, folded);
         clocked!(self, clock, reset; beats);
         self.beats.tap_valid.next = self.tap_valid.val();
         self.beats.tap_end.next = self.tap_end.val();

@@ -109,9 +109,10 @@ impl<const D: usize, const K: usize> Logic for RxClassify<D, K> {
     /// Finds flow and queue of each frame, 16 bits of it a cycle.
     #[kernel]
     fn update(&mut self) {
-        registers!(self, clock, reset; fill, index, held, have[..], state, slot, at, half, step, tags, v6, sound, frag, known,
-            proto, walked, piece, next, limit, hash, window0, window1, window2, key_at, turn);
+        registers!(self, clock, reset; fill, index, held, have[..], state, slot, at, step, tags, v6, sound, frag, known, proto, walked, piece,
+            next, limit, hash, key_at, turn);
         registers!(self, clock, config_reset; off, clear, ack, rdata);
+        registers!(self, clock; half, window0, window1, window2);
         clocked!(self, clock; window, key[..], table);
 
         // Fill a slot.

@@ -94,8 +94,9 @@ impl Logic for Toeplitz {
     /// Toeplitz hash, some groups of 4 bytes at a time.
     #[kernel]
     fn update(&mut self) {
-        registers!(self, clock, reset; waiting, waiting_data, waiting_tag, busy, step, work, work_tag, window[..], piece[..], group[..]);
-        registers!(self, clock, reset; w_first, w_last, w_tag, first, last, last_tag, sum, done, done_tag);
+        registers!(self, clock, reset; waiting, busy, step, window[..], piece[..], group[..]);
+        registers!(self, clock, reset; w_first, w_last, first, last, sum, done);
+        registers!(self, clock; waiting_data, waiting_tag, work, work_tag, w_tag, last_tag, done_tag);
         let mut key = lit::<320>(0);
         for i in 0..40 {
             key = key.set_slice::<8>(312 - 8 * i, self.key.val().get_bits::<8>(8 * i));

@@ -177,9 +177,9 @@ impl<const D: usize, const K: usize, const B: usize, const R: usize> Logic for R
     /// Stores frames from the MAC in the RX buffer, each whole or not at all.
     #[kernel]
     fn update(&mut self) {
-        registers!(self, clock, reset; in_valid, in_first, in_last, in_bytes, in_data, in_broken, in_over, active,
-            start, next_row, rows, at_most, full, free, pressed, drop_no_room, drop_bad, t_valid, t_end, t_keep, t_bytes, t_data);
+        registers!(self, clock, reset; in_valid, active, start, next_row, rows, at_most, full, free, pressed, drop_no_room, drop_bad, t_valid, t_end, t_keep);
         registers!(self, clock, wire_reset; mid, left, wait);
+        registers!(self, clock; in_first, in_last, in_bytes, in_data, in_broken, in_over, t_bytes, t_data);
         clocked!(self, clock, reset; info);
 
         let taken = self.mac.valid.val() && !self.wait.q.val();

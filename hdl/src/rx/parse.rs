@@ -44,7 +44,6 @@ pub struct RxParse<const D: usize, const K: usize> {
     pub is4: Signal<Out, Bit>,
     pub addrs: Signal<Out, Bits<256>>,
     pub tail: Signal<Out, Bits<TAIL_BITS>>,
-    never: Signal<Local, Bit>,
     // Collecting: the window, the beat's place in it, bytes in it.
     index: Reg<Bits<4>>,
     window: Reg<Bits<1024>>,
@@ -135,8 +134,7 @@ impl<const D: usize, const K: usize> Logic for RxParse<D, K> {
     fn update(&mut self) {
         registers!(self, clock, reset; index, w_valid, l3_valid, s_valid[..], x_valid[..], o_valid);
         // Of what is not valid nothing is used.
-        self.never.next = false;
-        registers!(self, clock, never; window, have, tag0, tag1, l3_data, l3_have, l3_is4, l3_is6,
+        registers!(self, clock; window, have, tag0, tag1, l3_data, l3_have, l3_is4, l3_is6,
             s_v4[..], s_v6[..], s_frag[..], s_lost[..], s_routed[..], s_proto[..], s_at[..], s_room[..], s_addrs[..],
             s_tail[..], x_v4[..], x_v6[..], x_frag[..], x_lost[..], x_routed[..], x_walk[..], x_proto[..],
             x_ext[..], x_at[..], x_room[..], x_addrs[..], x_tail[..], o_l3, o_l4, o_frag, o_tuple, o_second, o_routed);

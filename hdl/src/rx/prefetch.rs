@@ -184,6 +184,11 @@ pub struct RxPrefetch<
     r3_err: Reg<Bit>,
     r3_bit: Reg<Bits<32>>,
     r3_rec: Reg<Bits<REC_BITS>>,
+    // One retires.
+    r4_retire: Reg<Bit>,
+    r4_bit: Reg<Bits<32>>,
+    r4_queue: Reg<Bits<Q>>,
+    r4_present: Reg<Bits<17>>,
     bell_stat: Reg<Bit>,
     illegal_stat: Reg<Bit>,
     error_stat: Reg<Bit>,
@@ -209,11 +214,11 @@ impl<
     /// Receive queue contexts and their prefetched descriptors.
     #[kernel]
     fn update(&mut self) {
-        registers!(self, clock, reset; desc_shift, walk, bell_full, bell_queue, bell_tail, after_bell, turn, kind, queue,
-            again, scan, t_cfg, t_tail, t_fetched, t_avail, t_used, t_ahead, t_limit, t_broken, t_drained, ending, end_cq,
-            f_valid, f_addr, f_len, f_dst, f_op, slot, busy, lap, poll, r1_slot, r2_slot, r2_rec, r2_lap, r2_busy,
-            r3_complete, r3_err, r3_bit, r3_rec, t_slot_free, t_lap, a_count, a_go, a_legal, bell_stat,
-            illegal_stat, error_stat);
+        registers!(self, clock, reset; desc_shift, walk, bell_full, after_bell, turn, kind, queue, again, scan, t_broken, t_drained, ending,
+            f_valid, slot, busy, lap, poll, r1_slot, r2_slot, r2_lap, r2_busy, r3_complete, r3_err, r4_retire, t_slot_free, t_lap, a_count, a_go,
+            a_legal, bell_stat, illegal_stat, error_stat);
+        registers!(self, clock; bell_queue, bell_tail, t_cfg, t_tail, t_fetched, t_avail, t_used, t_ahead, t_limit, end_cq, f_addr, f_len,
+            f_dst, f_op, r2_rec, r3_bit, r3_rec, r4_bit, r4_queue, r4_present);
         clocked!(self, clock, reset; hints, tracker, dones);
         clocked!(self, clock; cfg, cfg_look, tail, tail_look, fetched, head, present, present_retire, present_look,
             cache, recs);
@@ -269,13 +274,22 @@ impl<
         let r_bit = self.r3_bit.q.val();
         self.present_retire.raddr.next = r_queue;
         let r_old = self.present_retire.rdata.val();
-        // A stale look at a slot that has just been retired fails here: its queue is past `r_start`.
-        let retire = self.r3_complete.q.val() && r_start == r_old.get_bits::<16>(0);
-        let r_broken = r_old.get_bit(16) || self.r3_err.q.val();
-        self.error_stat.d.next = retire && self.r3_err.q.val();
+        // A stale look at a slot that has just been retired fails here: its queue is past `r_start`, or about to be.
+        let again = self.r4_retire.q.val() && (self.r4_bit.q.val() & r_bit).any();
+        let ends =
+            self.r3_complete.q.val() && r_start == r_old.get_bits::<16>(0) && !again && !walking;
+        self.error_stat.d.next = ends && self.r3_err.q.val();
+        self.r4_retire.d.next = ends;
+        self.r4_bit.d.next = r_bit;
+        self.r4_queue.d.next = r_queue;
+        self.r4_present.d.next = cat::<1, 16, 17>(
+            (r_old.get_bit(16) || self.r3_err.q.val()).into(),
+            r_start + bit_cast::<16, 5>(r_count),
+        );
+        let retire = self.r4_retire.q.val();
         let mut busy = self.busy.q.val();
         if retire {
-            busy = busy & !r_bit;
+            busy = busy & !self.r4_bit.q.val();
         }
 
         // ---- Turns.
@@ -295,9 +309,6 @@ impl<
         let slot = self.slot.q.val();
         let slot_bit = lit::<32>(1) << bit_cast::<32, 5>(slot);
         let slot_free = !(self.busy.q.val() & slot_bit).any();
-        if !slot_free {
-            self.slot.d.next = (slot + 1) & slots;
-        }
         self.t_slot_free.d.next = slot_free;
         self.t_lap.d.next = (self.lap.q.val() & slot_bit).any();
 
@@ -387,6 +398,9 @@ impl<
                 self.turn.d.next = Turn::Weigh;
             }
             Turn::Weigh => {
+                if !self.t_slot_free.q.val() {
+                    self.slot.d.next = (slot + 1) & slots;
+                }
                 self.turn.d.next = Turn::Act;
             }
             Turn::Act => {
@@ -421,7 +435,7 @@ impl<
                     Kind::Context => {
                         if !self.ctx.destroy.val() {
                             // The copies of `present` have one write port, which an arrival may be using.
-                            if self.r3_complete.q.val() {
+                            if retire {
                                 self.turn.d.next = Turn::Act;
                             } else {
                                 cfg_we = in_range;
@@ -520,12 +534,8 @@ impl<
         self.head.wdata.next = if walking { lit::<16>(0) } else { self.head_value.val() };
         self.head.raddr.next = at;
         let present_we = clear || retire;
-        let present_waddr = if clear { waddr } else { r_queue };
-        let present_wdata = if clear {
-            lit::<17>(0)
-        } else {
-            cat::<1, 16, 17>(r_broken.into(), r_start + bit_cast::<16, 5>(r_count))
-        };
+        let present_waddr = if clear { waddr } else { self.r4_queue.q.val() };
+        let present_wdata = if clear { lit::<17>(0) } else { self.r4_present.q.val() };
         self.present.we.next = present_we;
         self.present.waddr.next = present_waddr;
         self.present.wdata.next = present_wdata;

@@ -89,8 +89,9 @@ impl Logic for RxSteer {
     /// Picks the receive queue of each frame by the hash of its flow.
     #[kernel]
     fn update(&mut self) {
-        registers!(self, clock, reset; o_valid, o_flow);
+        registers!(self, clock, reset; o_valid);
         registers!(self, clock, config_reset; key[..], walk, ack, rdata, ctrl);
+        registers!(self, clock; o_flow);
         clocked!(self, clock, reset; hash);
         clocked!(self, clock; table, table_bus);
 

@@ -50,6 +50,9 @@ pub struct RxSum<const D: usize, const K: usize, const L: usize> {
     /// The first 32 bytes.
     head: Reg<Bits<256>>,
     // Decoded: this beat makes `head` whole; tags, IPv6 or not, and its length field.
+    /// A tag behind the addresses, and one behind that.
+    tag0: Reg<Bit>,
+    tag1: Reg<Bit>,
     b_head: Reg<Bit>,
     b_one: Reg<Bit>,
     b_two: Reg<Bit>,
@@ -64,7 +67,8 @@ pub struct RxSum<const D: usize, const K: usize, const L: usize> {
     d_full: Reg<Bit>,
     d_part: Reg<Bit>,
     d_left: Reg<Bits<7>>,
-    d_start: Reg<Bits<6>>,
+    /// By words of 2 bytes.
+    d_begun: Reg<Bits<K>>,
     masked: Reg<Bits<D>>,
     fours: Vec<Reg<Bits<18>>>,
     sixteens: Vec<Reg<Bits<20>>>,
@@ -97,6 +101,8 @@ impl<const D: usize, const K: usize, const L: usize> Default for RxSum<D, K, L> 
             place: Default::default(),
             bytes: Default::default(),
             head: Default::default(),
+            tag0: Default::default(),
+            tag1: Default::default(),
             b_head: Default::default(),
             b_one: Default::default(),
             b_two: Default::default(),
@@ -109,7 +115,7 @@ impl<const D: usize, const K: usize, const L: usize> Default for RxSum<D, K, L> 
             d_full: Default::default(),
             d_part: Default::default(),
             d_left: Default::default(),
-            d_start: Default::default(),
+            d_begun: Default::default(),
             masked: Default::default(),
             fours: (0..K / 8).map(|_| Reg::default()).collect(),
             sixteens: (0..K / 64 + 1).map(|_| Reg::default()).collect(),
@@ -144,9 +150,9 @@ impl<const D: usize, const K: usize, const L: usize> Logic for RxSum<D, K, L> {
     /// Sums the IP payload of each frame.
     #[kernel]
     fn update(&mut self) {
-        registers!(self, clock, reset; index, mark[..], note[..], data[..], place[..], bytes[..], head, b_head, b_one,
-            b_two, b_is6, b_field, start, stop, payload_now, c_len, d_full, d_part, d_left, d_start, masked, fours[..],
-            sixteens[..], total, h_done, once, t_done, twice, u_done);
+        registers!(self, clock, reset; index, mark[..], b_head, b_one, b_two, b_is6, start, stop, payload_now, d_full, d_part, h_done, t_done, u_done);
+        registers!(self, clock; note[..], data[..], place[..], bytes[..], head, b_field, tag0, tag1, c_len, d_left, d_begun, masked, fours[..],
+            sixteens[..], total, once, twice);
 
         // Along with the beat.
         let index = self.index.q.val();
@@ -179,11 +185,19 @@ impl<const D: usize, const K: usize, const L: usize> Logic for RxSum<D, K, L> {
             }
         }
         self.head.d.next = head;
+        // Tags are seen as they come.
+        let beat = self.tap_data.val();
+        if self.tap_valid.val() && index == lit::<13>(12 / K) {
+            self.tag0.d.next = parse::is_tag(swap(beat.get_bits::<16>(8 * (12 % K))));
+        }
+        if self.tap_valid.val() && index == lit::<13>(16 / K) {
+            self.tag1.d.next = parse::is_tag(swap(beat.get_bits::<16>(8 * (16 % K))));
+        }
 
         // Decoded.
         let h = self.head.q.val();
-        let one = parse::is_tag(be16::<12>(h));
-        let two = one && parse::is_tag(be16::<16>(h));
+        let one = self.tag0.q.val();
+        let two = one && self.tag1.q.val();
         let is6 = if two {
             be16::<20>(h) == 0x86dd
         } else if one {
@@ -237,23 +251,27 @@ impl<const D: usize, const K: usize, const L: usize> Logic for RxSum<D, K, L> {
         self.d_full.d.next = self.place[2].q.val() < last;
         self.d_part.d.next = self.place[2].q.val() == last;
         self.d_left.d.next = bit_cast::<7, 17>(stop & lit::<17>(K - 1));
-        self.d_start.d.next = self.start.q.val();
+        // The beginning is in the first 64 bytes, and not in the first 32.
+        let mut begun = !lit::<K>(0);
+        for b in 0..(64 / K) {
+            for w in 0..(K / 2) {
+                if self.place[2].q.val() == lit::<13>(b) {
+                    begun = begun.replace_bit(w, self.start.q.val() <= lit::<6>(b * K + 2 * w));
+                }
+            }
+        }
+        self.d_begun.d.next = begun;
         self.note[0].d.next = bit_cast::<NOTE_BITS, 16>(self.payload_now.q.val())
             .replace_bit(16, self.c_len.q.val() < stop);
         for i in 1..NOTES {
             self.note[i].d.next = self.note[i - 1].q.val();
         }
 
-        // Masked. The beginning is in the first 64 bytes, and not in the first 32.
+        // Masked.
         let beat = self.data[3].q.val();
         let mut masked = lit::<D>(0);
         for w in 0..(K / 2) {
-            let mut begun = true;
-            for b in 0..(64 / K) {
-                if self.place[3].q.val() == lit::<13>(b) {
-                    begun = self.d_start.q.val() <= lit::<6>(b * K + 2 * w);
-                }
-            }
+            let begun = self.d_begun.q.val().get_bit(w);
             let full = self.d_full.q.val();
             let part = self.d_part.q.val();
             let left = self.d_left.q.val();

@@ -194,9 +194,10 @@ impl<const D: usize, const K: usize, const L: usize, const B: usize> Logic for R
     /// Writes received frames to the host's buffers.
     #[kernel]
     fn update(&mut self) {
-        registers!(self, clock, reset; c_valid, c_seg, c_addr, c_rest, c_src, c_sized, c_len, b_valid, b_drop, b_first,
-            b_left, b_from, b_skip, b_tail, b_side, b_seg_end, b_frame_end, b_free, freed, r_valid[..], r_shift[..],
-            r_skip[..], r_tail[..], r_side[..], r_data, t_valid, t_side, t_data, held, ended, payload, c_end);
+        registers!(self, clock, reset; c_valid, c_sized, b_valid, b_drop, b_first, b_left, b_skip, b_tail, b_seg_end, b_frame_end, b_free,
+            freed, r_valid[..], t_valid, held, ended, c_end);
+        registers!(self, clock; c_seg, c_addr, c_rest, c_src, c_len, b_from, b_side, r_shift[..], r_skip[..], r_tail[..], r_side[..], r_data,
+            t_side, t_data, payload);
         clocked!(self, clock, reset; segs, cuts, dones, beats, sides);
         clocked!(self, clock; buffer);
         self.buffer.we.next = self.row_we.val();

@@ -198,12 +198,13 @@ impl<const K: usize, const L: usize, const S: usize, const B: usize> Logic
     /// Gives packets rows and slots, and turns their segments into read requests.
     #[kernel]
     fn update(&mut self) {
-        registers!(self, clock, reset; limit, off_limit, held, cq, req_id, len, count, push, line, bad, dma, silent, marker, word,
-            off, hdr, mss, cut, first, last, rest, part, ahead, good, frame_len, rows, rows_less, wanted, skip, row, rows_used);
-        registers!(self, clock, reset; came, came_cq, came_req_id, came_len, came_count, came_meta, came_push, came_line, came_bad,
-            came_dma, came_silent, came_marker, came_l4, pushes, pushes_line, pushes_row, pushes_len);
-        registers!(self, clock, reset; slot, even_lap, slots_used, told, told_row, told_len, told_cq, told_req_id, told_flags,
-            told_word, asking, passing, left, bytes, over, over_addr, over_len, over_by, dst, op);
+        registers!(self, clock, reset; limit, off_limit, held, bad, dma, silent, marker, off, cut, first, last, ahead, good, rows, rows_less,
+            wanted, skip, row, rows_used);
+        registers!(self, clock, reset; came, came_bad, came_dma, came_silent, came_marker, pushes);
+        registers!(self, clock, reset; slot, even_lap, slots_used, told, asking, passing, left, bytes, over, over_by);
+        registers!(self, clock; cq, req_id, len, count, push, line, word, hdr, mss, rest, part, frame_len, came_cq, came_req_id, came_len,
+            came_count, came_meta, came_push, came_line, came_l4, pushes_line, pushes_row, pushes_len, told_row, told_len, told_cq,
+            told_req_id, told_flags, told_word, over_addr, over_len, dst, op);
         clocked!(self, clock, reset; requests);
 
         let buffer = if (1 << (B + 1 + L)) < MAX_LEN {

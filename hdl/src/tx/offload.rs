@@ -188,15 +188,17 @@ impl<const D: usize, const K: usize, const L: usize, const B: usize> Logic
     /// Checksums and headers of segments, written into frames on their way to the MAC.
     #[kernel]
     fn update(&mut self) {
-        registers!(self, clock, reset; open, rows, frames, index, less, a_less, a_past, a_edge, ends_past, ends_edge, sum, sum_word, out_less, a, a_data, a_last, a_bytes, a_word, a_index, at_ip_sum, at_len,
-            at_addr, at_addr_end, at_l4, at_l4_sum);
-        registers!(self, clock, reset; b, b_data, b_last, b_bytes, b_word, b_first, b_ip, b_ip_sum, b_addr, b_l4,
-            b_l4_sum, b_field[..], b_flags, id, seq);
-        registers!(self, clock, reset; c, c_data, c_last, c_bytes, c_first, c_off, c_tso, c_mask_ip, c_mask_l4,
-            c_field[..], c_flags, c_keep, c_value);
-        registers!(self, clock, reset; d, d_data, d_last, d_bytes, d_first, d_off, d_mask_ip, d_mask_l4);
-        registers!(self, clock, reset; k, k_ip, k_l4, k_info, l, l_ip, l_l4, l_info);
-        registers!(self, clock, reset; write, read, held, fetched, out_index, y, y_data, y_end, y_off, y_field[..], y_value);
+        registers!(self, clock, reset; open, rows, frames, index, less, a_less, a_past, a_edge, ends_past, ends_edge, sum, out_less, a,
+            a_index, at_ip_sum, at_len, at_addr, at_addr_end, at_l4, at_l4_sum);
+        registers!(self, clock, reset; b, b_first);
+        registers!(self, clock, reset; c, c_first, c_off, c_tso);
+        registers!(self, clock, reset; d, d_first, d_off);
+        registers!(self, clock, reset; k, l);
+        registers!(self, clock, reset; write, read, held, fetched, out_index, y);
+        registers!(self, clock; sum_word, a_data, a_last, a_bytes, a_word, b_data, b_last, b_bytes, b_word, b_ip, b_ip_sum, b_addr, b_l4,
+            b_l4_sum, b_field[..], b_flags, id, seq, c_data, c_last, c_bytes, c_mask_ip, c_mask_l4, c_field[..], c_flags, c_keep, c_value,
+            d_data, d_last, d_bytes, d_mask_ip, d_mask_l4, k_ip, k_l4, k_info, l_ip, l_l4, l_info, y_data, y_end, y_off, y_field[..],
+            y_value);
         clocked!(self, clock, reset; adder, infos, sums, ahead, ahead_end, sent, sent_end);
         clocked!(self, clock; header, ram, ram_end);
 

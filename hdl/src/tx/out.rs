@@ -154,10 +154,11 @@ impl<const D: usize, const K: usize, const L: usize, const S: usize, const B: us
     /// Sends whole packets from the TX buffer to the MAC, in order, and completes them.
     #[kernel]
     fn update(&mut self) {
-        registers!(self, clock, reset; started, roomy, held, info, ripe, err, rows, most_beats, one_beat, end_bytes, injected, slot, even_lap, busy, frame, silent, marker, cq, req_id, len,
-            row, left, beats, at_last, pending, last_bytes, known, seq, num, part, headless, counted);
-        registers!(self, clock, reset; beat, beat_end, beat_keep, beat_count, beat_word, freed_rows, freed_slot, frame_stat,
-            bytes_stat, dma_stat, bad_stat, one, one_data, one_end, one_word);
+        registers!(self, clock, reset; started, roomy, held, ripe, err, rows, most_beats, one_beat, end_bytes, injected, slot, even_lap, busy,
+            frame, silent, marker, row, left, beats, at_last, pending, last_bytes, seq, num, part, headless, counted);
+        registers!(self, clock, reset; beat, freed_slot, frame_stat, dma_stat, bad_stat, one);
+        registers!(self, clock; info, cq, req_id, len, known, beat_end, beat_keep, beat_count, beat_word, freed_rows, bytes_stat,
+            one_data, one_end, one_word);
         clocked!(self, clock, reset; infos, tracker, send_data, send_end, send_word, dones);
         clocked!(self, clock; buffer);
 

@@ -228,11 +228,11 @@ impl<const D: usize, const K: usize, const L: usize, const Q: usize, const G: us
     /// Walks batches of transmit descriptors and offers whole packets with their segments.
     #[kernel]
     fn update(&mut self) {
-        registers!(self, clock, reset; state, walk, head_done, head_err, head_queue, room, queue, cq, slot, count, next,
-            read_valid, read, desc_valid, desc_last, desc, open, data_seen, bad, descs, segs, len, req_id, meta,
-            meta_own, meta_cache, ring_read, ring_commit, ring_write, restore, restore_valid, freed, break_valid,
-            break_queue, lines, wide, first_line, pushed, line);
-        registers!(self, clock, reset; head_valid, head, issue, done, made, made_flags, stored, stored_seg, stored_at, unwinds, started, seg, seg_word);
+        registers!(self, clock, reset; state, walk, head_done, room, queue, cq, slot, count, next, read_valid, read, desc_valid, open,
+            data_seen, bad, descs, segs, len, req_id, meta, meta_own, meta_cache, ring_read, ring_commit, ring_write, restore, restore_valid,
+            freed, break_valid, lines, wide, first_line, pushed, line);
+        registers!(self, clock, reset; head_valid, issue, done, made, stored, unwinds, started, seg);
+        registers!(self, clock; head_err, head_queue, desc_last, desc, break_queue, head, made_flags, stored_seg, stored_at, seg_word);
         clocked!(self, clock, reset; batches, filled, tracker, packets);
         clocked!(self, clock; cache, queues, ring, staging);
 

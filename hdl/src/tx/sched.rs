@@ -171,9 +171,9 @@ impl<const Q: usize, const N: usize> Logic for TxSched<Q, N> {
     /// Transmit queue contexts, doorbells, and the order in which descriptors are fetched.
     #[kernel]
     fn update(&mut self) {
-        registers!(self, clock, reset; walk, bell_full, bell_queue, bell_tail, after_bell, turn, kind, queue, t_cfg,
-            t_pos, t_waiting, t_advance, t_depth, t_index, t_most, command, slot, even_lap, slots_used, b_valid, b_cq,
-            b_op, b_count, b_queue, b_lines, b_marker, bell_stat, illegal_stat);
+        registers!(self, clock, reset; walk, bell_full, after_bell, turn, kind, queue, command, slot, even_lap, slots_used, b_valid, bell_stat, illegal_stat);
+        registers!(self, clock; bell_queue, bell_tail, t_cfg, t_pos, t_waiting, t_advance, t_depth, t_index, t_most, b_cq, b_op, b_count,
+            b_queue, b_lines, b_marker);
         clocked!(self, clock, reset; active, broken, requests, asks);
         clocked!(self, clock; cfg, pos);
 

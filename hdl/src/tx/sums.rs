@@ -80,8 +80,8 @@ impl<const D: usize, const K: usize> Logic for TxSums<D, K> {
     /// Sums of words of frames, as checksums need them.
     #[kernel]
     fn update(&mut self) {
-        registers!(self, clock, reset; e, e_ip[..], e_l4[..], f, f_ip[..], f_l4[..], g, g_ip, g_l4, h, h_ip, h_l4, i, i_ip,
-            i_l4, j, j_ip, j_l4);
+        registers!(self, clock, reset; e, f, g, h, i, j);
+        registers!(self, clock; e_ip[..], e_l4[..], f_ip[..], f_l4[..], g_ip, g_l4, h_ip, h_l4, i_ip, i_l4, j_ip, j_l4);
         self.e.d.next = cat::<2, 1, 3>(
             cat::<1, 1, 2>(self.first.val().into(), self.last.val().into()),
             self.valid.val().into(),

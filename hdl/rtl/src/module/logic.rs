@@ -10,6 +10,9 @@ use rust_hdl_core::ast::{
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
+/// The reset of a register that has none.
+const NEVER: &str = "1'd0";
+
 impl Kernel<'_> {
     pub(super) fn statements_text(
         &mut self,
@@ -157,23 +160,30 @@ impl Kernel<'_> {
             self.w.scope.read.insert(d);
         }
         for ((clock, reset), names) in groups {
-            let mut text = format!("always @(posedge {clock}) begin\n    if ({reset}) begin\n");
-            for name in &names {
+            let resets = reset != NEVER;
+            let mut text = format!("always @(posedge {clock}) begin\n");
+            let indent = if resets { "        " } else { "    " };
+            if resets {
+                let _ = writeln!(text, "    if ({reset}) begin");
+            }
+            for name in names.iter().filter(|_| resets) {
                 let child = registers[name.as_str()];
                 let width = child.ports.iter().find(|p| p.0 == "d").map_or(1, |p| p.1.width);
                 let init = number(width, child.register.unwrap_or(0))?;
                 let q = self.w.scope.names.of(&format!("{name}$q"));
                 let _ = writeln!(text, "        {q} <= {init};");
             }
-            text.push_str("    end else begin\n");
+            if resets {
+                text.push_str("    end else begin\n");
+            }
             for name in &names {
                 let (d, q) = (
                     self.w.scope.names.of(&format!("{name}$d")),
                     self.w.scope.names.of(&format!("{name}$q")),
                 );
-                let _ = writeln!(text, "        {q} <= {d};");
+                let _ = writeln!(text, "{indent}{q} <= {d};");
             }
-            text.push_str("    end\nend");
+            text.push_str(if resets { "    end\nend" } else { "end" });
             out.push(text);
         }
         Ok(out)

@@ -45,7 +45,8 @@ impl<const D: usize, const K: usize, const L: usize, const P: usize> Logic for T
     /// Lines as the host pushes them, and two readers.
     #[kernel]
     fn update(&mut self) {
-        registers!(self, clock, reset; came, data, dwords, first_be, last_be, addr, placed, row, rotated, be_lo, be_hi);
+        registers!(self, clock, reset; came, placed);
+        registers!(self, clock; data, dwords, first_be, last_be, addr, row, rotated, be_lo, be_hi);
         clocked!(self, clock; memory);
 
         self.came.d.next = self.write.valid.val();

@@ -63,7 +63,8 @@ impl<const D: usize, const K: usize, const L: usize> Logic for TxPush<D, K, L> {
     /// Copies pushed headers into the TX buffer.
     #[kernel]
     fn update(&mut self) {
-        registers!(self, clock, reset; busy, from, to, left, first, read, read_side, valid, row, turned, be_lo, be_hi, last);
+        registers!(self, clock, reset; busy, from, to, left, first, read, read_side, valid, last);
+        registers!(self, clock; row, turned, be_lo, be_hi);
         clocked!(self, clock, reset; pushes, data, side);
         self.pushes.in_valid.next = self.push_valid.val();
         self.pushes.in_data.next = cat::<8, 32, 40>(

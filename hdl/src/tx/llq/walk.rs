@@ -79,8 +79,9 @@ impl<const D: usize, const K: usize, const L: usize> Logic for TxWalk<D, K, L> {
     /// Takes the descriptors out of lines.
     #[kernel]
     fn update(&mut self) {
-        registers!(self, clock, reset; state, line, second, two, wide, op, at, index, begins, desc);
-        registers!(self, clock, reset; out, out_last, out_place, out_desc, out_op, out_count, out_line, out_wide);
+        registers!(self, clock, reset; state, line, second, two, wide, op, at, index, begins);
+        registers!(self, clock, reset; out, out_last, out_wide);
+        registers!(self, clock; desc, out_place, out_desc, out_op, out_count, out_line);
         clocked!(self, clock, reset; asks);
         self.asks.in_valid.next = self.ask_valid.val();
         self.asks.in_data.next = cat::<16, 11, 27>(
