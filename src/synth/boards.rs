@@ -9,6 +9,8 @@ pub struct Board {
     pub device: &'static str,
     pub package: &'static str,
     pub speed: &'static str,
+    /// The card takes most of the part: area goes before speed.
+    pub crowded: bool,
     pub constraints: &'static str,
 }
 
@@ -19,6 +21,7 @@ pub const BOARDS: [Board; 4] = [
         device: "--25k",
         package: "CABGA256",
         speed: "6",
+        crowded: true,
         constraints: include_str!("../../constraints/colorlight-5a-75b/board.lpf"),
     },
     Board {
@@ -27,6 +30,7 @@ pub const BOARDS: [Board; 4] = [
         device: "--45k",
         package: "CABGA381",
         speed: "6",
+        crowded: true,
         constraints: include_str!("../../constraints/colorlight-i9/board.lpf"),
     },
     Board {
@@ -35,6 +39,7 @@ pub const BOARDS: [Board; 4] = [
         device: "--um5g-85k",
         package: "CABGA381",
         speed: "8",
+        crowded: false,
         constraints: include_str!("../../constraints/ecp5-evn/board.lpf"),
     },
     Board {
@@ -43,6 +48,7 @@ pub const BOARDS: [Board; 4] = [
         device: "--85k",
         package: "CABGA381",
         speed: "6",
+        crowded: false,
         constraints: include_str!("../../constraints/ulx3s-85f/board.lpf"),
     },
 ];

@@ -141,10 +141,20 @@ fn synthesise(
         .map(|m| m.name.as_str())
         .filter(|name| !PARTS.iter().any(|part| name.starts_with(part)))
         .collect();
+    // Short carry chains cost a small part more in whole slices than the same in LUTs; not where 125 MHz are needed.
+    let area = match board.crowded {
+        true => concat!(
+            "select -set mac mac mac_v2 async_fifo*\n",
+            "select -set short t:$alu r:Y_WIDTH<=12 %i @mac %d\n",
+            "techmap @short\nsimplemap\ntechmap t:$lcu\n",
+            "scratchpad -set abc9.script \"+&scorr;&sweep;&dc2;&dch -f -r;&ps;&if -a {W} {D} {R} -v;&mfs\"\n",
+        ),
+        false => "",
+    };
     // What a card is built without goes first. Blocks are mapped by themselves, so that the table says what each takes, and put together afterwards.
     let script = format!(
         "read_verilog {verilog}\nhierarchy -top {top}\nproc\nopt_expr\nopt_muxtree\nopt_expr\nopt_clean\nhierarchy -top {top}\n{hier}hierarchy -top {top}\nsetattr -mod -set keep_hierarchy 1 {blocks}\n\
-         synth_lattice -family ecp5 -nowidelut -top {top} -run begin:map_gates\nopt -full\nopt_dff\nopt_merge\nopt_clean\n\
+         synth_lattice -family ecp5 -nowidelut -top {top} -run begin:map_gates\n{area}opt -full\nopt_dff\nopt_merge\nopt_clean\n\
          synth_lattice -family ecp5 -nowidelut -top {top} -run map_gates:\ntee -q -o {stat} stat -json\nsetattr -mod -unset keep_hierarchy *\nflatten\n\
          opt_clean -purge\nwrite_json {json}\nwrite_verilog -noattr netlist.v\n",
         // Constants of the configuration go through several blocks.
@@ -155,11 +165,11 @@ fn synthesise(
         stat = "area.json",
         json = "netlist.json",
     );
-    let script: Vec<&str> = script.lines().collect();
+    tools::write(&file("synth.ys"), &script)?;
     let yosys = Step {
         bin,
         tool: "yosys",
-        args: vec!["-p".into(), script.join("; ")],
+        args: vec!["-p".into(), "script synth.ys".into()],
         folder: out,
         log: "yosys.log",
     };
@@ -174,6 +184,7 @@ fn synthesise(
     });
     let (mut clocks, mut used, mut bitstream) = (vec![], BTreeMap::new(), None);
     if !args.area {
+        steer(&file("netlist.json"), design.top())?;
         place(args, board, bin, out, bar)?;
         lap("nextpnr");
         (clocks, used) = figures::placed(&tools::read(&file("timing.json"))?)?;
@@ -203,6 +214,22 @@ fn synthesise(
     })
 }
 
+/// What nextpnr has no flags for goes with the netlist: wide buses crowd a part's middle, and with these weights the router goes
+/// around it (with its own it does not come to an end).
+fn steer(netlist: &Path, top: &str) -> Outcome {
+    let bad = |e| Failure::Check(format!("{}: {e}", netlist.display()));
+    let mut json: serde_json::Value = serde_json::from_str(&tools::read(netlist)?).map_err(bad)?;
+    json["modules"][top]["settings"] = serde_json::json!({
+        "router2/bbMargin/x": "9",
+        "router2/bbMargin/y": "9",
+        "router2/initCurrCongWeight": "5",
+        "router2/histCongWeight": "0.7",
+        "router2/currCongWeightMult": "0.05",
+        "router2/estimateWeight": "1.2",
+    });
+    tools::write(netlist, &json.to_string())
+}
+
 fn place(args: &Args, board: &Board, bin: &Path, out: &Path, bar: &ProgressBar) -> Outcome {
     let seed = args.seed.to_string();
     let flags = [
@@ -215,8 +242,6 @@ fn place(args: &Args, board: &Board, bin: &Path, out: &Path, bar: &ProgressBar) 
         &seed,
         "--router",
         "router2",
-        // Wide buses crowd a small part: these weights still come to an end there.
-        "--router2-alt-weights",
         // We look at the report ourselves.
         "--timing-allow-fail",
     ];

@@ -1,7 +1,7 @@
 //! First-word-fall-through FIFO between two clocks, with gray pointers.
 //!
 //! 2^A entries of N bits in distributed RAM; A >= 2. Each side knows the other by a gray-coded pointer through two
-//! flip-flops, so it sees a change whole or not at all, 2 to 3 of its own cycles late: `in_ready` and `out_valid` may be
+//! flip-flops, so it sees a change whole or not at all, 3 to 4 of its own cycles late: `in_ready` and `out_valid` may be
 //! pessimistic, never wrong. A word a cycle on either side as long as 2^A covers the round trip (A >= 4 for clocks of any ratio up
 //! to 4). When full it refuses; nothing is overwritten.
 //!
@@ -10,7 +10,7 @@
 use super::ram::LutRam;
 use nitor_rtl::prelude::*;
 
-#[derive(LogicBlock, Default)]
+#[derive(LogicBlock)]
 pub struct AsyncFifo<const N: usize, const A: usize, const P: usize> {
     pub in_clock: Signal<In, Clock>,
     pub in_reset: Signal<In, Bit>,
@@ -30,7 +30,39 @@ pub struct AsyncFifo<const N: usize, const A: usize, const P: usize> {
     not_full: Reg<Bit>,
     head: Reg<Bits<P>>,
     head_gray: Reg<Bits<P>>,
+    /// `head` + 1.
+    after: Reg<Bits<P>>,
+    after_gray: Reg<Bits<P>>,
+    not_empty: Reg<Bit>,
     tail_seen: [Reg<Bits<P>>; 2],
+}
+
+impl<const N: usize, const A: usize, const P: usize> Default for AsyncFifo<N, A, P> {
+    fn default() -> Self {
+        Self {
+            in_clock: Default::default(),
+            in_reset: Default::default(),
+            in_valid: Default::default(),
+            in_ready: Default::default(),
+            in_data: Default::default(),
+            out_clock: Default::default(),
+            out_reset: Default::default(),
+            out_valid: Default::default(),
+            out_ready: Default::default(),
+            out_data: Default::default(),
+            ram: Default::default(),
+            tail: Default::default(),
+            tail_gray: Default::default(),
+            head_seen: Default::default(),
+            not_full: Default::default(),
+            head: Default::default(),
+            head_gray: Default::default(),
+            after: Reg::new(lit::<P>(1)),
+            after_gray: Reg::new(lit::<P>(1)),
+            not_empty: Default::default(),
+            tail_seen: Default::default(),
+        }
+    }
 }
 
 #[kernel]
@@ -43,7 +75,7 @@ impl<const N: usize, const A: usize, const P: usize> Logic for AsyncFifo<N, A, P
     #[kernel]
     fn update(&mut self) {
         registers!(self, in_clock, in_reset; tail, tail_gray, head_seen[..], not_full);
-        registers!(self, out_clock, out_reset; head, head_gray, tail_seen[..]);
+        registers!(self, out_clock, out_reset; head, head_gray, after, after_gray, not_empty, tail_seen[..]);
         self.ram.clock.next = self.in_clock.val();
 
         let push = self.in_valid.val() && self.not_full.q.val();
@@ -60,15 +92,21 @@ impl<const N: usize, const A: usize, const P: usize> Logic for AsyncFifo<N, A, P
         self.not_full.d.next = tail_gray != (self.head_seen[1].q.val() ^ lit::<P>(3 << (A - 1)));
         self.in_ready.next = self.not_full.q.val();
 
-        let head = self.head.q.val();
-        let valid = gray::<P>(head) != self.tail_seen[1].q.val();
+        let seen = self.tail_seen[1].q.val();
         self.tail_seen[0].d.next = self.tail_gray.q.val();
         self.tail_seen[1].d.next = self.tail_seen[0].q.val();
-        let next = if valid && self.out_ready.val() { head + 1 } else { head };
-        self.head.d.next = next;
-        self.head_gray.d.next = gray::<P>(next);
-        self.ram.raddr.next = head.get_bits::<A>(0);
-        self.out_valid.next = valid;
+        let after = self.after.q.val();
+        if self.not_empty.q.val() && self.out_ready.val() {
+            self.head.d.next = after;
+            self.head_gray.d.next = self.after_gray.q.val();
+            self.after.d.next = after + 1;
+            self.after_gray.d.next = gray::<P>(after + 1);
+            self.not_empty.d.next = self.after_gray.q.val() != seen;
+        } else {
+            self.not_empty.d.next = self.head_gray.q.val() != seen;
+        }
+        self.ram.raddr.next = self.head.q.val().get_bits::<A>(0);
+        self.out_valid.next = self.not_empty.q.val();
         self.out_data.next = self.ram.rdata.val();
     }
 }

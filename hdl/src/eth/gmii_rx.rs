@@ -48,6 +48,10 @@ pub struct GmiiRx {
     crc: Reg<Bits<32>>,
     /// Bytes so far.
     count: Reg<Bits<14>>,
+    // Of `count`: below 64, 4 and more, as many as there may be.
+    short: Reg<Bit>,
+    some: Reg<Bit>,
+    at_most: Reg<Bit>,
     /// The PHY said error.
     error: Reg<Bit>,
     // The last 4 bytes, which may be the FCS.
@@ -85,6 +89,9 @@ impl GmiiRx {
             state: Default::default(),
             crc: Default::default(),
             count: Default::default(),
+            short: Default::default(),
+            some: Default::default(),
+            at_most: Default::default(),
             error: Default::default(),
             late: Default::default(),
             word_data: Default::default(),
@@ -108,7 +115,7 @@ impl Logic for GmiiRx {
     /// Receive half of the MAC: preamble, length and FCS checked and taken off.
     #[kernel]
     fn update(&mut self) {
-        registers!(self, clock, reset; state, crc, count, error, fill);
+        registers!(self, clock, reset; state, crc, count, short, some, at_most, error, fill);
         registers!(self, clock, reset; out, out_valid, owed, events);
         registers!(self, clock; late, word_data);
         let dv = self.dv.val();
@@ -123,9 +130,12 @@ impl Logic for GmiiRx {
         if in_frame && dv {
             self.crc.d.next = crc::crc32_byte(self.crc.q.val(), byte);
             self.count.d.next = count + 1;
+            self.short.d.next = count < 63;
+            self.some.d.next = count >= 3;
+            self.at_most.d.next = count == lit::<14>(self._longest - 1);
             self.late.d.next = cat::<8, 24, 32>(byte, self.late.q.val().get_bits::<24>(8));
             self.error.d.next = self.error.q.val() || er;
-            if count >= 4 {
+            if self.some.q.val() {
                 // A lane keeps what it had, behind the end of a frame too.
                 let mut data = self.word_data.q.val();
                 for i in 0..4 {
@@ -140,17 +150,20 @@ impl Logic for GmiiRx {
         if !in_frame {
             self.crc.d.next = lit::<32>(START);
             self.count.d.next = lit::<14>(0);
+            self.short.d.next = true;
+            self.some.d.next = false;
+            self.at_most.d.next = false;
             self.fill.d.next = lit::<3>(0);
             self.error.d.next = false;
         }
 
         // What is due.
         let starts = dv && !er && byte == 0xd5;
-        let short = count < 64;
+        let short = self.short.q.val();
         let bad = self.crc.q.val() != lit::<32>(GOOD) || self.error.q.val();
-        let too_long = dv && count == lit::<14>(self._longest);
+        let too_long = dv && self.at_most.q.val();
         let ends = in_frame && (!dv || too_long);
-        let full_word = in_frame && fill == 4 && count >= 4;
+        let full_word = in_frame && fill == 4 && self.some.q.val();
         let push = (ends && fill != 0) || full_word;
         let err = too_long || short || bad;
         let side = if ends {

@@ -62,8 +62,8 @@ pub struct TlpTx<const D: usize> {
     ph: Reg<Bits<8>>,
     pd: Reg<Bits<12>>,
     nph: Reg<Bits<8>>,
-    // The input whose beats are taken.
-    granted: Reg<Bit>,
+    // The input whose beats are taken, a bit each if there is one; its number.
+    turn: Reg<Bits<4>>,
     grant: Reg<Bits<2>>,
     /// The grant was for a TLP to drop: no credits were looked at.
     bare: Reg<Bit>,
@@ -124,7 +124,7 @@ impl<const D: usize> Logic for TlpTx<D> {
     #[kernel]
     fn update(&mut self) {
         registers!(self, clock, reset; limit_ph, limit_pd, limit_nph, ph, pd, nph);
-        registers!(self, clock, reset; granted, grant, bare, mid, owed, yielded, stat, plenty, plenty_reads, read_fits, inline_fits, payload_fits, quiet, pushed);
+        registers!(self, clock, reset; turn, grant, bare, mid, owed, yielded, stat, plenty, plenty_reads, read_fits, inline_fits, payload_fits, quiet, pushed);
         clocked!(self, clock, reset; beats, sides);
         let flush = self.flush.val();
         let dma = self.bus_master.val();
@@ -134,20 +134,19 @@ impl<const D: usize> Logic for TlpTx<D> {
 
         // The granted input's beat.
         let grant = self.grant.q.val();
-        let open = self.granted.q.val() && self.sides.in_ready.val();
-        self.cpl.ready.next = open && grant == CPL;
+        let room = self.sides.in_ready.val();
+        let turn = self.turn.q.val();
         let posted_goes = !self.bare.q.val() || flush;
-        self.inline.ready.next = open && grant == INLINE && posted_goes;
-        self.payload.ready.next = open && grant == PAYLOAD && posted_goes;
         // Credits may have been no matter when it was granted.
         let read_goes = flush || !dma || self.read_fits.q.val();
-        self.np_ready.next = open && grant == READ && read_goes;
-        let valid = match grant {
-            CPL => self.cpl.valid.val(),
-            INLINE => self.inline.valid.val(),
-            PAYLOAD => self.payload.valid.val(),
-            _ => self.np_valid.val(),
-        };
+        let cpl_open = room && turn.get_bit(CPL as usize);
+        let inline_open = room && turn.get_bit(INLINE as usize) && posted_goes;
+        let payload_open = room && turn.get_bit(PAYLOAD as usize) && posted_goes;
+        let read_open = room && turn.get_bit(READ as usize) && read_goes;
+        self.cpl.ready.next = cpl_open;
+        self.inline.ready.next = inline_open;
+        self.payload.ready.next = payload_open;
+        self.np_ready.next = read_open;
         let sop = match grant {
             CPL => self.cpl.sop.val(),
             INLINE => self.inline.sop.val(),
@@ -180,8 +179,10 @@ impl<const D: usize> Logic for TlpTx<D> {
         };
         let drop = !self.mid.q.val() && (unwanted || !sop);
         let posted = grant == INLINE || grant == PAYLOAD;
-        let goes = (!posted || posted_goes) && (grant != READ || read_goes);
-        let take = open && valid && goes;
+        let take = (cpl_open && self.cpl.valid.val())
+            || (inline_open && self.inline.valid.val())
+            || (payload_open && self.payload.valid.val())
+            || (read_open && self.np_valid.val());
         let push = take && !drop;
         let begin = push && !self.mid.q.val();
         self.beats.in_valid.next = push;
@@ -217,9 +218,10 @@ impl<const D: usize> Logic for TlpTx<D> {
         self.plenty_reads.d.next = three(left_nph);
         let some_nph = !left_nph.get_bit(7) && left_nph.get_bits::<7>(0).any();
         let one_nph = left_nph == 1;
-        let read_begins = open && grant == READ;
+        let read_begins = room && turn.get_bit(READ as usize);
         self.read_fits.d.next = some_nph && !(one_nph && read_begins && self.read_fits.q.val());
-        let posted_begins = self.granted.q.val() && posted && !self.mid.q.val();
+        let posted_begins =
+            (turn.get_bit(INLINE as usize) || turn.get_bit(PAYLOAD as usize)) && !self.mid.q.val();
         self.quiet.d.next = !posted_begins;
         let some_ph = !left_ph.get_bit(7) && left_ph.get_bits::<7>(0).any();
         self.inline_fits.d.next = self.inline.valid.val()
@@ -252,7 +254,7 @@ impl<const D: usize> Logic for TlpTx<D> {
         let may_payload =
             self.payload.valid.val() && (!self.payload.sop.val() || flush || payload_may);
         // The TLP behind the one being taken isn't seen yet.
-        let goes_on = self.granted.q.val() && grant == PAYLOAD && self.payload.valid.val();
+        let goes_on = turn.get_bit(PAYLOAD as usize) && self.payload.valid.val();
         let yields = self.press.val() && self.yielded.q.val() != 7 && (may_payload || goes_on);
         let may_read = self.np_valid.val()
             && !yields
@@ -290,13 +292,15 @@ impl<const D: usize> Logic for TlpTx<D> {
         if between {
             if found {
                 self.grant.d.next = next;
+                self.turn.d.next = chosen;
+            } else if !keep {
+                self.turn.d.next = lit::<4>(0);
             }
             self.bare.d.next = flush
                 && ((chosen.get_bit(INLINE as usize)
                     && self.inline.sop.val()
                     && !self.inline_privileged.val())
                     || (chosen.get_bit(PAYLOAD as usize) && self.payload.sop.val()));
-            self.granted.d.next = found || (self.granted.q.val() && keep);
         }
 
         let side = self.sides.out_data.val();

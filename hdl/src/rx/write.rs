@@ -221,15 +221,17 @@ impl<const D: usize, const K: usize, const L: usize, const B: usize> Logic for R
         let c_len = self.c_len.q.val();
         let seg_end = self.c_end.q.val();
         let plain = !drop && !marker;
-        // An entry is queued with the last TLP, so both queues must have room.
-        let can_cut = marker || self.cuts.in_ready.val();
-        let can_end = drop || !(seg_end || marker) || self.dones.in_ready.val();
-        let step = self.c_valid.q.val() && (self.c_sized.q.val() || !plain) && can_cut && can_end;
-        let over = step && (seg_end || !plain);
-        if self.c_valid.q.val() && !self.c_sized.q.val() {
+        let step = self.c_sized.q.val();
+        let over = step && seg_end;
+        // An entry is queued with the last TLP, so both queues must have room; what is not filled here has it in the next cycle too.
+        if self.c_valid.q.val()
+            && !self.c_sized.q.val()
+            && self.cuts.in_ready.val()
+            && self.dones.in_ready.val()
+        {
             self.c_sized.d.next = true;
             let ends = bit_cast::<16, 13>(to_cut) >= c_rest;
-            self.c_end.d.next = ends;
+            self.c_end.d.next = ends || !plain;
             self.c_len.d.next = if ends { bit_cast::<13, 16>(c_rest) } else { to_cut };
         }
         if step {
@@ -257,7 +259,7 @@ impl<const D: usize, const K: usize, const L: usize, const B: usize> Logic for R
             .replace_bit(cut::SEG_END, seg_end)
             .replace_bit(cut::FRAME_END, drop || (seg_end && s.get_bit(seg::LAST)))
             .replace_bit(cut::DROP, drop);
-        self.dones.in_valid.next = step && !drop && (seg_end || marker);
+        self.dones.in_valid.next = over && !drop;
         self.dones.in_data.next = done_word(s);
 
         // ---- Read a beat a cycle.
