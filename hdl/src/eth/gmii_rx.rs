@@ -184,11 +184,12 @@ impl Logic for GmiiRx {
         if free {
             self.out_valid.d.next = push || owed;
         }
-        if free && push {
-            self.out.d.next = cat::<4, 32, WORD_BITS>(side, self.word_data.q.val());
-        } else if free && owed {
+        // While an end is owed there is no frame, so nothing else is due.
+        if free && owed {
             self.out.d.next = lit::<WORD_BITS>(0xf_0000_0000u64);
             self.owed.d.next = false;
+        } else if free {
+            self.out.d.next = cat::<4, 32, WORD_BITS>(side, self.word_data.q.val());
         }
         if overflow {
             self.owed.d.next = true;

@@ -70,9 +70,8 @@ impl Logic for GmiiTx {
     #[kernel]
     fn update(&mut self) {
         registers!(self, clock, reset; state, step, count, at, bad, draining);
-        registers!(self, clock, reset; b_en, b_er, b_begins, b_summed, b_fcs, b_bad, b_step, crc);
+        registers!(self, clock, reset; b_byte, b_en, b_er, b_begins, b_summed, b_fcs, b_bad, b_step, crc);
         registers!(self, clock, reset; txd_out, en_out, er_out, sent_out, aborted_out);
-        registers!(self, clock; b_byte);
         let word = self.word.val();
         let valid = self.word_valid.val();
         let last = word.get_bit(34);

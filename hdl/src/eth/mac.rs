@@ -109,7 +109,7 @@ impl Logic for Mac {
         self.to_wire.in_clock.next = self.clock.val();
         self.to_wire.in_reset.next = self.reset.val();
         self.to_wire.out_clock.next = self.tx_clock.val();
-        self.to_wire.out_reset.next = self.tx_reset.val();
+        self.to_wire.out_reset.next = self.stage.q.val();
         self.from_wire.in_clock.next = self.rx_clock.val();
         self.from_wire.in_reset.next = self.rx_reset.val();
         self.from_wire.out_clock.next = self.clock.val();
@@ -158,7 +158,7 @@ impl Logic for Mac {
         }
         for i in 0..2 {
             self.pulses[i].in_clock.next = self.tx_clock.val();
-            self.pulses[i].in_reset.next = self.tx_reset.val();
+            self.pulses[i].in_reset.next = self.stage.q.val();
         }
         for i in 2..(event::COUNT) {
             self.pulses[i].in_clock.next = self.rx_clock.val();
