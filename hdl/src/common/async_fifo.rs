@@ -26,6 +26,9 @@ pub struct AsyncFifo<const N: usize, const A: usize, const P: usize> {
     // P = A + 1: pointers with a lap bit.
     tail: Reg<Bits<P>>,
     tail_gray: Reg<Bits<P>>,
+    /// `tail` + 1.
+    beyond: Reg<Bits<P>>,
+    beyond_gray: Reg<Bits<P>>,
     head_seen: [Reg<Bits<P>>; 2],
     not_full: Reg<Bit>,
     head: Reg<Bits<P>>,
@@ -53,6 +56,8 @@ impl<const N: usize, const A: usize, const P: usize> Default for AsyncFifo<N, A,
             ram: Default::default(),
             tail: Default::default(),
             tail_gray: Default::default(),
+            beyond: Reg::new(lit::<P>(1)),
+            beyond_gray: Reg::new(lit::<P>(1)),
             head_seen: Default::default(),
             not_full: Default::default(),
             head: Default::default(),
@@ -74,22 +79,28 @@ impl<const N: usize, const A: usize, const P: usize> Logic for AsyncFifo<N, A, P
     /// FIFO between two clocks, with gray pointers.
     #[kernel]
     fn update(&mut self) {
-        registers!(self, in_clock, in_reset; tail, tail_gray, head_seen[..], not_full);
+        registers!(self, in_clock, in_reset; tail, tail_gray, beyond, beyond_gray, head_seen[..], not_full);
         registers!(self, out_clock, out_reset; head, head_gray, after, after_gray, not_empty, tail_seen[..]);
         self.ram.clock.next = self.in_clock.val();
 
         let push = self.in_valid.val() && self.not_full.q.val();
-        let tail = if push { self.tail.q.val() + 1 } else { self.tail.q.val() };
         self.ram.we.next = push;
         self.ram.waddr.next = self.tail.q.val().get_bits::<A>(0);
         self.ram.wdata.next = self.in_data.val();
-        self.tail.d.next = tail;
-        let tail_gray = gray::<P>(tail);
-        self.tail_gray.d.next = tail_gray;
         self.head_seen[0].d.next = self.head_gray.q.val();
         self.head_seen[1].d.next = self.head_seen[0].q.val();
         // Full is a lap ahead: in gray code, the two upper bits inverted.
-        self.not_full.d.next = tail_gray != (self.head_seen[1].q.val() ^ lit::<P>(3 << (A - 1)));
+        let a_lap_ahead = self.head_seen[1].q.val() ^ lit::<P>(3 << (A - 1));
+        let beyond = self.beyond.q.val();
+        if push {
+            self.tail.d.next = beyond;
+            self.tail_gray.d.next = self.beyond_gray.q.val();
+            self.beyond.d.next = beyond + 1;
+            self.beyond_gray.d.next = gray::<P>(beyond + 1);
+            self.not_full.d.next = self.beyond_gray.q.val() != a_lap_ahead;
+        } else {
+            self.not_full.d.next = self.tail_gray.q.val() != a_lap_ahead;
+        }
         self.in_ready.next = self.not_full.q.val();
 
         let seen = self.tail_seen[1].q.val();

@@ -19,23 +19,27 @@ pub struct CrossingOrder {
     given_in: Reg<Bits<4>>,
     taken: Reg<Bits<4>>,
     word: Reg<Bits<1>>,
-    /// Its clock has run: the state before is all zero, which a reset does not leave.
-    begun: Reg<Bits<2>>,
+    // Its clock has run: the state before is all zero, which a reset does not leave.
+    in_begun: Reg<Bits<2>>,
+    out_begun: Reg<Bits<2>>,
 }
 
 impl Logic for CrossingOrder {
     /// Between two clocks: order, and no word lost or made up.
     #[kernel]
     fn update(&mut self) {
-        registers!(self, in_clock; given_in, word);
-        registers!(self, out_clock; taken, begun);
-        if self.begun.q.val() != 3 {
-            self.begun.d.next = self.begun.q.val() + 1;
+        registers!(self, in_clock; given_in, word, in_begun);
+        registers!(self, out_clock; taken, out_begun);
+        if self.in_begun.q.val() != 3 {
+            self.in_begun.d.next = self.in_begun.q.val() + 1;
+        }
+        if self.out_begun.q.val() != 3 {
+            self.out_begun.d.next = self.out_begun.q.val() + 1;
         }
         self.fifo.in_clock.next = self.in_clock.val();
         self.fifo.out_clock.next = self.out_clock.val();
-        self.fifo.in_reset.next = false;
-        self.fifo.out_reset.next = self.begun.q.val() != 3;
+        self.fifo.in_reset.next = self.in_begun.q.val() != 3;
+        self.fifo.out_reset.next = self.out_begun.q.val() != 3;
         self.fifo.in_valid.next = self.in_valid.val();
         self.fifo.in_data.next = self.in_data.val();
         self.fifo.out_ready.next = self.out_ready.val();

@@ -1,5 +1,6 @@
 //! From a block with outputs `given` and `ok` to a verdict.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -164,6 +165,33 @@ pub fn prove<T: Block + 'static>(
     println!("{name}: {how}, {:.1} s", begin.elapsed().as_secs_f64());
 }
 
+/// The same text, beginning where a reset leaves it, and at zero what no reset sets.
+fn from_reset(text: &str) -> String {
+    let (mut out, mut begin) = (String::new(), BTreeMap::new());
+    for line in text.lines() {
+        if let Some((register, value)) =
+            line.trim().strip_suffix(';').and_then(|l| l.split_once(" <= "))
+        {
+            let plain = register.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+            let constant = value.split_once('\'').is_some_and(|(w, _)| w.parse::<u32>().is_ok());
+            if plain && constant {
+                begin.insert(register.to_string(), value.to_string());
+            } else if plain {
+                begin.entry(register.to_string()).or_insert("0".to_string());
+            }
+        }
+        if line == "endmodule" {
+            out.push_str("initial begin\n");
+            for (register, value) in std::mem::take(&mut begin) {
+                writeln!(out, "    {register} = {value};").unwrap();
+            }
+            out.push_str("end\n");
+        }
+        writeln!(out, "{line}").unwrap();
+    }
+    out
+}
+
 /// The steps' states, their constraints and transitions.
 fn steps(model: &str, count: usize, initial: bool) -> String {
     let mut text = format!("(set-logic QF_BV)\n{model}\n");
@@ -228,7 +256,7 @@ pub fn equivalent<T: Block + 'static>(
         block.connect_all();
         emit(&block, name).unwrap_or_else(|error| panic!("{error}"))
     });
-    fs::write(folder.join("block.v"), design.to_string()).unwrap();
+    fs::write(folder.join("block.v"), from_reset(&design.to_string())).unwrap();
     // The first cycle is one of reset; from then on no output may differ.
     let inputs: Vec<_> = design.ports().iter().filter(|p| p.direction == Direction::In).collect();
     let list = |each: &dyn Fn(&nitor_rtl::Port) -> String| {
@@ -242,25 +270,23 @@ pub fn equivalent<T: Block + 'static>(
         list(&|port| format!(".in_{0}({0})", port.name)),
     );
     fs::write(folder.join("both.v"), wrapper).unwrap();
-    // After a reset, whatever was before; or, where data is never reset, from zero, as an FPGA begins.
-    let proved = ["", "setundef -init -zero; "].iter().any(|begin_at| {
-        let script = format!(
-            "read_verilog block.v; hierarchy -top {name}; proc; flatten; {begin_at}opt_clean; rename {name} gold; design -stash gold; \
-             read_verilog block.v; hierarchy -top {name}; proc; flatten; {begin_at}synth_ecp5 -nowidelut -noabc9 -top {name}; techmap -wb -autoproc -map +/ecp5/cells_sim.v; \
-             flatten; opt_clean; rename {name} gate; design -stash gate; \
-             design -copy-from gold -as gold gold; design -copy-from gate -as gate gate; \
-             miter -equiv -flatten gold gate miter; read_verilog -formal both.v; hierarchy -top both; proc; flatten; opt -full; \
-             setundef -undriven -zero; async2sync; dffunmap; techmap; simplemap; opt_clean; aigmap; write_aiger -zinit miter.aig"
-        );
-        let tools = root().join(".tools/synth");
-        run(Command::new(tools.join("bin/yosys")).current_dir(&folder).args(["-p", &script]));
-        // pdr says nothing of a miter of which scorr left nothing.
-        ["scorr; ", ""].iter().any(|reduce| {
-            let said = run(Command::new(tools.join("pyosys/yosys-abc"))
-                .current_dir(&folder)
-                .args(["-c", &format!("read_aiger miter.aig; fold; {reduce}pdr -T 100; print_status")]));
-            said.contains("Property proved")
-        })
+    let script = format!(
+        "read_verilog block.v; hierarchy -top {name}; proc; flatten; opt_clean; rename {name} gold; design -stash gold; \
+         read_verilog block.v; synth_ecp5 -nowidelut -noabc9 -top {name}; techmap -wb -autoproc -map +/ecp5/cells_sim.v; \
+         flatten; opt_clean; rename {name} gate; design -stash gate; \
+         design -copy-from gold -as gold gold; design -copy-from gate -as gate gate; \
+         miter -equiv -flatten gold gate miter; read_verilog -formal both.v; hierarchy -top both; proc; flatten; opt -full; \
+         setundef -undriven -zero; async2sync; dffunmap; techmap; simplemap; opt_clean; aigmap; write_aiger -zinit miter.aig"
+    );
+    let tools = root().join(".tools/synth");
+    run(Command::new(tools.join("bin/yosys")).current_dir(&folder).args(["-p", &script]));
+    // pdr says nothing of a miter of which scorr left nothing.
+    let proved = ["scorr; ", ""].iter().any(|reduce| {
+        let said = run(Command::new(tools.join("pyosys/yosys-abc")).current_dir(&folder).args([
+            "-c",
+            &format!("read_aiger miter.aig; fold; {reduce}pdr -T 100; print_status"),
+        ]));
+        said.contains("Property proved")
     });
     assert!(proved, "{name}: not the same");
     println!("{name}: as before synthesis, {:.1} s", begin.elapsed().as_secs_f64());
