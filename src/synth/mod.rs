@@ -19,8 +19,8 @@ use tools::Step;
 #[derive(clap::Args)]
 #[command(
     after_help = "Boards: colorlight-5a-75b, colorlight-i9, ecp5-evn, ulx3s-85f; their pins are in constraints/.\n\
-    Example:\n  nitor synth --board ulx3s-85f\n\
-    Then, with openFPGALoader: openFPGALoader -b ulx3s build/synth/ulx3s-85f/board.bit"
+    Example:\n  nitor synth --board colorlight-i9\n\
+    Then, with openFPGALoader: openFPGALoader -b colorlight-i9 build/synth/colorlight-i9/board.bit"
 )]
 pub struct Args {
     /// The board
