@@ -274,16 +274,22 @@ impl<
         let r_bit = self.r3_bit.q.val();
         self.present_retire.raddr.next = r_queue;
         let r_old = self.present_retire.rdata.val();
-        // A stale look at a slot that has just been retired fails here: its queue is past `r_start`, or about to be.
-        let again = self.r4_retire.q.val() && (self.r4_bit.q.val() & r_bit).any();
-        let ends =
-            self.r3_complete.q.val() && r_start == r_old.get_bits::<16>(0) && !again && !walking;
+        // The slot before may be retiring in this cycle. A stale look at a slot that has just been retired fails here: its queue is past `r_start`.
+        let moved = self.r4_retire.q.val() && self.r4_queue.q.val() == r_queue;
+        let r_past = self.r4_present.q.val();
+        let in_turn = if moved {
+            r_start == r_past.get_bits::<16>(0)
+        } else {
+            r_start == r_old.get_bits::<16>(0)
+        };
+        let was_broken = if moved { r_past.get_bit(16) } else { r_old.get_bit(16) };
+        let ends = self.r3_complete.q.val() && in_turn && !walking;
         self.error_stat.d.next = ends && self.r3_err.q.val();
         self.r4_retire.d.next = ends;
         self.r4_bit.d.next = r_bit;
         self.r4_queue.d.next = r_queue;
         self.r4_present.d.next = cat::<1, 16, 17>(
-            (r_old.get_bit(16) || self.r3_err.q.val()).into(),
+            (was_broken || self.r3_err.q.val()).into(),
             r_start + bit_cast::<16, 5>(r_count),
         );
         let retire = self.r4_retire.q.val();

@@ -41,6 +41,7 @@ fn the_netlist_carries_frames() {
     };
     let verilog = [
         &netlist,
+        module("LUT2"),
         module("LUT4"),
         module("CCU2C"),
         module("TRELLIS_FF"),
