@@ -187,6 +187,18 @@ fn bench_latency_compares() {
     }
 }
 
+/// One queue keeps up nearly as well as four: its descriptors are there in time.
+#[test]
+fn one_queue_is_not_starved() {
+    let folder = folder();
+    for queues in ["1", "4"] {
+        let args = ["bench", "loop", "--width", "512", "--queues", queues, "--json"];
+        let figures = succeeds(&folder, &args);
+        assert!(figures["cycles_per_frame"].as_f64().unwrap() <= 2.75, "{figures}");
+        assert_eq!(figures["lost"], 0);
+    }
+}
+
 /// A file a module, and nothing that the tools object to.
 #[test]
 fn emit_writes_clean_verilog() {

@@ -49,10 +49,10 @@ pub struct RxSum<const D: usize, const K: usize, const L: usize> {
     bytes: [Reg<Bits<7>>; 2],
     /// The first 32 bytes.
     head: Reg<Bits<256>>,
-    // Decoded: this beat makes `head` whole; tags, IPv6 or not, and its length field.
     /// A tag behind the addresses, and one behind that.
     tag0: Reg<Bit>,
     tag1: Reg<Bit>,
+    // Decoded: this beat makes `head` whole; tags, IPv6 or not, and its length field.
     b_head: Reg<Bit>,
     b_one: Reg<Bit>,
     b_two: Reg<Bit>,
