@@ -24,6 +24,7 @@ pub mod parse;
 pub mod prefetch;
 pub mod steer;
 pub mod sum;
+pub mod walk;
 pub mod words;
 pub mod write;
 
@@ -142,9 +143,9 @@ impl<
 {
     /// `small`: 16 frames wait for buffers, 8 fetches of descriptors are under way.
     pub fn new(classifier: Classifier, small: bool) -> Self {
-        let (mut input, steer, serial) = match classifier {
-            Classifier::Wide { steps, .. } => (RxInput::new(steps), RxSteer::new(steps), false),
-            Classifier::Serial => (RxInput::serial(), RxSteer::default(), true),
+        let (mut input, steps, serial) = match classifier {
+            Classifier::Wide { steps, .. } => (RxInput::new(steps), steps, false),
+            Classifier::Serial => (RxInput::serial(), 9, true),
         };
         if small {
             input = input.small();
@@ -183,8 +184,8 @@ impl<
             probe: Default::default(),
             stages: std::array::from_fn(|_| ResetStage::new(small)),
             input,
-            parse: Default::default(),
-            steer,
+            parse: RxParse::new(steps),
+            steer: RxSteer::new(steps),
             classify: Default::default(),
             flows,
             checksum: Default::default(),
