@@ -167,7 +167,7 @@ impl<
             target: Target::new(log_bar2),
             space: Config::new(config.vectors, log_bar2, config.small),
             read: DmaRead::new(config.read_timeout, config.small),
-            inline: Default::default(),
+            inline: InlineWrite::new(config.small),
             out: TlpTx::new(config.small),
             bar: BarDecode::new(config.queues, config.vectors),
             regs: Default::default(),

@@ -5,7 +5,7 @@ mod pcie_support;
 use std::collections::VecDeque;
 
 use nitor_block::Model;
-use pcie_support::{cases, start, Joiner, Rng, INLINE128, INLINE512};
+use pcie_support::{cases, start, Joiner, Rng, INLINE128, INLINE512, INLINE_SMALL};
 use proptest::prelude::*;
 
 const REQUESTER: u16 = 0x3a5c;
@@ -115,8 +115,12 @@ proptest! {
     #![proptest_config(cases(30))]
 
     #[test]
-    fn writes_of_all_clients(seed: u64, wide: bool, idle in 0u64..95, stall in 0u64..90) {
-        let (model, k) = if wide { (&*INLINE512, 64) } else { (&*INLINE128, 16) };
+    fn writes_of_all_clients(seed: u64, which in 0..3, idle in 0u64..95, stall in 0u64..90) {
+        let (model, k) = match which {
+            0 => (&*INLINE512, 64),
+            1 => (&*INLINE128, 16),
+            _ => (&*INLINE_SMALL, 16),
+        };
         writes(model, k, seed, [20, 20, 20, 20], idle, stall);
     }
 }
@@ -137,7 +141,12 @@ fn speed() {
 /// The core's reset in the midst of a write: what was not taken by `pcie/tx` is forgotten, the clients begin anew.
 #[test]
 fn a_reset_forgets_half_a_write() {
-    let mut block = start(&INLINE128, 7);
+    half_a_write(&INLINE128);
+    half_a_write(&INLINE_SMALL);
+}
+
+fn half_a_write(model: &Model) {
+    let mut block = start(model, 7);
     block.set("tx_ready", 0);
     block.set("req_0_valid", 1);
     block.set("req_0_addr", 0x1000);
@@ -163,4 +172,45 @@ fn a_reset_forgets_half_a_write() {
     assert_eq!(block.get("privileged"), 1);
     let header = block.get_bytes("tx_hdr");
     assert_eq!(header[8..12], [0, 0x20, 0, 0]);
+}
+
+/// The core's reset while two beats are held: each is forgotten or kept by whose it is.
+#[test]
+fn a_reset_knows_both_beats() {
+    for first in 0..4 {
+        for second in 0..4 {
+            let mut block = start(&INLINE128, 8);
+            block.set("tx_ready", 0);
+            for client in [first, second] {
+                block.set(format!("req_{client}_valid").as_str(), 1);
+                block.set(format!("req_{client}_addr").as_str(), 0x1000 * (client + 1));
+                block.set(format!("req_{client}_len").as_str(), 4);
+                block.set(format!("req_{client}_last").as_str(), 1);
+                loop {
+                    block.clock_low();
+                    let ready = block.get(format!("req_{client}_ready").as_str()) == 1;
+                    block.clock_high();
+                    if ready {
+                        break;
+                    }
+                }
+                block.set(format!("req_{client}_valid").as_str(), 0);
+            }
+            block.set("core_reset", 1);
+            block.tick();
+            block.set("core_reset", 0);
+            block.set("tx_ready", 1);
+            let mut left = Vec::new();
+            for _ in 0..6 {
+                block.clock_low();
+                if block.get("tx_valid") == 1 {
+                    left.push(u64::from(block.get_bytes("tx_hdr")[9]) / 0x10 - 1);
+                    assert_eq!(block.get("privileged"), 1);
+                }
+                block.clock_high();
+            }
+            let kept: Vec<u64> = [first, second].into_iter().filter(|&c| c == 2).collect();
+            assert_eq!(left, kept, "{first}, then {second}");
+        }
+    }
 }

@@ -11,6 +11,7 @@ use super::cells::{vco_hz, Pll};
 use super::core::BoardCore;
 use crate::common::cross::ResetSync;
 use crate::common::iface::*;
+use crate::common::reset::ResetStage;
 use crate::link::serial::LinkSerial;
 use crate::link::uart::Uart;
 use crate::rx::Classifier;
@@ -32,6 +33,7 @@ pub struct UartBoard {
     reset: Signal<Local, Bit>,
     pll: Pll,
     resets: ResetSync,
+    stages: [ResetStage; 3],
     core: Core,
     uart: Uart,
     serial: LinkSerial,
@@ -52,6 +54,7 @@ impl UartBoard {
             reset: Default::default(),
             pll: Pll::new(in_mhz, divider),
             resets: Default::default(),
+            stages: Default::default(),
             core: Core::new(
                 hertz,
                 30_000,
@@ -87,7 +90,14 @@ impl Logic for UartBoard {
         self.resets.hold.next =
             !self.pll.locked.val() || (self.button.val() != lit::<1>(self._low).get_bit(0));
         self.reset.next = self.resets.reset.val();
-        clocked!(self, clock, reset; core, uart, serial);
+        clocked!(self, clock; core, uart, serial);
+        for i in 0..3 {
+            self.stages[i].clock.next = self.clock.val();
+            self.stages[i].d.next = self.reset.val();
+        }
+        self.core.reset.next = self.stages[0].q.val();
+        self.uart.reset.next = self.stages[1].q.val();
+        self.serial.reset.next = self.stages[2].q.val();
         self.uart.rxd.next = self.uart_rx.val();
         self.uart_tx.next = self.uart.txd.val();
         self.serial.rx_valid.next = self.uart.rx_valid.val();

@@ -1,7 +1,7 @@
 //! The card's counters: 64 bits each, exact under bursts, never cleared but by a hard reset.
 //!
 //! Each counter has a 7-bit accumulator that takes a pulse every cycle (the two byte counters 24 bits and a length). A walker adds
-//! one accumulator after another to its total in RAM, half a total a cycle, so a total lags its pulses by up to 70 cycles, and no accumulator
+//! one accumulator after another to its total in RAM, half a total a cycle, so a total lags its pulses by up to 71 cycles, and no accumulator
 //! overflows. `bus` addresses 0x600 + 8n: reading the lower half latches the upper half, which 0x604 + 8n returns
 //! until the next lower half is read. Counters 29 to 31 read 0; writes are ignored. An access waits for the walker to come round and takes
 //! 7 cycles then, so no more than one is made a round.
@@ -58,6 +58,11 @@ pub struct Stats {
     valid: Reg<Bit>,
     walk: Reg<Bits<5>>,
     half: Reg<Bit>,
+    // What the walker does next: the accumulator it picks, one bit each; the half that it reads.
+    pick: Reg<Bits<COUNTERS>>,
+    at0: Reg<Bits<6>>,
+    on0: Reg<Bit>,
+    fresh0: Reg<Bit>,
     // The half that arrives from RAM, the half that is added to.
     at1: Reg<Bits<6>>,
     add1: Reg<Bits<24>>,
@@ -97,8 +102,8 @@ impl Logic for Stats {
     /// 64-bit counters in RAM behind small accumulators.
     #[kernel]
     fn update(&mut self) {
-        registers!(self, clock, reset; pulses, pulse_sums[..], tx_sum, rx_sum, valid, walk, half, on1, fresh1, on2, carry, phase, ready);
-        registers!(self, clock; tx_len, rx_len, at1, add1, at2, add2, word2, rdata, latched);
+        registers!(self, clock, reset; pulses, pulse_sums[..], tx_sum, rx_sum, valid, walk, half, pick, on0, fresh0, on1, fresh1, on2, carry, phase, ready);
+        registers!(self, clock; tx_len, rx_len, at0, at1, add1, at2, add2, word2, rdata, latched);
         clocked!(self, clock; totals);
 
         let mut pulses = lit::<32>(0);
@@ -161,44 +166,45 @@ impl Logic for Stats {
         }
         let begins = (step || phase == 6) && !half;
 
+        let mut pick = lit::<COUNTERS>(0);
+        for i in 0..COUNTERS {
+            pick = pick.replace_bit(i, begins && walk == lit::<5>(i));
+        }
+        self.pick.d.next = pick;
+        self.at0.d.next = cat::<5, 1, 6>(walk, half.into());
+        self.on0.d.next = step || phase == 6;
+        self.fresh0.d.next = !self.valid.q.val();
+
         // The accumulator picked starts anew with this cycle's count.
+        let pick = self.pick.q.val();
         let mut picked = lit::<7>(0);
         for i in 0..COUNTERS {
             let one = self.pulses.q.val().get_bit(i);
             let sum = self.pulse_sums[i].q.val();
-            let mine = walk == lit::<5>(i);
+            let mine = pick.get_bit(i);
             self.pulse_sums[i].d.next =
-                if mine && begins { bit_cast::<7, 1>(one.into()) } else { count(sum, one) };
+                if mine { bit_cast::<7, 1>(one.into()) } else { count(sum, one) };
             picked = picked | if mine { sum } else { lit::<7>(0) };
         }
         let tx_len = bit_cast::<24, 16>(self.tx_len.q.val());
-        let tx_mine = walk == lit::<5>(TX_BYTES);
-        self.tx_sum.d.next =
-            (if tx_mine && begins { lit::<24>(0) } else { self.tx_sum.q.val() }) + tx_len;
+        let tx_mine = pick.get_bit(TX_BYTES);
+        let tx_sum = self.tx_sum.q.val();
+        self.tx_sum.d.next = (if tx_mine { lit::<24>(0) } else { tx_sum }) + tx_len;
         let rx_len = bit_cast::<24, 16>(self.rx_len.q.val());
-        let rx_mine = walk == lit::<5>(RX_BYTES);
-        self.rx_sum.d.next =
-            (if rx_mine && begins { lit::<24>(0) } else { self.rx_sum.q.val() }) + rx_len;
+        let rx_mine = pick.get_bit(RX_BYTES);
+        let rx_sum = self.rx_sum.q.val();
+        self.rx_sum.d.next = (if rx_mine { lit::<24>(0) } else { rx_sum }) + rx_len;
 
-        // A half a cycle: out of RAM, added to, into RAM.
+        // A half a cycle: out of RAM, added to, into RAM. What a phase of 0 has begun reads in the next one, or as the bus is let in.
         let index = self.bus.addr.val().get_bits::<5>(3);
-        self.totals.raddr.next = if phase == 0 || phase == 6 {
-            cat::<5, 1, 6>(walk, half.into())
-        } else {
-            cat::<5, 1, 6>(index, (phase != 3).into())
-        };
-        self.on1.d.next = step || phase == 6;
-        self.at1.d.next = cat::<5, 1, 6>(walk, half.into());
-        self.fresh1.d.next = !self.valid.q.val();
-        self.add1.d.next = if half {
-            lit::<24>(0)
-        } else if tx_mine {
-            self.tx_sum.q.val()
-        } else if rx_mine {
-            self.rx_sum.q.val()
-        } else {
-            bit_cast::<24, 7>(picked)
-        };
+        self.totals.raddr.next =
+            if phase == 0 { self.at0.q.val() } else { cat::<5, 1, 6>(index, (phase != 3).into()) };
+        self.on1.d.next = self.on0.q.val();
+        self.at1.d.next = self.at0.q.val();
+        self.fresh1.d.next = self.fresh0.q.val();
+        self.add1.d.next = (if tx_mine { tx_sum } else { lit::<24>(0) })
+            | (if rx_mine { rx_sum } else { lit::<24>(0) })
+            | bit_cast::<24, 7>(picked);
         let word = self.totals.rdata.val();
         self.on2.d.next = self.on1.q.val();
         self.at2.d.next = self.at1.q.val();

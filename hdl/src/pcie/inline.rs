@@ -7,12 +7,12 @@
 //! | `tx` | to `pcie/tx`; `privileged` marks a TLP of client 2, the readless engine, which passes a flush |
 //! | `core_reset` | all clients but the readless engine forget what they were writing: so does this block |
 //!
-//! A client's beat is taken into the one register before `tx`, from which all leave in that order. So what anybody offers
+//! A client's beat is taken into the register before `tx`, or while that is full into a second one, from which all leave in that order. So what anybody offers
 //! here once a write was taken comes after it on the link: a completion after its entry, an interrupt after both. The
 //! first beat brings the header; a client may pause within a write, but then holds up everything that is posted.
 //!
 //! From `valid` to `tx.valid` 2 cycles, 1 for the client served last. A beat a cycle, of one client or of several. When
-//! `tx` stalls the clients wait; `ready` is `tx.ready`, gated.
+//! `tx` stalls the clients wait; `ready` is a register, gated by whose turn it is. `_small`: one register alone; `ready` is `tx.ready`, gated.
 
 use super::tlp;
 use crate::common::iface::*;
@@ -38,6 +38,22 @@ pub struct InlineWrite<const D: usize> {
     eop: Reg<Bit>,
     hdr: Reg<Bits<128>>,
     data: Reg<Bits<D>>,
+    // The beat behind it, as it came.
+    spare: Reg<Bit>,
+    spare_client: Reg<Bits<2>>,
+    spare_sop: Reg<Bit>,
+    spare_eop: Reg<Bit>,
+    spare_addr: Reg<Bits<64>>,
+    spare_len: Reg<Bits<7>>,
+    spare_data: Reg<Bits<D>>,
+    pub _small: bool,
+}
+
+impl<const D: usize> InlineWrite<D> {
+    /// `small`: without the second register.
+    pub fn new(small: bool) -> Self {
+        Self { _small: small, ..Self::default() }
+    }
 }
 
 /// The client that passes a flush.
@@ -47,9 +63,13 @@ impl<const D: usize> Logic for InlineWrite<D> {
     /// Short posted writes of four clients as TLPs.
     #[kernel]
     fn update(&mut self) {
-        registers!(self, clock, reset; grant, mid, valid);
+        registers!(self, clock, reset; grant, mid, valid, spare);
         registers!(self, clock; client, sop, eop, hdr, data);
+        registers!(self, clock; spare_client, spare_sop, spare_eop, spare_addr, spare_len, spare_data);
         let free = !self.valid.q.val() || self.tx.ready.val();
+        let small = lit::<1>(self._small as usize).any();
+        let spare = self.spare.q.val() && !small;
+        let open = if small { free } else { !spare };
         let grant = self.grant.q.val();
         let mut offers = false;
         let mut addr = lit::<64>(0);
@@ -57,7 +77,7 @@ impl<const D: usize> Logic for InlineWrite<D> {
         let mut data = lit::<D>(0);
         let mut last = false;
         for c in 0..4 {
-            self.req[c].ready.next = free && grant == lit::<2>(c);
+            self.req[c].ready.next = open && grant == lit::<2>(c);
             if grant == lit::<2>(c) {
                 offers = self.req[c].valid.val();
                 addr = self.req[c].addr.val();
@@ -66,7 +86,7 @@ impl<const D: usize> Logic for InlineWrite<D> {
                 last = self.req[c].last.val();
             }
         }
-        let load = free && offers;
+        let load = open && offers;
         // Chosen a cycle before it is loaded, so that the wide multiplexer does not wait for the choice.
         if (load && last) || (!offers && !self.mid.q.val()) {
             let mut found = false;
@@ -80,18 +100,29 @@ impl<const D: usize> Logic for InlineWrite<D> {
                 }
             }
         }
-
-        if free {
-            self.valid.d.next = offers;
-            self.client.d.next = grant;
-            self.sop.d.next = !self.mid.q.val();
-            self.eop.d.next = last;
-            self.data.d.next = data;
-        }
         if load {
             self.mid.d.next = !last;
         }
-        if free && !self.mid.q.val() {
+
+        if !spare {
+            self.spare_client.d.next = grant;
+            self.spare_sop.d.next = !self.mid.q.val();
+            self.spare_eop.d.next = last;
+            self.spare_addr.d.next = addr;
+            self.spare_len.d.next = len;
+            self.spare_data.d.next = data;
+        }
+        let client = if spare { self.spare_client.q.val() } else { grant };
+        let sop = if spare { self.spare_sop.q.val() } else { !self.mid.q.val() };
+        if free {
+            self.valid.d.next = spare || offers;
+            self.client.d.next = client;
+            self.sop.d.next = sop;
+            self.eop.d.next = if spare { self.spare_eop.q.val() } else { last };
+            self.data.d.next = if spare { self.spare_data.q.val() } else { data };
+        }
+        if free && sop {
+            let len = if spare { self.spare_len.q.val() } else { len };
             let dwords = len.get_bits::<5>(2);
             let be = if dwords == 1 { lit::<8>(0x0f) } else { lit::<8>(0xff) };
             self.hdr.d.next = tlp::memory_request(
@@ -99,16 +130,21 @@ impl<const D: usize> Logic for InlineWrite<D> {
                 self.requester.val(),
                 lit::<8>(0),
                 be,
-                addr,
+                if spare { self.spare_addr.q.val() } else { addr },
                 bit_cast::<10, 5>(dwords),
             );
         }
+        self.spare.d.next = !free && (spare || load) && !small;
         // A flush came before: `pcie/tx` has none of it.
         if self.core_reset.val() {
             self.mid.d.next = false;
-            let whose = if free { grant } else { self.client.q.val() };
+            let whose = if free { client } else { self.client.q.val() };
             if whose != READLESS {
                 self.valid.d.next = false;
+            }
+            let behind_whose = if spare { self.spare_client.q.val() } else { grant };
+            if behind_whose != READLESS {
+                self.spare.d.next = false;
             }
         }
         self.tx.valid.next = self.valid.q.val();

@@ -85,6 +85,8 @@ pub struct DmaRead<const D: usize, const K: usize, const L: usize, const T: usiz
     pub cpl_unexpected: Signal<Out, Bit>,
 
     pieces: ReadCut,
+    /// `bus_master`: what is sent after it fell `pcie/tx` drops, and is answered for as `unsent`.
+    enabled: Reg<Bit>,
     // Reads on their way to pcie/tx: {wide, tag, byte enables, dwords, address}.
     reads: Skid<91>,
     // A read that pcie/tx dropped.
@@ -140,7 +142,7 @@ impl<const D: usize, const K: usize, const L: usize, const T: usize> Logic for D
     fn update(&mut self) {
         clocked!(self, clock, reset; pieces, reads, tags, more_tags, settle);
         clocked!(self, clock; epochs, record_scan, progress_scan);
-        registers!(self, clock, reset; unsent_valid, issue_valid);
+        registers!(self, clock, reset; enabled, unsent_valid, issue_valid);
         registers!(self, clock, reset; fail_valid, done_valid, walk, outstanding, cycles, scan, late_valid, issued);
         registers!(self, clock; unsent_tag, issue_client, issue_op, issue_last, issue_with, fail_client, fail_op, done_client, done_op, done_err, late_tag);
 
@@ -156,6 +158,8 @@ impl<const D: usize, const K: usize, const L: usize, const T: usize> Logic for D
         }
         self.pieces.mrrs.next = self.mrrs.val();
         self.pieces.flush.next = flush;
+        self.enabled.d.next = self.bus_master.val();
+        let enabled = self.enabled.q.val();
 
         // A piece leaves for a tag, or fails, or is dropped.
         let walking = !self.walk.q.val().get_bit(T);
@@ -168,12 +172,11 @@ impl<const D: usize, const K: usize, const L: usize, const T: usize> Logic for D
         };
         // Until all are filled in the walk writes the records.
         let has_tag = (self.tags.out_valid.val() || more) && !walking;
-        let issue =
-            piece && !flush && self.bus_master.val() && has_tag && self.reads.in_ready.val();
+        let issue = piece && !flush && enabled && has_tag && self.reads.in_ready.val();
         // After the reads before it are gone.
         let fail = piece
             && !flush
-            && !self.bus_master.val()
+            && !enabled
             && !self.fail_valid.q.val()
             && !self.reads.out_valid.val()
             && !self.issued.q.val();

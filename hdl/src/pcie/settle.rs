@@ -9,7 +9,7 @@
 //! each other in any distance: the progress that is still on its way to memory is handed back. A completion counts only if its byte count is what is
 //! left of the read; so what it leaves is known from its header, and only that comparison waits for the one before.
 //!
-//! **Full.** `cpl.ready` falls for the cycles in which a tag enters; nothing else is ever refused.
+//! **Full.** `cpl.ready` falls while a tag enters, and for two cycles around that, as it is a register; nothing else is ever refused.
 
 use super::place::ReadPlace;
 use super::read::{prog, rec};
@@ -53,6 +53,8 @@ pub struct ReadSettle<const D: usize, const K: usize, const L: usize, const T: u
     pub stat: Signal<Out, Bits<4>>,
     records: BlockRam<{ rec::W }, T>,
     progresses: LutRam<{ prog::W }, T>,
+    /// Beats are taken.
+    open: Reg<Bit>,
     // A beat as it came, and the tag of the completion it belongs to.
     in_valid: Reg<Bit>,
     in_sop: Reg<Bit>,
@@ -141,7 +143,7 @@ impl<const D: usize, const K: usize, const L: usize, const T: usize> Logic
     fn update(&mut self) {
         clocked!(self, clock, reset; place);
         clocked!(self, clock; records, progresses);
-        registers!(self, clock, reset; in_valid, s_valid[..], s_sop[..], s_eop[..], s_late[..]);
+        registers!(self, clock, reset; open, in_valid, s_valid[..], s_sop[..], s_eop[..], s_late[..]);
         registers!(self, clock, reset; s_unsent[..], s_hits[..], s_ours[..], s_bad[..], s_poisoned[..]);
         registers!(self, clock, reset; ending, tight, short_length, aligned, epoch);
         registers!(self, clock, reset; far, back, left, left_fits, was_err, was_ended, was_free, same, write, beat, ends, is_final, over, fails, stats);
@@ -152,8 +154,9 @@ impl<const D: usize, const K: usize, const L: usize, const T: usize> Logic
 
         // ---- A beat comes in, or a tag that is late or was not sent in its stead.
         let tag_enters = self.late_valid.val() || self.unsent_valid.val();
-        self.cpl.ready.next = !tag_enters;
-        self.in_valid.d.next = self.cpl.valid.val() && !tag_enters;
+        self.open.d.next = !tag_enters;
+        self.cpl.ready.next = self.open.q.val();
+        self.in_valid.d.next = self.cpl.valid.val() && self.open.q.val();
         self.in_sop.d.next = self.cpl.sop.val();
         self.in_eop.d.next = self.cpl.eop.val();
         self.in_hdr.d.next = self.cpl.hdr.val();

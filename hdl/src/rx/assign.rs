@@ -82,6 +82,8 @@ pub struct RxAssign<const L: usize, const Q: usize> {
     walk: Reg<Bits<9>>,
     step: Reg<Step>,
     checking: Reg<Bit>,
+    /// In `Check`, and the descriptor covers the rest of a frame that is being sent.
+    sending: Reg<Bit>,
     reason: Reg<Reason>,
     // The next frame, looked up cycle by cycle, and the frame at hand.
     infos: Skid<INFO_BITS>,
@@ -152,7 +154,7 @@ impl<const L: usize, const Q: usize> Logic for RxAssign<L, Q> {
     /// Covers frames with receive buffers.
     #[kernel]
     fn update(&mut self) {
-        registers!(self, clock, reset; walk, step, checking, reason, f_valid);
+        registers!(self, clock, reset; walk, step, checking, sending, reason, f_valid);
         registers!(self, clock, reset; l_next, l_here, l_exists, l_broken, l_some, l_pending, l_no_wait);
         registers!(self, clock, reset; pending, free_row, no_wait, index, send, covers, may_send, at_last, at_most, waiting, timer, timeout,
             o_valid, h_valid, h_hint, s_frame, s_no_descriptor, s_no_queue, s_broken);
@@ -183,7 +185,7 @@ impl<const L: usize, const Q: usize> Logic for RxAssign<L, Q> {
         let timeout = self.timeout.q.val();
         let give_up = !self.pending.q.val() || self.no_wait.q.val() || timeout;
         let checking = self.checking.q.val();
-        let sending = checking && covers && self.may_send.q.val();
+        let sending = self.sending.q.val();
 
         // Look up the next frame, as if the descriptors up to the one at hand were taken; or the one at hand again.
         let again = self.step.q.val() == Step::Look
@@ -214,6 +216,7 @@ impl<const L: usize, const Q: usize> Logic for RxAssign<L, Q> {
         let mut heads_we = false;
         let mut heads_waddr = at;
         let mut heads_wdata = lit::<17>(0);
+        self.sending.d.next = sending && !o_free;
         let release = o_free && (sending || self.step.q.val() == Step::Drop);
         let mut drop_now = false;
         let mut reason = Reason::NoDescriptor;
@@ -275,8 +278,11 @@ impl<const L: usize, const Q: usize> Logic for RxAssign<L, Q> {
                 let found = self.desc_data.val();
                 let size = found.get_bits::<16>(0);
                 self.desc.d.next = found;
-                self.covers.d.next = size == 0 || size >= self.rest.q.val();
-                self.may_send.d.next = self.send.q.val() || index == 0;
+                let covers = size == 0 || size >= self.rest.q.val();
+                let may_send = self.send.q.val() || index == 0;
+                self.covers.d.next = covers;
+                self.may_send.d.next = may_send;
+                self.sending.d.next = covers && may_send;
                 self.at_last.d.next = bit_cast::<16, 5>(next) == self.avail.q.val();
                 self.at_most.d.next = next == lit::<5>(MAX_DESCS);
                 self.moved.d.next = after;

@@ -87,6 +87,7 @@ blocks! {
     read512, READ512: DmaRead::<512, 64, 6, 8>::new(TIMEOUT as usize, false);
     read_small, READ_SMALL: DmaRead::<128, 16, 4, 4>::new(TIMEOUT as usize, true);
     inline128, INLINE128: InlineWrite::<128>::default();
+    inline_small, INLINE_SMALL: InlineWrite::<128>::new(true);
     inline512, INLINE512: InlineWrite::<512>::default();
     tx128, TX128: TlpTx::<128>::new(false);
     tx512, TX512: TlpTx::<512>::new(false);

@@ -55,6 +55,8 @@ pub struct TxWalk<const D: usize, const K: usize, const L: usize> {
     /// The batch's first line, and whether we are in its second.
     line: Reg<Bits<16>>,
     second: Reg<Bit>,
+    /// The line at hand.
+    now: Reg<Bits<16>>,
     two: Reg<Bit>,
     wide: Reg<Bit>,
     op: Reg<Bits<9>>,
@@ -79,7 +81,7 @@ impl<const D: usize, const K: usize, const L: usize> Logic for TxWalk<D, K, L> {
     /// Takes the descriptors out of lines.
     #[kernel]
     fn update(&mut self) {
-        registers!(self, clock, reset; state, line, second, two, wide, op, at, index, begins);
+        registers!(self, clock, reset; state, line, now, second, two, wide, op, at, index, begins);
         registers!(self, clock, reset; out, out_last, out_wide);
         registers!(self, clock; desc, out_place, out_desc, out_op, out_count, out_line);
         clocked!(self, clock, reset; asks);
@@ -126,6 +128,7 @@ impl<const D: usize, const K: usize, const L: usize> Logic for TxWalk<D, K, L> {
             self.at.d.next = if line_ends { lit::<4>(0) } else { at + 1 };
             if line_ends {
                 self.second.d.next = true;
+                self.now.d.next = self.line.q.val() + 1;
             }
         }
         let take = (state == WalkState::Idle || ends) && self.asks.out_valid.val();
@@ -140,15 +143,15 @@ impl<const D: usize, const K: usize, const L: usize> Logic for TxWalk<D, K, L> {
             self.two.d.next = ask.get_bit(9);
             self.wide.d.next = ask.get_bit(10);
             self.line.d.next = ask.get_bits::<16>(11);
+            self.now.d.next = ask.get_bits::<16>(11);
             self.second.d.next = false;
             self.at.d.next = lit::<4>(0);
             self.index.d.next = lit::<4>(0);
         }
 
-        let now = if self.second.q.val() { self.line.q.val() + 1 } else { self.line.q.val() };
         // Wide lines begin at even numbers.
-        let byte =
-            cat::<16, 7, 23>(now, lit::<7>(0)) | bit_cast::<23, 8>(cat::<4, 4, 8>(at, lit::<4>(0)));
+        let byte = cat::<16, 7, 23>(self.now.q.val(), lit::<7>(0))
+            | bit_cast::<23, 8>(cat::<4, 4, 8>(at, lit::<4>(0)));
         self.walk_valid.next = state == WalkState::Ask;
         self.walk_row.next = bit_cast::<16, 23>(byte >> lit::<23>(L));
         let lane = cat::<4, 7, 11>(at, lit::<7>(0)) & lit::<11>(8 * (K - 1));
