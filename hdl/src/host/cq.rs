@@ -81,6 +81,8 @@ pub struct CompletionQueues<const D: usize, const K: usize, const C: usize> {
     now: Reg<Bits<16>>,
     deadline: Reg<Bits<16>>,
     rx_turn: Reg<Bit>,
+    /// A command was offered in the last cycle.
+    command_there: Reg<Bit>,
     command_taken: Reg<Bit>,
     command_done: Reg<Bit>,
     tx_ack: Reg<Bit>,
@@ -176,6 +178,7 @@ impl<const D: usize, const K: usize, const C: usize> CompletionQueues<D, K, C> {
             now: Default::default(),
             deadline: Default::default(),
             rx_turn: Default::default(),
+            command_there: Default::default(),
             command_taken: Default::default(),
             command_done: Default::default(),
             tx_ack: Default::default(),
@@ -257,7 +260,7 @@ impl<const D: usize, const K: usize, const C: usize> Logic for CompletionQueues<
     /// Completion queues: entries gathered into lines, written when full or when the oldest has waited long enough.
     #[kernel]
     fn update(&mut self) {
-        registers!(self, clock, reset; walk, room, now, deadline, rx_turn, command_taken, command_done, tx_ack, rx_ack, overflow, look, seen, expired);
+        registers!(self, clock, reset; walk, room, now, deadline, rx_turn, command_there, command_taken, command_done, tx_ack, rx_ack, overflow, look, seen, expired);
         registers!(self, clock, reset; op1, op2, moving2);
         registers!(self, clock, reset; add3, valid3, send3, valid4);
         registers!(self, clock, reset; out, out_left, out_row, out_sparse);
@@ -275,7 +278,8 @@ impl<const D: usize, const K: usize, const C: usize> Logic for CompletionQueues<
         let command_passing =
             self.op1.q.val() == CqOp::Context || self.op2.q.val() == CqOp::Context;
         let go = room && !command_passing;
-        let take_command = go && self.ctx.valid.val() && !self.command_taken.q.val();
+        self.command_there.d.next = self.ctx.valid.val() && !self.command_done.q.val();
+        let take_command = go && self.command_there.q.val() && !self.command_taken.q.val();
         let take_expired = go && !take_command && self.expired.q.val();
         let entries_go = go && !take_command && !take_expired;
         let tx_there = self.tx.valid.val();

@@ -23,14 +23,14 @@ pub struct Toeplitz {
     pub valid: Signal<Out, Bit>,
     pub hash: Signal<Out, Bits<32>>,
     pub tag_out: Signal<Out, Bits<TAG_BITS>>,
-    waiting: Reg<Bit>,
-    waiting_data: Reg<Bits<288>>,
-    waiting_tag: Reg<Bits<TAG_BITS>>,
-    // At work: groups of `work` from the lowest on.
-    busy: Reg<Bit>,
+    /// One at work and one that waits: filled and worked on in turn.
+    slot: [Reg<Bits<288>>; 2],
+    slot_tag: [Reg<Bits<TAG_BITS>>; 2],
+    /// How many of them are filled; which is the next to be filled, and which is at work.
+    filled: Reg<Bits<2>>,
+    fill: Reg<Bit>,
+    at: Reg<Bit>,
     step: Reg<Bits<4>>,
-    work: Reg<Bits<288>>,
-    work_tag: Reg<Bits<TAG_BITS>>,
     // The groups at hand with the key's 63 bits that each meets.
     window: Vec<Reg<Bits<63>>>,
     piece: Vec<Reg<Bits<32>>>,
@@ -66,13 +66,12 @@ impl Toeplitz {
             valid: Default::default(),
             hash: Default::default(),
             tag_out: Default::default(),
-            waiting: Default::default(),
-            waiting_data: Default::default(),
-            waiting_tag: Default::default(),
-            busy: Default::default(),
+            slot: Default::default(),
+            slot_tag: Default::default(),
+            filled: Default::default(),
+            fill: Default::default(),
+            at: Default::default(),
             step: Default::default(),
-            work: Default::default(),
-            work_tag: Default::default(),
             window: (0..GROUPS / steps).map(|_| Reg::default()).collect(),
             piece: (0..GROUPS / steps).map(|_| Reg::default()).collect(),
             group: (0..GROUPS / steps).map(|_| Reg::default()).collect(),
@@ -94,43 +93,50 @@ impl Logic for Toeplitz {
     /// Toeplitz hash, some groups of 4 bytes at a time.
     #[kernel]
     fn update(&mut self) {
-        registers!(self, clock, reset; waiting, busy, step, window[..], piece[..], group[..]);
+        registers!(self, clock, reset; filled, fill, at, step, window[..], piece[..], group[..]);
         registers!(self, clock, reset; w_first, w_last, first, last, sum, done);
-        registers!(self, clock; waiting_data, waiting_tag, work, work_tag, w_tag, last_tag, done_tag);
+        registers!(self, clock; slot[..], slot_tag[..], w_tag, last_tag, done_tag);
         let mut key = lit::<320>(0);
         for i in 0..40 {
             key = key.set_slice::<8>(312 - 8 * i, self.key.val().get_bits::<8>(8 * i));
         }
 
         let step = self.step.q.val();
-        let ends = step == lit::<4>(self._steps - 1);
-        let free = !self.busy.q.val() || ends;
-        let waits = self.waiting.q.val();
-        if free {
-            self.busy.d.next = waits || self.in_valid.val();
-            self.step.d.next = lit::<4>(0);
-            self.work.d.next = if waits { self.waiting_data.q.val() } else { self.data.val() };
-            self.work_tag.d.next = if waits { self.waiting_tag.q.val() } else { self.tag.val() };
-            self.waiting.d.next = waits && self.in_valid.val();
-        } else {
-            self.step.d.next = step + 1;
-            self.work.d.next = self.work.q.val() >> lit::<16>((GROUPS / self._steps * 32) % 288);
-            self.waiting.d.next = waits || self.in_valid.val();
+        let busy = self.filled.q.val() != 0;
+        let ends = busy && step == lit::<4>(self._steps - 1);
+        self.step.d.next = if busy && !ends { step + 1 } else { lit::<4>(0) };
+        let come = self.in_valid.val();
+        for i in 0..2 {
+            if come && self.fill.q.val() == (i == 1) {
+                self.slot[i].d.next = self.data.val();
+                self.slot_tag[i].d.next = self.tag.val();
+            }
         }
-        if self.in_valid.val() {
-            self.waiting_data.d.next = self.data.val();
-            self.waiting_tag.d.next = self.tag.val();
+        if come {
+            self.fill.d.next = !self.fill.q.val();
         }
+        if ends {
+            self.at.d.next = !self.at.q.val();
+        }
+        if come && !ends {
+            self.filled.d.next = self.filled.q.val() + 1;
+        } else if ends && !come {
+            self.filled.d.next = self.filled.q.val() - 1;
+        }
+        let at = self.at.q.val();
+        let work = if at { self.slot[1].q.val() } else { self.slot[0].q.val() };
 
         for g in 0..(GROUPS / self._steps) {
             let mut window = lit::<63>(0);
+            let mut piece = lit::<32>(0);
             for s in 0..self._steps {
                 if step == lit::<4>(s) {
                     window = key.get_bits::<63>(257 - 32 * (s * (GROUPS / self._steps) + g));
+                    piece = work.get_bits::<32>(32 * (s * (GROUPS / self._steps) + g));
                 }
             }
             self.window[g].d.next = window;
-            self.piece[g].d.next = self.work.q.val().get_bits::<32>(32 * g);
+            self.piece[g].d.next = piece;
             let mut acc = lit::<32>(0);
             for b in 0..32 {
                 // Bit b of the group in the order of the wire: most significant first in each byte.
@@ -141,8 +147,8 @@ impl Logic for Toeplitz {
             self.group[g].d.next = acc;
         }
         self.w_first.d.next = step == 0;
-        self.w_last.d.next = self.busy.q.val() && ends;
-        self.w_tag.d.next = self.work_tag.q.val();
+        self.w_last.d.next = ends;
+        self.w_tag.d.next = if at { self.slot_tag[1].q.val() } else { self.slot_tag[0].q.val() };
         self.first.d.next = self.w_first.q.val();
         self.last.d.next = self.w_last.q.val();
         self.last_tag.d.next = self.w_tag.q.val();
