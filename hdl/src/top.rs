@@ -22,6 +22,7 @@ use crate::pcie::config::Config;
 use crate::pcie::inline::InlineWrite;
 use crate::pcie::read::DmaRead;
 use crate::pcie::rx::TlpRx;
+use crate::pcie::stage::ReadStage;
 use crate::pcie::target::Target;
 use crate::pcie::tx::TlpTx;
 use crate::rx::{Classifier, RxPath};
@@ -72,6 +73,9 @@ pub struct Card<
     target: Target<D>,
     space: Config,
     read: DmaRead<D, K, L, T>,
+    mgmt_bus: ReadStage<D, K>,
+    rx_bus: ReadStage<D, K>,
+    tx_bus: ReadStage<D, K>,
     inline: InlineWrite<D>,
     out: TlpTx<D>,
     bar: BarDecode,
@@ -167,6 +171,9 @@ impl<
             target: Target::new(log_bar2),
             space: Config::new(config.vectors, log_bar2, config.small),
             read: DmaRead::new(config.read_timeout, config.small),
+            mgmt_bus: ReadStage::new(client::MGMT, client::MGMT, config.small),
+            rx_bus: ReadStage::new(client::RX_DESC, client::RX_DESC, config.small),
+            tx_bus: ReadStage::new(client::TX_DESC, client::TX_DATA, config.small),
             inline: InlineWrite::new(config.small),
             out: TlpTx::new(config.small),
             bar: BarDecode::new(config.queues, config.vectors),
@@ -217,7 +224,7 @@ impl<
     #[kernel]
     fn update(&mut self) {
         clocked!(self, clock, reset; resets);
-        clocked!(self, clock; demux, target, space, read, inline, out, bar, regs, manage, mailbox, stats, framer);
+        clocked!(self, clock; mgmt_bus, rx_bus, tx_bus, demux, target, space, read, inline, out, bar, regs, manage, mailbox, stats, framer);
         clocked!(self, clock; readless, table, cqs, irq, txp, rxp);
         for i in 0..12 {
             self.stages[i].clock.next = self.clock.val();
@@ -227,6 +234,9 @@ impl<
         self.target.reset.next = self.stages[1].q.val();
         self.space.reset.next = self.stages[2].q.val();
         self.read.reset.next = self.stages[3].q.val();
+        self.mgmt_bus.reset.next = self.stages[3].q.val();
+        self.rx_bus.reset.next = self.stages[3].q.val();
+        self.tx_bus.reset.next = self.stages[3].q.val();
         self.inline.reset.next = self.stages[4].q.val();
         self.out.reset.next = self.stages[5].q.val();
         self.bar.reset.next = self.stages[6].q.val();
@@ -317,9 +327,12 @@ impl<
         ReadReqSrc::join(&mut self.rxp.fetch, &mut self.read.req[1]);
         ReadReqSrc::join(&mut self.txp.fetch, &mut self.read.req[2]);
         ReadReqSrc::join(&mut self.txp.data, &mut self.read.req[3]);
-        ReadBusSrc::<D, K>::join(&mut self.read.bus, &mut self.mailbox.read);
-        ReadBusSrc::<D, K>::join(&mut self.read.bus, &mut self.rxp.bus);
-        ReadBusSrc::<D, K>::join(&mut self.read.bus, &mut self.txp.bus);
+        ReadBusSrc::<D, K>::join(&mut self.read.bus, &mut self.mgmt_bus.bus);
+        ReadBusSrc::<D, K>::join(&mut self.mgmt_bus.out, &mut self.mailbox.read);
+        ReadBusSrc::<D, K>::join(&mut self.read.bus, &mut self.rx_bus.bus);
+        ReadBusSrc::<D, K>::join(&mut self.rx_bus.out, &mut self.rxp.bus);
+        ReadBusSrc::<D, K>::join(&mut self.read.bus, &mut self.tx_bus.bus);
+        ReadBusSrc::<D, K>::join(&mut self.tx_bus.out, &mut self.txp.bus);
         TxDoneSrc::join(&mut self.txp.done, &mut self.cqs.tx);
         RxDoneSrc::join(&mut self.rxp.done, &mut self.cqs.rx);
         self.txp.marker_ack.next = self.cqs.tx_marker_ack.val();

@@ -16,6 +16,7 @@
 
 use super::counters::Counters;
 use crate::common::iface::*;
+use crate::common::reset::ResetStage;
 use crate::link::credit::Credit;
 use crate::link::receive::LinkReceive;
 use crate::link::send::LinkSend;
@@ -99,6 +100,7 @@ pub struct BoardCore<
     pub heartbeat: Signal<Out, Bit>,
     pub link: Signal<Out, Bit>,
     pub activity: Signal<Out, Bit>,
+    stages: [ResetStage; 3],
     card: Card<D, K, L, T, Q, C, V, S, R, B, G, M, N, P>,
     receive: LinkReceive<D, W, A>,
     send: LinkSend<D, W, A>,
@@ -163,6 +165,7 @@ impl<
             heartbeat: Default::default(),
             link: Default::default(),
             activity: Default::default(),
+            stages: std::array::from_fn(|_| ResetStage::new(config.small)),
             card: Card::new(&config),
             receive: Default::default(),
             send: LinkSend::new(patience * (hertz / 1_000_000)),
@@ -212,11 +215,15 @@ impl<
         // In a register: much hangs on it.
         let hold = !self.free.q.val();
         self.free.d.next = self.open.q.val() && self.holding.q.val() == 0;
-        self.card.reset.next = hold;
+        for i in 0..3 {
+            self.stages[i].clock.next = self.clock.val();
+            self.stages[i].d.next = hold;
+        }
+        self.card.reset.next = self.stages[0].q.val();
         self.receive.reset.next = hold && self.open.q.val();
         self.receive.hard_reset.next = self.reset.val();
-        self.send.reset.next = hold;
-        self.credit.reset.next = hold;
+        self.send.reset.next = self.stages[1].q.val();
+        self.credit.reset.next = self.stages[2].q.val();
         self.begun.d.next = hold && self.open.q.val() && self.holding.q.val() == 0;
         if self.receive.opened.val() {
             self.open.d.next = true;

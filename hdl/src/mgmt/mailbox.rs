@@ -63,6 +63,8 @@ pub struct Mailbox<const D: usize, const K: usize, const L: usize> {
     // 2 KiB are 128 rows of 16 bytes, fewer at greater widths; behind them what was written to the registers, to be read.
     lanes: Vec<ByteRam<32, 4, 8>>,
     port: Reg<PortState>,
+    /// A register is written in this cycle, the access' last.
+    set: Reg<Bit>,
     rdata: Reg<Bits<32>>,
     lane: Reg<Bits<4>>,
     addr_lo: Reg<Bits<32>>,
@@ -104,6 +106,7 @@ impl<const D: usize, const K: usize, const L: usize> Default for Mailbox<D, K, L
             write: Default::default(),
             lanes: (0..D / 32).map(|_| Default::default()).collect(),
             port: Default::default(),
+            set: Default::default(),
             rdata: Default::default(),
             lane: Default::default(),
             addr_lo: Default::default(),
@@ -134,7 +137,7 @@ impl<const D: usize, const K: usize, const L: usize> Logic for Mailbox<D, K, L> 
     /// Buffer and DMA engine of the firmware.
     #[kernel]
     fn update(&mut self) {
-        registers!(self, clock, reset; port, lane, addr_lo, addr_hi, len, place, to_host, failed, dma, lap, all_issued, pieces, done, from,
+        registers!(self, clock, reset; port, set, lane, addr_lo, addr_hi, len, place, to_host, failed, dma, lap, all_issued, pieces, done, from,
             left, piece, piece_left, took, mid, filled);
         registers!(self, clock; rdata, at, data);
         clocked!(self, clock; lanes[..]);
@@ -191,6 +194,8 @@ impl<const D: usize, const K: usize, const L: usize> Logic for Mailbox<D, K, L> 
             }
         }
 
+        self.set.d.next = set;
+        let set = self.set.q.val();
         if set && register == 0 {
             self.addr_lo.d.next = wdata;
         }

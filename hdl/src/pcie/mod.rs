@@ -9,6 +9,7 @@ pub mod read;
 pub mod read_proof;
 pub mod rx;
 pub mod settle;
+pub mod stage;
 pub mod target;
 pub mod tlp;
 pub mod tx;

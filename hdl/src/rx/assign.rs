@@ -235,9 +235,26 @@ impl<const L: usize, const Q: usize> Logic for RxAssign<L, Q> {
             self.timeout.d.next = self.timer.q.val() == lit::<12>(WAIT - 1);
         }
 
+        // What a dropped frame or a marker does not have counts for nothing.
+        let f = self.f_flow.q.val();
+        let d = self.desc.q.val();
+        let source =
+            bit_cast::<24, 16>(len - self.rest.q.val()) + (bit_cast::<24, 16>(row) << lit::<24>(L));
         let mut word = lit::<SEG_BITS>(0)
             .set_slice::<16>(seg::FREE, self.free_row.q.val())
-            .set_slice::<8>(seg::CQ, self.cq.q.val());
+            .set_slice::<8>(seg::CQ, self.cq.q.val())
+            .set_slice::<48>(seg::ADDR, d.get_bits::<48>(64))
+            .set_slice::<16>(seg::LEN, piece)
+            .set_slice::<24>(seg::SRC, source)
+            .set_slice::<16>(seg::REQ_ID, d.get_bits::<16>(32))
+            .set_slice::<32>(seg::HASH, f.get_bits::<32>(flow::HASH))
+            .set_slice::<4>(seg::L3, f.get_bits::<4>(flow::L3))
+            .set_slice::<5>(seg::L4, f.get_bits::<5>(flow::L4))
+            .replace_bit(seg::FRAG, f.get_bit(flow::FRAG))
+            .set_slice::<3>(seg::SUMS, f.get_bits::<3>(flow::SUMS))
+            .set_slice::<8>(seg::QUEUE, queue)
+            .replace_bit(seg::FIRST, index == 0)
+            .replace_bit(seg::LAST, covers);
         match self.step.q.val() {
             Step::Walk => {
                 heads_we = true;
@@ -330,23 +347,6 @@ impl<const L: usize, const Q: usize> Logic for RxAssign<L, Q> {
                         self.s_frame.d.next = true;
                     }
                 }
-                let f = self.f_flow.q.val();
-                let d = self.desc.q.val();
-                let source = bit_cast::<24, 16>(len - self.rest.q.val())
-                    + (bit_cast::<24, 16>(row) << lit::<24>(L));
-                word = word
-                    .set_slice::<48>(seg::ADDR, d.get_bits::<48>(64))
-                    .set_slice::<16>(seg::LEN, piece)
-                    .set_slice::<24>(seg::SRC, source)
-                    .set_slice::<16>(seg::REQ_ID, d.get_bits::<16>(32))
-                    .set_slice::<32>(seg::HASH, f.get_bits::<32>(flow::HASH))
-                    .set_slice::<4>(seg::L3, f.get_bits::<4>(flow::L3))
-                    .set_slice::<5>(seg::L4, f.get_bits::<5>(flow::L4))
-                    .replace_bit(seg::FRAG, f.get_bit(flow::FRAG))
-                    .set_slice::<3>(seg::SUMS, f.get_bits::<3>(flow::SUMS))
-                    .set_slice::<8>(seg::QUEUE, queue)
-                    .replace_bit(seg::FIRST, index == 0)
-                    .replace_bit(seg::LAST, covers);
             }
             Step::Drop => {
                 word = word.replace_bit(seg::DROP, true);

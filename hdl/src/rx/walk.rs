@@ -69,6 +69,8 @@ pub struct RxWalk {
     room: Reg<Bits<6>>,
     // In even ones, from 2 on: an extension header is there, and its beginning.
     steps: Reg<Bit>,
+    fragment: Reg<Bit>,
+    routing: Reg<Bit>,
     ext: Reg<Bits<32>>,
 }
 
@@ -94,7 +96,7 @@ impl Logic for RxWalk {
     fn update(&mut self) {
         registers!(self, clock, reset; phase);
         // Of what no phase stands for nothing is used.
-        registers!(self, clock; h, h_have, h_is4, h_is6, v4, v6, frag, lost, routed, proto, at, room, steps, ext);
+        registers!(self, clock; h, h_have, h_is4, h_is6, v4, v6, frag, lost, routed, proto, at, room, steps, fragment, routing, ext);
 
         let phase = self.phase.q.val();
         self.phase.d.next = (phase << lit::<CYCLES>(1)).replace_bit(0, self.load.val());
@@ -118,11 +120,13 @@ impl Logic for RxWalk {
             && !self.lost.q.val()
             && !self.frag.q.val()
             && (proto == 44 || proto == 0 || proto == 43 || proto == 60);
+        self.fragment.d.next = proto == 44;
+        self.routing.d.next = proto == 43;
 
         // ... and judged.
         let ext = self.ext.q.val();
         let walk = self.steps.q.val();
-        let fragment = proto == 44;
+        let fragment = self.fragment.q.val();
         // Whole in the window and in the packet, or the rest is unknown. More than 64 bytes can't be.
         let units = if fragment { lit::<8>(0) } else { ext.get_bits::<8>(8) };
         let words = (bit_cast::<6, 3>(units.get_bits::<3>(0)) << lit::<6>(1)) + 2;
@@ -131,7 +135,7 @@ impl Logic for RxWalk {
         let then_frag = self.frag.q.val() || (walk && whole && fragment && real);
         let then_lost = self.lost.q.val() || (walk && !whole);
         let then_routed =
-            self.routed.q.val() || (walk && proto == 43 && ext.get_bits::<8>(24) != 0);
+            self.routed.q.val() || (walk && self.routing.q.val() && ext.get_bits::<8>(24) != 0);
         let then_proto = if walk { ext.get_bits::<8>(0) } else { proto };
         let then_at = if walk { at + bit_cast::<8, 6>(words) } else { at };
         let then_room = if walk { room - words } else { room };

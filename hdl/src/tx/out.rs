@@ -75,7 +75,6 @@ pub struct TxOut<const D: usize, const K: usize, const L: usize, const S: usize,
     buffer: BankedRam<D, K, B>,
     /// The tracker has cleared itself.
     started: Reg<Bit>,
-    roomy: Reg<Bit>,
     // The oldest packet, and what is known of its data since the cycle before.
     held: Reg<Bit>,
     info: Reg<Bits<96>>,
@@ -154,12 +153,13 @@ impl<const D: usize, const K: usize, const L: usize, const S: usize, const B: us
     /// Sends whole packets from the TX buffer to the MAC, in order, and completes them.
     #[kernel]
     fn update(&mut self) {
-        registers!(self, clock, reset; started, roomy, held, ripe, err, rows, most_beats, one_beat, end_bytes, injected, slot, even_lap, busy,
+        registers!(self, clock, reset; started, held, ripe, err, rows, most_beats, one_beat, end_bytes, injected, slot, even_lap, busy,
             frame, silent, marker, row, left, beats, at_last, pending, last_bytes, seq, num, part, headless, counted);
         registers!(self, clock, reset; beat, freed_slot, frame_stat, dma_stat, bad_stat, one);
         registers!(self, clock; info, cq, req_id, len, known, beat_end, beat_keep, beat_count, beat_word, freed_rows, bytes_stat,
             one_data, one_end, one_word);
-        clocked!(self, clock, reset; infos, tracker, send_data, send_end, send_word, dones);
+        clocked!(self, clock; infos);
+        clocked!(self, clock, reset; tracker, send_data, send_end, send_word, dones);
         clocked!(self, clock; buffer);
 
         let ours = lit::<2>(client::TX_DATA);
@@ -189,8 +189,9 @@ impl<const D: usize, const K: usize, const L: usize, const S: usize, const B: us
 
         // ---- Packets in.
         self.started.d.next = self.tracker.ready.val();
-        self.infos.in_valid.next = self.info_valid.val() && self.started.q.val();
-        self.info_ready.next = self.infos.in_ready.val() && self.started.q.val();
+        self.infos.reset.next = self.reset.val() || !self.started.q.val();
+        self.infos.in_valid.next = self.info_valid.val();
+        self.info_ready.next = self.infos.in_ready.val();
         self.infos.in_data.next = cat::<67, 29, 96>(
             cat::<35, 32, 67>(
                 cat::<2, 33, 35>(
@@ -229,7 +230,7 @@ impl<const D: usize, const K: usize, const L: usize, const S: usize, const B: us
         let last = self.at_last.q.val();
         // Room for the completion is there before a frame begins, since a wire does not wait inside one: besides its own, the packet that ends now and
         // the one before that may not be counted yet.
-        self.roomy.d.next = self.dones.level.val() <= 5;
+        let roomy = self.dones.level.val() <= 5;
         let full_up = if self._small {
             self.pending.q.val().get_bit(0)
         } else {
@@ -239,10 +240,7 @@ impl<const D: usize, const K: usize, const L: usize, const S: usize, const B: us
         let ends = (read && last) || (self.busy.q.val() && !self.frame.q.val());
         let full = self.left.q.val() >= lit::<16>(K);
         let keep = if full { lit::<16>(K) } else { self.left.q.val() };
-        let take = self.held.q.val()
-            && self.ripe.q.val()
-            && self.roomy.q.val()
-            && (!self.busy.q.val() || ends);
+        let take = self.ripe.q.val() && (!self.busy.q.val() || ends);
         let headless = self.headless.q.val() && !first;
         let counted = self.counted.q.val() && !first;
         let lost = (has_slot && self.err.q.val()) || (reads && headless);
@@ -325,6 +323,7 @@ impl<const D: usize, const K: usize, const L: usize, const S: usize, const B: us
         self.injected.d.next = injected;
         self.ripe.d.next = self.held.q.val()
             && !take
+            && roomy
             && (!has_slot || self.tracker.complete.val())
             && (!has_push || self.injected.q.val().any());
         self.err.d.next = self.tracker.err.val();
