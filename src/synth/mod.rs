@@ -241,7 +241,7 @@ fn place(args: &Args, board: &Board, bin: &Path, out: &Path, bar: &ProgressBar) 
         "--seed",
         &seed,
         "--router",
-        "router2",
+        board.router,
         // We look at the report ourselves.
         "--timing-allow-fail",
     ];

@@ -39,20 +39,20 @@ pub struct ReadCut {
     dst: Reg<Bits<20>>,
     op: Reg<Bits<9>>,
     last: Reg<Bit>,
-    // The piece cut off.
-    out_valid: Reg<Bit>,
-    out_client: Reg<Bits<2>>,
-    out_addr: Reg<Bits<64>>,
-    out_len: Reg<Bits<13>>,
-    out_dst: Reg<Bits<20>>,
-    out_op: Reg<Bits<9>>,
-    out_last: Reg<Bit>,
+    /// The piece cut off: {last, op, dst, len, addr, client}.
+    out: Skid<PIECE_BITS>,
 }
 
+const PIECE_BITS: usize = 109;
+
 impl ReadCut {
-    /// `small`: a request takes two cycles.
+    /// `small`: a request takes two cycles, a piece too.
     pub fn new(small: bool) -> Self {
-        Self { queues: std::array::from_fn(|_| Skid::new(small)), ..Self::default() }
+        Self {
+            queues: std::array::from_fn(|_| Skid::new(small)),
+            out: Skid::new(small),
+            ..Self::default()
+        }
     }
 }
 
@@ -60,10 +60,9 @@ impl Logic for ReadCut {
     /// Read requests of four clients, cut at multiples of the max read request size.
     #[kernel]
     fn update(&mut self) {
-        clocked!(self, clock, reset; queues[..]);
+        clocked!(self, clock, reset; queues[..], out);
         registers!(self, clock, reset; turn, room, valid, last);
-        registers!(self, clock, reset; out_valid);
-        registers!(self, clock; client, addr, len, dst, op, out_client, out_addr, out_len, out_dst, out_op, out_last);
+        registers!(self, clock; client, addr, len, dst, op);
         let flush = self.flush.val();
         let turn = self.turn.q.val();
         let mut found = false;
@@ -102,7 +101,7 @@ impl Logic for ReadCut {
         let is_last = self.len.q.val() <= bit_cast::<16, 13>(room);
         let len = if is_last { bit_cast::<13, 16>(self.len.q.val()) } else { room };
 
-        let out_free = !self.out_valid.q.val() || self.piece_ready.val() || flush;
+        let out_free = self.out.in_ready.val() || flush;
         let cut = self.valid.q.val() && out_free;
         let free = !self.valid.q.val() || (cut && is_last) || flush;
         for c in 0..4 {
@@ -138,21 +137,22 @@ impl Logic for ReadCut {
             self.op.d.next = request.get_bits::<9>(100);
             self.last.d.next = request.get_bit(109);
         }
-        if out_free {
-            self.out_valid.d.next = self.valid.q.val() && !flush;
-            self.out_client.d.next = self.client.q.val();
-            self.out_addr.d.next = self.addr.q.val();
-            self.out_len.d.next = len;
-            self.out_dst.d.next = self.dst.q.val();
-            self.out_op.d.next = self.op.q.val();
-            self.out_last.d.next = self.last.q.val() && is_last;
-        }
-        self.piece_valid.next = self.out_valid.q.val();
-        self.piece_client.next = self.out_client.q.val();
-        self.piece_addr.next = self.out_addr.q.val();
-        self.piece_len.next = self.out_len.q.val();
-        self.piece_dst.next = self.out_dst.q.val();
-        self.piece_op.next = self.out_op.q.val();
-        self.piece_last.next = self.out_last.q.val();
+        self.out.in_valid.next = self.valid.q.val() && !flush;
+        self.out.in_data.next = cat::<30, 79, PIECE_BITS>(
+            cat::<10, 20, 30>(
+                cat::<1, 9, 10>((self.last.q.val() && is_last).into(), self.op.q.val()),
+                self.dst.q.val(),
+            ),
+            cat::<13, 66, 79>(len, cat::<64, 2, 66>(self.addr.q.val(), self.client.q.val())),
+        );
+        self.out.out_ready.next = self.piece_ready.val() || flush;
+        let piece = self.out.out_data.val();
+        self.piece_valid.next = self.out.out_valid.val() && !flush;
+        self.piece_client.next = piece.get_bits::<2>(0);
+        self.piece_addr.next = piece.get_bits::<64>(2);
+        self.piece_len.next = piece.get_bits::<13>(66);
+        self.piece_dst.next = piece.get_bits::<20>(79);
+        self.piece_op.next = piece.get_bits::<9>(99);
+        self.piece_last.next = piece.get_bit(108);
     }
 }

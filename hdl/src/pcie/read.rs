@@ -85,8 +85,10 @@ pub struct DmaRead<const D: usize, const K: usize, const L: usize, const T: usiz
     pub cpl_unexpected: Signal<Out, Bit>,
 
     pieces: ReadCut,
-    /// `bus_master`: what is sent after it fell `pcie/tx` drops, and is answered for as `unsent`.
+    // `bus_master`, `flush` and `ext_tag` a cycle ago: what is sent when it should not be `pcie/tx` drops, and it is answered for as `unsent`.
     enabled: Reg<Bit>,
+    flushing: Reg<Bit>,
+    all_tags: Reg<Bit>,
     // Reads on their way to pcie/tx: {wide, tag, byte enables, dwords, address}.
     reads: Skid<91>,
     // A read that pcie/tx dropped.
@@ -142,7 +144,7 @@ impl<const D: usize, const K: usize, const L: usize, const T: usize> Logic for D
     fn update(&mut self) {
         clocked!(self, clock, reset; pieces, reads, tags, more_tags, settle);
         clocked!(self, clock; epochs, record_scan, progress_scan);
-        registers!(self, clock, reset; enabled, unsent_valid, issue_valid);
+        registers!(self, clock, reset; enabled, flushing, all_tags, unsent_valid, issue_valid);
         registers!(self, clock, reset; fail_valid, done_valid, walk, outstanding, cycles, scan, late_valid, issued);
         registers!(self, clock; unsent_tag, issue_client, issue_op, issue_last, issue_with, fail_client, fail_op, done_client, done_op, done_err, late_tag);
 
@@ -157,14 +159,17 @@ impl<const D: usize, const K: usize, const L: usize, const T: usize> Logic for D
             ReadReqSnk::link(&mut self.req[c], &mut self.pieces.req[c]);
         }
         self.pieces.mrrs.next = self.mrrs.val();
-        self.pieces.flush.next = flush;
         self.enabled.d.next = self.bus_master.val();
+        self.flushing.d.next = flush;
+        self.all_tags.d.next = self.ext_tag.val();
         let enabled = self.enabled.q.val();
+        let flushing = self.flushing.q.val();
+        self.pieces.flush.next = flushing;
 
         // A piece leaves for a tag, or fails, or is dropped.
         let walking = !self.walk.q.val().get_bit(T);
         let piece = self.pieces.piece_valid.val();
-        let more = self.more_tags.out_valid.val() && self.ext_tag.val();
+        let more = self.more_tags.out_valid.val() && self.all_tags.q.val();
         let tag = if more {
             self.more_tags.out_data.val()
         } else {
@@ -172,10 +177,10 @@ impl<const D: usize, const K: usize, const L: usize, const T: usize> Logic for D
         };
         // Until all are filled in the walk writes the records.
         let has_tag = (self.tags.out_valid.val() || more) && !walking;
-        let issue = piece && !flush && enabled && has_tag && self.reads.in_ready.val();
+        let issue = piece && !flushing && enabled && has_tag && self.reads.in_ready.val();
         // After the reads before it are gone.
         let fail = piece
-            && !flush
+            && !flushing
             && !enabled
             && !self.fail_valid.q.val()
             && !self.reads.out_valid.val()

@@ -86,8 +86,8 @@ pub struct RxAssign<const L: usize, const Q: usize> {
     sending: Reg<Bit>,
     reason: Reg<Reason>,
     // The next frame, looked up cycle by cycle, and the frame at hand.
-    infos: Skid<INFO_BITS>,
-    flows: Skid<FLOW_BITS>,
+    /// {flow, info}
+    frames: Skid<{ FLOW_BITS + INFO_BITS }>,
     f_valid: Reg<Bit>,
     f_info: Reg<Bits<INFO_BITS>>,
     f_flow: Reg<Bits<FLOW_BITS>>,
@@ -139,7 +139,7 @@ pub struct RxAssign<const L: usize, const Q: usize> {
 impl<const L: usize, const Q: usize> RxAssign<L, Q> {
     /// `small`: a frame in two cycles at the most comes in.
     pub fn new(small: bool) -> Self {
-        Self { infos: Skid::new(small), flows: Skid::new(small), ..Self::default() }
+        Self { frames: Skid::new(small), ..Self::default() }
     }
 }
 
@@ -159,11 +159,11 @@ impl<const L: usize, const Q: usize> Logic for RxAssign<L, Q> {
         registers!(self, clock, reset; pending, free_row, no_wait, index, send, covers, may_send, at_last, at_most, waiting, timer, timeout,
             o_valid, h_valid, h_hint, s_frame, s_no_descriptor, s_no_queue, s_broken);
         registers!(self, clock; f_info, f_flow, l_head, l_avail, l_cq, head, avail, cq, rest, desc, moved, o_data, h_queue, h_value, s_bytes);
-        clocked!(self, clock, reset; infos, flows);
+        clocked!(self, clock, reset; frames);
         clocked!(self, clock; heads);
-        let n_valid = self.infos.out_valid.val();
-        let n_info = self.infos.out_data.val();
-        let n_flow = self.flows.out_data.val();
+        let n_valid = self.frames.out_valid.val();
+        let n_info = self.frames.out_data.val().get_bits::<INFO_BITS>(0);
+        let n_flow = self.frames.out_data.val().get_bits::<FLOW_BITS>(INFO_BITS);
 
         let row = self.f_info.q.val().get_bits::<16>(info::ROW);
         let len = self.f_info.q.val().get_bits::<16>(info::LEN);
@@ -400,7 +400,8 @@ impl<const L: usize, const Q: usize> Logic for RxAssign<L, Q> {
         self.marker_ready.next = marker_taken;
 
         // A frame for which nothing stands in the way is already looked up.
-        let take = (release || !self.f_valid.q.val()) && n_valid && self.step.q.val() != Step::Walk;
+        let pull = (release || !self.f_valid.q.val()) && self.step.q.val() != Step::Walk;
+        let take = pull && n_valid;
         let looked_up = sending
             && n_valid
             && self.l_next.q.val()
@@ -438,14 +439,14 @@ impl<const L: usize, const Q: usize> Logic for RxAssign<L, Q> {
 
         // The next frame, as soon as both its halves are there.
         let both = self.info_valid.val() && self.flow_valid.val();
-        self.infos.in_valid.next = both;
-        self.infos.in_data.next = self.info_data.val();
-        self.infos.out_ready.next = take;
-        self.flows.in_valid.next = both;
-        self.flows.in_data.next = self.flow_data.val();
-        self.flows.out_ready.next = take;
-        self.info_ready.next = self.infos.in_ready.val() && self.flow_valid.val();
-        self.flow_ready.next = self.flows.in_ready.val() && self.info_valid.val();
+        self.frames.in_valid.next = both;
+        self.frames.in_data.next = cat::<FLOW_BITS, INFO_BITS, { FLOW_BITS + INFO_BITS }>(
+            self.flow_data.val(),
+            self.info_data.val(),
+        );
+        self.frames.out_ready.next = pull;
+        self.info_ready.next = self.frames.in_ready.val() && self.flow_valid.val();
+        self.flow_ready.next = self.frames.in_ready.val() && self.info_valid.val();
 
         self.head_valid.next = self.h_valid.q.val();
         self.head_hint.next = self.h_hint.q.val();

@@ -71,6 +71,8 @@ pub struct TxOut<const D: usize, const K: usize, const L: usize, const S: usize,
     pub stat_drop_dma: Signal<Out, Bit>,
     pub stat_bad: Signal<Out, Bit>,
     infos: Fifo<96, S>,
+    /// Two more fit in.
+    info_room: Reg<Bit>,
     tracker: OpTracker<S>,
     buffer: BankedRam<D, K, B>,
     /// The tracker has cleared itself.
@@ -153,13 +155,12 @@ impl<const D: usize, const K: usize, const L: usize, const S: usize, const B: us
     /// Sends whole packets from the TX buffer to the MAC, in order, and completes them.
     #[kernel]
     fn update(&mut self) {
-        registers!(self, clock, reset; started, held, ripe, err, rows, most_beats, one_beat, end_bytes, injected, slot, even_lap, busy,
+        registers!(self, clock, reset; started, info_room, held, ripe, err, rows, most_beats, one_beat, end_bytes, injected, slot, even_lap, busy,
             frame, silent, marker, row, left, beats, at_last, pending, last_bytes, seq, num, part, headless, counted);
         registers!(self, clock, reset; beat, freed_slot, frame_stat, dma_stat, bad_stat, one);
         registers!(self, clock; info, cq, req_id, len, known, beat_end, beat_keep, beat_count, beat_word, freed_rows, bytes_stat,
             one_data, one_end, one_word);
-        clocked!(self, clock; infos);
-        clocked!(self, clock, reset; tracker, send_data, send_end, send_word, dones);
+        clocked!(self, clock, reset; infos, tracker, send_data, send_end, send_word, dones);
         clocked!(self, clock; buffer);
 
         let ours = lit::<2>(client::TX_DATA);
@@ -189,9 +190,10 @@ impl<const D: usize, const K: usize, const L: usize, const S: usize, const B: us
 
         // ---- Packets in.
         self.started.d.next = self.tracker.ready.val();
-        self.infos.reset.next = self.reset.val() || !self.started.q.val();
-        self.infos.in_valid.next = self.info_valid.val();
-        self.info_ready.next = self.infos.in_ready.val();
+        self.infos.in_valid.next = self.info_valid.val() && self.info_room.q.val();
+        self.info_room.d.next =
+            self.started.q.val() && self.infos.level.val() <= lit::<8>((1 << S) - 2);
+        self.info_ready.next = self.info_room.q.val();
         self.infos.in_data.next = cat::<67, 29, 96>(
             cat::<35, 32, 67>(
                 cat::<2, 33, 35>(
