@@ -11,8 +11,6 @@ pub struct Board {
     pub speed: &'static str,
     /// The card takes most of the part: area goes before speed.
     pub crowded: bool,
-    /// nextpnr's: `router2` is the faster one, `router1` comes to an end where most wires are taken, and with shorter ways.
-    pub router: &'static str,
     pub constraints: &'static str,
 }
 
@@ -24,7 +22,6 @@ pub const BOARDS: [Board; 4] = [
         package: "CABGA256",
         speed: "6",
         crowded: true,
-        router: "router2",
         constraints: include_str!("../../constraints/colorlight-5a-75b/board.lpf"),
     },
     Board {
@@ -34,7 +31,6 @@ pub const BOARDS: [Board; 4] = [
         package: "CABGA381",
         speed: "6",
         crowded: true,
-        router: "router2",
         constraints: include_str!("../../constraints/colorlight-i9/board.lpf"),
     },
     Board {
@@ -44,7 +40,6 @@ pub const BOARDS: [Board; 4] = [
         package: "CABGA381",
         speed: "8",
         crowded: false,
-        router: "router1",
         constraints: include_str!("../../constraints/ecp5-evn/board.lpf"),
     },
     Board {
@@ -54,7 +49,6 @@ pub const BOARDS: [Board; 4] = [
         package: "CABGA381",
         speed: "6",
         crowded: false,
-        router: "router1",
         constraints: include_str!("../../constraints/ulx3s-85f/board.lpf"),
     },
 ];

@@ -184,7 +184,6 @@ fn synthesise(
     });
     let (mut clocks, mut used, mut bitstream) = (vec![], BTreeMap::new(), None);
     if !args.area {
-        steer(&file("netlist.json"), design.top())?;
         place(args, board, bin, out, bar)?;
         lap("nextpnr");
         (clocks, used) = figures::placed(&tools::read(&file("timing.json"))?)?;
@@ -214,22 +213,6 @@ fn synthesise(
     })
 }
 
-/// What nextpnr has no flags for goes with the netlist: wide buses crowd a part's middle, and with these weights the router goes
-/// around it (with its own it does not come to an end).
-fn steer(netlist: &Path, top: &str) -> Outcome {
-    let bad = |e| Failure::Check(format!("{}: {e}", netlist.display()));
-    let mut json: serde_json::Value = serde_json::from_str(&tools::read(netlist)?).map_err(bad)?;
-    json["modules"][top]["settings"] = serde_json::json!({
-        "router2/bbMargin/x": "9",
-        "router2/bbMargin/y": "9",
-        "router2/initCurrCongWeight": "5",
-        "router2/histCongWeight": "0.7",
-        "router2/currCongWeightMult": "0.05",
-        "router2/estimateWeight": "1.2",
-    });
-    tools::write(netlist, &json.to_string())
-}
-
 fn place(args: &Args, board: &Board, bin: &Path, out: &Path, bar: &ProgressBar) -> Outcome {
     let seed = args.seed.to_string();
     let flags = [
@@ -240,8 +223,9 @@ fn place(args: &Args, board: &Board, bin: &Path, out: &Path, bar: &ProgressBar) 
         board.speed,
         "--seed",
         &seed,
+        // The slower one, which comes to an end where most wires are taken, and with shorter ways.
         "--router",
-        board.router,
+        "router1",
         // We look at the report ourselves.
         "--timing-allow-fail",
     ];

@@ -1,7 +1,8 @@
 //! Yosys, nextpnr and ecppack: found, set up if they are missing, run with their output in a log.
 
-use crate::report::Failure;
+use crate::report::{grouped, Failure};
 use indicatif::ProgressBar;
+use std::borrow::Cow;
 use std::env;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
@@ -89,17 +90,22 @@ impl Step<'_> {
 }
 
 /// What a line of a tool's output says of where it is.
-fn phase(line: &str) -> Option<&str> {
+fn phase(line: &str) -> Option<Cow<'_, str>> {
     let line = line.trim();
     // Yosys numbers its passes: the second level is what a person can follow.
     if let Some((number, text)) = line.split_once(". Executing ") {
-        return (number.matches('.').count() <= 1).then_some(text);
+        return (number.matches('.').count() <= 1).then_some(text.into());
     }
-    line.strip_prefix("Info: ").filter(|text| {
-        ["Packing", "Running", "Routing", "Placing", "Initialising", "Promoting"]
-            .iter()
-            .any(|begin| text.starts_with(begin))
-    })
+    let text = line.strip_prefix("Info: ")?;
+    // The router's table: the fourth column is what is left.
+    let left = text.split('|').nth(3).and_then(|cell| cell.trim().parse::<u64>().ok());
+    if let Some(left) = left {
+        return Some(format!("routing, {} arcs left", grouped(left)).into());
+    }
+    ["Packing", "Running", "Routing", "Placing", "Initialising", "Promoting"]
+        .iter()
+        .any(|begin| text.starts_with(begin))
+        .then_some(text.into())
 }
 
 pub fn write(path: &Path, text: &str) -> Result<(), Failure> {
@@ -110,4 +116,20 @@ pub fn write(path: &Path, text: &str) -> Result<(), Failure> {
 pub fn read(path: &Path) -> Result<String, Failure> {
     fs::read_to_string(path)
         .map_err(|e| Failure::Environment(format!("cannot read {}: {e}", path.display())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn phases_are_told() {
+        let told = |line| phase(line).map(Cow::into_owned);
+        let table = "Info:     123000 |    17608     105391 |  155   845 |    140336|       2.40     266.15|";
+        assert_eq!(told(table).as_deref(), Some("routing, 140,336 arcs left"));
+        assert_eq!(told("Info: Routing 206830 arcs.").as_deref(), Some("Routing 206830 arcs."));
+        assert_eq!(told("27.14. Executing ABC9 pass.").as_deref(), Some("ABC9 pass."));
+        assert_eq!(told("27.14.15.3. Executing XAIGER2 backend."), None);
+        assert_eq!(told("Info:    IterCnt |  w/ripup   wo/ripup |  w/r  wo/r |      arcs|"), None);
+    }
 }
