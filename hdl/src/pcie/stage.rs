@@ -1,6 +1,7 @@
 //! The read engine's bus a cycle later, at one end of the card: what clients do with a beat does not begin with the way to them.
 //!
-//! Passes on what is of the clients `_first` to `_last`; of others no `valid` is seen. `_direct`: no registers, and everybody's.
+//! Passes on what is of `_client`, with `_pair` also of the one whose number differs in bit 0; of others no `valid` is seen. `_direct`: no
+//! registers, and everybody's.
 
 use crate::common::iface::*;
 use nitor_rtl::prelude::*;
@@ -25,14 +26,14 @@ pub struct ReadStage<const D: usize, const K: usize> {
     data: Reg<Bits<D>>,
     be_lo: Reg<Bits<K>>,
     be_hi: Reg<Bits<K>>,
-    _first: u64,
-    _last: u64,
+    _client: u64,
+    _pair: bool,
     _direct: bool,
 }
 
 impl<const D: usize, const K: usize> ReadStage<D, K> {
-    pub fn new(first: u64, last: u64, direct: bool) -> Self {
-        Self { _first: first, _last: last, _direct: direct, ..Self::default() }
+    pub fn new(client: u64, pair: bool, direct: bool) -> Self {
+        Self { _client: client, _pair: pair, _direct: direct, ..Self::default() }
     }
 }
 
@@ -42,14 +43,14 @@ impl<const D: usize, const K: usize> Logic for ReadStage<D, K> {
     fn update(&mut self) {
         registers!(self, clock, reset; issue_valid, done_valid, data_valid);
         registers!(self, clock; issue_client, issue_op, issue_last, done_client, done_op, done_err, data_client, data_row, data, be_lo, be_hi);
-        let first = lit::<2>(self._first);
-        let last = lit::<2>(self._last);
+        let pair = lit::<2>(self._pair as u64);
+        let mine = lit::<2>(self._client | self._pair as u64);
         let issued = self.bus.issue_client.val();
-        let issue = self.bus.issue_valid.val() && issued >= first && issued <= last;
+        let issue = self.bus.issue_valid.val() && (issued | pair) == mine;
         let ended = self.bus.done_client.val();
-        let done = self.bus.done_valid.val() && ended >= first && ended <= last;
+        let done = self.bus.done_valid.val() && (ended | pair) == mine;
         let came = self.bus.data_client.val();
-        let data = self.bus.data_valid.val() && came >= first && came <= last;
+        let data = self.bus.data_valid.val() && (came | pair) == mine;
         self.issue_valid.d.next = issue;
         if issue {
             self.issue_client.d.next = issued;
