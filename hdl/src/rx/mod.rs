@@ -3,7 +3,7 @@
 //! | block | does | a 60-byte frame, 512 bits |
 //! |---|---|---|
 //! | [input] | stores whole frames in the RX buffer | 1 cycle |
-//! | [parse] | finds VLAN, IP, L4, the hash tuple | 1 cycle, 10 deep |
+//! | [parse], [walk] | find VLAN, IP, L4, the hash tuple | 1 cycle, 10 deep |
 //! | [checksum], [sum] | verify IPv4, TCP and UDP checksums | 1 cycle, 18 deep |
 //! | [steer], [hash] | RSS: hash, table, queue | 1 cycle, 5 deep |
 //! | [classify] | in small cards instead of parse, hash, steer and checksum: flow and queue, 16 bits a cycle | 17 cycles, IPv6 27 |
