@@ -1,11 +1,13 @@
 //! `nitor board`: drives a board without PCIe over its cable.
 
-use crate::capture::Capture;
+use crate::arrivals::{Arrivals, Wrong};
+use crate::files::Files;
 use crate::machine::{self, mac};
 use crate::report::{self, grouped, Failure, Table};
-use crate::Outcome;
+use crate::{signals, Outcome};
 use indicatif::{ProgressBar, ProgressStyle};
 use nitor_board::{CabledCard, Error, Link, Simulated, Wire};
+use nitor_capture::Capture;
 use nitor_driver::pci::PciFunction;
 use nitor_driver::{Config, Ena, Segment};
 use nitor_fw::Settings;
@@ -55,7 +57,7 @@ struct Demo {
     /// Frames to send: those of the capture, over and over
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     frames: u32,
-    /// A capture to take them from, pcap or pcapng
+    /// A capture to take them from, pcap or pcapng, also packed by gzip; `-` is standard input
     #[arg(long)]
     pcap: Option<PathBuf>,
     /// Over the board's Ethernet port and back, by a loop or somebody who sends all frames back; else they turn round in the board
@@ -84,6 +86,8 @@ struct Report {
     seconds: f64,
     bits_per_second: f64,
     bring_up_seconds: f64,
+    /// Frames that did not come back as they were sent.
+    wrong: Wrong,
     counters: BTreeMap<&'static str, u32>,
 }
 
@@ -124,7 +128,9 @@ impl Place {
             None => self.link.cable(),
         };
         let cable = cable.map_err(failure)?;
-        CabledCard::open(&self.link.to_string(), cable, self.patience).map_err(failure)
+        let card = CabledCard::open(&self.link.to_string(), cable, self.patience);
+        signals::check(|| "the board was being asked for a session".into())?;
+        card.map_err(failure)
     }
 
     /// Seconds on the board since `start`, which is ours unless it is simulated.
@@ -137,6 +143,10 @@ impl Place {
 }
 
 pub fn run(args: &Args) -> Outcome {
+    if let What::Demo(Demo { pcap: Some(path), .. }) = &args.what {
+        Files::default().reads("--pcap", path).check()?;
+    }
+    signals::watch()?;
     let place = Place::find(args)?;
     match &args.what {
         What::Status { json } => {
@@ -183,10 +193,8 @@ fn run_demo(place: &Place, demo: &Demo) -> Outcome {
         None => Capture::parse("the recorded capture", RECORDED, LONGEST),
     };
     let frames = capture.map_err(report::input)?.frames;
-    if frames.is_empty() {
-        return Err(Failure::Input("the capture has no frames".into()));
-    }
-    let frames: Vec<&Vec<u8>> = frames.iter().cycle().take(demo.frames as usize).collect();
+    let frames: Vec<&[u8]> =
+        frames.iter().map(Vec::as_slice).cycle().take(demo.frames as usize).collect();
     let start = Instant::now();
     let begin = place.now(start);
     let mut card = place.open()?;
@@ -205,28 +213,37 @@ fn run_demo(place: &Place, demo: &Demo) -> Outcome {
     let mut nic = Ena::open(function, config)
         .map_err(|e| Failure::Check(format!("the driver does not come up: {e}")))?;
     let up = place.now(start);
-    cross(&mut nic, &frames, !demo.json)?;
+    let wrong = cross(&mut nic, &frames, !demo.json)?;
     let end = place.now(start);
     machine::clean(&world.borrow())?;
     drop(nic);
     drop(world);
 
     let status = Status::of(&mut place.open()?, place)?;
-    let bytes: usize = frames.iter().map(|frame| frame.len()).sum();
+    let came = |n: &usize| !wrong.lost.contains(n) && !wrong.damaged.contains(n);
+    let good: Vec<usize> = (1..=frames.len() - wrong.unsent).filter(came).collect();
+    let bytes: usize = good.iter().map(|n| frames[n - 1].len()).sum();
+    let failed = (!wrong.is_nothing()).then(|| {
+        let counted = status.counters.iter().filter(|(_, n)| **n != 0);
+        let counted: Vec<_> = counted.map(|(name, n)| format!("{name} {n}")).collect();
+        let (of, wrong, counted) = (frames.len(), wrong.text(), counted.join(", "));
+        Failure::Check(format!("of {of} frames: {wrong}; the board counted {counted}"))
+    });
     let report = Report {
         link: status.link.clone(),
         core_mhz: status.core_mhz,
-        frames: frames.len(),
+        frames: good.len(),
         bytes,
         seconds: end - up,
         bits_per_second: bytes as f64 * 8.0 / (end - up),
         bring_up_seconds: up - begin,
+        wrong,
         counters: status.counters.clone(),
     };
-    if demo.json {
-        report::json(&report);
-        return Ok(());
-    }
+    report::conclude(demo.json, &report, |report| print(report, &status), failed)
+}
+
+fn print(report: &Report, status: &Status) {
     let mut table = Table::default();
     table
         .heading(format!("Frames through the card at {} and back", report.link))
@@ -237,15 +254,22 @@ fn run_demo(place: &Place, demo: &Demo) -> Outcome {
         .row("Mb/s, each way", format!("{:.1}", report.bits_per_second / 1e6));
     table.print();
     status.print();
-    Ok(())
 }
 
 /// Frames under way at once.
 const WINDOW: usize = 64;
-/// So long without a frame, and the others are lost.
+/// So long without a frame, and those under way are lost.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-fn cross(nic: &mut machine::Nic, frames: &[&Vec<u8>], show: bool) -> Outcome {
+/// A wire pads to the shortest frame.
+fn same(sent: &[u8], arrived: &[u8]) -> bool {
+    arrived.len() <= sent.len().max(60)
+        && arrived.starts_with(sent)
+        && arrived[sent.len()..].iter().all(|&byte| byte == 0)
+}
+
+/// Sends the frames and takes them back; those that are not as they were.
+fn cross(nic: &mut machine::Nic, frames: &[&[u8]], show: bool) -> Result<Wrong, Failure> {
     let stride = LONGEST.next_multiple_of(64);
     let slots = frames.len().min(2 * WINDOW);
     let memory = nic.function().alloc_dma(slots * stride, 4096);
@@ -257,9 +281,18 @@ fn cross(nic: &mut machine::Nic, frames: &[&Vec<u8>], show: bool) -> Outcome {
     if let Ok(style) = ProgressStyle::with_template("  crossing {bar:40} {pos}/{len} frames") {
         bar.set_style(style);
     }
-    let (mut sent, mut received, mut last) = (0, 0, Instant::now());
-    while received < frames.len() {
-        while sent < frames.len() && sent - received < WINDOW {
+    let mut arrivals = Arrivals::new(frames, same);
+    let (mut sent, mut completed, mut last) = (0, 0, Instant::now());
+    while arrivals.passed(sent) < frames.len() {
+        signals::check(|| {
+            bar.finish_and_clear();
+            format!("{} of {} frames had come back", arrivals.good(), frames.len())
+        })?;
+        // What is sent may be read until it completes.
+        while sent < frames.len()
+            && sent - arrivals.passed(sent) < WINDOW
+            && sent - completed < slots
+        {
             let at = sent % slots * stride;
             let frame = frames[sent];
             memory.as_mut_slice()[at..at + frame.len()].copy_from_slice(frame);
@@ -270,32 +303,22 @@ fn cross(nic: &mut machine::Nic, frames: &[&Vec<u8>], show: bool) -> Outcome {
             sent += 1;
         }
         nic.pair(0).tx.flush();
-        nic.pair(0).tx.reap(usize::MAX, |_| ()).map_err(machine::fault)?;
+        completed += nic.pair(0).tx.reap(usize::MAX, |_| ()).map_err(machine::fault)?;
         while let Some(frame) = nic.pair(0).rx.receive().map_err(machine::fault)? {
-            let got = frame.to_vec();
-            let expected = frames.get(received).map_or(&[][..], |frame| frame.as_slice());
-            // A wire pads.
-            let padding = got.get(expected.len()..).is_some_and(|p| p.iter().all(|&b| b == 0));
-            if !got.starts_with(expected) || !padding || got.len() > expected.len().max(60) {
-                return Err(Failure::Check(format!(
-                    "frame {} came back differently",
-                    received + 1
-                )));
-            }
-            received += 1;
+            arrivals.take(&frame.to_vec(), sent);
             last = Instant::now();
         }
         nic.pair(0).rx.refill();
         nic.wait(Duration::from_micros(10));
-        bar.set_position(received as u64);
+        bar.set_position(arrivals.good() as u64);
         if last.elapsed() > PATIENCE {
-            return Err(Failure::Check(format!(
-                "{} of {} frames did not come back; is there a loop at the board's port?",
-                frames.len() - received,
-                frames.len()
-            )));
+            if arrivals.good() == 0 {
+                let none = "none of the frames came back; is there a loop at the board's port?";
+                return Err(Failure::Check(none.into()));
+            }
+            break;
         }
     }
     bar.finish_and_clear();
-    Ok(())
+    Ok(arrivals.end(sent))
 }

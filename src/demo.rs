@@ -1,20 +1,24 @@
 //! `nitor demo`: two hosts, a card each, one wire. A capture crosses frame by frame, then a file over TCP.
 
-use crate::capture::Capture;
+use crate::arrivals::{Arrivals, Wrong};
+use crate::files::{self, Files};
 use crate::machine::{self, Host};
-use crate::report::{self, Failure, Table};
-use crate::{tcp, Outcome, Width};
+use crate::report::{self, grouped, Failure, Table};
+use crate::{shell, signals, tcp, Outcome, Width};
 use anyhow::Context;
 use indicatif::{ProgressBar, ProgressStyle};
+use nitor_capture::Capture;
 use nitor_driver::pci::PciFunction;
 use nitor_driver::Segment;
 use nitor_sim::stats::{LinkStats, Traffic};
+use nitor_sim::wire::WireConfig;
 use nitor_sim::World;
 use serde::Serialize;
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::BufWriter;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Instant;
 
@@ -25,7 +29,7 @@ use std::time::Instant;
                         nitor demo --waves card.fst --json"
 )]
 pub struct Args {
-    /// Capture to send, pcap or pcapng; else a recording of ping, DNS, HTTP and iperf
+    /// Capture to send, pcap or pcapng, also packed by gzip; `-` is standard input; else a recording of ping, DNS, HTTP and iperf
     #[arg(long)]
     pcap: Option<PathBuf>,
     /// Bits of the cards' data paths
@@ -64,7 +68,11 @@ struct Tlps {
 struct Crossing {
     frames: usize,
     bytes: usize,
+    /// Not arrived as they are in the capture.
     losses: usize,
+    wrong: Wrong,
+    /// Counters of the cards that tell of anything but traffic, where they are not 0.
+    counted: BTreeMap<String, u64>,
     cycles: u64,
     cycles_per_frame: f64,
     tlps_per_frame: Tlps,
@@ -77,10 +85,11 @@ struct Report {
     width: Width,
     seed: u64,
     capture: String,
-    wire: PathBuf,
-    waves: Option<PathBuf>,
+    wire: String,
+    waves: Option<String>,
     crossing: Crossing,
-    tcp: tcp::Fetched,
+    /// Absent if the file did not come.
+    tcp: Option<tcp::Fetched>,
     sim_cycles_per_second: u64,
 }
 
@@ -89,23 +98,36 @@ const RECORDED: &[u8] = include_bytes!("../tests/captures/mixed.pcap");
 /// The longest frame the card carries: MTU 9216, Ethernet header, a VLAN tag.
 const LONGEST: usize = 9216 + 14 + 4;
 
-/// Makes a file, or fails: what writes waves says nothing of it.
-fn regular(path: &Path) -> anyhow::Result<()> {
-    let name = path.display();
-    let file = File::create(path).with_context(|| format!("cannot write {name}"))?;
-    anyhow::ensure!(file.metadata()?.is_file(), "cannot write waves to {name}: it is no file");
-    Ok(())
-}
-
 pub fn run(args: &Args) -> Outcome {
+    let mut files = Files::default();
+    if let Some(path) = &args.pcap {
+        files.reads("--pcap", path);
+    }
+    files.writes("--wire", &args.wire);
+    if let Some(path) = &args.waves {
+        files.writes_waves("--waves", path);
+    }
+    files.check()?;
     let (name, capture) = match &args.pcap {
         Some(path) => (path.display().to_string(), Capture::read(path, LONGEST)),
         None => ("recorded".to_string(), Capture::parse("the recorded capture", RECORDED, LONGEST)),
     };
     let frames = capture.map_err(report::input)?.frames;
+    signals::watch()?;
+    let (report, failure) = measure(args, name, &frames, machine::wire(args.width))?;
+    report::conclude(args.json, &report, print, failure)
+}
+
+/// Runs both parts; what there is to report, and whether all is well.
+fn measure(
+    args: &Args,
+    capture: String,
+    frames: &[Vec<u8>],
+    wire: WireConfig,
+) -> Result<(Report, Option<Failure>), Failure> {
     let started = Instant::now();
     let world = machine::world(args.seed, args.width, 2)?;
-    world.borrow_mut().connect(0, 1, machine::wire(args.width));
+    world.borrow_mut().connect(0, 1, wire);
     let create = || -> anyhow::Result<()> {
         let file = File::create(&args.wire)
             .with_context(|| format!("cannot write {}", args.wire.display()))?;
@@ -113,40 +135,77 @@ pub fn run(args: &Args) -> Outcome {
     };
     create().map_err(report::environment)?;
     if let Some(path) = &args.waves {
-        regular(path).map_err(report::environment)?;
+        files::make_regular(path)?;
     }
-    let mut a = Host::open(&world, 0, 2048, 9216)?;
-    let mut b = Host::open(&world, 1, 2048, 9216)?;
-    if let Some(path) = &args.waves {
-        let now = world.borrow().now();
-        world.borrow_mut().add_waves(0, path, now..now + args.waves_cycles);
-    }
-
-    let crossing = cross(&world, &mut a, &mut b, &frames, !args.json)?;
-    let tcp = tcp::fetch(a, b, args.file as usize)?;
+    let played = play(args, &world, frames);
     let finish = world.borrow_mut().finish_capture();
+    let (crossing, tcp) = played.map_err(|failure| stopped(failure, args))?;
     finish
         .map_err(|e| Failure::Environment(format!("cannot write {}: {e}", args.wire.display())))?;
-    machine::clean(&world.borrow())?;
+    let (tcp, mut failed) = match tcp {
+        Ok(fetched) => (Some(fetched), None),
+        Err(failure) => (None, Some(failure)),
+    };
+    let ended = failed.take_if(|failure| matches!(failure, Failure::Stopped(..)));
+    // Frames that are missing are the likely cause of whatever else is wrong.
+    let missing = || crossing.failure(frames.len());
+    let failure =
+        ended.or_else(missing).or_else(|| machine::clean(&world.borrow()).err()).or(failed);
     let cycles = world.borrow().now();
     let report = Report {
         width: args.width,
         seed: args.seed,
-        capture: name,
-        wire: args.wire.clone(),
-        waves: args.waves.clone(),
+        capture,
+        wire: args.wire.display().to_string(),
+        waves: args.waves.as_ref().map(|path| path.display().to_string()),
         crossing,
         tcp,
         sim_cycles_per_second: (cycles as f64 / started.elapsed().as_secs_f64()) as u64,
     };
-    if args.json {
-        report::json(&report);
-    } else {
-        print(&report);
+    Ok((report, failure.map(|failure| stopped(failure, args))))
+}
+
+/// Where what a stopped run has written is.
+fn stopped(failure: Failure, args: &Args) -> Failure {
+    match failure {
+        Failure::Stopped(signal, far) => {
+            let waves = args.waves.as_deref().map(|waves| format!(" and {}", waves.display()));
+            let wire = args.wire.display();
+            Failure::Stopped(
+                signal,
+                format!("{far}; {wire}{} until then", waves.unwrap_or_default()),
+            )
+        }
+        other => other,
     }
-    match report.crossing.losses {
-        0 => Ok(()),
-        n => Err(Failure::Check(format!("{n} frames were lost"))),
+}
+
+type Played = (Crossing, Result<tcp::Fetched, Failure>);
+
+fn play(args: &Args, world: &Rc<RefCell<World>>, frames: &[Vec<u8>]) -> Result<Played, Failure> {
+    let mut a = Host::open(world, 0, 2048, 9216)?;
+    let mut b = Host::open(world, 1, 2048, 9216)?;
+    if let Some(path) = &args.waves {
+        let now = world.borrow().now();
+        world.borrow_mut().add_waves(0, path, now..now + args.waves_cycles);
+    }
+    let crossing = cross(world, &mut a, &mut b, frames, !args.json)?;
+    Ok((crossing, tcp::fetch(a, b, args.file as usize)))
+}
+
+impl Crossing {
+    /// What is wrong with it, if anything is, of `sent` frames.
+    fn failure(&self, sent: usize) -> Option<Failure> {
+        if self.wrong.is_nothing() {
+            return None;
+        }
+        let counted: Vec<_> = self.counted.iter().map(|(name, n)| format!("{name} {n}")).collect();
+        let counted = match counted.is_empty() {
+            true => "no card counted a drop".to_string(),
+            false => format!("counted: {}", counted.join(", ")),
+        };
+        let wrong = self.wrong.text();
+        Some(Failure::Check(format!("of {} frames: {wrong}; {counted}", grouped(sent as u64))))
     }
 }
 
@@ -157,8 +216,17 @@ fn traffic(world: &World) -> (LinkStats, LinkStats) {
 
 /// Frames on their way at once.
 const WINDOW: usize = 256;
-/// Cycles, a millisecond, without a frame after which the others are lost.
+/// Cycles, a millisecond, without a frame after which those under way are lost.
 const PATIENCE: u64 = 250_000;
+/// So often nothing at all of a whole window, and the others are not sent.
+const EMPTY_WINDOWS: u32 = 2;
+
+/// A card pads to the shortest frame.
+fn same(sent: &[u8], arrived: &[u8]) -> bool {
+    arrived.len() == sent.len().max(60)
+        && arrived.starts_with(sent)
+        && arrived[sent.len()..].iter().all(|&byte| byte == 0)
+}
 
 fn cross(
     world: &Rc<RefCell<World>>,
@@ -183,13 +251,22 @@ fn cross(
     }
     let before = traffic(&world.borrow());
     let begin = world.borrow().now();
-    let (mut sent, mut received, mut last_arrival) = (0, 0, begin);
-    while received < frames.len() {
+    let expected: Vec<&[u8]> = frames.iter().map(Vec::as_slice).collect();
+    let mut arrivals = Arrivals::new(&expected, same);
+    let (mut sent, mut completed, mut last_arrival, mut empty) = (0, 0, begin, 0);
+    while arrivals.passed(sent) < frames.len() {
+        signals::check(|| {
+            bar.finish_and_clear();
+            format!("{} of {} frames had crossed", arrivals.good(), frames.len())
+        })?;
         if a.interrupted() {
-            a.nic.pair(0).tx.reap(usize::MAX, |_| ()).map_err(machine::fault)?;
+            let reaped = a.nic.pair(0).tx.reap(usize::MAX, |_| ()).map_err(machine::fault)?;
+            completed += reaped;
             a.nic.pair(0).unmask();
         }
-        while sent < frames.len() && sent - received < WINDOW {
+        // What is sent may be read until it completes.
+        let free = |sent: usize| sent - arrivals.passed(sent) < WINDOW && sent - completed < slots;
+        while sent < frames.len() && free(sent) {
             let at = sent % slots * stride;
             let frame = &frames[sent];
             memory.as_mut_slice()[at..at + frame.len()].copy_from_slice(frame);
@@ -208,34 +285,31 @@ fn cross(
         a.nic.pair(0).tx.flush();
         let now = world.borrow().now();
         if now - last_arrival > PATIENCE {
-            break;
+            empty += u32::from(sent - arrivals.passed(sent) >= WINDOW);
+            if empty == EMPTY_WINDOWS || sent - completed == slots {
+                break;
+            }
+            arrivals.give_up(sent);
+            last_arrival = now;
         }
         if !b.interrupted() {
             continue;
         }
         while let Some(frame) = b.nic.pair(0).rx.receive().map_err(machine::fault)? {
-            let mut expected = frames.get(received).cloned().unwrap_or_default();
-            expected.resize(expected.len().max(60), 0);
-            if frame.to_vec() != expected {
-                return Err(Failure::Check(format!(
-                    "frame {} of {} bytes arrived differently ({} bytes)",
-                    received + 1,
-                    expected.len(),
-                    frame.len()
-                )));
-            }
-            received += 1;
-            last_arrival = now;
+            arrivals.take(&frame.to_vec(), sent);
+            (last_arrival, empty) = (now, 0);
         }
         b.nic.pair(0).rx.refill();
         b.nic.pair(0).unmask();
-        bar.set_position(received as u64);
+        bar.set_position(arrivals.good() as u64);
     }
     bar.finish_and_clear();
+    let (good, wrong) = (arrivals.good(), arrivals.end(sent));
     // What is sent must complete before its memory goes.
     while a.nic.pair(0).tx.oldest().is_some() {
         if world.borrow().now() - last_arrival > PATIENCE {
-            return Err(Failure::Check("a frame sent does not complete".into()));
+            let wrong = wrong.text();
+            return Err(Failure::Check(format!("a frame sent does not complete; {wrong}")));
         }
         if a.interrupted() {
             a.nic.pair(0).tx.reap(usize::MAX, |_| ()).map_err(machine::fault)?;
@@ -244,19 +318,33 @@ fn cross(
     }
     let cycles = world.borrow().now() - begin;
     let after = traffic(&world.borrow());
+    let mut counted = BTreeMap::new();
+    if !wrong.is_nothing() {
+        for (name, host) in [("A", &mut *a), ("B", b)] {
+            let counters = host.nic.counters();
+            let counters = counters
+                .map_err(|e| Failure::Check(format!("host {name}'s card does not answer: {e}")))?;
+            let telling = counters.into_iter().filter(|(c, n)| !c.is_traffic() && *n != 0);
+            counted.extend(telling.map(|(c, n)| (format!("{name}.{}", c.name()), n)));
+        }
+    }
     let per_frame = |of: fn(&Traffic) -> u64, up: bool| {
         let side = |s: &LinkStats| of(if up { &s.upstream } else { &s.downstream });
         let sum = |s: &(LinkStats, LinkStats)| side(&s.0) + side(&s.1);
-        (sum(&after) - sum(&before)) as f64 / received.max(1) as f64
+        (sum(&after) - sum(&before)) as f64 / good.max(1) as f64
     };
     let total =
         |of: fn(&LinkStats) -> u64| of(&after.0) + of(&after.1) - of(&before.0) - of(&before.1);
+    let bad = wrong.lost.iter().chain(&wrong.damaged).map(|n| n - 1);
+    let bytes: usize = frames[..sent].iter().map(Vec::len).sum();
     Ok(Crossing {
-        frames: received,
-        bytes: frames.iter().take(received).map(Vec::len).sum(),
-        losses: frames.len() - received,
+        frames: good,
+        bytes: bytes - bad.map(|n| frames[n].len()).sum::<usize>(),
+        losses: frames.len() - good,
+        wrong,
+        counted,
         cycles,
-        cycles_per_frame: cycles as f64 / received.max(1) as f64,
+        cycles_per_frame: cycles as f64 / good.max(1) as f64,
         tlps_per_frame: Tlps {
             reads: per_frame(|t| t.reads.tlps, true),
             writes: per_frame(|t| t.writes.tlps, true),
@@ -278,10 +366,10 @@ fn print(r: &Report) {
             u32::from(r.width),
             r.seed
         ))
-        .row("frames, each checked byte for byte", report::grouped(c.frames as u64))
-        .row("bytes", report::grouped(c.bytes as u64))
+        .row("frames, each checked byte for byte", grouped(c.frames as u64))
+        .row("bytes", grouped(c.bytes as u64))
         .row("lost", c.losses)
-        .row("cycles", report::grouped(c.cycles))
+        .row("cycles", grouped(c.cycles))
         .row("cycles a frame", format!("{:.1}", c.cycles_per_frame))
         .row("read TLPs a frame", format!("{:.2}", c.tlps_per_frame.reads))
         .row("write TLPs a frame", format!("{:.2}", c.tlps_per_frame.writes))
@@ -290,17 +378,24 @@ fn print(r: &Report) {
             format!("{:.2}", c.tlps_per_frame.completions_to_card),
         )
         .row("doorbells", c.doorbells)
-        .row("interrupts", c.interrupts)
-        .heading("A file from host A to host B over TCP, a TCP/IP stack on each card")
-        .row("bytes, each checked", report::grouped(r.tcp.bytes as u64))
-        .row("cycles", report::grouped(r.tcp.cycles))
-        .row("bits a cycle", format!("{:.2}", r.tcp.bits_per_cycle))
-        .heading("Simulation")
-        .row("cycles a second, two cards", report::grouped(r.sim_cycles_per_second));
-    table.print();
-    say!("\nWhat the wire saw: {} (opens in Wireshark)", r.wire.display());
-    if let Some(waves) = &r.waves {
-        say!("Host A's card: {} (opens in GTKWave or Surfer)", waves.display());
+        .row("interrupts", c.interrupts);
+    for (name, count) in &c.counted {
+        table.row(format!("the card counted {name}"), grouped(*count));
     }
-    say!("Again: nitor demo --width {} --seed {}", u32::from(r.width), r.seed);
+    if let Some(tcp) = &r.tcp {
+        table
+            .heading("A file from host A to host B over TCP, a TCP/IP stack on each card")
+            .row("bytes, each checked", grouped(tcp.bytes as u64))
+            .row("cycles", grouped(tcp.cycles))
+            .row("bits a cycle", format!("{:.2}", tcp.bits_per_cycle));
+    }
+    table.heading("Simulation").row("cycles a second, two cards", grouped(r.sim_cycles_per_second));
+    table.print();
+    say!("\nWhat the wire saw: {} (opens in Wireshark)", r.wire);
+    if let Some(waves) = &r.waves {
+        say!("Host A's card: {} (opens in GTKWave or Surfer)", waves);
+    }
+    let width = u32::from(r.width).to_string();
+    let again = shell::again(&[("--width", width), ("--seed", r.seed.to_string())]);
+    say!("Again: {again}");
 }

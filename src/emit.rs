@@ -1,14 +1,18 @@
 //! `nitor emit`: the card's Verilog, a file a module and one list of them.
 
+use crate::files::Files;
 use crate::report::{self, Failure};
-use crate::{Outcome, Width};
+use crate::{shell, Outcome, Width};
 use anyhow::{Context, Result};
 use serde::Serialize;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 #[derive(clap::Args)]
-#[command(after_help = "Example:\n  nitor emit --width 512 --out build/verilog")]
+#[command(
+    after_help = "files.f names the files by themselves: verilator -F build/verilog/files.f, or -f in the folder\n\
+    Example:\n  nitor emit --width 512 --out build/verilog"
+)]
 pub struct Args {
     /// Bits of the data path
     #[arg(long, value_enum, default_value = "128")]
@@ -27,26 +31,35 @@ struct Emitted {
     top: String,
     modules: usize,
     lines: usize,
-    files: Vec<PathBuf>,
+    files: Vec<String>,
 }
+
+/// The list of the modules' files, in their folder: by names alone, so that it is right wherever the folder is.
+const LIST: &str = "files.f";
 
 pub fn run(args: &Args) -> Outcome {
     let design = nitor_hdl::emit_card(args.width.into())
         .map_err(|e| Failure::Check(format!("the card cannot be emitted: {e}")))?;
+    let mut files = Files::default();
+    for name in design.modules().iter().map(|m| format!("{}.v", m.name)).chain([LIST.into()]) {
+        files.writes(format!("module file {name}"), &args.out.join(&name));
+    }
+    files.check()?;
     let emitted = write(args.width, &design, &args.out).map_err(report::environment)?;
     if args.json {
         report::json(&emitted);
     } else {
         say!(
-            "{} modules, {} lines of Verilog in {}; top {}, file list files.f",
+            "{} modules, {} lines of Verilog in {}; top {}, file list {LIST}",
             emitted.modules,
             emitted.lines,
             args.out.display(),
             emitted.top
         );
+        // Neither Verilator nor Icarus finds a folder with any name whatever; in it they find all.
         say!(
-            "Try: verilator --lint-only -Wall -f {0}/files.f --top-module {1}",
-            args.out.display(),
+            "Try: (cd {} && verilator --lint-only -Wall -f files.f --top-module {})",
+            shell::path(&args.out),
             emitted.top
         );
     }
@@ -54,18 +67,19 @@ pub fn run(args: &Args) -> Outcome {
 }
 
 fn write(width: Width, design: &nitor_rtl::Design, out: &Path) -> Result<Emitted> {
+    let names: Vec<_> = design.modules().iter().map(|m| format!("{}.v", m.name)).collect();
     fs::create_dir_all(out).with_context(|| format!("cannot make {}", out.display()))?;
     let mut files = vec![];
     let mut lines = 0;
-    for module in design.modules() {
-        let file = out.join(format!("{}.v", module.name));
+    for (module, name) in design.modules().iter().zip(&names) {
+        let file = out.join(name);
         fs::write(&file, &module.text)
             .with_context(|| format!("cannot write {}", file.display()))?;
         lines += module.text.lines().count();
-        files.push(file);
+        files.push(file.display().to_string());
     }
-    let list: String = files.iter().map(|f| format!("{}\n", f.display())).collect();
-    let file = out.join("files.f");
+    let list: String = names.iter().map(|name| format!("{name}\n")).collect();
+    let file = out.join(LIST);
     fs::write(&file, list).with_context(|| format!("cannot write {}", file.display()))?;
     Ok(Emitted { width, top: design.top().to_string(), modules: files.len(), lines, files })
 }

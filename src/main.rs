@@ -3,13 +3,16 @@
 #[macro_use]
 mod report;
 
+mod arrivals;
 mod bench;
 mod board;
-mod capture;
 mod demo;
 mod emit;
+mod files;
 mod machine;
 mod replay;
+mod shell;
+mod signals;
 mod synth;
 mod tcp;
 mod vm;
@@ -23,7 +26,8 @@ use std::process::ExitCode;
     name = "nitor",
     version,
     about = "An open offload NIC with ENA's host interface: simulate, measure, emit, put it on a board",
-    after_help = "Exit codes: 0 success, 1 a check failed, 2 wrong usage or input, 3 environment.\n\
+    after_help = "Exit codes: 0 success, 1 a check failed, 2 wrong usage or input, 3 environment;\n\
+                  130, 143 and 129: ended by Ctrl-C, TERM or HUP, with its outputs closed.\n\
                   Examples:\n  nitor demo\n  nitor demo --pcap trace.pcapng --width 512 --waves out.fst\n  \
                   nitor bench loop --frame 60 --count 4096 --width 512 --queues 4\n  nitor emit --width 128 --out build/verilog\n  \
                   nitor board --link sim:colorlight-5a-75b demo\n  nitor synth --board ulx3s-85f"
@@ -61,7 +65,7 @@ fn main() -> ExitCode {
         Err(error) => match usage(&error) {
             Some(line) => {
                 let failure = Failure::Input(line);
-                failure.print(false);
+                failure.print(wants_json());
                 return failure.code();
             }
             None => error.exit(),
@@ -83,6 +87,11 @@ fn main() -> ExitCode {
             failure.code()
         }
     }
+}
+
+/// Whether the arguments, which are wrong, ask for JSON.
+fn wants_json() -> bool {
+    std::env::args_os().skip(1).take_while(|word| word != "--").any(|word| word == "--json")
 }
 
 /// What is wrong with the arguments, on one line; none if it is help that was asked for.

@@ -1,9 +1,11 @@
 //! `nitor replay`: what a stock driver once did to a card, done again without a virtual machine.
 
+use crate::files::{self, Files};
 use crate::report::{self, grouped, Failure, Table};
-use crate::{Outcome, Width};
-use nitor_vfio::replay::{replay, Replayed, Variation};
+use crate::{signals, Outcome, Width};
+use nitor_vfio::replay::{replay_while, Variation};
 use serde::Serialize;
+use std::fs::File;
 use std::io::ErrorKind;
 use std::path::PathBuf;
 
@@ -45,6 +47,8 @@ struct Report {
     completions: u64,
     interrupts: u64,
     cycles: u64,
+    /// The first of what the card did otherwise than when this was recorded.
+    differences: Vec<String>,
     /// Of all the card did, with the cycle: the same in each run with the same RTL.
     digest: String,
 }
@@ -56,7 +60,21 @@ pub fn run(args: &Args) -> Outcome {
         latency: args.latency,
         waves: args.waves.clone().map(|path| (path, args.waves_cycles)),
     };
-    let done = replay(&args.trace, &variation).map_err(|e| {
+    let mut files = Files::default();
+    files.reads("the trace", &args.trace);
+    if let Some(path) = &args.waves {
+        files.writes_waves("--waves", path);
+    }
+    files.check()?;
+    // Looked at before the waves are begun anew.
+    let missing = |e: std::io::Error| Failure::Input(format!("{}: {e}", args.trace.display()));
+    File::open(&args.trace).map_err(missing)?;
+    if let Some(path) = &args.waves {
+        files::make_regular(path)?;
+    }
+    signals::watch()?;
+    let mut go_on = || signals::caught().is_none();
+    let done = replay_while(&args.trace, &variation, &mut go_on).map_err(|e| {
         let text = format!("{}: {e}", args.trace.display());
         match e.kind() {
             ErrorKind::UnexpectedEof => {
@@ -68,18 +86,15 @@ pub fn run(args: &Args) -> Outcome {
             _ => Failure::Environment(text),
         }
     })?;
-    let Replayed { differences, violations, .. } = &done;
-    for difference in differences {
-        eprintln!("nitor: {difference}");
-    }
-    if let Some(first) = violations.first() {
-        return Err(Failure::Check(format!("the root complex objects: {first}")));
-    }
-    if !differences.is_empty() {
-        return Err(Failure::Check(
-            "the card does not do what it did when this was recorded".into(),
-        ));
-    }
+    signals::check(|| match &args.waves {
+        Some(waves) => format!("{} steps were done; {} until then", done.steps, waves.display()),
+        None => format!("{} steps were done", done.steps),
+    })?;
+    let failure = match (done.violations.first(), done.differences.len()) {
+        (Some(first), _) => Some(format!("the root complex objects: {first}")),
+        (None, 0) => None,
+        (None, _) => Some("the card does not do what it did when this was recorded".into()),
+    };
     let report = Report {
         about: done.about,
         width: done.width,
@@ -90,12 +105,22 @@ pub fn run(args: &Args) -> Outcome {
         completions: done.completions,
         interrupts: done.interrupts,
         cycles: done.cycles,
+        differences: done.differences,
         digest: format!("{:016x}", done.digest),
     };
-    if args.json {
-        report::json(&report);
-        return Ok(());
+    let wrong = failure.is_some();
+    let print = |report: &Report| {
+        if !wrong {
+            print(report)
+        }
+    };
+    for difference in &report.differences {
+        eprintln!("nitor: {difference}");
     }
+    report::conclude(args.json, &report, print, failure.map(Failure::Check))
+}
+
+fn print(report: &Report) {
     let mut table = Table::default();
     table.heading(format!("{}, {} bits: the card does the same", report.about, report.width));
     table.row("register writes", grouped(report.register_writes));
@@ -106,5 +131,4 @@ pub fn run(args: &Args) -> Outcome {
     table.row("cycles", grouped(report.cycles));
     table.row("digest", &report.digest);
     table.print();
-    Ok(())
 }

@@ -1,8 +1,11 @@
 //! What a person or a script reads: tables, JSON, failures with their exit code.
 
+use crate::signals::Signal;
+use crate::Outcome;
 use serde::Serialize;
+use serde_json::{json, Value};
 use std::fmt::Arguments;
-use std::io::{stdout, Write};
+use std::io::{stderr, stdout, Write};
 use std::process::{exit, ExitCode};
 
 /// Prints a line to standard output.
@@ -13,9 +16,23 @@ macro_rules! say {
 pub fn say(text: Arguments<'_>) {
     let mut out = stdout().lock();
     if let Err(error) = out.write_fmt(text).and_then(|()| out.write_all(b"\n")) {
-        eprintln!("nitor: cannot write to standard output: {error}");
+        complain(format_args!("cannot write to standard output: {error}"));
         exit(3);
     }
+}
+
+/// Prints a line to standard error, which may have gone with its terminal. What others have named or said, and a terminal
+/// would obey, is spelt out.
+fn complain(text: Arguments<'_>) {
+    let mut line = String::new();
+    for c in text.to_string().chars() {
+        match c {
+            '\t' => line.push(' '),
+            c if c.is_control() => line.extend(c.escape_default()),
+            c => line.push(c),
+        }
+    }
+    let _ = writeln!(stderr(), "nitor: {line}");
 }
 
 /// The version of every JSON object's layout; it changes when a key changes its meaning or goes.
@@ -30,37 +47,63 @@ pub enum Failure {
     Input(String),
     /// Something outside is missing or refuses: a tool, the disk.
     Environment(String),
+    /// A signal ended the run; how far it came.
+    Stopped(Signal, String),
+    /// A failure that leaves something to report, as an object.
+    Reported(Box<Failure>, Value),
 }
 
 impl Failure {
+    /// The same with what there is to report nevertheless: with `--json` it is part of the one object.
+    pub fn with(self, report: &impl Serialize) -> Self {
+        Failure::Reported(self.into(), object(report))
+    }
+
     pub fn code(&self) -> ExitCode {
-        ExitCode::from(match self {
+        ExitCode::from(self.number())
+    }
+
+    fn number(&self) -> u8 {
+        match self {
             Failure::Check(_) => 1,
             Failure::Input(_) => 2,
             Failure::Environment(_) => 3,
-        })
-    }
-
-    fn text(&self) -> &str {
-        match self {
-            Failure::Check(t) | Failure::Input(t) | Failure::Environment(t) => t,
+            Failure::Stopped(signal, _) => signal.code(),
+            Failure::Reported(failure, _) => failure.number(),
         }
     }
 
-    /// One line on standard error, or a JSON object on standard output.
+    fn kind(&self) -> &'static str {
+        match self {
+            Failure::Check(_) => "check",
+            Failure::Input(_) => "input",
+            Failure::Environment(_) => "environment",
+            Failure::Stopped(..) => "stopped",
+            Failure::Reported(failure, _) => failure.kind(),
+        }
+    }
+
+    fn text(&self) -> String {
+        match self {
+            Failure::Check(text) | Failure::Input(text) | Failure::Environment(text) => {
+                text.clone()
+            }
+            Failure::Stopped(signal, far) => format!("stopped by {signal}: {far}"),
+            Failure::Reported(failure, _) => failure.text(),
+        }
+    }
+
+    /// One line on standard error; with `json` the run's one object on standard output, too.
     pub fn print(&self, json: bool) {
         if json {
-            let kind = match self {
-                Failure::Check(_) => "check",
-                Failure::Input(_) => "input",
-                Failure::Environment(_) => "environment",
+            let mut whole = match self {
+                Failure::Reported(_, report) => report.clone(),
+                _ => object(&json!({})),
             };
-            say!(
-                "{}",
-                serde_json::json!({"schema": SCHEMA, "error": {"kind": kind, "message": self.text()}})
-            );
+            whole["error"] = json!({"kind": self.kind(), "message": self.text()});
+            say!("{whole:#}");
         }
-        eprintln!("nitor: {}", self.text());
+        complain(format_args!("{}", self.text()));
     }
 }
 
@@ -73,15 +116,35 @@ pub fn environment(error: anyhow::Error) -> Failure {
     Failure::Environment(format!("{error:#}"))
 }
 
-/// Prints a serialisable result with the schema's version in front.
-pub fn json(value: &impl Serialize) {
-    let mut object = serde_json::json!({ "schema": SCHEMA });
-    if let (Some(into), Ok(serde_json::Value::Object(from))) =
+/// A serialisable result as an object, with the schema's version in front.
+fn object(value: &impl Serialize) -> Value {
+    let mut object = json!({ "schema": SCHEMA });
+    if let (Some(into), Ok(Value::Object(from))) =
         (object.as_object_mut(), serde_json::to_value(value))
     {
         into.extend(from);
     }
-    say!("{object:#}");
+    object
+}
+
+/// Prints a serialisable result.
+pub fn json(value: &impl Serialize) {
+    say!("{:#}", object(value));
+}
+
+/// Prints a result, for a person by `print`; then there is what is wrong with it.
+pub fn conclude<T: Serialize>(
+    as_json: bool,
+    result: &T,
+    print: impl FnOnce(&T),
+    failure: Option<Failure>,
+) -> Outcome {
+    match failure {
+        Some(failure) if as_json => return Err(failure.with(result)),
+        None if as_json => json(result),
+        _ => print(result),
+    }
+    failure.map_or(Ok(()), Err)
 }
 
 /// A two-column table: a name, a figure; groups are set off by a heading.

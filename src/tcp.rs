@@ -2,6 +2,7 @@
 
 use crate::machine::Host;
 use crate::report::Failure;
+use crate::signals;
 use nitor_driver::Phy;
 use nitor_sim::{HostFunction, CYCLE_NS};
 use serde::Serialize;
@@ -90,6 +91,7 @@ pub fn fetch(a: Host, b: Host, len: usize) -> Result<Fetched, Failure> {
     let (mut sent, mut received) = (0, 0);
     let mut chunk = vec![];
     while received < len {
+        signals::check(|| format!("TCP: {received} of {len} bytes had come"))?;
         a.poll();
         b.poll();
         if sent < len && a.socket().can_send() {

@@ -1,8 +1,9 @@
 //! The command line as people and scripts see it.
 
 use std::fs;
+use std::io::Write;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use pcap_file::pcap::{PcapHeader, PcapPacket, PcapReader, PcapWriter};
 use pcap_file::pcapng::{Block, PcapNgReader};
@@ -121,7 +122,13 @@ fn broken_captures_get_a_clear_answer() {
     write_pcap(&path("cut.pcap"), &[vec![0; 60], vec![0; 60]], DataLink::ETHERNET);
     let whole = fs::read(path("cut.pcap")).unwrap();
     fs::write(path("cut.pcap"), &whole[..whole.len() - 10]).unwrap();
+    fs::write(path("x.pcap.zst"), b"\x28\xb5\x2f\xfd....").unwrap();
+    fs::write(path("x.snoop"), b"snoop\0\0\0\0\0\0\x02").unwrap();
+    fs::write(path("old.pcap"), b"\xa1\xb2\xcd\x34\0\x02\0\x04").unwrap();
     let cases = [
+        ("x.pcap.zst", "packed by zstd"),
+        ("x.snoop", "a snoop capture"),
+        ("old.pcap", "Kuznetzov"),
         ("missing.pcap", "cannot read missing.pcap"),
         ("empty.pcap", "too short"),
         ("text.pcap", "neither pcap nor pcapng"),
@@ -139,6 +146,67 @@ fn broken_captures_get_a_clear_answer() {
     }
     let (code, message) = fails(&folder, &["demo", "--wire", "no/such/folder/w.pcapng"]);
     assert_eq!(code, 3, "{message}");
+}
+
+/// Packet blocks of the first draft, options that are none of ours, an FCS at the frames' ends, gzip and standard input.
+#[test]
+fn demo_takes_what_others_write() {
+    use flate2::{write::GzEncoder, Compression};
+    let folder = folder();
+    let block = |kind: u32, body: &[u8]| {
+        let len = (body.len() as u32 + 12).to_le_bytes();
+        [&kind.to_le_bytes()[..], &len, body, &len].concat()
+    };
+    let comment = b"\x01\0\x04\0\xff\xfe\xfd\xfc";
+    let section = [&b"\x4d\x3c\x2b\x1a\x01\0\0\0"[..], &[0xff; 8], comment].concat();
+    // if_tzone, if_fcslen; and no end of options.
+    let options = b"\x0a\0\x04\0\0\0\0\0\x0d\0\x01\0\x04\0\0\0";
+    let interface = [&b"\x01\0\0\0\0\0\0\0"[..], options].concat();
+    let mut file = [block(0x0a0d_0d0a, &section), block(1, &interface)].concat();
+    let frames: Vec<Vec<u8>> = (1..=5).map(|n| vec![n; 64]).collect();
+    for frame in &frames {
+        let head = [&[0; 12][..], &64u32.to_le_bytes(), &64u32.to_le_bytes()].concat();
+        file.extend(block(2, &[&head[..], frame, comment].concat()));
+    }
+    let mut packed = GzEncoder::new(vec![], Compression::default());
+    packed.write_all(&file).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_nitor"));
+    command.args(["demo", "--file", "1", "--pcap", "-", "--json"]).current_dir(&folder);
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(&packed.finish().unwrap()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["crossing"]["frames"], frames.len(), "{report}");
+    let wire = frames_of_pcapng(&folder.path().join("nitor-demo.pcapng"));
+    assert!(wire.iter().zip(&frames).all(|(wire, frame)| wire[..] == frame[..60]));
+}
+
+/// What is printed at the end does the same once more, whatever the names are.
+#[test]
+fn again_is_the_same_command() {
+    let folder = folder();
+    let capture = "it's my \"capture\" & $HOME.pcap";
+    write_pcap(&folder.path().join(capture), &vec![vec![7; 300]; 9], DataLink::ETHERNET);
+    let args = ["demo", "--pcap", capture, "--file=777", "--wire", "the wire", "--width", "512"];
+    let first = nitor(&folder, &[&args[..], &["--waves", "-w", "--waves-cycles", "50"]].concat());
+    // A name that begins with a dash needs the other form.
+    assert_eq!(first.status.code(), Some(2));
+    let first = nitor(&folder, &[&args[..], &["--waves=-w", "--waves-cycles", "50"]].concat());
+    let first = String::from_utf8(first.stdout).unwrap();
+    let again = first.lines().last().and_then(|line| line.strip_prefix("Again: ")).unwrap();
+    assert!(again.ends_with(" --seed 1"), "{again}");
+    let bin = Path::new(env!("CARGO_BIN_EXE_nitor")).parent().unwrap();
+    fs::remove_file(folder.path().join("-w")).unwrap();
+    let mut shell = Command::new("sh");
+    shell.args(["-c", again]).current_dir(&folder).env("PATH", bin);
+    let second = shell.output().unwrap();
+    let second = String::from_utf8(second.stdout).unwrap();
+    let same = |text: &str| {
+        let lines = text.lines().filter(|line| !line.contains("cycles a second"));
+        lines.map(str::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!(same(&first), same(&second));
+    assert!(first.contains("777") && folder.path().join("-w").is_file());
 }
 
 #[test]
@@ -209,7 +277,7 @@ fn emit_writes_clean_verilog() {
         assert_eq!(report["modules"], list.lines().count());
         let mut all = String::new();
         for file in list.lines() {
-            let text = fs::read_to_string(folder.path().join(file)).unwrap();
+            let text = fs::read_to_string(folder.path().join("v").join(file)).unwrap();
             let name = Path::new(file).file_stem().unwrap().to_str().unwrap();
             assert!(text.starts_with("//"), "{file} has no header");
             assert_eq!(text.matches("\nendmodule").count(), 1, "{file}");
@@ -218,5 +286,31 @@ fn emit_writes_clean_verilog() {
             all += &text;
         }
         nitor_block::lint(all, report["top"].as_str().unwrap()).unwrap();
+    }
+}
+
+/// The list and the command that is printed work whatever the folder is called.
+#[test]
+fn emit_writes_where_it_is_told() {
+    let root = nitor_block::verilator_root().unwrap();
+    let path = [root.join("bin").display().to_string(), std::env::var("PATH").unwrap()].join(":");
+    for name in ["a b/v", "-it's $HOME \"here\"; & #\t`x`"] {
+        let folder = folder();
+        let output = nitor(&folder, &["emit", &format!("--out={name}")]);
+        let said = String::from_utf8(output.stdout).unwrap();
+        let hint = said.lines().find_map(|line| line.strip_prefix("Try: ")).unwrap();
+        // A tab is spelt out as only a newer shell's words can be.
+        let mut shell = Command::new("bash");
+        shell.args(["-c", hint]).current_dir(&folder);
+        let tried = shell.env("PATH", &path).env("VERILATOR_ROOT", &root).output().unwrap();
+        assert!(tried.status.success(), "{hint}: {}", String::from_utf8_lossy(&tried.stderr));
+        if name == "a b/v" {
+            // From elsewhere, by Verilator's own way of naming a list's folder.
+            let mut verilator = Command::new(root.join("bin/verilator"));
+            verilator.args(["--lint-only", "-F", "a b/v/files.f", "--top-module", "nitor_128"]);
+            let tried =
+                verilator.current_dir(&folder).env("VERILATOR_ROOT", &root).output().unwrap();
+            assert!(tried.status.success(), "{}", String::from_utf8_lossy(&tried.stderr));
+        }
     }
 }

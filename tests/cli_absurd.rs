@@ -93,6 +93,100 @@ fn files_that_are_none() {
     }
 }
 
+/// A file that is read and written, or written twice, by whatever names: nothing is touched.
+#[cfg(unix)]
+#[test]
+fn files_that_are_two() {
+    use std::os::unix::fs::symlink;
+    let folder = folder();
+    let at = |name: &str| folder.path().join(name);
+    let capture = include_bytes!("captures/mixed.pcap");
+    for name in ["x", "nitor-demo.pcapng"] {
+        fs::write(at(name), capture).unwrap();
+    }
+    symlink("x", at("soft")).unwrap();
+    symlink("new", at("dangling")).unwrap();
+    fs::hard_link(at("x"), at("hard")).unwrap();
+    let absolute = at("x").display().to_string();
+    let before = fs::read_dir(&folder).unwrap().count();
+    for args in [
+        &["demo", "--pcap", "x", "--wire", "x"][..],
+        &["demo", "--pcap", "x", "--wire", "soft"],
+        &["demo", "--pcap", "soft", "--wire", "hard"],
+        &["demo", "--pcap", "x", "--wire", &absolute],
+        &["demo", "--pcap", "x", "--wire", "folder/../x"],
+        &["demo", "--pcap", "x", "--waves", "hard"],
+        &["demo", "--pcap", "nitor-demo.pcapng"],
+        &["demo", "--wire", "o", "--waves", "o"],
+        &["demo", "--wire", "new", "--waves", "dangling"],
+        &["demo", "--waves", "nitor-demo.pcapng"],
+        &["demo", "--wire", "-"],
+        &["replay", "x", "--waves", "soft"],
+    ] {
+        refused(&folder, args, 2, args.last().unwrap());
+        for name in ["x", "nitor-demo.pcapng"] {
+            assert!(fs::read(at(name)).unwrap() == capture, "{args:?}");
+        }
+        assert_eq!(fs::read_dir(&folder).unwrap().count(), before, "{args:?}");
+    }
+    // Standard output is a file, too, and the report goes there.
+    for (args, out) in [
+        (&["demo", "--json", "--wire", "/dev/stdout"][..], "o"),
+        (&["demo", "--wire", "o"], "o"),
+        (&["demo", "--pcap", "x"], "x"),
+        (&["board", "--link", "sim:none", "demo", "--pcap", "x"], "x"),
+        (&["emit", "--out", "."], "files.f"),
+        (&["replay", "x"], "x"),
+    ] {
+        let stdout = File::options().append(true).create(true).open(at(out)).unwrap();
+        let before = fs::read(at(out)).unwrap();
+        let output = nitor(&folder, args, stdout.into());
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{args:?}: {said}");
+        assert!(said.contains("standard output goes to"), "{args:?}: {said}");
+        // With --json an error is an object there.
+        assert!(fs::read(at(out)).unwrap().starts_with(&before), "{args:?}");
+        assert_eq!(
+            fs::metadata(at(out)).unwrap().len() > before.len() as u64,
+            args.contains(&"--json")
+        );
+    }
+}
+
+/// With --json there is one object, whatever is wrong.
+#[test]
+fn errors_are_objects() {
+    let folder = folder();
+    for (args, kind) in [
+        (&["demo", "--json", "--width", "64"][..], "input"),
+        (&["demo", "--json", "--dance"], "input"),
+        (&["--json", "dance"], "input"),
+        (&["bench", "loop", "--count", "many", "--json"], "input"),
+        (&["board", "demo", "--json"], "input"),
+        (&["demo", "--json", "--pcap", "missing"], "input"),
+        (&["demo", "--json", "--file", "1", "--wire", "missing/file"], "environment"),
+        (&["emit", "--json", "--out", "file"], "environment"),
+        (&["synth", "--json", "--board", "none"], "input"),
+        (&["replay", "--json", "missing"], "input"),
+    ] {
+        let output = nitor(&folder, args, Stdio::piped());
+        let object: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(object["error"]["kind"], kind, "{args:?}: {object}");
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(said, format!("nitor: {}\n", object["error"]["message"].as_str().unwrap()));
+    }
+    // After `--` it is a guest's.
+    let output = nitor(&folder, &["vm", "--guests", "7", "--", "--json"], Stdio::piped());
+    assert_eq!((output.status.code(), output.stdout.len()), (Some(2), 0));
+}
+
+/// A name in an error does not speak to the terminal.
+#[test]
+fn names_are_spelt_out() {
+    let folder = folder();
+    refused(&folder, &["demo", "--pcap", "\x1b[2J\nx"], 2, "cannot read \\u{1b}[2J\\nx");
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn full_disks() {

@@ -3,6 +3,7 @@
 use super::frames;
 use crate::machine::{self, Nic};
 use crate::report::{self, Failure, Table};
+use crate::signals;
 use crate::{Outcome, Width};
 use nitor_abi::bar;
 use nitor_driver::pci::PciFunction;
@@ -141,6 +142,8 @@ fn measure(args: &Args, push: Push) -> Result<Kind, Failure> {
     let before = world.borrow().host(0).root.stats;
     let mut cycles = Vec::new();
     for n in 0..args.count as usize {
+        let kind = if push == Push::Never { "host memory" } else { "pushed" };
+        signals::check(|| format!("{n} of {} packets had left, {kind}", args.count))?;
         frames::fill(memory.as_mut_slice(), n);
         let tx = &mut nic.pair(0).tx;
         let pushed = len.min(tx.max_push());

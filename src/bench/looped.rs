@@ -3,8 +3,10 @@
 use super::frames::{self, Sizes};
 use super::stages::{self, Counts, Stage};
 use super::LoopArgs;
+use crate::arrivals;
 use crate::machine::{self, Nic};
 use crate::report::Failure;
+use crate::signals;
 use crate::Width;
 use nitor_abi::mgmt::Counter;
 use nitor_driver::pci::PciFunction;
@@ -29,6 +31,9 @@ pub struct Measured {
     pub seed: u64,
     pub frames: u64,
     pub lost: u64,
+    /// The numbers of the lost ones, from 1.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub missing: Vec<usize>,
     pub cycles_per_frame: f64,
     pub tlps_per_frame: f64,
     pub link_bytes_per_frame: f64,
@@ -64,6 +69,23 @@ struct Mark {
     cycle: u64,
     stats: LinkStats,
     streams: Counts,
+}
+
+impl Measured {
+    /// What is wrong with it: frames that are lost.
+    pub fn failure(&self) -> Option<Failure> {
+        if self.lost == 0 {
+            return None;
+        }
+        let counted: Vec<_> = self.counted.iter().map(|(name, n)| format!("{name} {n}")).collect();
+        let counted = match counted.is_empty() {
+            true => "the card counted no drop".to_string(),
+            false => format!("the card counted {}", counted.join(", ")),
+        };
+        let of = self.frames + self.lost;
+        let missing = arrivals::were(&self.missing);
+        Some(Failure::Check(format!("of {of} frames: {missing} lost; {counted}")))
+    }
 }
 
 impl Mark {
@@ -129,6 +151,7 @@ pub fn measure(args: &LoopArgs) -> Result<Measured, Failure> {
     let first = begin.cycle;
     let mut last_arrival = first;
     while received < count {
+        signals::check(|| format!("{received} of {count} frames had come back"))?;
         for q in 0..queues {
             nic.pair(q).tx.reap(usize::MAX, |_| ()).map_err(machine::fault)?;
         }
@@ -204,6 +227,7 @@ pub fn measure(args: &LoopArgs) -> Result<Measured, Failure> {
         seed: args.seed,
         frames: received as u64,
         lost: (count - received) as u64,
+        missing: (1..=count).filter(|n| !seen[n - 1]).collect(),
         cycles_per_frame: cycles_of_middle / middle,
         tlps_per_frame: (end.originated() - begin.originated()) as f64 / middle,
         link_bytes_per_frame: (end.link_bytes() - begin.link_bytes()) as f64 / middle,

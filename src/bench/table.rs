@@ -71,27 +71,35 @@ pub fn run(args: &Args) -> Outcome {
     } else {
         ProgressBar::new((widths.len() * ROWS.len()) as u64)
     };
-    let mut rows = vec![];
-    for &width in &widths {
-        for row in ROWS {
-            rows.push(measure(&arguments(width, args.seed, row))?);
-            progress.inc(1);
+    let (mut rows, mut failure) = (vec![], None);
+    let all = widths.iter().flat_map(|&width| ROWS.map(|row| arguments(width, args.seed, row)));
+    for arguments in all {
+        match measure(&arguments) {
+            Ok(row) => {
+                let lost = row.failure();
+                failure = failure.or(lost);
+                rows.push(row);
+            }
+            // What is measured by then is shown.
+            Err(stop) => {
+                failure = Some(match stop {
+                    Failure::Stopped(signal, far) => {
+                        let of = widths.len() * ROWS.len();
+                        let far = format!("{} of {of} rows were measured; {far}", rows.len());
+                        Failure::Stopped(signal, far)
+                    }
+                    other => other,
+                });
+                break;
+            }
         }
+        progress.inc(1);
     }
     progress.finish_and_clear();
-    let lost: u64 = rows.iter().map(|row| row.lost).sum();
-    if args.json {
-        report::json(&Rows { rows });
-    } else {
-        print(&rows);
-    }
-    if lost != 0 {
-        return Err(Failure::Check(format!("{lost} frames were lost")));
-    }
-    Ok(())
+    report::conclude(args.json, &Rows { rows }, print, failure)
 }
 
-fn print(rows: &[Measured]) {
+fn print(Rows { rows }: &Rows) {
     say!(
         "| bits | frame | queues | read latency | wire | cycles a frame | bytes a cycle, each way | TLPs a frame | link bytes a frame | lost |\n\
          |---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|"

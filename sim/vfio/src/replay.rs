@@ -172,6 +172,15 @@ struct Replay {
 
 /// Replays the trace at `path`.
 pub fn replay(path: &Path, variation: &Variation) -> io::Result<Replayed> {
+    replay_while(path, variation, &mut || true)
+}
+
+/// The same, until `go_on` says no: then what is told is of the steps until there.
+pub fn replay_while(
+    path: &Path,
+    variation: &Variation,
+    go_on: &mut dyn FnMut() -> bool,
+) -> io::Result<Replayed> {
     let mut reader = Reader::open(path)?;
     let head = reader.head.clone();
     let options = machine::Options {
@@ -201,7 +210,7 @@ pub fn replay(path: &Path, variation: &Variation) -> io::Result<Replayed> {
     replay.result.digest = 0xcbf2_9ce4_8422_2325;
     while let Some(step) = reader.step()? {
         replay.step(&step);
-        if replay.result.differences.len() >= TOLD {
+        if replay.result.differences.len() >= TOLD || !go_on() {
             break;
         }
     }

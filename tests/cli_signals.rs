@@ -1,0 +1,127 @@
+//! Ctrl-C, TERM and HUP: a run ends soon, says how far it came, and what it has written is whole.
+
+use std::fs;
+use std::io::Read;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use nitor_capture::Capture;
+use nix::sys::signal::{kill, Signal};
+use nix::unistd::Pid;
+use serde_json::Value;
+use tempfile::TempDir;
+
+fn start(folder: &TempDir, args: &[&str]) -> Child {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_nitor"));
+    command.args(args).current_dir(folder).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.spawn().unwrap()
+}
+
+/// Sends the signal; the exit code, and what came to standard output and standard error.
+fn end(mut child: Child, signal: Signal) -> (Option<i32>, String, String) {
+    kill(Pid::from_raw(child.id() as i32), signal).unwrap();
+    let begin = Instant::now();
+    while child.try_wait().unwrap().is_none() {
+        if begin.elapsed() > Duration::from_secs(60) {
+            child.kill().unwrap();
+            panic!("it does not end");
+        }
+        thread::sleep(Duration::from_millis(5));
+    }
+    let (mut out, mut said) = (String::new(), String::new());
+    child.stdout.take().unwrap().read_to_string(&mut out).unwrap();
+    child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+    (child.wait().unwrap().code(), out, said)
+}
+
+fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let begin = Instant::now();
+    while !holds() {
+        assert!(begin.elapsed() < Duration::from_secs(300), "never: {what}");
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+fn len(path: &Path) -> u64 {
+    fs::metadata(path).map_or(0, |data| data.len())
+}
+
+/// An FST file is a chain of blocks: a byte for the kind, and its length behind it. One that was not closed has a header
+/// without an end time and no hierarchy.
+fn is_whole(waves: &[u8]) -> bool {
+    let (mut at, mut kinds) = (0, vec![]);
+    while let Some(&kind) = waves.get(at) {
+        let Some(length) = waves.get(at + 1..).and_then(|rest| rest.first_chunk()) else {
+            return false;
+        };
+        kinds.push(kind);
+        at += 1 + u64::from_be_bytes(*length) as usize;
+    }
+    let end_time = waves.get(17..25).is_some_and(|end| end.iter().any(|&byte| byte != 0));
+    let hierarchy = kinds.iter().any(|kind| matches!(kind, 4 | 6 | 7));
+    at == waves.len() && kinds.first() == Some(&0) && end_time && hierarchy
+}
+
+#[test]
+fn a_demo_closes_its_files() {
+    for (signal, code, name) in [
+        (Signal::SIGINT, 130, "SIGINT"),
+        (Signal::SIGTERM, 143, "SIGTERM"),
+        (Signal::SIGHUP, 129, "SIGHUP"),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let waves = ["--waves", "w.fst", "--waves-cycles", "1000000000"];
+        let args = ["demo", "--file", "100000000", "--wire", "w.pcapng", "--json"];
+        let child = start(&folder, &[&args[..], &waves].concat());
+        // Well within the transfer, which would take an hour.
+        until("frames on the wire", || len(&at("w.pcapng")) > 500_000);
+        let (exit, out, said) = end(child, signal);
+        assert_eq!(exit, Some(code), "{said}");
+        assert_eq!(said.lines().count(), 1, "{said}");
+        let far = format!("nitor: stopped by {name}: ");
+        assert!(said.starts_with(&far) && said.contains("w.pcapng and w.fst until then"), "{said}");
+        let report: Value = serde_json::from_str(&out).unwrap();
+        assert_eq!(report["error"]["kind"], "stopped");
+        let frames = Capture::read(&at("w.pcapng"), 9234).unwrap().frames;
+        assert!(frames.len() > 619, "{}", frames.len());
+        assert!(is_whole(&fs::read(at("w.fst")).unwrap()));
+    }
+}
+
+#[test]
+fn a_bench_says_how_far_it_came() {
+    let folder = tempfile::tempdir().unwrap();
+    let child = start(&folder, &["bench", "loop", "--count", "10000000", "--frame", "9000"]);
+    thread::sleep(Duration::from_millis(1500));
+    let (exit, out, said) = end(child, Signal::SIGINT);
+    assert_eq!((exit, out.as_str()), (Some(130), ""), "{said}");
+    assert!(said.contains("of 10000000 frames had come back"), "{said}");
+
+    // A table shows the rows that it has.
+    let child = start(&folder, &["bench", "table", "--width", "128", "--json"]);
+    thread::sleep(Duration::from_millis(1500));
+    let (exit, out, said) = end(child, Signal::SIGTERM);
+    assert_eq!(exit, Some(143), "{said}");
+    assert!(said.contains("of 12 rows were measured"), "{said}");
+    let report: Value = serde_json::from_str(&out).unwrap();
+    assert!(report["rows"].is_array() && report["error"]["kind"] == "stopped", "{out}");
+}
+
+/// Who is ignored when the run begins, as by nohup, is so to its end.
+#[test]
+fn what_nohup_ignores_is_ignored() {
+    let folder = tempfile::tempdir().unwrap();
+    let nitor = env!("CARGO_BIN_EXE_nitor");
+    let script = format!("trap '' HUP; exec {nitor} bench loop --count 200000 --frame 9000 --json");
+    let mut command = Command::new("sh");
+    command.args(["-c", &script]).current_dir(&folder);
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    thread::sleep(Duration::from_millis(1500));
+    kill(Pid::from_raw(child.id() as i32), Signal::SIGHUP).unwrap();
+    thread::sleep(Duration::from_millis(200));
+    let (exit, _, said) = end(child, Signal::SIGTERM);
+    assert_eq!(exit, Some(143), "{said}");
+}
