@@ -170,6 +170,8 @@ pub enum CtxKind {
     TxSq = 0,
     RxSq = 1,
     Cq = 2,
+    /// What interrupts of a vector wait for: only destroyed, and then as after a reset. Vector 0 has none.
+    Vector = 3,
 }
 
 register! {

@@ -7,7 +7,7 @@ use nitor_abi::admin::{
 use nitor_abi::bar::QueueCaps;
 use nitor_abi::mgmt;
 
-use crate::hw::{buffer, Hw};
+use crate::hw::{behind, buffer, count, Hw};
 use crate::stats::Totals;
 use crate::{Life, Settings};
 
@@ -96,7 +96,7 @@ impl Life {
             let Some(rings) = Rings::read(hw) else { return false };
             if waiting > rings.depth {
                 if self.admin.refused.replace(doorbell) != Some(doorbell) {
-                    hw.faults.bad_doorbell += 1;
+                    count(&mut hw.faults.bad_doorbell);
                 }
                 return false;
             }
@@ -109,16 +109,21 @@ impl Life {
         true
     }
 
-    /// Does `count` commands that lie one behind the other.
-    fn serve_batch(&mut self, settings: &Settings, hw: &mut Hw<'_>, rings: &Rings, count: u16) {
+    /// Does the next commands, `most` at most: as many as could be fetched at once, and if none could, none but the first is lost.
+    fn serve_batch(&mut self, settings: &Settings, hw: &mut Hw<'_>, rings: &Rings, most: u16) {
         const LEN: u16 = admin::ENTRY_LEN as u16;
-        let at = rings.base + u64::from(self.admin.from.index) * u64::from(LEN);
-        let fetched = (0..FETCHES).any(|_| hw.fetch(at, buffer::COMMANDS, count * LEN).is_ok());
+        let at = behind(rings.base, u64::from(self.admin.from.index) * u64::from(LEN));
+        let mut fetch =
+            |commands| (0..FETCHES).any(|_| hw.fetch(at, buffer::COMMANDS, commands * LEN).is_ok());
+        let (commands, fetched) = match fetch(most) {
+            true => (most, true),
+            false => (1, most > 1 && fetch(1)),
+        };
         if !fetched {
-            hw.faults.commands_lost += u32::from(count);
+            count(&mut hw.faults.commands_lost);
         }
         let mut answered = false;
-        for i in 0..count {
+        for i in 0..commands {
             let phase = self.admin.from.phase;
             self.admin.taken = self.admin.taken.wrapping_add(1);
             self.admin.from.advance(rings.depth);
@@ -146,7 +151,7 @@ impl Life {
         let result = if header.phase == phase {
             self.execute(settings, hw, header.opcode, command)
         } else {
-            hw.faults.bad_phase += 1;
+            count(&mut hw.faults.bad_phase);
             Err(Status::MalformedRequest)
         };
         let (status, body) = match result {
@@ -168,11 +173,11 @@ impl Life {
         let mut entry: Entry = [0; _];
         entry[..admin::ANSWER].copy_from_slice(&answer.to_bytes());
         entry[admin::ANSWER..].copy_from_slice(&body);
-        let at = rings.answers + u64::from(to.index) * admin::ENTRY_LEN as u64;
+        let at = behind(rings.answers, u64::from(to.index) * admin::ENTRY_LEN as u64);
         to.advance(rings.answers_depth);
         let written = hw.post_entry(at, &entry, 0).is_ok();
         if !written {
-            hw.faults.answers_lost += 1;
+            count(&mut hw.faults.answers_lost);
         }
         written
     }

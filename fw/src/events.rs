@@ -7,7 +7,7 @@ use nitor_abi::event::{
 use nitor_abi::mgmt;
 
 use crate::admin::Place;
-use crate::hw::Hw;
+use crate::hw::{self, Hw};
 use crate::stats::Totals;
 use crate::{Life, Settings};
 
@@ -102,7 +102,7 @@ impl Life {
             let (now, period) = (hw.now(), settings.keep_alive_us);
             let due = match self.events.keep_alive {
                 None => Some(now),
-                Some(last) if now.wrapping_sub(last) >= 2 * period => Some(now),
+                Some(last) if now.wrapping_sub(last) >= period.saturating_mul(2) => Some(now),
                 Some(last) if now.wrapping_sub(last) >= period => Some(last.wrapping_add(period)),
                 Some(_) => None,
             };
@@ -149,9 +149,9 @@ impl Life {
         entry[..PAYLOAD].copy_from_slice(&header.to_bytes());
         entry[PAYLOAD..PAYLOAD + payload.len()].copy_from_slice(payload);
         let base = hw.read_address(mgmt::AENQ_BASE_LO);
-        let at = base + u64::from(to.index) * ENTRY_LEN as u64;
+        let at = hw::behind(base, u64::from(to.index) * ENTRY_LEN as u64);
         if hw.post_entry(at, &entry, PHASE_AT).is_err() {
-            hw.faults.answers_lost += 1;
+            hw::count(&mut hw.faults.answers_lost);
             return false;
         }
         to.advance(depth);

@@ -52,6 +52,17 @@ pub struct Faults {
     pub context_timeouts: u32,
 }
 
+/// One more of them: hosts can bring about as many as they like.
+pub(crate) fn count(fault: &mut u32) {
+    *fault = fault.saturating_add(1);
+}
+
+/// The address `offset` bytes behind one that the host has told. Behind the last one there is none, and no transfer goes to what
+/// this gives then.
+pub(crate) fn behind(base: u64, offset: u64) -> u64 {
+    base.saturating_add(offset)
+}
+
 impl Faults {
     pub(crate) const fn new() -> Self {
         Faults {
@@ -96,6 +107,8 @@ pub(crate) mod buffer {
 pub(crate) struct Hw<'a> {
     pub bus: &'a mut dyn Bus,
     pub faults: &'a mut Faults,
+    /// A queue whose creation did not end in time. The host was told that there is none.
+    pub late: &'a mut Option<CtxCmd>,
 }
 
 impl Hw<'_> {
@@ -152,7 +165,7 @@ impl Hw<'_> {
         if done {
             return Ok(());
         }
-        self.faults.dma_errors += 1;
+        count(&mut self.faults.dma_errors);
         Err(DmaError)
     }
 
@@ -163,12 +176,12 @@ impl Hw<'_> {
         if at.is_multiple_of(64) {
             return self.post(at, buffer::ENTRY, 64);
         }
-        let behind = phase_at + 4;
-        self.post(at + u64::from(behind), buffer::ENTRY + behind, 64 - behind)?;
+        let rest = phase_at + 4;
+        self.post(behind(at, rest.into()), buffer::ENTRY + rest, 64 - rest)?;
         if phase_at > 0 {
             self.post(at, buffer::ENTRY, phase_at)?;
         }
-        self.post(at + u64::from(phase_at), buffer::ENTRY + phase_at, 4)
+        self.post(behind(at, phase_at.into()), buffer::ENTRY + phase_at, 4)
     }
 
     /// Makes queue `index` exist.
@@ -182,23 +195,41 @@ impl Hw<'_> {
         self.context(CtxCmd { index, kind: kind as u8, destroy: false }, base, param)
     }
 
-    /// Ends queue `index`; nothing of it is under way afterwards.
+    /// Ends queue `index`; nothing of it is under way afterwards. One that is not there may be ended too.
     pub fn destroy(&mut self, kind: CtxKind, index: u8) -> Result<(), ContextTimeout> {
         self.context(CtxCmd { index, kind: kind as u8, destroy: true }, 0, CtxParam::default())
     }
 
     fn context(&mut self, cmd: CtxCmd, base: u64, param: CtxParam) -> Result<(), ContextTimeout> {
-        let done = self.until_idle(mgmt::CTX_CMD, CONTEXT_TIMEOUT_US) && {
-            self.bus.write32(mgmt::CTX_BASE_LO, base as u32);
-            self.bus.write32(mgmt::CTX_BASE_HI, (base >> 32) as u32);
-            self.bus.write32(mgmt::CTX_PARAM, param.into());
-            self.bus.write32(mgmt::CTX_CMD, cmd.into());
-            self.until_idle(mgmt::CTX_CMD, CONTEXT_TIMEOUT_US)
-        };
-        if done {
+        self.end_late().and_then(|()| self.give(cmd, base, param)).inspect_err(|ContextTimeout| {
+            count(&mut self.faults.context_timeouts);
+        })
+    }
+
+    /// What the hardware has created after all, and nobody knows of, ends before anything else begins: its number is free.
+    fn end_late(&mut self) -> Result<(), ContextTimeout> {
+        let Some(late) = *self.late else { return Ok(()) };
+        self.give(CtxCmd { destroy: true, ..late }, 0, CtxParam::default())?;
+        *self.late = None;
+        Ok(())
+    }
+
+    /// Gives the hardware a command when it has done the one before, and waits for its end.
+    fn give(&mut self, cmd: CtxCmd, base: u64, param: CtxParam) -> Result<(), ContextTimeout> {
+        if !self.until_idle(mgmt::CTX_CMD, CONTEXT_TIMEOUT_US) {
+            return Err(ContextTimeout);
+        }
+        self.bus.write32(mgmt::CTX_BASE_LO, base as u32);
+        self.bus.write32(mgmt::CTX_BASE_HI, (base >> 32) as u32);
+        self.bus.write32(mgmt::CTX_PARAM, param.into());
+        self.bus.write32(mgmt::CTX_CMD, cmd.into());
+        if self.until_idle(mgmt::CTX_CMD, CONTEXT_TIMEOUT_US) {
             return Ok(());
         }
-        self.faults.context_timeouts += 1;
+        // One that is to be destroyed is still in the books: its number is not given away before it was destroyed again.
+        if !cmd.destroy {
+            *self.late = Some(cmd);
+        }
         Err(ContextTimeout)
     }
 

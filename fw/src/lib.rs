@@ -29,7 +29,7 @@ mod rss;
 mod stats;
 
 use nitor_abi::feature::Hints;
-use nitor_abi::mgmt::{self, irq};
+use nitor_abi::mgmt::{self, irq, CtxCmd};
 
 use admin::AdminQueue;
 use events::Events;
@@ -105,11 +105,13 @@ pub struct Firmware {
     faults: Faults,
     /// None until the first poll.
     life: Option<Life>,
+    /// See [Hw].
+    late: Option<CtxCmd>,
 }
 
 impl Firmware {
     pub const fn new(settings: Settings) -> Self {
-        Firmware { settings, faults: Faults::new(), life: None }
+        Firmware { settings, faults: Faults::new(), life: None, late: None }
     }
 
     /// Serves the card for ever.
@@ -123,18 +125,19 @@ impl Firmware {
 
     /// Does what there is to do. True if there may be more at once; else the next interrupt tells.
     pub fn poll(&mut self, bus: &mut dyn Bus) -> bool {
-        let mut hw = Hw { bus, faults: &mut self.faults };
+        let mut hw = Hw { bus, faults: &mut self.faults, late: &mut self.late };
         let pending = hw.bus.read32(mgmt::IRQ);
         // Cleared before it is served: what comes in between interrupts again.
         hw.bus.write32(mgmt::IRQ, pending);
         let reset = pending & (irq::RESET | irq::FUNCTION_RESET) != 0;
         if reset {
             self.life = None;
+            *hw.late = None;
         }
         let settings = &self.settings;
         let life = self.life.get_or_insert_with(|| Life::begin(settings, &mut hw));
         if reset {
-            hw.faults.resets += 1;
+            hw::count(&mut hw.faults.resets);
             hw.bus.write32(mgmt::RESET_ACK, 1);
         }
         for _ in 0..ORDERS {

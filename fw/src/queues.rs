@@ -29,6 +29,7 @@ struct Cq {
     depth: u16,
     /// Bytes of an entry.
     entry_len: u32,
+    vector: Option<u8>,
     /// The submission queue that completes here.
     user: Option<(Direction, u8)>,
 }
@@ -83,6 +84,15 @@ impl Queues {
         match cq {
             Some(cq @ Some(_)) => Ok((index as u8, cq)),
             _ => Err(Status::IllegalParameter),
+        }
+    }
+
+    /// Forgets what a vector's interrupts wait for, unless a completion queue has it. Vector 0 is the management's.
+    fn end_vector(&self, hw: &mut Hw<'_>, vector: Option<u8>) -> Result<(), Status> {
+        match vector {
+            None | Some(0) => Ok(()),
+            _ if self.cqs.iter().flatten().any(|cq| cq.vector == vector) => Ok(()),
+            Some(vector) => hw.destroy(CtxKind::Vector, vector).map_err(|_| Status::UnknownError),
         }
     }
 
@@ -143,9 +153,11 @@ impl Life {
             no_vector: vector.is_none(),
             ..Default::default()
         };
+        // Whatever the host did to the vector before, the queue does not interrupt before it is unmasked.
+        queues.end_vector(hw, vector)?;
         hw.create(CtxKind::Cq, index as u8, create.base, param)
             .map_err(|_| Status::UnknownError)?;
-        queues.cqs[index] = Some(Cq { depth: create.depth, entry_len, user: None });
+        queues.cqs[index] = Some(Cq { depth: create.depth, entry_len, vector, user: None });
         Ok(body(
             CreateCqAnswer {
                 cq_idx: index as u16,
@@ -227,12 +239,14 @@ impl Life {
     pub(crate) fn destroy_cq(&mut self, hw: &mut Hw<'_>, command: &Entry) -> Result<Body, Status> {
         let destroy = DestroyCq::from_bytes(command);
         let (index, cq) = self.queues.cq(destroy.cq_idx)?;
+        let (user, vector) = cq.map_or((None, None), |cq| (cq.user, cq.vector));
         // The driver frees the memory whatever the answer, so a queue still in use ends first.
-        if let Some((direction, user)) = cq.and_then(|cq| cq.user) {
+        if let Some((direction, user)) = user {
             self.end_sq(hw, direction, user)?;
         }
         hw.destroy(CtxKind::Cq, index).map_err(|_| Status::UnknownError)?;
         self.queues.cqs[usize::from(index)] = None;
+        self.queues.end_vector(hw, vector)?;
         Ok([0; _])
     }
 

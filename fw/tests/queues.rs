@@ -326,3 +326,80 @@ fn a_context_command_that_never_ends_does_not_wedge() {
     // Numbers start anew.
     assert_eq!(bench.card.existing(CtxKind::TxSq), [0]);
 }
+
+/// The host hears that there is no queue, and the number is given away again: what the hardware made late goes before that.
+#[test]
+fn a_queue_that_is_created_too_late_is_destroyed() {
+    let mut bench = Bench::new();
+    let words = [(RX, 4), (TX, 2)];
+    for (direction, words) in words {
+        bench.card.context_takes = 1_500_000;
+        assert_eq!(bench.create_cq(cq(words, NO_VECTOR)), Err(Status::UnknownError));
+        bench.card.context_takes = 0;
+        let (sq_idx, cq_idx) = bench.pair(direction);
+        bench.destroy_cq(cq_idx).unwrap();
+
+        // The submission queue alone.
+        let queue = bench.create_cq(cq(words, 1)).unwrap().cq_idx;
+        assert_eq!(queue, cq_idx, "the number was free");
+        bench.card.context_takes = 1_500_000;
+        assert_eq!(bench.create_sq(sq(direction, queue)), Err(Status::UnknownError));
+        bench.card.context_takes = 0;
+        assert_eq!(bench.create_sq(sq(direction, queue)).unwrap().sq_idx, sq_idx);
+        bench.destroy_cq(queue).unwrap();
+    }
+    for kind in [CtxKind::Cq, CtxKind::TxSq, CtxKind::RxSq] {
+        assert!(bench.card.existing(kind).is_empty());
+    }
+    assert_eq!(bench.fw.faults().context_timeouts, 4);
+}
+
+/// Until then its number is nobody's.
+#[test]
+fn a_queue_that_is_destroyed_too_late_can_be_destroyed_again() {
+    let mut bench = Bench::new();
+    let (sq_idx, cq_idx) = bench.pair(TX);
+    bench.card.context_takes = 1_500_000;
+    assert_eq!(bench.destroy_sq(TX, sq_idx), Err(Status::UnknownError));
+    bench.card.context_takes = 0;
+    let (other, _) = bench.pair(TX);
+    assert_ne!(other, sq_idx);
+    bench.destroy_cq(cq_idx).unwrap();
+    assert_eq!(bench.destroy_sq(TX, sq_idx), Err(Status::IllegalParameter));
+    assert_eq!(bench.pair(TX).0, sq_idx);
+}
+
+/// A reset ends what the hardware was at, too.
+#[test]
+fn a_reset_forgets_a_late_command() {
+    let mut bench = Bench::new();
+    bench.card.context_takes = 1_500_000;
+    assert_eq!(bench.create_cq(cq(2, NO_VECTOR)), Err(Status::UnknownError));
+    bench.card.context_takes = 0;
+    bench.reset();
+    bench.pair(TX);
+    assert!(bench.card.contexts.iter().all(|context| !context.destroy));
+}
+
+/// It ends with the last completion queue on it, and a queue begins with a vector that nobody has armed.
+#[test]
+fn a_vector_does_not_outlive_its_queues() {
+    let mut bench = Bench::new();
+    let first = bench.create_cq(cq(2, 5)).unwrap().cq_idx;
+    assert_eq!(std::mem::take(&mut bench.card.ended), [5]);
+    let second = bench.create_cq(cq(4, 5)).unwrap().cq_idx;
+    let other = bench.create_cq(cq(4, 6)).unwrap().cq_idx;
+    assert_eq!(std::mem::take(&mut bench.card.ended), [6]);
+    bench.destroy_cq(first).unwrap();
+    assert!(bench.card.ended.is_empty());
+    bench.destroy_cq(second).unwrap();
+    assert_eq!(std::mem::take(&mut bench.card.ended), [5]);
+    bench.destroy_cq(other).unwrap();
+    assert_eq!(std::mem::take(&mut bench.card.ended), [6]);
+    // The management's vector goes on, and who has none has none.
+    for create in [cq(2, 0), cq(2, NO_VECTOR), CreateCq { interrupt_mode: false, ..cq(2, 3) }] {
+        let queue = bench.create_cq(create).unwrap().cq_idx;
+        bench.destroy_cq(queue).unwrap();
+    }
+    assert!(bench.card.ended.is_empty());
+}

@@ -50,8 +50,13 @@ pub struct Card {
     /// Times vector 0 was raised.
     pub raised: usize,
     pub contexts: Vec<Context>,
+    /// Vectors whose state was ended.
+    pub ended: Vec<u8>,
     /// Context commands never end.
     pub context_stuck: bool,
+    /// Microseconds that a context command takes, and when the last one ends.
+    pub context_takes: u32,
+    context_ends: Option<u32>,
     /// DMA never ends.
     pub dma_stuck: bool,
     /// DMA commands to fail from now on.
@@ -82,7 +87,10 @@ impl Card {
             blocked: false,
             raised: 0,
             contexts: Vec::new(),
+            ended: Vec::new(),
             context_stuck: false,
+            context_takes: 0,
+            context_ends: None,
             dma_stuck: false,
             dma_failures: 0,
             dma_failed: false,
@@ -115,7 +123,9 @@ impl Card {
         self.irq |= irq::RESET;
         self.blocked = true;
         self.context_stuck = false;
+        self.context_ends = None;
         self.contexts.clear();
+        self.ended.clear();
     }
 
     pub fn pass(&mut self, micros: u32) {
@@ -153,10 +163,19 @@ impl Card {
         }
     }
 
+    fn context_busy(&self) -> bool {
+        let before = |end: u32| (end.wrapping_sub(self.time) as i32) > 0;
+        self.context_stuck || self.context_ends.is_some_and(before)
+    }
+
     /// The queues that exist, by kind.
     pub fn existing(&self, kind: CtxKind) -> Vec<u8> {
+        self.existing_number(kind as u8)
+    }
+
+    fn existing_number(&self, kind: u8) -> Vec<u8> {
         let mut existing = Vec::new();
-        for context in self.contexts.iter().filter(|context| context.kind == kind as u8) {
+        for context in self.contexts.iter().filter(|context| context.kind == kind) {
             existing.retain(|&index| index != context.index);
             if !context.destroy {
                 existing.push(context.index);
@@ -199,15 +218,13 @@ impl Bus for Card {
             .into(),
             mgmt::TIME => {
                 // Waiting for what never comes should not take the test long.
-                self.time = self.time.wrapping_add(if self.dma_stuck || self.context_stuck {
-                    10_000
-                } else {
-                    0
-                });
+                if self.dma_stuck || self.context_busy() {
+                    self.time = self.time.wrapping_add(10_000);
+                }
                 self.time
             }
             mgmt::DMA_CMD => mgmt::DmaState { busy: self.dma_stuck, error: self.dma_failed }.into(),
-            mgmt::CTX_CMD => u32::from(self.context_stuck),
+            mgmt::CTX_CMD => self.context_busy().into(),
             mgmt::STATS..mgmt::BUFFER => {
                 let counter = self.counters[usize::from((address - mgmt::STATS) / 8) % 32];
                 (counter >> (8 * (address & 4))) as u32
@@ -231,7 +248,14 @@ impl Bus for Card {
             mgmt::CTX_CMD if self.blocked => {}
             mgmt::CTX_CMD => {
                 let CtxCmd { index, kind, destroy } = value.into();
-                assert!(kind < 3);
+                assert!(!self.context_busy(), "the hardware does not take this");
+                self.context_ends = Some(self.time.wrapping_add(self.context_takes));
+                if kind == CtxKind::Vector as u8 {
+                    assert!(destroy && (1..=LAST_VECTOR).contains(&index));
+                    self.ended.push(index);
+                    return;
+                }
+                assert!(destroy || !self.existing_number(kind).contains(&index), "created twice");
                 let base = u64::from(self.register(mgmt::CTX_BASE_LO))
                     | u64::from(self.register(mgmt::CTX_BASE_HI)) << 32;
                 let param = self.register(mgmt::CTX_PARAM).into();
