@@ -117,6 +117,11 @@ macro_rules! record {
                 bytes
             }
 
+            /// Whether each field has room for its value; packed, what has not is cut.
+            pub fn fits(&self) -> bool {
+                Self::from_bytes(&self.to_bytes()) == *self
+            }
+
             /// Writes the fields into `bytes` and leaves the other bits as they are.
             pub fn put(&self, bytes: &mut [u8; $len]) {
                 let bits = $crate::record::Bits::from_slice_mut(bytes);

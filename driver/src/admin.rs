@@ -8,7 +8,7 @@ use nitor_abi::admin::{
 };
 use nitor_abi::bar::{self, QueueCaps};
 
-use crate::dma::DmaBuf;
+use crate::dma::{self, DmaBuf};
 use crate::error::{Error, Result};
 use crate::pci::{PciFunction, VectorSet};
 use crate::regs::Regs;
@@ -63,8 +63,8 @@ impl<P: PciFunction + Clone> AdminQueue<P> {
     pub fn start(regs: &Regs<P>, timeout: Duration) -> Result<Self> {
         let function = regs.function().clone();
         let bytes = usize::from(DEPTH) * ENTRY_LEN;
-        let commands = function.alloc_dma(bytes, 4096)?;
-        let answers = function.alloc_dma(bytes, 4096)?;
+        let commands = dma::alloc(&function, bytes, 4096)?;
+        let answers = dma::alloc(&function, bytes, 4096)?;
         let caps = QueueCaps { depth: DEPTH, entry_size: ENTRY_LEN as u16 };
         regs.write_address(bar::AQ_BASE_LO, commands.iova());
         regs.write_address(bar::ACQ_BASE_LO, answers.iova());
@@ -216,6 +216,6 @@ impl<P: PciFunction + Clone> AdminQueue<P> {
 
     /// A control buffer of `len` bytes.
     pub fn control_buffer(&self, len: usize) -> Result<DmaBuf<P::Memory>> {
-        Ok(self.function.alloc_dma(len, 64)?)
+        dma::alloc(&self.function, len, 64)
     }
 }

@@ -9,7 +9,7 @@ use nitor_abi::event::{
 };
 use nitor_abi::feature::Hints;
 
-use crate::dma::DmaBuf;
+use crate::dma::{self, DmaBuf};
 use crate::error::Result;
 use crate::pci::PciFunction;
 use crate::regs::Regs;
@@ -48,7 +48,7 @@ pub(crate) struct EventQueue<P: PciFunction> {
 impl<P: PciFunction + Clone> EventQueue<P> {
     pub fn start(regs: &Regs<P>) -> Result<Self> {
         let function = regs.function().clone();
-        let ring = function.alloc_dma(usize::from(DEPTH) * ENTRY_LEN, 4096)?;
+        let ring = dma::alloc(&function, usize::from(DEPTH) * ENTRY_LEN, 4096)?;
         regs.write_address(bar::AENQ_BASE_LO, ring.iova());
         let caps = QueueCaps { depth: DEPTH, entry_size: ENTRY_LEN as u16 };
         regs.write(bar::AENQ_CAPS, caps.into());

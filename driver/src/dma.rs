@@ -3,6 +3,32 @@
 use std::fmt;
 use std::ptr::NonNull;
 
+use crate::error::{Error, Result};
+use crate::pci::PciFunction;
+
+/// Bits of an address in commands and descriptors.
+const ADDRESS_BITS: u32 = 48;
+
+/// Whether commands and descriptors can name these bytes.
+pub(crate) fn reachable(iova: u64, len: usize) -> bool {
+    iova.checked_add(len as u64).is_some_and(|end| end <= 1 << ADDRESS_BITS)
+}
+
+/// Memory that the card can be told of.
+pub(crate) fn alloc<P: PciFunction + ?Sized>(
+    function: &P,
+    len: usize,
+    align: usize,
+) -> Result<DmaBuf<P::Memory>> {
+    let memory = function.alloc_dma(len, align)?;
+    if !reachable(memory.iova(), len) {
+        let at = memory.iova();
+        let text = format!("DMA memory at {at:#x}: the card's addresses have {ADDRESS_BITS} bits");
+        return Err(Error::Config(text));
+    }
+    Ok(memory)
+}
+
 /// DMA memory of some backend: unmapped and freed when dropped.
 ///
 /// # Safety

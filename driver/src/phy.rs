@@ -7,7 +7,7 @@ use smoltcp::phy::{Device, DeviceCapabilities, Medium, RxToken, TxToken};
 use smoltcp::time::Instant;
 
 use crate::device::Ena;
-use crate::dma::DmaBuf;
+use crate::dma::{self, DmaBuf};
 use crate::error::{QueueFault, Result};
 use crate::pci::PciFunction;
 use crate::queue::QueuePair;
@@ -35,7 +35,7 @@ impl<P: PciFunction + Clone> Phy<P> {
         let mtu = ena.config().mtu;
         let slot_len = ((mtu + FRAME_OVERHEAD) as usize).next_multiple_of(SLOT_ALIGN);
         Ok(Phy {
-            memory: ena.function().alloc_dma(slots.max(1) * slot_len, 4096)?,
+            memory: dma::alloc(ena.function(), slots.max(1) * slot_len, 4096)?,
             slot_len,
             free: (0..slots.max(1) as u64).collect(),
             mtu: mtu as usize,

@@ -18,6 +18,9 @@ use crate::ring::{Completion, Submission};
 use crate::rx::RxQueue;
 use crate::tx::{TxLimits, TxQueue};
 
+/// Longest interrupt delay, in the card's units.
+pub(crate) const MAX_DELAY: u16 = 0x7fff;
+
 /// What a queue pair is made like.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PairConfig {
@@ -177,10 +180,16 @@ impl<P: PciFunction + Clone, T> QueuePair<P, T> {
     }
 
     /// How long completions may wait for others before they interrupt, in the card's units. Holds from the next
-    /// [unmask](Self::unmask) on.
-    pub fn set_delays(&mut self, tx: u16, rx: u16) {
+    /// [unmask](Self::unmask) on. The longest is 32,767 units.
+    pub fn set_delays(&mut self, tx: u16, rx: u16) -> Result<()> {
+        let wanted = Interrupt { tx_delay: tx, rx_delay: rx, ..Default::default() };
+        if !wanted.fits() {
+            let text = format!("interrupt delays of {tx} and {rx} units: {MAX_DELAY} at most");
+            return Err(Error::Config(text));
+        }
         self.tx_delay = tx;
         self.rx_delay = rx;
+        Ok(())
     }
 
     /// Why the pair does no more work.

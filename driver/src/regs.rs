@@ -9,7 +9,7 @@ use nitor_abi::bar::{
 };
 use nitor_abi::pci;
 
-use crate::dma::DmaBuf;
+use crate::dma::{self, DmaBuf};
 use crate::error::{Error, Result};
 use crate::pci::{PciError, PciFunction};
 
@@ -63,7 +63,7 @@ impl<P: PciFunction> Regs<P> {
         }
         let plain = function.config_read(CFG_REVISION) as u8 & pci::REVISION_PLAIN_READS != 0;
         let readless =
-            if plain { None } else { Some((function.alloc_dma(ReadlessResponse::LEN, 64)?, 0)) };
+            if plain { None } else { Some((dma::alloc(&function, ReadlessResponse::LEN, 64)?, 0)) };
         let regs = Regs { function, readless, read_timeout: READ_TIMEOUT };
         regs.enable();
         Ok(regs)

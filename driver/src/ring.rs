@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{fence, Ordering};
 
-use crate::dma::DmaBuf;
+use crate::dma::{self, DmaBuf};
 use crate::error::Result;
 use crate::pci::PciFunction;
 
@@ -29,7 +29,7 @@ pub(crate) struct Submission<P: PciFunction> {
 impl<P: PciFunction + Clone> Submission<P> {
     /// Memory of a ring of `depth` descriptors, a power of two.
     pub fn alloc(function: &P, depth: u16) -> Result<DmaBuf<P::Memory>> {
-        Ok(function.alloc_dma((usize::from(depth) * DESC_LEN).max(ALIGN), ALIGN)?)
+        dma::alloc(function, (usize::from(depth) * DESC_LEN).max(ALIGN), ALIGN)
     }
 
     pub fn new(function: &P, memory: DmaBuf<P::Memory>, depth: u16, doorbell: u32) -> Self {
@@ -89,7 +89,7 @@ pub(crate) struct Completion<P: PciFunction, const N: usize> {
 
 impl<P: PciFunction, const N: usize> Completion<P, N> {
     pub fn alloc(function: &P, depth: u16) -> Result<DmaBuf<P::Memory>> {
-        Ok(function.alloc_dma((usize::from(depth) * N).max(ALIGN), ALIGN)?)
+        dma::alloc(function, (usize::from(depth) * N).max(ALIGN), ALIGN)
     }
 
     pub fn new(memory: DmaBuf<P::Memory>, depth: u16) -> Self {

@@ -5,7 +5,7 @@ use std::ops::Range;
 use nitor_abi::rx::{RxCompletion, RxDesc};
 use nitor_abi::tx::{l3, l4};
 
-use crate::dma::DmaBuf;
+use crate::dma::{self, DmaBuf};
 use crate::error::{QueueFault, Result};
 use crate::pci::PciFunction;
 use crate::ring::{Completion, Submission};
@@ -107,7 +107,7 @@ impl<P: PciFunction + Clone> RxQueue<P> {
     /// Memory for the buffers of a ring.
     pub(crate) fn alloc(function: &P, depth: u16, buffer_len: u16) -> Result<DmaBuf<P::Memory>> {
         let stride = usize::from(buffer_len).next_multiple_of(BUFFER_ALIGN);
-        Ok(function.alloc_dma(usize::from(depth) * stride, 4096)?)
+        dma::alloc(function, usize::from(depth) * stride, 4096)
     }
 
     pub(crate) fn new(

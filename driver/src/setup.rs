@@ -11,12 +11,12 @@ use nitor_abi::feature::{
 
 use crate::admin::AdminQueue;
 use crate::aenq::{EventQueue, GROUPS};
-use crate::dma::DmaBuf;
+use crate::dma::{self, DmaBuf};
 use crate::error::{Error, Result};
 use crate::features::Features;
 use crate::lines;
 use crate::pci::PciFunction;
-use crate::queue::{PairConfig, QueuePair};
+use crate::queue::{PairConfig, QueuePair, MAX_DELAY};
 use crate::regs::{Regs, Versions};
 use crate::rss::RssKey;
 use crate::tx::TxLimits;
@@ -129,7 +129,7 @@ impl<P: PciFunction + Clone, T> Core<P, T> {
             return Err(Error::Nonsense("an impossible width of DMA addresses"));
         }
         let timeout = Duration::from_millis(100) * caps.admin_cmd_timeout.into();
-        let mut host_info = function.alloc_dma(HOST_INFO_PAGE, HOST_INFO_PAGE)?;
+        let mut host_info = dma::alloc(&function, HOST_INFO_PAGE, HOST_INFO_PAGE)?;
         host_info.as_mut_slice()[..HostInfo::LEN].copy_from_slice(&describe_host().to_bytes());
         let mut admin = AdminQueue::start(regs, timeout)?;
         let events = EventQueue::start(regs)?;
@@ -237,6 +237,16 @@ fn line_depth(push: Push, offer: &Llq) -> u16 {
     }
 }
 
+/// In the card's units.
+fn delay(delay: Duration, features: &Features) -> Result<u16> {
+    let unit = features.delay_unit;
+    let units = u16::try_from(delay.as_micros() / u128::from(unit)).ok();
+    units.filter(|&units| units <= MAX_DELAY).ok_or_else(|| {
+        let most = Duration::from_micros(u64::from(unit) * u64::from(MAX_DELAY));
+        Error::Config(format!("an interrupt delay of {delay:?}: the card's are {most:?} at most"))
+    })
+}
+
 /// Creates the queue pairs, with smaller rings if the card is short of resources.
 fn create_pairs<P: PciFunction + Clone, T>(
     function: &P,
@@ -245,13 +255,11 @@ fn create_pairs<P: PciFunction + Clone, T>(
     admin: &mut AdminQueue<P>,
     pairs: &mut Vec<QueuePair<P, T>>,
 ) -> Result<()> {
-    let delay = |delay: Duration| {
-        // 15 bits of the card's unit.
-        (delay.as_micros() / u128::from(features.delay_unit)).min(0x7fff) as u16
-    };
     let (interrupts, tx_delay, rx_delay) = match config.mode {
         Mode::Polling => (false, 0, 0),
-        Mode::Interrupts { tx_delay, rx_delay } => (true, delay(tx_delay), delay(rx_delay)),
+        Mode::Interrupts { tx_delay, rx_delay } => {
+            (true, delay(tx_delay, features)?, delay(rx_delay, features)?)
+        }
     };
     let limits = &features.limits;
     let (mut tx_depth, mut rx_depth) = (config.tx_depth, config.rx_depth);
@@ -376,7 +384,8 @@ fn describe_host() -> HostInfo {
         driver_sub: number(env!("CARGO_PKG_VERSION_PATCH")),
         driver_module: b'N',
         ena_spec_version: ENA_SPEC_VERSION,
-        num_cpus: std::thread::available_parallelism().map_or(1, |n| n.get() as u16),
+        num_cpus: std::thread::available_parallelism()
+            .map_or(1, |n| n.get().try_into().unwrap_or(u16::MAX)),
         driver_features: driver_feature::RX_OFFSET
             | driver_feature::INTERRUPT_MODERATION
             | driver_feature::RSS_CONFIGURABLE_FUNCTION_KEY,

@@ -6,6 +6,7 @@ use std::time::Duration;
 use nitor_abi::feature::{tx_offload, StatelessOffload};
 use nitor_abi::tx::{l3, TxCompletion, TxData, TxMeta};
 
+use crate::dma;
 use crate::error::QueueFault;
 use crate::lines::TxRing;
 use crate::pci::PciFunction;
@@ -41,7 +42,7 @@ pub struct Offload {
     /// Sum up the IPv4 header.
     pub l3_checksum: bool,
     pub l4_checksum: L4Checksum,
-    /// Cut a TCP packet into ones of that many bytes of payload.
+    /// Cut a TCP packet into ones of that many bytes of payload, 1 to 16,383.
     pub tso_mss: Option<u16>,
     /// Where the network header begins.
     pub l3_offset: u8,
@@ -93,6 +94,15 @@ impl Offload {
             ..Default::default()
         }
     }
+
+    /// Whether descriptors can say all this. What they have no room for would be cut, and so mean something else.
+    fn fits(&self) -> bool {
+        let data =
+            TxData { l3_proto: self.l3_proto, l4_proto: self.l4_proto, ..Default::default() };
+        // Most packets want nothing.
+        *self == Offload::default()
+            || (data.fits() && (!self.wanted() || (self.meta().fits() && self.tso_mss != Some(0))))
+    }
 }
 
 /// Why a packet was not taken. The token comes back.
@@ -107,6 +117,8 @@ pub enum Refusal {
     TooManySegments,
     /// The card does not offer the offload.
     Unsupported,
+    /// A number for which a descriptor has no room: an address of more than 48 bits, or one of the [Offload].
+    OutOfRange,
     /// The queue has failed and needs a reset.
     Failed,
 }
@@ -192,9 +204,11 @@ impl<P: PciFunction + Clone, T> TxQueue<P, T> {
     /// Takes over what a queue had before a reset.
     pub(crate) fn inherit(&mut self, old: Self) {
         self.stats = old.stats();
+        // What an earlier reset has overtaken and nobody has taken back yet was counted then.
         self.lost = old.lost;
+        let counted = self.lost.len();
         self.lost.extend(old.packets.into_iter().flatten().map(|packet| packet.token));
-        self.stats.missed += self.lost.len() as u64;
+        self.stats.missed += (self.lost.len() - counted) as u64;
     }
 
     /// Sends a packet, as soon as [flush](Self::flush) is called. It may be in several pieces, and they must stay until
@@ -263,6 +277,10 @@ impl<P: PciFunction + Clone, T> TxQueue<P, T> {
         }
         if offload.needs() & !self.limits.offload.tx != 0 {
             return Err(Refusal::Unsupported);
+        }
+        let reachable = |piece: &Segment| dma::reachable(piece.iova, piece.len);
+        if !offload.fits() || !segments.iter().all(reachable) {
+            return Err(Refusal::OutOfRange);
         }
         let needs_meta = offload.wanted() && offload.meta() != self.meta;
         // One without bytes if all are pushed.

@@ -80,6 +80,32 @@ fn impossible_configurations_are_refused() {
 }
 
 #[test]
+fn delays_and_addresses_that_do_not_fit_are_refused() {
+    let delay = |us| {
+        let (tx_delay, rx_delay) = (Duration::from_micros(us), Duration::ZERO);
+        [
+            Mode::Interrupts { tx_delay, rx_delay },
+            Mode::Interrupts { rx_delay: tx_delay, tx_delay: rx_delay },
+        ]
+    };
+    for mode in delay(32_768).into_iter().chain(delay(65_536)).chain(delay(u64::MAX)) {
+        assert!(matches!(failure(&SoftCard::new(), small(mode)), Error::Config(_)), "{mode:?}");
+    }
+    for mode in delay(32_767) {
+        let card = SoftCard::new();
+        drop(card.open(small(mode)).unwrap());
+        assert!(card.inner().unmasked.iter().any(|value| value & 0x3fff_ffff != 0));
+    }
+    // Memory beyond what commands and descriptors can name, from the first block on or from a later one.
+    for below in [0u64, 1 << 12, 1 << 14, 1 << 15] {
+        let card = SoftCard::new();
+        card.inner().next_iova = (1 << 48) - below;
+        assert!(matches!(failure(&card, small(Mode::Polling)), Error::Config(_)), "{below}");
+        assert_eq!(card.inner().unmasked, []);
+    }
+}
+
+#[test]
 fn strange_functions_are_refused() {
     let opened = |registers: &[(u32, u32)], revision| {
         let card = SoftCard::new();

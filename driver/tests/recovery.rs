@@ -154,6 +154,31 @@ fn packets_that_a_reset_overtakes_come_back_as_lost() {
     assert_eq!(ena.health(), None);
 }
 
+/// Nobody takes them back in between, and a later reset overtakes one more.
+#[test]
+fn packets_that_two_resets_overtake_are_counted_once() {
+    let card = SoftCard::new();
+    let mut ena = card.open(small(Mode::Polling)).unwrap();
+    let memory = card.alloc_dma(60, 64).unwrap();
+    let segment = Segment { iova: memory.iova(), len: 60 };
+    card.inner().wrong.no_tx_completions = true;
+    for token in 0..3 {
+        ena.pair(0).tx.send(&[segment], token).unwrap();
+    }
+    ena.pair(0).tx.flush();
+    for _ in 0..2 {
+        ena.recover(ResetReason::UserTrigger).unwrap();
+        assert_eq!(ena.pair(0).tx.stats().missed, 3);
+    }
+    ena.pair(0).tx.send(&[segment], 3).unwrap();
+    ena.recover(ResetReason::UserTrigger).unwrap();
+    assert_eq!(ena.pair(0).tx.stats().missed, 4);
+    let mut back = Vec::new();
+    ena.pair(0).tx.reap(10, |sent| back.push((sent.token, sent.completed))).unwrap();
+    back.sort();
+    assert_eq!(back, [(0, false), (1, false), (2, false), (3, false)]);
+}
+
 #[test]
 fn recovers_with_everything_as_it_was() {
     let card = SoftCard::new();

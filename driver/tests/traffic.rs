@@ -2,7 +2,8 @@
 
 mod soft;
 
-use nitor_driver::{Config, L4Checksum, Mode, Offload, PciFunction, Refusal, Segment, Sent};
+use nitor_abi::tx::{l3, l4};
+use nitor_driver::{Config, Error, L4Checksum, Mode, Offload, PciFunction, Refusal, Segment, Sent};
 use proptest::prelude::*;
 use soft::*;
 use std::time::Duration;
@@ -97,6 +98,51 @@ fn what_the_card_cannot_send_is_refused() {
     let offload = Offload { l4_checksum: L4Checksum::Full, ..Default::default() };
     assert_eq!(tx.send_with(&[segment(60)], &offload, 1), Err((Refusal::Unsupported, 1)));
     assert_eq!((tx.in_flight(), tx.stats().packets), (0, 0));
+}
+
+/// A descriptor has no room for them: cut, they would be other numbers.
+#[test]
+fn numbers_that_do_not_fit_are_refused() {
+    let card = SoftCard::new();
+    card.inner().tx_offloads = true;
+    let mut ena =
+        card.open(Config { mtu: 9000, rx_buffer_len: 9100, ..small(INTERRUPTS) }).unwrap();
+    let memory = card.alloc_dma(40_000, 64).unwrap();
+    let tcp = Offload {
+        l3_proto: l3::IPV4,
+        l4_proto: l4::TCP,
+        l4_checksum: L4Checksum::Full,
+        l3_offset: 14,
+        l3_len: 20,
+        l4_words: 5,
+        ..Default::default()
+    };
+    let long = Segment { iova: memory.iova(), len: 40_000 };
+    let short = Segment { iova: memory.iova(), len: 1000 };
+    let cut = |mss| Offload { tso_mss: Some(mss), ..tcp };
+    let pair = ena.pair(0);
+    let mut send = |piece, offload: Offload| pair.tx.send_with(&[piece], &offload, 1);
+    let refused = Err((Refusal::OutOfRange, 1));
+    for mss in [0, 16_384, 16_385, u16::MAX] {
+        assert_eq!(send(short, cut(mss)), refused, "{mss}");
+    }
+    assert_eq!(send(short, Offload { l4_words: 64, ..tcp }), refused);
+    assert_eq!(send(short, Offload { l4_proto: 32 | l4::TCP, ..tcp }), refused);
+    assert_eq!(send(short, Offload { l3_proto: 16 | l3::IPV4, ..tcp }), refused);
+    for iova in [1 << 48, (1 << 48) - 999, u64::MAX - 999, 1 << 63] {
+        assert_eq!(send(Segment { iova, len: 1000 }, Offload::default()), refused, "{iova:#x}");
+    }
+    assert_eq!((pair.tx.in_flight(), pair.tx.stats().packets), (0, 0));
+    // The largest that do.
+    assert_eq!(pair.tx.send_with(&[short], &cut(16_383), 1), Ok(()));
+    assert_eq!(pair.tx.send_with(&[long], &cut(8_000), 2), Ok(()));
+
+    for (tx, rx) in [(32_768, 0), (0, 32_768), (u16::MAX, u16::MAX)] {
+        assert!(matches!(pair.set_delays(tx, rx), Err(Error::Config(_))), "{tx}, {rx}");
+    }
+    pair.set_delays(32_767, 32_767).unwrap();
+    pair.unmask();
+    assert_eq!(card.inner().unmasked.last(), Some(&0x7fff_ffff));
 }
 
 #[test]

@@ -122,6 +122,11 @@ impl View<'_> {
         match command.kind {
             0 => card.tx[index] = sq,
             1 => card.rx[index] = sq,
+            3 => {
+                assert!(command.destroy && (1..VECTORS).contains(&command.index.into()));
+                card.armed.remove(command.index.into());
+                card.pending.remove(command.index.into());
+            }
             _ => {
                 let vector = (!param.no_vector).then_some(u16::from(param.vector));
                 card.cqs[index] = (!command.destroy)
@@ -140,6 +145,7 @@ impl Bus for View<'_> {
                 last_vector: (VECTORS - 1) as u8,
                 log_width: 6,
                 log_max_depth: MAX_DEPTH.ilog2() as u8,
+                tx_offloads: card.tx_offloads,
                 ..Default::default()
             }
             .into(),

@@ -55,7 +55,7 @@ pub struct Misbehaviour {
 
 pub struct Inner {
     memory: BTreeMap<u64, (NonNull<u8>, usize)>,
-    next_iova: u64,
+    pub next_iova: u64,
     /// DMA outside of mapped memory, or while it was off.
     pub faults: Vec<String>,
     pub now: Duration,
@@ -74,6 +74,8 @@ pub struct Inner {
     firmware: Option<Firmware>,
     bus: bus::Registers,
     pub link_up: bool,
+    /// Offered; packets leave as they are.
+    pub tx_offloads: bool,
 
     pub cqs: Vec<Option<Cq>>,
     pub tx: Vec<Option<Sq>>,
@@ -88,6 +90,8 @@ pub struct Inner {
 
     pub vectors: u16,
     armed: VectorSet,
+    /// What was written to interrupt registers.
+    pub unmasked: Vec<u32>,
     pending: VectorSet,
     fired: VectorSet,
     pub messages: usize,
@@ -145,6 +149,7 @@ impl SoftCard {
             firmware: Some(Firmware::new(Settings::new(MAC))),
             bus: bus::Registers::new(),
             link_up: true,
+            tx_offloads: false,
             cqs: (0..2 * PAIRS).map(|_| None).collect(),
             tx: (0..PAIRS).map(|_| None).collect(),
             rx: (0..PAIRS).map(|_| None).collect(),
@@ -155,6 +160,7 @@ impl SoftCard {
             held: Vec::new(),
             vectors: 0,
             armed: VectorSet::new(),
+            unmasked: Vec::new(),
             pending: VectorSet::new(),
             fired: VectorSet::new(),
             messages: 0,
@@ -303,6 +309,7 @@ impl Inner {
             }
             bar::INTERRUPTS.. if register < bar::INTERRUPT_NONE => {
                 let vector = ((register - bar::INTERRUPTS) / 4) as u16;
+                self.unmasked.push(value);
                 if Interrupt::from(value).unmask {
                     self.armed.insert(vector);
                 } else {
