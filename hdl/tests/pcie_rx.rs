@@ -291,3 +291,35 @@ fn full_speed() {
         }
     }
 }
+
+/// Requests that nobody takes are passed by any number of writes, and come when they are taken: those that were on offer, and those behind.
+#[test]
+fn requests_that_many_writes_pass() {
+    for (model, k, most) in [(&*RX128, 16, 3), (&*RX512, 64, 3), (&*RX_SMALL, 16, 2)] {
+        for writes in [0, 1, 31, 32, 33, 47, 63, 64, 65, 96, 200] {
+            let mut rng = Rng(writes);
+            let mut block = start(model, writes);
+            let mut link = Feed::new("link", k);
+            let requests: Vec<Tlp> =
+                (0..most).map(|i| Tlp::memory(false, 9, i, 15, 64, vec![0; 4])).collect();
+            let write = Tlp::memory(true, 8, 0, 15, 128, vec![1, 2, 3, 4]);
+            link.push(&write, &mut rng);
+            requests.iter().for_each(|tlp| link.push(tlp, &mut rng));
+            (0..writes).for_each(|_| link.push(&write, &mut rng));
+            let [mut posted, mut np] = ["posted", "np"].map(Take::new);
+            let (mut passed, mut came) = (0, vec![]);
+            for cycle in 0..600 {
+                link.drive(&mut block, true);
+                posted.drive(&mut block, true);
+                np.drive(&mut block, cycle >= 500);
+                block.clock_low();
+                link.sample(&block);
+                passed += u64::from(posted.sample(&block).is_some());
+                came.extend(np.sample(&block));
+                block.clock_high();
+                assert!(cycle != 499 || passed == writes + 1, "{passed} writes passed");
+            }
+            assert_eq!(came, requests, "{writes} writes passed");
+        }
+    }
+}

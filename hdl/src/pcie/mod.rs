@@ -8,6 +8,7 @@ pub mod place;
 pub mod read;
 pub mod read_proof;
 pub mod rx;
+pub mod rx_proof;
 pub mod settle;
 pub mod stage;
 pub mod target;

@@ -11,7 +11,8 @@
 //! headers are held, of these only what a write's receiver needs: format, length, poisoning, byte enables and address; the rest reads 0.
 //! When they are full `link.ready` falls. As the target empties them without waiting for anything upstream,
 //! completions behind are late but never stuck. A non-posted request is offered, from a register, once all memory writes that came before it are taken, and
-//! never holds up anything.
+//! never holds up anything: any number of writes that came after it may pass while it waits. So each write held says how many
+//! requests came before it, and only the oldest write is asked.
 //!
 //! | TLP | what happens |
 //! |---|---|
@@ -55,8 +56,8 @@ pub struct TlpRx<const D: usize> {
     kind: Reg<Bits<2>>,
     left: Reg<Bits<9>>,
     hdr: Reg<Bits<128>>,
-    // Writes: {beats, header} of the whole ones. Indices have a lap bit.
-    writes: Fifo<88, 4>,
+    // Writes: {requests before it, beats, header} of the whole ones. Indices have a lap bit.
+    writes: Fifo<93, 4>,
     store: LutRam<D, 5>,
     small_store: LutRam<D, 4>,
     begin: Reg<Bits<6>>,
@@ -66,16 +67,17 @@ pub struct TlpRx<const D: usize> {
     full: Reg<Bit>,
     /// Beats of the write at the head that are gone.
     gone: Reg<Bits<6>>,
-    // {writes before it, what counts of its header}
+    // What counts of a request: its dword, its header.
     np_data: Fifo<32, 4>,
-    np_side: Fifo<126, 4>,
-    np_few: Skid<158>,
+    np_side: Fifo<120, 4>,
+    np_few: Skid<152>,
+    /// Requests that came, and that went on to be offered: modulo 32, of at most 16 that wait.
+    np_in: Reg<Bits<5>>,
+    np_out: Reg<Bits<5>>,
     // The request on offer.
     np_valid: Reg<Bit>,
     np_hdr: Reg<Bits<120>>,
     np_word: Reg<Bits<32>>,
-    posted_in: Reg<Bits<6>>,
-    posted_out: Reg<Bits<6>>,
     limit: Reg<Bits<8>>,
     malformed: Reg<Bit>,
     _small: bool,
@@ -156,7 +158,7 @@ impl<const D: usize> Logic for TlpRx<D> {
     fn update(&mut self) {
         registers!(self, clock, reset; m_valid, m_class, m_bad, m_promised);
         registers!(self, clock, reset; kind, left, begin, tail, head, gone);
-        registers!(self, clock, reset; posted_in, posted_out, limit, malformed, full, np_valid);
+        registers!(self, clock, reset; np_in, np_out, limit, malformed, full, np_valid);
         registers!(self, clock; m_sop, m_eop, m_hdr, m_data, hdr, np_hdr, np_word);
         clocked!(self, clock, reset; beats, sides, writes, np_data, np_side, np_few);
         clocked!(self, clock; store, small_store);
@@ -266,15 +268,16 @@ impl<const D: usize> Logic for TlpRx<D> {
         self.small_store.waddr.next = self.tail.q.val().get_bits::<4>(0);
         self.small_store.wdata.next = data;
         self.writes.in_valid.next = whole;
-        self.writes.in_data.next =
-            cat::<6, 82, 88>(stored - self.begin.q.val(), pack_write(write_hdr));
+        self.writes.in_data.next = cat::<5, 88, 93>(
+            self.np_in.q.val(),
+            cat::<6, 82, 88>(stored - self.begin.q.val(), pack_write(write_hdr)),
+        );
         if go && to_posted {
             self.hdr.d.next = write_hdr;
             self.tail.d.next = if wrong_end { self.begin.q.val() } else { stored };
         }
         if whole {
             self.begin.d.next = stored;
-            self.posted_in.d.next = self.posted_in.q.val() + 1;
         }
         let write = self.writes.out_data.val();
         let write_ends = self.gone.q.val() + 1 == write.get_bits::<6>(82);
@@ -290,9 +293,6 @@ impl<const D: usize> Logic for TlpRx<D> {
         if pop {
             self.head.d.next = self.head.q.val() + 1;
             self.gone.d.next = if write_ends { lit::<6>(0) } else { self.gone.q.val() + 1 };
-            if write_ends {
-                self.posted_out.d.next = self.posted_out.q.val() + 1;
-            }
         }
 
         // A non-posted request has at most one dword of data that counts. Its header credit comes back when
@@ -304,17 +304,20 @@ impl<const D: usize> Logic for TlpRx<D> {
         self.np_data.in_valid.next = push_np && !small;
         self.np_data.in_data.next = data.get_bits::<32>(0);
         self.np_side.in_valid.next = push_np && !small;
-        let request = cat::<6, 120, 126>(self.posted_in.q.val(), pack_request(hdr));
+        let request = pack_request(hdr);
+        if push_np {
+            self.np_in.d.next = self.np_in.q.val() + 1;
+        }
         self.np_side.in_data.next = request;
         self.np_few.in_valid.next = push_np && small;
-        self.np_few.in_data.next = cat::<32, 126, 158>(data.get_bits::<32>(0), request);
+        self.np_few.in_data.next = cat::<32, 120, 152>(data.get_bits::<32>(0), request);
         let few = self.np_few.out_data.val();
-        let np = if small { few.get_bits::<126>(0) } else { self.np_side.out_data.val() };
-        let np_word = if small { few.get_bits::<32>(126) } else { self.np_data.out_data.val() };
+        let np = if small { few.get_bits::<120>(0) } else { self.np_side.out_data.val() };
+        let np_word = if small { few.get_bits::<32>(120) } else { self.np_data.out_data.val() };
         let np_there =
             if small { self.np_few.out_valid.val() } else { self.np_side.out_valid.val() };
-        // Modulo 64, with at most 16 writes waiting.
-        let behind = (self.posted_out.q.val() - np.get_bits::<6>(120)).get_bit(5);
+        // The oldest request waits for the oldest write if that came first: if none that came before the write waits any more.
+        let behind = self.writes.out_valid.val() && write.get_bits::<5>(88) == self.np_out.q.val();
         let np_free = !self.np_valid.q.val() || self.np.ready.val();
         let pop_np = np_free && !behind;
         self.np_data.out_ready.next = pop_np;
@@ -322,7 +325,7 @@ impl<const D: usize> Logic for TlpRx<D> {
         self.np_few.out_ready.next = pop_np;
         if np_free {
             self.np_valid.d.next = np_there && !behind;
-            self.np_hdr.d.next = np.get_bits::<120>(0);
+            self.np_hdr.d.next = np;
             self.np_word.d.next = np_word;
         }
         self.np.valid.next = self.np_valid.q.val();
@@ -333,6 +336,7 @@ impl<const D: usize> Logic for TlpRx<D> {
         let mut limit = self.limit.q.val();
         if pop_np && np_there {
             limit = limit + 1;
+            self.np_out.d.next = self.np_out.q.val() + 1;
         }
         if non_posted && !push_np {
             limit = limit + 1;
