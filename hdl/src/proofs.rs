@@ -9,5 +9,6 @@ pub use crate::common::fifo_proof::{FifoCounts, FifoDeepCounts, FifoOrder, FifoW
 pub use crate::common::op_tracker_proof::TrackerCounts;
 pub use crate::common::skid_proof::{SkidCounts, SkidOrder};
 pub use crate::pcie::inline_proof::{InlineFair, InlineGrant};
-pub use crate::pcie::read_proof::ReadTags;
+pub use crate::pcie::read_proof::{ReadLate, ReadTags};
+pub use crate::pcie::rx_proof::RxOrder;
 pub use crate::tx::sched_proof::RingPointers;

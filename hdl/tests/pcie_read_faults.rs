@@ -3,7 +3,7 @@
 mod pcie_support;
 
 use pcie_support::reads::{completion, model, read_of, Bench, Request, Setup, REQUESTER};
-use pcie_support::{READ128, READ512, TIMEOUT};
+use pcie_support::{Rng, READ128, READ512, TIMEOUT};
 
 /// A completion that ends early ends its piece with an error at once if it is the last one, else with the last one.
 #[test]
@@ -160,5 +160,105 @@ fn reset_in_the_middle() {
             bench.nothing_besides();
             assert_eq!(bench.done[3], 300);
         }
+    }
+}
+
+/// All tags in use: one is answered shortly before its time-out, and goes out again at once. The read it is on then has a time-out of its own.
+#[test]
+fn answered_just_in_time() {
+    // When the first read is given up, if it is not answered.
+    let shows = just_in_time(None).0;
+    let mut answered = 0;
+    for early in 4..24 {
+        let (_, ends) = just_in_time(Some(shows - early));
+        assert!(!ends.contains(&(32, true)), "{early} cycles before: {ends:?}");
+        // Too late, it is given up: that is no other's fault.
+        answered += usize::from(ends.contains(&(0, false)));
+    }
+    assert!(answered > 10);
+}
+
+/// Asks for 33 reads, the first long before the others; answers it in this cycle, another one right behind. Cycle of the first time-out; ends
+/// as {operation, error}.
+fn just_in_time(answer: Option<u64>) -> (u64, Vec<(u64, bool)>) {
+    let setup = Setup { latency: (1 << 30, 1 << 30), ..Setup::fast() };
+    let mut bench = Bench::new(&READ128, 16, setup, 6);
+    let at = |i: u64| 0x1000 * i;
+    let ask = |bench: &mut Bench, i: u64| {
+        let len = if i == 0 { 16 } else { 512 };
+        bench.ask(Request { op: i, dst: 512 * i, ..read_of(1, at(i), len) });
+    };
+    ask(&mut bench, 0);
+    (0..100).for_each(|_| bench.step());
+    bench.sleep(TIMEOUT / 2);
+    (1..33).for_each(|i| ask(&mut bench, i));
+    (0..200).for_each(|_| bench.step());
+    assert_eq!(bench.tags.len(), 32);
+    let from = |i: u64| 1 << 28 | at(i);
+    let first = completion(bench.tags[0], REQUESTER, 0, false, from(0), 16, 16);
+    let behind = completion(bench.tags[1], REQUESTER, 0, false, from(1), 256, 512);
+    let mut beats = first.beats(16, &mut Rng(1));
+    beats.extend(behind.beats(16, &mut Rng(2)));
+    let mut beats = beats.into_iter().peekable();
+    bench.sleep(TIMEOUT - 100);
+    let block = &mut bench.block;
+    let (mut shows, mut ends) = (0, vec![]);
+    while block.cycles() < TIMEOUT + 2000 {
+        let offers =
+            answer.is_some_and(|answer| block.cycles() >= answer) && beats.peek().is_some();
+        block.set("cpl_valid", offers.into());
+        if let (true, Some((sop, eop, hdr, data))) = (offers, beats.peek()) {
+            block.set("cpl_sop", (*sop).into());
+            block.set("cpl_eop", (*eop).into());
+            block.set_bytes("cpl_hdr", hdr);
+            block.set_bytes("cpl_data", data);
+        }
+        block.clock_low();
+        if offers && block.get("cpl_ready") == 1 {
+            beats.next();
+        }
+        if shows == 0 && block.get("cpl_timeout") == 1 {
+            shows = block.cycles();
+        }
+        if block.get("bus_done_valid") == 1 {
+            ends.push((block.get("bus_done_op"), block.get("bus_done_err") == 1));
+        }
+        block.clock_high();
+    }
+    (shows, ends)
+}
+
+/// The time-out of reads that are out runs on while another one waits to be sent, and that one's begins when it is.
+#[test]
+fn waiting_for_credits() {
+    for wide in [false, true] {
+        let (model, k) = model(wide);
+        let setup = Setup { faults: [0, 0, 0, 100, 0], ..Setup::fast() };
+        let mut bench = Bench::new(model, k, setup, 7);
+        bench.ask(read_of(2, 0x1000, 512));
+        while bench.tags.is_empty() {
+            bench.step();
+        }
+        let begin = bench.block.cycles();
+        bench.setup.stall = 100;
+        bench.ask(Request { op: 8, ..read_of(3, 0x2000, 512) });
+        (0..100).for_each(|_| bench.step());
+        bench.sleep(begin + TIMEOUT - 100);
+        while bench.failed == 0 {
+            bench.step();
+            assert!(bench.block.cycles() - begin < TIMEOUT + 1000, "time stands still");
+        }
+        bench.sleep(begin + 3 * TIMEOUT);
+        assert_eq!((bench.failed, bench.tags.len()), (1, 1));
+        bench.setup.stall = 0;
+        let begin = bench.block.cycles();
+        (0..100).for_each(|_| bench.step());
+        bench.sleep(begin + TIMEOUT - 100);
+        while bench.failed == 1 {
+            bench.step();
+        }
+        let took = bench.block.cycles() - begin;
+        assert!((TIMEOUT..TIMEOUT + 1000).contains(&took), "{took} cycles");
+        bench.nothing_besides();
     }
 }

@@ -7,7 +7,10 @@
 //! `cpl.ready` falls for single cycles when a time-out is entered.
 //!
 //! Two memories keep a tag's life, one written by the issuing side, one by the completing side; a tag is outstanding
-//! while their epoch bits differ, so neither clears what the other wrote.
+//! while their epoch bits differ, so neither clears what the other wrote. A tag that ends without a completion brings its epoch along, and
+//! counts for that life alone: the scanner may have looked just before a completion ended it, and the tag be out again.
+//!
+//! The time-out of a read runs from when `pcie/tx` takes it: one that waits for credits has not been asked yet, and does not hold up the others'.
 //!
 //! | completion | what happens |
 //! |---|---|
@@ -57,8 +60,10 @@ pub mod prog {
     pub const FREE: usize = 16;
 }
 
-/// Units of a time stamp: 2^8 cycles.
+/// Least units of a time stamp: 2^8 cycles.
 const TICK: usize = 8;
+/// Longest time-out in those units: eight of them fit in half of a time stamp.
+const LONGEST: usize = 0x7ff;
 
 #[derive(LogicBlock, Default)]
 pub struct DmaRead<const D: usize, const K: usize, const L: usize, const T: usize> {
@@ -89,11 +94,12 @@ pub struct DmaRead<const D: usize, const K: usize, const L: usize, const T: usiz
     enabled: Reg<Bit>,
     flushing: Reg<Bit>,
     all_tags: Reg<Bit>,
-    // Reads on their way to pcie/tx: {wide, tag, byte enables, dwords, address}.
-    reads: Skid<91>,
+    // Reads on their way to pcie/tx: {epoch, wide, tag, byte enables, dwords, address}.
+    reads: Skid<92>,
     // A read that pcie/tx dropped.
     unsent_valid: Reg<Bit>,
     unsent_tag: Reg<Bits<T>>,
+    unsent_epoch: Reg<Bit>,
     issue_valid: Reg<Bit>,
     issue_client: Reg<Bits<2>>,
     issue_op: Reg<Bits<9>>,
@@ -113,28 +119,40 @@ pub struct DmaRead<const D: usize, const K: usize, const L: usize, const T: usiz
     more_tags: Fifo<T, T>,
     walk: Reg<Bits<9>>,
     outstanding: Reg<Bits<9>>,
-    // The epoch of a tag's record, and for the scanner its time besides.
+    // The epoch of a tag's record; for the scanner that of the last read that was taken, and when.
     epochs: LutRam<1, T>,
     record_scan: LutRam<16, T>,
     progress_scan: LutRam<{ prog::W }, T>,
-    cycles: Reg<Bits<24>>,
+    cycles: Reg<Bits<32>>,
     scan: Reg<Bits<T>>,
     late_valid: Reg<Bit>,
     late_tag: Reg<Bits<T>>,
+    late_epoch: Reg<Bit>,
     settle: ReadSettle<D, K, L, T>,
     issued: Reg<Bit>,
+    /// In units of 2^`_tick` cycles.
     _timeout: usize,
+    _tick: usize,
 }
 
 impl<const D: usize, const K: usize, const L: usize, const T: usize> DmaRead<D, K, L, T> {
-    /// `timeout` in cycles; it is counted in units of 256. `small`: a read takes two cycles.
+    /// `timeout` in cycles; it is counted in units of 256, of more if it is long. `small`: a read takes two cycles.
     pub fn new(timeout: usize, small: bool) -> Self {
+        let mut tick = TICK;
+        while timeout >> tick > LONGEST {
+            tick += 1;
+        }
         Self {
-            _timeout: (timeout >> TICK).max(1),
             pieces: ReadCut::new(small),
             reads: Skid::new(small),
-            ..Self::default()
+            ..Self::ticking((timeout >> tick).max(1), tick)
         }
+    }
+
+    /// With a time-out of so many units of 2^`tick` cycles.
+    pub fn ticking(timeout: usize, tick: usize) -> Self {
+        assert!((1..=LONGEST).contains(&timeout) && tick <= 17);
+        Self { _timeout: timeout, _tick: tick, ..Self::default() }
     }
 }
 
@@ -146,13 +164,11 @@ impl<const D: usize, const K: usize, const L: usize, const T: usize> Logic for D
         clocked!(self, clock; epochs, record_scan, progress_scan);
         registers!(self, clock, reset; enabled, flushing, all_tags, unsent_valid, issue_valid);
         registers!(self, clock, reset; fail_valid, done_valid, walk, outstanding, cycles, scan, late_valid, issued);
-        registers!(self, clock; unsent_tag, issue_client, issue_op, issue_last, issue_with, fail_client, fail_op, done_client, done_op, done_err, late_tag);
+        registers!(self, clock; unsent_tag, unsent_epoch, issue_client, issue_op, issue_last, issue_with, fail_client, fail_op);
+        registers!(self, clock; done_client, done_op, done_err, late_tag, late_epoch);
 
-        // Time in which a read waits for credits does not count.
-        if !self.reads.out_valid.val() || self.np_ready.val() {
-            self.cycles.d.next = self.cycles.q.val() + 1;
-        }
-        let now = self.cycles.q.val().get_bits::<15>(TICK);
+        self.cycles.d.next = self.cycles.q.val() + 1;
+        let now = self.cycles.q.val().get_bits::<15>(self._tick);
         let flush = self.flush.val();
 
         for c in 0..4 {
@@ -202,16 +218,23 @@ impl<const D: usize, const K: usize, const L: usize, const T: usize> Logic for D
         let address = self.pieces.piece_addr.val();
         let what = cat::<8, 74, 82>(be, cat::<10, 64, 74>(bit_cast::<10, 13>(dwords), address));
         let wide = address.get_bits::<32>(32).any();
-        self.reads.in_data.next =
-            cat::<1, 90, 91>(wide.into(), cat::<8, 82, 90>(bit_cast::<8, T>(tag), what));
+        self.epochs.raddr.next = tag;
+        let epoch = !self.epochs.rdata.val().get_bit(0);
+        self.reads.in_data.next = cat::<2, 90, 92>(
+            cat::<1, 1, 2>(epoch.into(), wide.into()),
+            cat::<8, 82, 90>(bit_cast::<8, T>(tag), what),
+        );
         // After one that was dropped the next waits until that is settled.
         let asked = self.reads.out_data.val();
         let offered = self.reads.out_valid.val() && !self.unsent_valid.q.val();
         let sent = offered && self.np_ready.val();
         self.reads.out_ready.next = self.np_ready.val() && !self.unsent_valid.q.val();
+        let sent_tag = bit_cast::<T, 8>(asked.get_bits::<8>(82));
+        let sent_epoch = asked.get_bit(91);
         if sent && (flush || !self.bus_master.val()) {
             self.unsent_valid.d.next = true;
-            self.unsent_tag.d.next = bit_cast::<T, 8>(asked.get_bits::<8>(82));
+            self.unsent_tag.d.next = sent_tag;
+            self.unsent_epoch.d.next = sent_epoch;
         }
         self.np_valid.next = offered;
         self.np_hdr.next = tlp::request_header(
@@ -252,8 +275,6 @@ impl<const D: usize, const K: usize, const L: usize, const T: usize> Logic for D
         }
 
         // The issuing side's memory.
-        self.epochs.raddr.next = tag;
-        let epoch = !self.epochs.rdata.val().get_bit(0);
         let new_record = lit::<{ rec::W }>(0)
             .set_slice::<13>(rec::LEN, self.pieces.piece_len.val())
             .set_slice::<20>(rec::DST, self.pieces.piece_dst.val())
@@ -265,10 +286,11 @@ impl<const D: usize, const K: usize, const L: usize, const T: usize> Logic for D
         self.settle.record_we.next = walking || issue;
         self.settle.record_at.next = record_at;
         self.settle.record.next = if walking { lit::<{ rec::W }>(0) } else { new_record };
-        self.record_scan.we.next = walking || issue;
-        self.record_scan.waddr.next = record_at;
+        self.record_scan.we.next = walking || sent;
+        self.record_scan.waddr.next =
+            if walking { bit_cast::<T, 9>(self.walk.q.val()) } else { sent_tag };
         self.record_scan.wdata.next =
-            if walking { lit::<16>(0) } else { cat::<15, 1, 16>(now, Bits::<1>::from(epoch)) };
+            if walking { lit::<16>(0) } else { cat::<15, 1, 16>(now, Bits::<1>::from(sent_epoch)) };
         self.epochs.we.next = walking || issue;
         self.epochs.waddr.next = record_at;
         self.epochs.wdata.next = Bits::<1>::from(epoch && !walking);
@@ -287,6 +309,7 @@ impl<const D: usize, const K: usize, const L: usize, const T: usize> Logic for D
         if !self.late_valid.q.val() && !walking {
             self.late_valid.d.next = alive && age > limit;
             self.late_tag.d.next = self.scan.q.val();
+            self.late_epoch.d.next = old.get_bit(0);
         }
 
         // Completions, and tags that end without one.
@@ -296,11 +319,13 @@ impl<const D: usize, const K: usize, const L: usize, const T: usize> Logic for D
         self.settle.walking.next = walking;
         self.settle.late_valid.next = self.late_valid.q.val();
         self.settle.late_tag.next = self.late_tag.q.val();
+        self.settle.late_epoch.next = self.late_epoch.q.val();
         if self.settle.late_taken.val() {
             self.late_valid.d.next = false;
         }
         self.settle.unsent_valid.next = self.unsent_valid.q.val();
         self.settle.unsent_tag.next = self.unsent_tag.q.val();
+        self.settle.unsent_epoch.next = self.unsent_epoch.q.val();
         if self.settle.unsent_taken.val() {
             self.unsent_valid.d.next = false;
         }

@@ -1,8 +1,11 @@
 //! Of [DmaRead]: a tag is never used again before its read was answered, and a read is answered once.
 //!
+//! A read is reported timed out when its own time is over, and not before.
+//!
 //! The answer is on its way for some cycles: a tag may be out again before `done` of the read before, but no more than [ON_THE_WAY] cycles.
 
 use super::read::DmaRead;
+use super::tlp;
 use nitor_rtl::prelude::*;
 
 /// From the end of a completion to `done`.
@@ -37,6 +40,13 @@ pub struct ReadTags {
     second: Reg<Bit>,
     /// Within a completion.
     inside: Reg<Bit>,
+}
+
+impl ReadTags {
+    /// No time-out comes as early as the proof goes.
+    pub fn new() -> Self {
+        Self { read: DmaRead::new(25_000, false), ..Self::default() }
+    }
 }
 
 impl Logic for ReadTags {
@@ -105,5 +115,100 @@ impl Logic for ReadTags {
             && (!mine || !self.owed.q.val() || answered_before)
             && (!answered || self.busy.q.val())
             && (!answered_before || self.owed.q.val());
+    }
+}
+
+/// A time-out in cycles, and those that a report takes after it at least.
+const PATIENCE: usize = 6;
+const REPORT: u64 = 8;
+
+/// Two tags, reads of a dword; right answers at any time or never, between completions that are nobody's.
+#[derive(LogicBlock, Default)]
+pub struct ReadLate {
+    pub clock: Signal<In, Clock>,
+    pub reset: Signal<In, Bit>,
+    pub req_valid: Signal<In, Bit>,
+    pub np_ready: Signal<In, Bit>,
+    pub cpl_valid: Signal<In, Bit>,
+    pub cpl_tag: Signal<In, Bits<1>>,
+    /// The completion is for another requester.
+    pub cpl_astray: Signal<In, Bit>,
+    /// The read that is issued now is the one to follow.
+    pub mark: Signal<In, Bit>,
+    pub op: Signal<In, Bits<8>>,
+    pub given: Signal<Out, Bit>,
+    pub ok: Signal<Out, Bit>,
+    read: DmaRead<64, 8, 3, 1>,
+    /// Tags whose read is sent and not answered.
+    asked: Reg<Bits<2>>,
+    marked: Reg<Bit>,
+    age: Reg<Bits<6>>,
+}
+
+impl ReadLate {
+    pub fn new() -> Self {
+        Self { read: DmaRead::ticking(PATIENCE, 0), ..Self::default() }
+    }
+}
+
+impl Logic for ReadLate {
+    /// A read is not reported timed out before its own time is over.
+    #[kernel]
+    fn update(&mut self) {
+        registers!(self, clock, reset; asked, marked, age);
+        clocked!(self, clock, reset; read);
+        self.read.flush.next = false;
+        for c in 0..4 {
+            self.read.req[c].valid.next = self.req_valid.val() && lit::<2>(c) == 0;
+            self.read.req[c].addr.next = lit::<64>(0);
+            self.read.req[c].len.next = lit::<16>(4);
+            self.read.req[c].dst.next = lit::<20>(0);
+            self.read.req[c].op.next =
+                cat::<8, 1, 9>(self.op.val(), Bits::<1>::from(self.mark.val()));
+            self.read.req[c].last.next = true;
+        }
+        let tag = bit_cast::<8, 1>(self.cpl_tag.val());
+        let requester = bit_cast::<16, 1>(Bits::<1>::from(self.cpl_astray.val()));
+        self.read.np_ready.next = self.np_ready.val();
+        self.read.cpl.valid.next = self.cpl_valid.val();
+        self.read.cpl.sop.next = true;
+        self.read.cpl.eop.next = true;
+        self.read.cpl.hdr.next = lit::<128>(0)
+            .set_slice::<10>(0, lit::<10>(1))
+            .set_slice::<8>(24, lit::<8>(tlp::CPLD))
+            .set_slice::<12>(32, lit::<12>(4))
+            .set_slice::<8>(72, tag)
+            .set_slice::<16>(80, requester);
+        self.read.cpl.data.next = lit::<64>(0);
+        self.read.mrrs.next = lit::<3>(0);
+        self.read.requester.next = lit::<16>(0);
+        self.read.ext_tag.next = false;
+        self.read.bus_master.next = true;
+
+        let mut asked = self.asked.q.val();
+        let owed = asked.get_bit(self.cpl_tag.val().index());
+        if self.cpl_valid.val() && self.read.cpl.ready.val() && !self.cpl_astray.val() {
+            asked = asked.replace_bit(self.cpl_tag.val().index(), false);
+        }
+        if self.read.np_valid.val() && self.np_ready.val() {
+            let sent = self.read.np_hdr.val().get_bits::<1>(40);
+            asked = asked.replace_bit(sent.index(), true);
+        }
+        self.asked.d.next = asked;
+        // The one that is followed has an operation of its own.
+        let issued = self.read.bus.issue_valid.val() && self.read.bus.issue_op.val().get_bit(0);
+        let ended = self.read.bus.done_valid.val() && self.read.bus.done_op.val().get_bit(0);
+        let marked = self.marked.q.val();
+        if issued {
+            self.marked.d.next = true;
+        }
+        let age = self.age.q.val();
+        if marked && !age.all() {
+            self.age.d.next = age + 1;
+        }
+        let right = !self.cpl_valid.val() || self.cpl_astray.val() || owed;
+        self.given.next = right && !(issued && marked);
+        self.ok.next =
+            !ended || !self.read.bus.done_err.val() || age >= lit::<6>(PATIENCE as u64 + REPORT);
     }
 }

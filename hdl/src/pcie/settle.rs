@@ -1,6 +1,7 @@
 //! Middle of the read engine: completions are held against the reads they answer.
 //!
-//! **Ports.** `cpl` from the link; `late_*` and `unsent_*` are tags that end without a completion, taken in cycles without a beat (`*_taken`).
+//! **Ports.** `cpl` from the link; `late_*` and `unsent_*` are tags that end without a completion, taken in cycles without a beat (`*_taken`),
+//! each with the epoch of the life that it ends: of another it says nothing.
 //! `record_*` writes what a read asked for, when it is issued; `progress_*` is this side's memory, for the scanner's copy. `freed_*` gives a
 //! tag back, `out_*` and `be_*` are [ReadPlace]'s. The table in [super::read] says what becomes of which completion.
 //!
@@ -26,9 +27,11 @@ pub struct ReadSettle<const D: usize, const K: usize, const L: usize, const T: u
     pub cpl: TlpSnk<D>,
     pub late_valid: Signal<In, Bit>,
     pub late_tag: Signal<In, Bits<T>>,
+    pub late_epoch: Signal<In, Bit>,
     pub late_taken: Signal<Out, Bit>,
     pub unsent_valid: Signal<In, Bit>,
     pub unsent_tag: Signal<In, Bits<T>>,
+    pub unsent_epoch: Signal<In, Bit>,
     pub unsent_taken: Signal<Out, Bit>,
     /// Clears both memories at `record_at`.
     pub walking: Signal<In, Bit>,
@@ -68,6 +71,7 @@ pub struct ReadSettle<const D: usize, const K: usize, const L: usize, const T: u
     s_eop: [Reg<Bit>; 4],
     s_late: [Reg<Bit>; 3],
     s_unsent: [Reg<Bit>; 3],
+    s_epoch: [Reg<Bit>; 2],
     /// The late tag is that of the completion under way.
     s_hits: [Reg<Bit>; 3],
     s_tag: [Reg<Bits<T>>; 4],
@@ -148,7 +152,7 @@ impl<const D: usize, const K: usize, const L: usize, const T: usize> Logic
         registers!(self, clock, reset; ending, tight, short_length, aligned, epoch);
         registers!(self, clock, reset; far, back, left, left_fits, was_err, was_ended, was_free, same, write, beat, ends, is_final, over, fails, stats);
         registers!(self, clock, reset; go_keep, go_free, freed);
-        registers!(self, clock; in_sop, in_eop, in_hdr, in_data, in_tag, s_tag[..], s_data[..], s_skip[..], s_count[..], s_length[..],
+        registers!(self, clock; in_sop, in_eop, in_hdr, in_data, in_tag, s_tag[..], s_data[..], s_skip[..], s_count[..], s_length[..], s_epoch[..],
             low[..], rest[..], all[..], found, client[..], op[..], base[..], old, new, before, go_until, go_dst, go_tag);
         let flush = self.flush.val();
 
@@ -187,6 +191,8 @@ impl<const D: usize, const K: usize, const L: usize, const T: usize> Logic
         self.s_eop[0].d.next = self.in_valid.q.val() && self.in_eop.q.val();
         self.s_late[0].d.next = late;
         self.s_unsent[0].d.next = unsent;
+        self.s_epoch[0].d.next = if late { self.late_epoch.val() } else { self.unsent_epoch.val() };
+        self.s_epoch[1].d.next = self.s_epoch[0].q.val();
         self.s_hits[0].d.next = self.late_tag.val() == self.in_tag.q.val();
         self.s_tag[0].d.next = tag;
         self.s_data[0].d.next = self.in_data.q.val();
@@ -215,9 +221,12 @@ impl<const D: usize, const K: usize, const L: usize, const T: usize> Logic
             self.s_data[i].d.next = self.s_data[i - 1].q.val();
             self.s_skip[i].d.next = self.s_skip[i - 1].q.val();
         }
+        let its_life = self.s_epoch[1].q.val() == self.found.q.val().get_bit(rec::EPOCH);
+        self.s_late[1].d.next = self.s_late[0].q.val();
+        self.s_unsent[1].d.next = self.s_unsent[0].q.val();
+        self.s_late[2].d.next = self.s_late[1].q.val() && its_life;
+        self.s_unsent[2].d.next = self.s_unsent[1].q.val() && its_life;
         for i in 1..3 {
-            self.s_late[i].d.next = self.s_late[i - 1].q.val();
-            self.s_unsent[i].d.next = self.s_unsent[i - 1].q.val();
             self.s_hits[i].d.next = self.s_hits[i - 1].q.val();
             self.s_ours[i].d.next = self.s_ours[i - 1].q.val();
             self.s_bad[i].d.next = self.s_bad[i - 1].q.val();
@@ -316,6 +325,7 @@ impl<const D: usize, const K: usize, const L: usize, const T: usize> Logic
         let short = beat && eop && !ends;
         let late_first = self.s_late[2].q.val() && live && !was_ended;
         let late_again = self.s_late[2].q.val() && live && was_ended;
+        let unsent_now = self.s_unsent[2].q.val() && live;
         if valid {
             // Beats beyond the payload, if any come, count for nothing.
             self.go_keep.d.next = beat && !ends;
@@ -331,7 +341,7 @@ impl<const D: usize, const K: usize, const L: usize, const T: usize> Logic
             self.go_keep.d.next = false;
         }
         let err = was_err || (counts && self.s_poisoned[2].q.val()) || short;
-        let over_now = ends_bad || (counts && is_final) || late_again || self.s_unsent[2].q.val();
+        let over_now = ends_bad || (counts && is_final) || late_again || unsent_now;
         let new_left = if !counts {
             left
         } else if is_final {
@@ -339,8 +349,7 @@ impl<const D: usize, const K: usize, const L: usize, const T: usize> Logic
         } else {
             bit_cast::<13, 14>(rest)
         };
-        self.write.d.next =
-            ends_bad || counts || short || late_first || late_again || self.s_unsent[2].q.val();
+        self.write.d.next = ends_bad || counts || short || late_first || late_again || unsent_now;
         self.new.d.next = lit::<{ prog::W }>(0)
             .set_slice::<13>(prog::LEFT, new_left)
             .replace_bit(prog::EPOCH, epoch)
@@ -351,8 +360,7 @@ impl<const D: usize, const K: usize, const L: usize, const T: usize> Logic
         self.ends.d.next = ends;
         self.is_final.d.next = is_final;
         self.over.d.next = over_now;
-        self.fails.d.next =
-            ((ends_bad || self.s_unsent[2].q.val()) && !quiet) || (late_first && !flush);
+        self.fails.d.next = ((ends_bad || unsent_now) && !quiet) || (late_first && !flush);
         self.before.d.next = self.s_count[2].q.val();
         self.base[1].d.next = self.base[0].q.val();
         self.client[1].d.next = self.client[0].q.val();

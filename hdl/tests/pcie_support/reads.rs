@@ -324,6 +324,15 @@ impl Bench {
         self.block.clock_high();
     }
 
+    /// Cycles in which nothing is to happen, much faster than steps.
+    pub fn sleep(&mut self, until: u64) {
+        while self.block.cycles() < until {
+            self.block.clock_low();
+            assert_eq!(self.block.get("bus_done_valid"), 0, "a piece ended");
+            self.block.clock_high();
+        }
+    }
+
     /// The read that the engine offers.
     fn offered(block: &Block) -> Option<Tlp> {
         let hdr = block.get_bytes("np_hdr");

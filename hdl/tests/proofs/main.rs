@@ -28,7 +28,8 @@ proofs! {
     arbiter_inline_one_grant: InlineGrant::default(), Method::Reachability { depth: 8 };
     arbiter_inline_no_starvation: InlineFair::default(), Method::Reachability { depth: 8 };
     op_tracker_counts: TrackerCounts::default(), Method::Reachability { depth: 8 };
-    read_tags: ReadTags::default(), Method::Bounded { depth: 22 };
+    read_late: ReadLate::new(), Method::Bounded { depth: 36 };
+    read_tags: ReadTags::new(), Method::Bounded { depth: 22 };
     ring_pointers: RingPointers::default(), Method::Bounded { depth: 24 };
 }
 
