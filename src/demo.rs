@@ -399,3 +399,35 @@ fn print(r: &Report) {
     let again = shell::again(&[("--width", width), ("--seed", r.seed.to_string())]);
     say!("Again: {again}");
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A wire that damages frames: the card drops them, and counts. Each is named, and all others have come.
+    #[test]
+    fn what_a_wire_damages_is_lost_and_the_rest_arrives() {
+        let frames: Vec<Vec<u8>> =
+            (0..400u32).map(|n| n.to_be_bytes().repeat(15 + n as usize % 60)).collect();
+        let world = machine::world(7, Width::W128, 2).unwrap();
+        let wire = WireConfig { damage: 0.03, ..machine::wire(Width::W128) };
+        world.borrow_mut().connect(0, 1, wire);
+        let mut a = Host::open(&world, 0, 2048, 9216).unwrap();
+        let mut b = Host::open(&world, 1, 2048, 9216).unwrap();
+        let crossing = cross(&world, &mut a, &mut b, &frames, false).unwrap();
+        let damaged = world.borrow().wire(0).stats.damaged as usize;
+        assert!((4..30).contains(&damaged), "{damaged}");
+        let Wrong { lost, damaged: differ, late, strange, unsent, .. } = &crossing.wrong;
+        assert_eq!(
+            (lost.len(), differ.len(), late.len(), *strange, *unsent),
+            (damaged, 0, 0, 0, 0)
+        );
+        assert_eq!((crossing.frames, crossing.losses), (400 - damaged, damaged));
+        assert_eq!(crossing.counted.values().sum::<u64>(), damaged as u64);
+        assert!(crossing.counted.keys().all(|name| name.starts_with("B.")));
+        let Some(Failure::Check(said)) = crossing.failure(400) else { panic!() };
+        assert!(said.starts_with(&format!("of 400 frames: frames {}", lost[0])), "{said}");
+        let counted: Vec<_> = crossing.counted.iter().map(|(c, n)| format!("{c} {n}")).collect();
+        assert!(said.ends_with(&format!("counted: {}", counted.join(", "))), "{said}");
+    }
+}

@@ -93,15 +93,19 @@ impl Failure {
         }
     }
 
+    fn object(&self) -> Value {
+        let mut whole = match self {
+            Failure::Reported(_, report) => report.clone(),
+            _ => object(&json!({})),
+        };
+        whole["error"] = json!({"kind": self.kind(), "message": self.text()});
+        whole
+    }
+
     /// One line on standard error; with `json` the run's one object on standard output, too.
     pub fn print(&self, json: bool) {
         if json {
-            let mut whole = match self {
-                Failure::Reported(_, report) => report.clone(),
-                _ => object(&json!({})),
-            };
-            whole["error"] = json!({"kind": self.kind(), "message": self.text()});
-            say!("{whole:#}");
+            say!("{:#}", self.object());
         }
         complain(format_args!("{}", self.text()));
     }
@@ -188,4 +192,21 @@ pub fn grouped(n: u64) -> String {
         text.push(digit);
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_and_its_figures_are_one_object() {
+        let figures = json!({"lost": 2, "rows": [1]});
+        let plain = Failure::Check("2 were lost".into());
+        let said = json!({"kind": "check", "message": "2 were lost"});
+        assert_eq!(plain.object(), json!({"schema": 1, "error": said}));
+        let whole = plain.with(&figures);
+        assert_eq!((whole.number(), whole.text().as_str()), (1, "2 were lost"));
+        let expected = json!({"schema": 1, "lost": 2, "rows": [1], "error": said});
+        assert_eq!(whole.object(), expected);
+    }
 }

@@ -197,7 +197,7 @@ fn again_is_the_same_command() {
     assert!(again.ends_with(" --seed 1"), "{again}");
     let bin = Path::new(env!("CARGO_BIN_EXE_nitor")).parent().unwrap();
     fs::remove_file(folder.path().join("-w")).unwrap();
-    let mut shell = Command::new("sh");
+    let mut shell = Command::new("/bin/sh");
     shell.args(["-c", again]).current_dir(&folder).env("PATH", bin);
     let second = shell.output().unwrap();
     let second = String::from_utf8(second.stdout).unwrap();
@@ -300,7 +300,7 @@ fn emit_writes_where_it_is_told() {
         let said = String::from_utf8(output.stdout).unwrap();
         let hint = said.lines().find_map(|line| line.strip_prefix("Try: ")).unwrap();
         // A tab is spelt out as only a newer shell's words can be.
-        let mut shell = Command::new("bash");
+        let mut shell = Command::new("/bin/bash");
         shell.args(["-c", hint]).current_dir(&folder);
         let tried = shell.env("PATH", &path).env("VERILATOR_ROOT", &root).output().unwrap();
         assert!(tried.status.success(), "{hint}: {}", String::from_utf8_lossy(&tried.stderr));

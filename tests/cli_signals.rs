@@ -73,21 +73,25 @@ fn a_demo_closes_its_files() {
     ] {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
-        let waves = ["--waves", "w.fst", "--waves-cycles", "1000000000"];
-        let args = ["demo", "--file", "100000000", "--wire", "w.pcapng", "--json"];
-        let child = start(&folder, &[&args[..], &waves].concat());
-        // Well within the transfer, which would take an hour.
-        until("frames on the wire", || len(&at("w.pcapng")) > 500_000);
+        let mut args = vec!["demo", "--file", "100000000", "--wire", "w.pcapng", "--json"];
+        let waves = signal == Signal::SIGINT;
+        if waves {
+            args.extend(["--waves", "w.fst", "--waves-cycles", "1000000000"]);
+        }
+        let child = start(&folder, &args);
+        // What is still to come would take an hour.
+        until("frames on the wire", || len(&at("w.pcapng")) > 30_000);
         let (exit, out, said) = end(child, signal);
         assert_eq!(exit, Some(code), "{said}");
         assert_eq!(said.lines().count(), 1, "{said}");
+        let files = if waves { "; w.pcapng and w.fst until then" } else { "; w.pcapng until then" };
         let far = format!("nitor: stopped by {name}: ");
-        assert!(said.starts_with(&far) && said.contains("w.pcapng and w.fst until then"), "{said}");
+        assert!(said.starts_with(&far) && said.contains(files), "{said}");
         let report: Value = serde_json::from_str(&out).unwrap();
         assert_eq!(report["error"]["kind"], "stopped");
         let frames = Capture::read(&at("w.pcapng"), 9234).unwrap().frames;
-        assert!(frames.len() > 619, "{}", frames.len());
-        assert!(is_whole(&fs::read(at("w.fst")).unwrap()));
+        assert!(frames.len() > 30, "{}", frames.len());
+        assert!(!waves || is_whole(&fs::read(at("w.fst")).unwrap()));
     }
 }
 
