@@ -138,6 +138,7 @@ fn measure(
         files::make_regular(path)?;
     }
     let played = play(args, &world, frames);
+    signals::closing();
     let finish = world.borrow_mut().finish_capture();
     let (crossing, tcp) = played.map_err(|failure| stopped(failure, args))?;
     finish

@@ -90,6 +90,11 @@ pub fn caught() -> Option<Signal> {
     }
 }
 
+/// From here on the run closes its outputs and ends by itself, signal or not.
+pub fn closing() {
+    SEEN.store(true, Ordering::Relaxed);
+}
+
 /// Fails if a signal has come. `how_far` says what is done until now, and where it is.
 pub fn check(how_far: impl FnOnce() -> String) -> Result<(), Failure> {
     match caught() {

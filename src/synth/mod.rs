@@ -98,19 +98,13 @@ pub fn run(args: &Args) -> Outcome {
     let synthesis = synthesise(args, board, &bin, &out, &bar);
     bar.finish_and_clear();
     let synthesis = synthesis?;
-    if args.json {
-        report::json(&synthesis);
-    } else {
-        print(&synthesis, &out);
-    }
-    let missed: Vec<_> = synthesis.clocks.iter().filter(|c| !c.met).collect();
-    match missed.first() {
-        None => Ok(()),
-        Some(clock) => Err(Failure::Check(format!(
+    let missed = synthesis.clocks.iter().find(|clock| !clock.met).map(|clock| {
+        Failure::Check(format!(
             "{}: clock {} runs at {:.1} MHz, {:.1} are needed; another --seed may do, or a slower clock",
             board.name, clock.name, clock.mhz, clock.constraint_mhz
-        ))),
-    }
+        ))
+    });
+    report::conclude(args.json, &synthesis, |synthesis| print(synthesis, &out), missed)
 }
 
 fn synthesise(
