@@ -4,6 +4,7 @@ mod boards;
 mod figures;
 mod tools;
 
+use crate::files::Files;
 use crate::report::{self, grouped, Failure};
 use crate::Outcome;
 use boards::Board;
@@ -54,6 +55,22 @@ struct Synthesis {
     seconds: BTreeMap<&'static str, f64>,
 }
 
+/// What is written, by us and by the tools.
+const FILES: [&str; 12] = [
+    "board.v",
+    "board.lpf",
+    "synth.ys",
+    "yosys.log",
+    "area.json",
+    "netlist.json",
+    "netlist.v",
+    "nextpnr.log",
+    "board.config",
+    "timing.json",
+    "ecppack.log",
+    "board.bit",
+];
+
 /// What is part of a block, not one.
 const PARTS: [&str; 19] = [
     "lut_ram",
@@ -83,6 +100,11 @@ pub fn run(args: &Args) -> Outcome {
         Failure::Input(format!("no board `{}`; there are {}", args.board, names.join(", ")))
     })?;
     let out = args.out.join(board.name);
+    let mut files = Files::default();
+    for name in FILES {
+        files.writes(format!("output {name}"), &out.join(name));
+    }
+    files.check()?;
     fs::create_dir_all(&out)
         .map_err(|e| Failure::Environment(format!("cannot make {}: {e}", out.display())))?;
     let absolute = |e: std::io::Error| Failure::Environment(format!("{}: {e}", out.display()));

@@ -125,14 +125,11 @@ fn bits_of_the_link_word_say_how_long_the_fcs_is() {
     let (whole, with_fcs) = (frame(1, 60), frame(1, 64));
     for writer in BOTH {
         let link = 2 << 28 | 1 << 26 | 1;
-        assert_eq!(
-            read(&writer.pcap(MICRO, 4, link, &[(&with_fcs, 64)])).unwrap(),
-            [whole.clone()]
-        );
+        assert_eq!(read(&writer.pcap(MICRO, 4, link, &[(&with_fcs, 64)])).unwrap(), [&whole[..]]);
         // A length without the bit that says that there is one; and the bit with none.
         for link in [2 << 28 | 1, 1 << 26 | 1] {
             let file = writer.pcap(MICRO, 4, link, &[(&with_fcs, 64)]);
-            assert_eq!(read(&file).unwrap(), [with_fcs.clone()]);
+            assert_eq!(read(&file).unwrap(), [&with_fcs[..]]);
         }
         let file = writer.pcap(MICRO, 4, 1 << 28 | 1 << 26 | 1, &[(&with_fcs, 64)]);
         refused(&file, "frame 1 ends with a check sequence of 2 bytes");
@@ -151,7 +148,7 @@ fn old_pcap_has_lengths_the_other_way_round() {
         file.extend(writer.words(&[1, 2, 100, 60]));
         file.extend(&data);
         refused(&file, "frame 1 was cut to 60 of 100 bytes");
-        assert_eq!(read(&writer.pcap(MICRO, 3, 1, &[(&data, 60)])).unwrap(), [data.clone()]);
+        assert_eq!(read(&writer.pcap(MICRO, 3, 1, &[(&data, 60)])).unwrap(), [&data[..]]);
     }
 }
 
