@@ -123,3 +123,21 @@ fn after_a_reset() {
         all_back(&mut rig, &Traffic { frames: 40, ..Traffic::default() });
     }
 }
+
+/// Some put 64-bit BARs at the other end of all addresses, and leave every vector unmasked: those
+/// that nobody set up have no address.
+#[test]
+fn a_root_complex_with_ways_of_its_own() {
+    for width in WIDTHS {
+        let config = Config { pairs: 3, mode: INTERRUPTS, ..config(Push::Lines, 32) };
+        let mut rig = Rig::with(width, seed(69), config, WireConfig::default(), |mut host| {
+            (host.root.bars_64, host.root.unmask_all) = (1 << 63, true);
+            host
+        });
+        let lines = rig.world.borrow().host(0).root.function.bars[2].unwrap();
+        assert_eq!(lines.base, 1 << 63);
+        let traffic =
+            Traffic { frames: 200, lengths: 1..=600, window: (12, 7_000), ..Traffic::default() };
+        all_back(&mut rig, &traffic);
+    }
+}

@@ -53,7 +53,7 @@ fn build() -> Result<()> {
     let mut shim = cxx_build::bridge("src/card.rs");
     configure(&mut shim, &includes);
     shim.warnings(true).extra_warnings(true);
-    for file in ["card.cc", "card128.cc", "card512.cc"] {
+    for file in ["card.cc", "card128.cc", "card512.cc", "scripted.cc"] {
         shim.file(Path::new("src/shim").join(file));
     }
     shim.compile("nitor-sim-shim");

@@ -10,7 +10,7 @@ use cxx::UniquePtr;
 
 use crate::tlp::Header;
 
-pub use bridge::{MgmtReply, Record, RecordKind, ShimConfig};
+pub use bridge::{Beat, MgmtReply, Record, RecordKind, Script, ShimConfig};
 
 #[cxx::bridge(namespace = "nitor")]
 mod bridge {
@@ -75,6 +75,31 @@ mod bridge {
         credit_delay_max: u32,
     }
 
+    /// What a scripted card offers, until it is taken.
+    #[derive(Debug, Clone, Copy, Default)]
+    struct Beat {
+        valid: bool,
+        /// Of TLPs alone.
+        first: bool,
+        header: [u32; 4],
+        last: bool,
+        /// Of frames alone: bytes of the last beat, and the mark of a frame to drop.
+        bytes: u8,
+        error: bool,
+        data: [u32; 4],
+        /// The next beat follows though nobody has taken this one.
+        impatient: bool,
+    }
+
+    /// All that a scripted card does.
+    #[derive(Debug, Clone, Default)]
+    struct Script {
+        tlps: Vec<Beat>,
+        frames: Vec<Beat>,
+        /// Credits granted for non-posted requests, cycle by cycle; the last stay.
+        limits: Vec<u8>,
+    }
+
     unsafe extern "C++" {
         include!("nitor-sim/src/shim/card.h");
 
@@ -82,6 +107,7 @@ mod bridge {
         type Shim;
 
         fn new_card(width: u32, config: &ShimConfig) -> Result<UniquePtr<Shim>>;
+        fn new_scripted_card(config: &ShimConfig, script: &Script) -> UniquePtr<Shim>;
         fn cycle(self: &Shim) -> u64;
         fn run(self: Pin<&mut Shim>, until: u64, stop_on_mgmt: bool, stop_on_irq: bool) -> u64;
         fn push_tlp(self: Pin<&mut Shim>, at: u64, header: &[u32; 4], payload: &[u8], cookie: u64);
@@ -119,6 +145,8 @@ pub mod flags {
     pub const UNSTABLE: u8 = 4;
     /// The frame is marked as one to drop.
     pub const FRAME_ERROR: u8 = 8;
+    /// Since the TLP before it the card has taken back credits for requests.
+    pub const CREDITS_TAKEN: u8 = 16;
 }
 
 /// When [`Card::run`] stops before its time.
@@ -194,6 +222,11 @@ impl VerilatedCard {
     pub fn new(width: u32, config: &ShimConfig) -> Self {
         let shim = bridge::new_card(width, config).unwrap_or_else(|error| panic!("{error}"));
         VerilatedCard { width, shim }
+    }
+
+    /// No card, but its pins, 128 bits wide: what they say is in `script`.
+    pub fn scripted(config: &ShimConfig, script: &Script) -> Self {
+        VerilatedCard { width: 128, shim: bridge::new_scripted_card(config, script) }
     }
 }
 

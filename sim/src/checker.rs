@@ -3,41 +3,8 @@
 use std::fmt;
 
 use crate::card::flags;
-use crate::tlp::{Class, Header, Kind};
-
-/// A rule that the card broke.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Rule {
-    /// `sop`, `eop` and the header's length disagree, or a beat changed before it was taken.
-    Stream,
-    /// No credit for the TLP.
-    Credits,
-    /// A kind of TLP a card has no business sending, or reserved fields in use.
-    Kind,
-    ByteEnables,
-    Crosses4K,
-    /// An address below 4 GiB in a four-dword header, or a wrong address type.
-    AddressForm,
-    MaxPayload,
-    MaxReadRequest,
-    Requester,
-    /// A read's tag is still in use.
-    TagReuse,
-    /// A memory request with bus mastering off, or when a test said that the card must be quiet.
-    NotAllowed,
-    /// The IOMMU has no such mapping for the card.
-    Unmapped,
-    /// A write to the interrupt window that is no interrupt of this function.
-    Interrupt,
-    /// A completion that nothing asked for, or one that does not fit what was asked.
-    Completion,
-    /// The card did not answer a request in time.
-    Timeout,
-    /// A poisoned TLP.
-    Poisoned,
-    /// What the ENA interface does not allow: see [crate::monitor].
-    Device,
-}
+pub use crate::rules::Rule;
+use crate::tlp::{Class, Header, Kind, Message};
 
 /// A broken rule, where and by what.
 #[derive(Clone, PartialEq, Eq)]
@@ -69,7 +36,29 @@ pub struct Limits {
     pub captured: bool,
     /// Since when bus mastering is off.
     pub bus_master_off: Option<u64>,
+    /// Since when tags have 5 bits.
+    pub extended_tags_off: Option<u64>,
+    /// Since when errors are not to be reported: correctable, non-fatal, fatal ones.
+    pub reports_off: [Option<u64>; 3],
 }
+
+impl Limits {
+    /// Those of a card that was just reset.
+    pub fn new(max_payload: u32, max_read_request: u32, requester: u16) -> Self {
+        Limits {
+            max_payload,
+            max_read_request,
+            requester,
+            captured: false,
+            bus_master_off: Some(0),
+            extended_tags_off: Some(0),
+            reports_off: [Some(0); 3],
+        }
+    }
+}
+
+/// Tags without extended tags.
+const SHORT_TAGS: u8 = 32;
 
 /// Collects what the card does wrong.
 #[derive(Debug)]
@@ -111,24 +100,66 @@ impl Checker {
 
     /// Checks a TLP from the card by itself.
     pub fn check(&mut self, cycle: u64, header: Header, payload_len: usize, bits: u8) {
-        if bits & (flags::BAD_FRAMING | flags::UNSTABLE) != 0 || payload_len != header.payload_len()
-        {
-            self.report(cycle, Rule::Stream, header, format!("flags {bits}, {payload_len} bytes"));
+        if bits & flags::BAD_FRAMING != 0 || payload_len != header.payload_len() {
+            let detail = format!("flags {bits}, {payload_len} bytes");
+            self.report(cycle, Rule::TlpFraming, header, detail);
         }
-        if bits & flags::CREDIT_OVERRUN != 0 {
-            self.report(cycle, Rule::Credits, header, "sent without credits");
+        for (flag, rule, detail) in [
+            (flags::UNSTABLE, Rule::TlpUnstable, "a beat changed before it was taken"),
+            (flags::CREDIT_OVERRUN, Rule::Credits, "sent without credits"),
+            (flags::CREDITS_TAKEN, Rule::CreditsTaken, "fewer credits than before"),
+        ] {
+            if bits & flag != 0 {
+                self.report(cycle, rule, header, detail);
+            }
         }
-        if header.traffic_class() != 0 || header.digest() {
-            self.report(cycle, Rule::Kind, header, "traffic class or digest");
+        if header.digest() {
+            self.report(cycle, Rule::Digest, header, "there is no digest");
         }
         if header.poisoned() {
             self.report(cycle, Rule::Poisoned, header, "the card poisons what it sends");
         }
+        if header.has_reserved() {
+            self.report(cycle, Rule::Reserved, header, "reserved bits are set");
+        }
         match header.kind() {
-            Kind::MemRead | Kind::MemWrite => self.check_memory(cycle, header),
+            Kind::MemRead | Kind::MemWrite => {
+                self.check_request(cycle, header);
+                self.check_memory(cycle, header);
+            }
             Kind::Completion | Kind::CompletionData => self.check_completion(cycle, header),
-            Kind::Message => {}
+            Kind::Message => {
+                self.check_request(cycle, header);
+                self.check_message(cycle, header);
+            }
             kind => self.report(cycle, Rule::Kind, header, format!("{kind:?} from a card")),
+        }
+    }
+
+    /// Checks how a frame from the card went to its MAC.
+    pub fn check_frame(&mut self, cycle: u64, bits: u8) {
+        for (flag, rule, detail) in [
+            (flags::BAD_FRAMING, Rule::FrameFraming, "a last beat of no bytes, or of too many"),
+            (flags::UNSTABLE, Rule::FrameUnstable, "a beat changed before it was taken"),
+        ] {
+            if bits & flag != 0 {
+                self.report(cycle, rule, Header::default(), detail);
+            }
+        }
+    }
+
+    fn check_request(&mut self, cycle: u64, header: Header) {
+        if header.traffic_class() != 0 {
+            let detail = format!("traffic class {}", header.traffic_class());
+            self.report(cycle, Rule::TrafficClass, header, detail);
+        }
+        if header.attributes() != 0 {
+            let detail = format!("attributes {:#04b}", header.attributes());
+            self.report(cycle, Rule::Attributes, header, detail);
+        }
+        if header.requester() != self.limits.requester {
+            let detail = format!("requester {:#06x}", header.requester());
+            self.report(cycle, Rule::Requester, header, detail);
         }
     }
 
@@ -137,8 +168,12 @@ impl Checker {
         let dwords = header.dwords();
         let bytes = dwords * 4;
         let be = header.byte_enables();
-        if header.address_type() != 0 || header.is_four_dwords() != (address >> 32 != 0) {
+        if header.is_four_dwords() != (address >> 32 != 0) {
             self.report(cycle, Rule::AddressForm, header, format!("address {address:#x}"));
+        }
+        if header.address_type() != 0 {
+            let detail = format!("address type {}", header.address_type());
+            self.report(cycle, Rule::AddressType, header, detail);
         }
         if !be.are_legal(address, dwords) {
             self.report(cycle, Rule::ByteEnables, header, format!("{be:?} with {dwords} dwords"));
@@ -153,15 +188,32 @@ impl Checker {
         if bytes > limit {
             self.report(cycle, rule, header, format!("{bytes} bytes with a limit of {limit}"));
         }
-        if header.requester() != self.limits.requester {
-            let detail = format!("requester {:#06x}", header.requester());
-            self.report(cycle, Rule::Requester, header, detail);
+        let short_tags = self.limits.extended_tags_off.is_some_and(|since| since <= cycle);
+        if short_tags && header.kind() == Kind::MemRead && header.tag() >= SHORT_TAGS {
+            let detail = format!("tag {} without extended tags", header.tag());
+            self.report(cycle, Rule::ExtendedTag, header, detail);
         }
         if self.limits.bus_master_off.is_some_and(|since| since <= cycle) {
-            self.report(cycle, Rule::NotAllowed, header, "bus mastering is off");
+            self.report(cycle, Rule::BusMaster, header, "bus mastering is off");
         }
         if self.expect_quiet {
-            self.report(cycle, Rule::NotAllowed, header, "the card has to be quiet");
+            self.report(cycle, Rule::Quiet, header, "the card has to be quiet");
+        }
+    }
+
+    fn check_message(&mut self, cycle: u64, header: Header) {
+        let Some(message) = header.message() else {
+            self.report(cycle, Rule::Message, header, "not an error told to the root complex");
+            return;
+        };
+        let which = match message {
+            Message::Correctable => 0,
+            Message::NonFatal => 1,
+            Message::Fatal => 2,
+        };
+        if self.limits.reports_off[which].is_some_and(|since| since <= cycle) {
+            let detail = format!("{message:?} errors are not to be reported");
+            self.report(cycle, Rule::Reporting, header, detail);
         }
     }
 
@@ -170,7 +222,7 @@ impl Checker {
         let unnumbered = !self.limits.captured && fields.completer == 0;
         if fields.completer != self.limits.requester && !unnumbered {
             let detail = format!("completer {:#06x}", fields.completer);
-            self.report(cycle, Rule::Requester, header, detail);
+            self.report(cycle, Rule::Completer, header, detail);
         }
         let bytes = header.payload_len() as u32;
         if bytes > self.limits.max_payload {

@@ -8,7 +8,7 @@ use crate::faults::{Fault, FaultPlan};
 use crate::iommu::{Denied, Iommu};
 use crate::outbox::{Outbox, Purpose};
 use crate::tlp::{CompletionFields, Header, Status};
-use crate::{REACTION, ROOT_ID};
+use crate::{CYCLE_NS, REACTION, ROOT_ID};
 
 /// How long after a read its first completion may go, in cycles. Never less than [`REACTION`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +45,9 @@ pub struct CompleterConfig {
     pub gap: u64,
     /// Whether a read may be answered before an earlier one of another tag.
     pub reorder: bool,
+    /// Bits 1:0 of the lower address in the answer to a read without enabled bytes: 0 by the
+    /// specification, but some say 3.
+    pub empty_lower: u8,
 }
 
 impl Default for CompleterConfig {
@@ -55,12 +58,17 @@ impl Default for CompleterConfig {
             split: 0.25,
             gap: 8,
             reorder: true,
+            empty_lower: 0,
         }
     }
 }
 
 /// What a byte of a completion holds that the byte enables of the read left out.
 const NOT_ASKED_FOR: u8 = 0xdb;
+
+/// Cycles from a read that never got its answer to the next with its tag: eight time-outs of the
+/// shortest that Device Control 2 has, 50 us.
+const REST: u64 = 8 * 50_000 / CYCLE_NS;
 
 /// See the module.
 #[derive(Debug)]
@@ -71,6 +79,8 @@ pub struct Completer {
     /// When the last answer begins, for answers in order.
     last: u64,
     outstanding: [bool; 256],
+    /// Of reads that never get their answer, or not one that fits: when they came.
+    unanswered: [Option<u64>; 256],
     data: Vec<u8>,
     cuts: Vec<u32>,
 }
@@ -84,6 +94,7 @@ impl Completer {
             rng,
             last: 0,
             outstanding: [false; 256],
+            unanswered: [None; 256],
             data: Vec::new(),
             cuts: Vec::new(),
         }
@@ -99,9 +110,11 @@ impl Completer {
         self.outstanding[usize::from(tag)] = false;
     }
 
-    /// Forgets what is outstanding: the card was reset.
-    pub fn forget(&mut self) {
-        self.outstanding = [false; 256];
+    /// The card will not get what it asked for at `cycle`, and use the tag again when nothing can
+    /// be on its way.
+    fn give_up(&mut self, cycle: u64, tag: u8) {
+        self.outstanding[usize::from(tag)] = false;
+        self.unanswered[usize::from(tag)] = Some(cycle);
     }
 
     /// Answers the read that arrived at `cycle`. True if the IOMMU allowed it.
@@ -117,6 +130,12 @@ impl Completer {
         let tag = header.tag();
         if std::mem::replace(&mut self.outstanding[usize::from(tag)], true) {
             checker.report(cycle, Rule::TagReuse, header, format!("tag {tag} is outstanding"));
+        }
+        if let Some(since) = self.unanswered[usize::from(tag)].take() {
+            if cycle < since + REST {
+                let detail = format!("tag {tag} was not answered {} cycles ago", cycle - since);
+                checker.report(cycle, Rule::TagRest, header, detail);
+            }
         }
         let dwords = header.dwords();
         let (skip, len) = header.byte_enables().span(dwords);
@@ -151,22 +170,27 @@ impl Completer {
             byte_count: len,
             requester: header.requester(),
             tag,
-            lower_address: (start & 0x7f) as u8,
+            lower_address: (start & 0x7f) as u8
+                | if nothing_enabled { self.config.empty_lower } else { 0 },
         };
         if fault == Some(Fault::Drop) {
-            // The card will give up on the tag and may use it again at a time of its own.
-            self.outstanding[usize::from(tag)] = false;
+            self.give_up(cycle, tag);
         } else if status != Status::Success {
             let last = Purpose::LastCompletion { tag };
             outbox.push(at, Header::completion(fields, 0), &[], last);
         } else {
-            at = self.answer(at, fields, skip, start, fault, outbox);
+            let whole;
+            (at, whole) = self.answer(at, fields, skip, start, fault, outbox);
+            if !whole {
+                self.give_up(cycle, tag);
+            }
         }
         self.last = self.last.max(at);
         read.is_ok()
     }
 
-    /// Queues the completions of a successful read; when the last one may go.
+    /// Queues the completions of a successful read; when the last one may go, and whether the read
+    /// can end with them.
     fn answer(
         &mut self,
         mut at: u64,
@@ -175,7 +199,7 @@ impl Completer {
         start: u64,
         fault: Option<Fault>,
         outbox: &mut Outbox,
-    ) -> u64 {
+    ) -> (u64, bool) {
         self.cut(start, fields.byte_count);
         let tag = fields.tag;
         let count = self.cuts.len();
@@ -183,15 +207,14 @@ impl Completer {
             Some(Fault::Poison) => Some(self.rng.random_range(0..count)),
             _ => None,
         };
-        let mut begin = 0;
+        let (mut begin, mut whole) = (0, true);
         for (index, &end) in self.cuts.iter().enumerate() {
             if index > 0 {
                 at += self.rng.random_range(0..=self.config.gap);
             }
-            let first = start + u64::from(begin);
             let fields = CompletionFields {
                 byte_count: fields.byte_count - begin,
-                lower_address: (first & 0x7f) as u8,
+                lower_address: fields.lower_address.wrapping_add(begin as u8) & 0x7f,
                 ..fields
             };
             // Payload is whole dwords, wherever the asked-for bytes begin and end.
@@ -205,16 +228,22 @@ impl Completer {
                 Some(Fault::Poison) if poisoned == Some(index) => header = header.with_poison(),
                 Some(Fault::WrongTag) if index == 0 => {
                     header = header.with_completion_tag(tag ^ 0x80);
+                    whole = false;
                 }
                 Some(Fault::WrongRequester) if index == 0 => {
                     header = header.with_completion_requester(fields.requester ^ 0x8);
+                    whole = false;
                 }
                 Some(Fault::WrongLength) if index == 0 && payload.len() > 4 => {
                     payload = &payload[..payload.len() - 4];
                     header = header.with_dwords((payload.len() / 4) as u32);
+                    whole = false;
                 }
                 Some(Fault::DropRest) if index == 0 => purpose = Purpose::LastCompletion { tag },
-                Some(Fault::DropRest) => break,
+                Some(Fault::DropRest) => {
+                    whole = false;
+                    break;
+                }
                 _ => {}
             }
             outbox.push(at, header, payload, purpose);
@@ -223,7 +252,7 @@ impl Completer {
             }
             begin = end;
         }
-        at
+        (at, whole)
     }
 
     /// Cuts `len` bytes at `start` into completions: `cuts` has where each ends.

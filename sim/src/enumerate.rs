@@ -25,8 +25,7 @@ pub enum SetupError {
 
 const CAPABILITY_EXPRESS: u8 = 0x10;
 const CAPABILITY_MSIX: u8 = 0x11;
-/// Where 64-bit and 32-bit BARs go.
-const BASE_64: u64 = 0x60_0000_0000;
+/// Where 32-bit BARs go.
 const BASE_32: u64 = 0xc000_0000;
 /// How often a card may ask for a configuration request to be tried again.
 const RETRIES: u32 = 10_000;
@@ -97,7 +96,7 @@ impl World {
 
     fn place_bars(&mut self, host: usize) -> Result<[Option<Bar>; 6], SetupError> {
         let mut bars = [None; 6];
-        let (mut next_64, mut next_32) = (BASE_64, BASE_32);
+        let (mut next_64, mut next_32) = (self.hosts[host].root.config.bars_64, BASE_32);
         let mut index = 0;
         while index < 6 {
             let offset = 0x10 + 4 * index as u16;
@@ -169,8 +168,9 @@ impl World {
                 self.post_write(host, at, &word.to_le_bytes());
             }
         }
+        let masked = u32::from(!self.hosts[host].root.config.unmask_all);
         for vector in count..has {
-            self.post_write(host, base + u64::from(vector) * 16 + 12, &1u32.to_le_bytes());
+            self.post_write(host, base + u64::from(vector) * 16 + 12, &masked.to_le_bytes());
         }
         self.set(host, msix, control & !MSIX_FUNCTION_MASK | MSIX_ENABLE)
     }

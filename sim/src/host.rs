@@ -88,7 +88,8 @@ impl HostConfig {
         HostConfig { firmware: Some(firmware), ..self }
     }
 
-    pub(crate) fn shim(&self, seed: u64) -> ShimConfig {
+    /// How the world around the pins of its card behaves.
+    pub fn shim(&self, seed: u64) -> ShimConfig {
         let chance = |probability: f64| {
             assert!(
                 (0.0..1.0).contains(&probability),

@@ -22,6 +22,7 @@ mod outbox;
 mod quiet;
 pub mod requester;
 pub mod root;
+pub mod rules;
 pub mod stats;
 pub mod tlp;
 pub mod wire;

@@ -1,5 +1,6 @@
 //! Knows from the register traffic alone when an ENA device has to be quiet: from the moment its
-//! host has seen a reset end until the host rings the admin doorbell.
+//! host has seen a reset end until the host rings the admin doorbell. So after a function-level
+//! reset, from when it may master the bus again.
 //!
 //! The host sees the end of a reset by reading DEV_STS, either straight or through the readless
 //! mechanism, whose answers are the only DMA allowed in between.
@@ -24,6 +25,9 @@ enum State {
     InProgress,
     /// And has seen it end.
     Quiet,
+    /// A function-level reset; it ends at the latest when the host lets the device master the bus
+    /// again.
+    FunctionReset,
 }
 
 /// See the module.
@@ -56,6 +60,18 @@ impl QuietWatch {
                 self.response = self.response & u64::from(u32::MAX) | u64::from(value) << 32;
             }
             _ => {}
+        }
+    }
+
+    /// The device has taken an order to reset its function.
+    pub fn function_reset(&mut self) {
+        *self = QuietWatch { state: State::FunctionReset, response: 0 };
+    }
+
+    /// The device may master the bus from now on.
+    pub fn bus_master_on(&mut self) {
+        if self.state == State::FunctionReset {
+            self.state = State::Quiet;
         }
     }
 
@@ -99,6 +115,18 @@ mod tests {
         assert!(!watch.is_quiet());
         watch.response_written(&[7, 0, DEV_STS as u8, 0, 1, 0, 0, 0]);
         assert!(watch.is_quiet());
+        watch.register_written(AQ_DOORBELL, 1);
+        assert!(!watch.is_quiet());
+    }
+
+    #[test]
+    fn quiet_after_a_function_level_reset_and_the_old_response_is_none() {
+        let mut watch = QuietWatch::default();
+        watch.register_written(MMIO_RESP_LO, 0x1000);
+        watch.function_reset();
+        assert!(!watch.is_quiet());
+        watch.bus_master_on();
+        assert!(watch.is_quiet() && !watch.is_response(0x1000, 8));
         watch.register_written(AQ_DOORBELL, 1);
         assert!(!watch.is_quiet());
     }

@@ -229,10 +229,19 @@ impl Requester {
             _ => {
                 let detail =
                     format!("nothing asked for by {:#06x} with this tag", fields.requester);
-                checker.report(cycle, Rule::Completion, header, detail);
+                checker.report(cycle, Rule::Unasked, header, detail);
                 return None;
             }
         };
+        if (header.traffic_class(), header.attributes())
+            != (pending.header.traffic_class(), pending.header.attributes())
+        {
+            let detail = "traffic class or attributes are not the request's";
+            checker.report(cycle, Rule::CompletionClass, header, detail);
+        }
+        if let Err(detail) = pending.may_end_with(header) {
+            checker.report(cycle, Rule::CompletionStatus, header, detail);
+        }
         let result = match fields.status {
             Status::UnsupportedRequest => Err(RequestError::Unsupported),
             Status::ConfigRetry => Err(RequestError::Retry),
@@ -242,8 +251,8 @@ impl Requester {
             Status::Success => match pending.accept(header, payload) {
                 Ok(true) => Ok(std::mem::take(&mut pending.data)),
                 Ok(false) => return None,
-                Err(detail) => {
-                    checker.report(cycle, Rule::Completion, header, detail);
+                Err((rule, detail)) => {
+                    checker.report(cycle, rule, header, detail);
                     Err(RequestError::Malformed)
                 }
             },
@@ -259,33 +268,51 @@ impl Requester {
 }
 
 impl Pending {
+    /// Whether the status of a completion is one for this request, and comes with data only if it
+    /// should.
+    fn may_end_with(&self, header: Header) -> Result<(), String> {
+        let status = header.completion_fields().status;
+        let configures = matches!(self.header.kind(), Kind::ConfigRead | Kind::ConfigWrite);
+        match status {
+            Status::Reserved(_) => Err(format!("{status:?}")),
+            Status::ConfigRetry if !configures => Err("retry of a request to memory".into()),
+            Status::Success => Ok(()),
+            _ if header.has_data() => Err(format!("data with {status:?}")),
+            _ => Ok(()),
+        }
+    }
+
     /// Takes the data of a completion; whether it was the last, or what is wrong with it.
-    fn accept(&mut self, header: Header, payload: &[u8]) -> Result<bool, String> {
+    fn accept(&mut self, header: Header, payload: &[u8]) -> Result<bool, (Rule, String)> {
         let fields = header.completion_fields();
         let lower = (self.next & 0x7f) as u8;
         let expected = if self.owed == 0 { 4 } else { self.owed };
         if fields.byte_count != expected {
-            return Err(format!("byte count {}, not {expected}", fields.byte_count));
+            let detail = format!("byte count {}, not {expected}", fields.byte_count);
+            return Err((Rule::ByteCount, detail));
         }
         if fields.lower_address != lower {
-            return Err(format!("lower address {:#x}, not {lower:#x}", fields.lower_address));
+            let detail = format!("lower address {:#x}, not {lower:#x}", fields.lower_address);
+            return Err((Rule::LowerAddress, detail));
         }
+        let wrong = |detail: &str| Err((Rule::CompletionLength, detail.into()));
         let skip = (self.next & 3) as usize;
         if self.owed == 0 {
-            return if payload.is_empty() { Ok(true) } else { Err("data for a write".into()) };
+            return if payload.is_empty() { Ok(true) } else { wrong("data for a write") };
         }
         if payload.len() <= skip {
-            return Err("no data for a read".into());
+            return wrong("no data for a read");
         }
         let len = (payload.len() - skip).min(self.owed as usize);
         if payload.len() > (skip + len).next_multiple_of(4) {
-            return Err("more data than asked for".into());
+            return wrong("more data than asked for");
         }
         self.data.extend_from_slice(&payload[skip..skip + len]);
         self.owed -= len as u32;
         self.next += len as u64;
         if self.owed > 0 && !self.next.is_multiple_of(64) {
-            return Err(format!("split at {:#x}, which is no boundary", self.next));
+            let detail = format!("split at {:#x}, which is no boundary", self.next);
+            return Err((Rule::Boundary, detail));
         }
         Ok(self.owed == 0)
     }

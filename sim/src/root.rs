@@ -11,7 +11,7 @@ use crate::completer::{Completer, CompleterConfig};
 use crate::faults::FaultPlan;
 use crate::interrupts::{Interrupts, WINDOW};
 use crate::iommu::Iommu;
-use crate::monitor::{Monitor, Verdict};
+use crate::monitor::{Breach, Monitor, Verdict};
 use crate::outbox::{Outbox, Purpose};
 use crate::quiet::QuietWatch;
 use crate::requester::{Ended, Outcome, Request, RequestError, RequestId, Requester};
@@ -21,9 +21,13 @@ use crate::{CARD_ID, ROOT_ID};
 
 /// Byte offset of the command register in configuration space.
 const COMMAND: u16 = 0x04;
-const BUS_MASTER: u8 = 1 << 2;
+const BUS_MASTER: u32 = 1 << 2;
+/// Of the command register: errors that are not correctable are reported, whatever device control
+/// says.
+const REPORT_ALL: u32 = 1 << 8;
 /// Byte offset of device control in the PCI Express capability.
 const DEVICE_CONTROL: u16 = 8;
+const EXTENDED_TAGS: u32 = 1 << 8;
 const FUNCTION_LEVEL_RESET: u32 = 1 << 15;
 
 /// How a root complex behaves.
@@ -40,6 +44,10 @@ pub struct RootConfig {
     pub flr_grace: u64,
     /// Register writes to these offsets of BAR 0 are counted as doorbells.
     pub doorbells: Range<u64>,
+    /// Where 64-bit BARs go.
+    pub bars_64: u64,
+    /// Whether vectors that nobody asked for are left unmasked, without an address.
+    pub unmask_all: bool,
 }
 
 impl Default for RootConfig {
@@ -51,6 +59,8 @@ impl Default for RootConfig {
             request_timeout: 12_500,
             flr_grace: 25_000,
             doorbells: 0x1000..0x1800,
+            bars_64: 0x60_0000_0000,
+            unmask_all: false,
         }
     }
 }
@@ -88,6 +98,10 @@ pub struct RootComplex {
     outbox: Outbox,
     stamps: Option<Vec<Stamp>>,
     quiet: QuietWatch,
+    /// Errors that device control has the card report, a bit a kind, and whether the command
+    /// register has it report all.
+    reports: u32,
+    report_all: bool,
     word: Vec<u8>,
 }
 
@@ -105,13 +119,11 @@ impl RootComplex {
         let rng = ChaCha8Rng::seed_from_u64(seed);
         RootComplex {
             iommu: Iommu::default(),
-            checker: Checker::new(Limits {
-                max_payload: config.max_payload,
-                max_read_request: config.max_read_request,
-                requester: CARD_ID,
-                captured: false,
-                bus_master_off: Some(0),
-            }),
+            checker: Checker::new(Limits::new(
+                config.max_payload,
+                config.max_read_request,
+                CARD_ID,
+            )),
             faults: FaultPlan::default(),
             function: Function::default(),
             interrupts: Interrupts::default(),
@@ -122,6 +134,8 @@ impl RootComplex {
             outbox: Outbox::default(),
             stamps: None,
             quiet: QuietWatch::default(),
+            reports: 0,
+            report_all: false,
             word: Vec::new(),
             config,
         }
@@ -201,6 +215,7 @@ impl RootComplex {
             RecordKind::TlpOut => self.upstream(record, payload),
             RecordKind::TlpIn => self.downstream(record, payload),
             RecordKind::FrameOut => {
+                self.checker.check_frame(cycle, record.flags);
                 self.stats.frames_out += 1;
                 self.stats.frame_bytes_out += u64::from(len);
                 self.stamp(cycle, Event::FrameOut { len, left: record.cookie });
@@ -225,7 +240,7 @@ impl RootComplex {
             && !response
             && matches!(header.kind(), Kind::MemRead | Kind::MemWrite)
         {
-            self.checker.report(cycle, Rule::NotAllowed, header, "DMA after a reset ended");
+            self.checker.report(cycle, Rule::Quiet, header, "DMA after a reset ended");
         }
         let interrupt = header.kind() == Kind::MemWrite && WINDOW.contains(&header.address());
         self.stats.upstream.add(header, interrupt.then_some(Special::Interrupt));
@@ -251,8 +266,11 @@ impl RootComplex {
             }
             Kind::MemRead => {
                 let (skip, len) = header.byte_enables().span(header.dwords());
-                let verdict = self.monitor.read(header.address() + u64::from(skip), len);
-                self.judge(cycle, header, verdict);
+                let at = header.address() + u64::from(skip);
+                if header.byte_enables().first != 0 {
+                    let verdict = self.monitor.read(at, len, &self.iommu);
+                    self.judge(cycle, header, verdict);
+                }
                 let RootComplex { completer, iommu, faults, checker, outbox, .. } = self;
                 if !completer.read(cycle, header, iommu, faults, checker, outbox) {
                     self.stats.iommu_read_faults += 1;
@@ -289,15 +307,18 @@ impl RootComplex {
         let iova = header.address() + u64::from(skip);
         let bytes = &payload[skip as usize..(skip + len) as usize];
         let requester = header.requester();
-        let verdict = self.monitor.write(iova, bytes, &self.iommu);
-        self.judge(cycle, header, verdict);
         let contiguous = (skip..skip + len).all(|index| be.enabled(index, dwords));
         let written = if contiguous {
+            let verdict = self.monitor.write(iova, bytes, &self.iommu);
+            self.judge(cycle, header, verdict);
             self.iommu.write(requester, iova, bytes)
         } else {
             (skip..skip + len).filter(|&index| be.enabled(index, dwords)).try_for_each(|index| {
-                let at = header.address() + u64::from(index);
-                self.iommu.write(requester, at, &payload[index as usize..][..1])
+                let (at, byte) =
+                    (header.address() + u64::from(index), &payload[index as usize..][..1]);
+                let verdict = self.monitor.write(at, byte, &self.iommu);
+                self.judge(cycle, header, verdict);
+                self.iommu.write(requester, at, byte)
             })
         };
         if let Err(denied) = written {
@@ -309,8 +330,8 @@ impl RootComplex {
     }
 
     fn judge(&mut self, cycle: u64, header: Header, verdict: Verdict) {
-        if let Err(detail) = verdict {
-            self.checker.report(cycle, Rule::Device, header, detail);
+        if let Err(Breach { rule, detail }) = verdict {
+            self.checker.report(cycle, rule, header, detail);
         }
     }
 
@@ -340,14 +361,9 @@ impl RootComplex {
         match Purpose::from_cookie(record.cookie) {
             Purpose::None => {}
             Purpose::LastCompletion { tag } => self.completer.delivered(tag),
-            // From here on the card may act as a master, before we know that it took the write.
-            Purpose::Request(_)
-                if header.kind() == Kind::ConfigWrite
-                    && header.config_offset() == COMMAND
-                    && header.byte_enables().first & 1 != 0
-                    && payload.first().is_some_and(|byte| byte & BUS_MASTER != 0) =>
-            {
-                self.checker.limits.bus_master_off = None;
+            Purpose::Request(_) if header.kind() == Kind::ConfigWrite => {
+                let word = payload.first_chunk().map_or(0, |word| u32::from_le_bytes(*word));
+                self.config_accepted(header, word);
             }
             Purpose::Request(_) => {}
         }
@@ -389,25 +405,67 @@ impl RootComplex {
         header.address().checked_sub(bar.base).filter(|&offset| offset < bar.size)
     }
 
+    /// The card has taken a configuration write: what it permits the card may do before we know.
+    fn config_accepted(&mut self, header: Header, value: u32) {
+        let limits = &mut self.checker.limits;
+        let enables = header.byte_enables().first;
+        let offset = header.config_offset();
+        if offset == COMMAND && enables & 1 != 0 && value & BUS_MASTER != 0 {
+            limits.bus_master_off = None;
+            self.quiet.bus_master_on();
+        }
+        if offset == COMMAND && enables & 2 != 0 && value & REPORT_ALL != 0 {
+            limits.reports_off = [limits.reports_off[0], None, None];
+        }
+        if self.function.express.is_some_and(|express| offset == express + DEVICE_CONTROL) {
+            for (kind, off) in limits.reports_off.iter_mut().enumerate() {
+                if enables & 1 != 0 && value >> kind & 1 != 0 {
+                    *off = None;
+                }
+            }
+            if enables & 2 != 0 && value & EXTENDED_TAGS != 0 {
+                limits.extended_tags_off = None;
+            }
+        }
+    }
+
     /// The card has answered a configuration write with success.
     fn config_written(&mut self, cycle: u64, header: Header, value: u32) {
         let limits = &mut self.checker.limits;
         let enables = header.byte_enables().first;
         let offset = header.config_offset();
-        if offset == COMMAND && enables & 1 != 0 && value as u8 & BUS_MASTER == 0 {
+        // What had begun may still leave.
+        let later = cycle + self.config.request_timeout;
+        if offset == COMMAND && enables & 1 != 0 && value & BUS_MASTER == 0 {
             limits.bus_master_off.get_or_insert(cycle);
+        }
+        if offset == COMMAND && enables & 2 != 0 {
+            self.report_all = value & REPORT_ALL != 0;
         }
         if self.function.express.is_some_and(|express| offset == express + DEVICE_CONTROL) {
             if enables & 1 != 0 {
                 limits.max_payload = 128 << (value >> 5 & 7);
+                self.reports = value & 7;
             }
             if enables & 2 != 0 {
                 limits.max_read_request = 128 << (value >> 12 & 7);
-                if value & FUNCTION_LEVEL_RESET != 0 {
-                    self.monitor.reset();
-                    limits.bus_master_off.get_or_insert(cycle + self.config.flr_grace);
-                    limits.captured = false;
+                if value & EXTENDED_TAGS == 0 {
+                    limits.extended_tags_off.get_or_insert(later);
                 }
+                if value & FUNCTION_LEVEL_RESET != 0 {
+                    self.monitor.function_reset();
+                    self.quiet.function_reset();
+                    let over = cycle + self.config.flr_grace;
+                    limits.bus_master_off.get_or_insert(over);
+                    limits.extended_tags_off.get_or_insert(over);
+                    limits.captured = false;
+                    (self.reports, self.report_all) = (0, false);
+                }
+            }
+        }
+        for (kind, off) in limits.reports_off.iter_mut().enumerate() {
+            if self.reports >> kind & 1 == 0 && (kind == 0 || !self.report_all) {
+                off.get_or_insert(later);
             }
         }
     }

@@ -17,6 +17,9 @@ const POISONED: Field = Field(0, 14, 14);
 const ATTR: Field = Field(0, 13, 12);
 const ADDRESS_TYPE: Field = Field(0, 11, 10);
 const LENGTH: Field = Field(0, 9, 0);
+/// Between type and class, and between class and digest: further bits of tag and attributes, hints.
+const OTHER: Field = Field(0, 19, 16);
+const OTHER_HIGH: Field = Field(0, 23, 23);
 // Requests.
 const REQUESTER: Field = Field(1, 31, 16);
 const TAG: Field = Field(1, 15, 8);
@@ -24,13 +27,19 @@ const LAST_BE: Field = Field(1, 7, 4);
 const FIRST_BE: Field = Field(1, 3, 0);
 const CFG_TARGET: Field = Field(2, 31, 16);
 const CFG_REGISTER: Field = Field(2, 11, 2);
+const MESSAGE_CODE: Field = Field(1, 7, 0);
 // Completions.
 const COMPLETER: Field = Field(1, 31, 16);
 const STATUS: Field = Field(1, 15, 13);
+const BYTE_COUNT_MODIFIED: Field = Field(1, 12, 12);
 const BYTE_COUNT: Field = Field(1, 11, 0);
 const CPL_REQUESTER: Field = Field(2, 31, 16);
 const CPL_TAG: Field = Field(2, 15, 8);
+const ABOVE_LOWER_ADDRESS: Field = Field(2, 7, 7);
 const LOWER_ADDRESS: Field = Field(2, 6, 0);
+
+/// Routing of a message: to the root complex.
+const TO_ROOT_COMPLEX: u32 = 0b10000;
 
 /// What a TLP is, from `fmt` and `type`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -83,6 +92,24 @@ impl Status {
             2 => Status::ConfigRetry,
             4 => Status::CompleterAbort,
             other => Status::Reserved(other as u8),
+        }
+    }
+}
+
+/// What a card may tell its root complex.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Message {
+    Correctable,
+    NonFatal,
+    Fatal,
+}
+
+impl Message {
+    fn code(self) -> u32 {
+        match self {
+            Message::Correctable => 0x30,
+            Message::NonFatal => 0x31,
+            Message::Fatal => 0x33,
         }
     }
 }
@@ -188,6 +215,23 @@ impl Header {
             .with(LOWER_ADDRESS, fields.lower_address.into())
     }
 
+    /// An error told to the root complex.
+    pub fn error_message(requester: u16, message: Message) -> Self {
+        Header::default()
+            .with(FMT, 1)
+            .with(TYPE, TO_ROOT_COMPLEX)
+            .with(REQUESTER, requester.into())
+            .with(MESSAGE_CODE, message.code())
+    }
+
+    /// The error that a message tells the root complex of, if it does.
+    pub fn message(&self) -> Option<Message> {
+        let to_root = self.get(FMT) == 1 && self.get(TYPE) == TO_ROOT_COMPLEX;
+        [Message::Correctable, Message::NonFatal, Message::Fatal]
+            .into_iter()
+            .find(|message| to_root && message.code() == self.get(MESSAGE_CODE))
+    }
+
     pub fn kind(&self) -> Kind {
         match (self.get(FMT), self.get(TYPE)) {
             (0 | 1, 0b00000) => Kind::MemRead,
@@ -244,6 +288,28 @@ impl Header {
 
     pub fn traffic_class(&self) -> u8 {
         self.get(TRAFFIC_CLASS) as u8
+    }
+
+    /// Whether fields that are reserved in a TLP of its kind, or belong to features no card here
+    /// has, are not 0.
+    pub fn has_reserved(&self) -> bool {
+        let empty = |fields: &[Field]| fields.iter().all(|&field| self.get(field) == 0);
+        let of_kind = match self.kind() {
+            Kind::MemRead | Kind::MemWrite => {
+                self.0[2 + usize::from(self.is_four_dwords())] & 3 == 0
+            }
+            Kind::Completion | Kind::CompletionData => {
+                empty(&[ADDRESS_TYPE, BYTE_COUNT_MODIFIED, ABOVE_LOWER_ADDRESS])
+                    && (self.has_data() || self.get(LENGTH) == 0)
+            }
+            Kind::Message => {
+                empty(&[ADDRESS_TYPE])
+                    && (self.has_data() || self.get(LENGTH) == 0)
+                    && self.0[2..] == [0, 0]
+            }
+            _ => true,
+        };
+        !empty(&[OTHER, OTHER_HIGH]) || !of_kind
     }
 
     /// `attr` 1:0, {relaxed ordering, no snoop}.

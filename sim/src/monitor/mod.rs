@@ -4,17 +4,25 @@
 //! there before its completion, and a completion before its interrupt; rings are written entry by entry with the right
 //! phase. It looks at TLPs and host memory alone, never at what the card says of itself.
 //!
-//! A queue whose driver breaks the rules (a doorbell beyond the ring, descriptors that make no packet, buffers within each other) is *wild*: what
-//! the card makes of that is not judged here, only that other queues don't suffer. The IOMMU still guards the memory.
+//! A queue whose driver breaks the rules (a doorbell beyond the ring, descriptors that make no
+//! packet, buffers within each other) is *wild*: in which order the card takes what is in its ring,
+//! and completes it, is not judged. But the card touches nothing that no descriptor names which it
+//! has read, and other queues don't suffer.
+//!
+//! From a reset to the first command after it the card may end what it had begun: touch what it was
+//! told of before.
 
+mod answers;
 mod posted;
 mod queues;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::ops::Range;
 
 use crate::iommu::Iommu;
+use crate::rules::Rule;
 use crate::CARD_ID;
+use answers::{Answers, ENTRY};
 use posted::Posted;
 use queues::{Cq, Direction, Sq};
 
@@ -28,6 +36,7 @@ mod reg {
     pub const AENQ_BASE: u64 = 0x38;
     pub const AENQ_HEAD_DB: u64 = 0x40;
     pub const DEV_CTL: u64 = 0x54;
+    pub const MMIO_REG_READ: u64 = 0x5c;
     pub const MMIO_RESP: u64 = 0x60;
 }
 
@@ -43,37 +52,8 @@ mod opcode {
 const HOST_ATTRIBUTES: u8 = 28;
 const LLQ: u8 = 4;
 
-/// A ring of 64-byte entries that the card writes.
-#[derive(Clone, Copy, Debug, Default)]
-struct Answers {
-    base: u64,
-    depth: u16,
-    written: u16,
-}
-
-const ENTRY: usize = 64;
-
-impl Answers {
-    fn contains(&self, address: u64) -> bool {
-        address.wrapping_sub(self.base) < u64::from(self.depth) * ENTRY as u64
-    }
-
-    /// Takes a write into the ring: it is the next entry, whole, with the right phase.
-    fn take(&mut self, address: u64, bytes: &[u8], phase_at: usize) -> Result<(), String> {
-        let slot = self.written % self.depth;
-        let expected = self.base.wrapping_add(u64::from(slot) * ENTRY as u64);
-        let phase = u8::from((self.written / self.depth).is_multiple_of(2));
-        if address != expected || bytes.len() != ENTRY {
-            let len = bytes.len();
-            return Err(format!("{len} bytes at {address:#x}, not the entry at {expected:#x}"));
-        }
-        self.written = self.written.wrapping_add(1);
-        if bytes[phase_at] & 1 != phase {
-            return Err(format!("entry {slot} with phase {}", 1 - phase));
-        }
-        Ok(())
-    }
-}
+/// Readings of registers that are remembered; the card keeps fewer.
+const QUESTIONS: usize = 64;
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -87,11 +67,15 @@ pub struct Monitor {
     event_limit: u16,
     submitted: u16,
     response: u64,
+    /// Registers to be read without a read, as the host asked.
+    questions: VecDeque<u32>,
+    /// What was so before the reset that is under way.
+    before: Option<Box<Monitor>>,
     /// Memory that commands under way, and the host's attributes, give to the card.
     lent: Vec<(u16, Range<u64>)>,
     attributes: Vec<Range<u64>>,
-    cqs: HashMap<u16, Cq>,
-    sqs: HashMap<(Direction, u16), Sq>,
+    cqs: BTreeMap<u16, Cq>,
+    sqs: BTreeMap<(Direction, u16), Sq>,
     doorbells: HashMap<u64, (Direction, u16)>,
     posted: Posted,
     /// What the host wrote to BAR 2, and whether its lines are wide. Survives resets, as far as anybody may count on it.
@@ -103,7 +87,23 @@ pub struct Monitor {
 }
 
 /// What is wrong with what the card did.
-pub type Verdict = Result<(), String>;
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Breach {
+    pub rule: Rule,
+    pub detail: String,
+}
+
+impl Breach {
+    fn new(rule: Rule, detail: impl Into<String>) -> Self {
+        Breach { rule, detail: detail.into() }
+    }
+
+    fn in_front(self, what: impl std::fmt::Display) -> Self {
+        Breach { detail: format!("{what}: {}", self.detail), ..self }
+    }
+}
+
+pub type Verdict = Result<(), Breach>;
 
 fn u16_at(bytes: &[u8], at: usize) -> u16 {
     u16::from_le_bytes([bytes[at], bytes[at + 1]])
@@ -130,9 +130,26 @@ impl Monitor {
 
     /// The card was reset by its host, or will be.
     pub fn reset(&mut self) {
-        let response = self.response;
-        let lines = std::mem::take(&mut self.lines);
-        *self = Monitor { off: self.off, resetting: true, response, lines, ..Monitor::default() };
+        let mut old = std::mem::take(self);
+        let (response, questions) = (old.response, old.questions.clone());
+        let lines = std::mem::take(&mut old.lines);
+        *self = Monitor {
+            off: old.off,
+            resetting: true,
+            response,
+            questions,
+            lines,
+            ..Monitor::default()
+        };
+        self.before = old.before.take().or_else(|| Some(Box::new(old)));
+    }
+
+    /// The same by a function-level reset, which makes the card forget where the readings of
+    /// registers go, too.
+    pub fn function_reset(&mut self) {
+        self.reset();
+        self.response = 0;
+        self.questions.clear();
     }
 
     /// The card has accepted a write to a register.
@@ -158,8 +175,13 @@ impl Monitor {
             o if o == reg::AENQ_BASE + 4 => self.events.base = half(self.events.base, true),
             reg::AENQ_HEAD_DB => self.event_limit = value as u16,
             reg::DEV_CTL if value & 1 != 0 => self.reset(),
+            reg::MMIO_REG_READ => {
+                self.questions.truncate(QUESTIONS - 1);
+                self.questions.push_front(value);
+            }
             reg::AQ_DB => {
                 self.resetting = false;
+                self.before = None;
                 self.lend(value as u16, iommu);
             }
             _ => {}
@@ -217,69 +239,154 @@ impl Monitor {
     }
 
     /// The card reads `len` bytes.
-    pub fn read(&mut self, address: u64, len: u32) -> Verdict {
-        if self.off || self.resetting || self.commands.contains(address) {
+    pub fn read(&mut self, address: u64, len: u32, iommu: &Iommu) -> Verdict {
+        if self.off {
             return Ok(());
         }
-        let end = address + u64::from(len);
-        let ring = self.sqs.values_mut().find(|sq| sq.ring().contains(&address));
-        if let Some(sq) = ring {
-            return sq.fetch(address, len);
-        }
-        if self.posted.may_read(address, end) || self.is_lent(address, end) {
+        let end = address.saturating_add(len.into());
+        let verdict = if self.resetting {
+            Err(Breach::new(Rule::UnpostedRead, "after a reset, of what the card never knew"))
+        } else if self.commands.contains(address) {
+            self.fetch_commands(address, end)
+        } else if let Some(sq) = self.sqs.values_mut().find(|sq| sq.ring().contains(&address)) {
+            sq.fetch(address, len, iommu)
+        } else {
+            Err(Breach::new(Rule::UnpostedRead, "nobody posted that"))
+        };
+        if verdict.is_ok() || self.may_read(address, end) {
             return Ok(());
         }
-        if self.sqs.values().any(Sq::is_wild) {
-            return Ok(());
+        verdict.map_err(|breach| breach.in_front(format!("read of {len} bytes at {address:#x}")))
+    }
+
+    /// Whether a packet or a command has these bytes; of before a reset, a ring too.
+    fn may_read(&mut self, address: u64, end: u64) -> bool {
+        let lines = std::mem::take(&mut self.lines);
+        let may = self.knows(address, end, &lines);
+        self.lines = lines;
+        may
+    }
+
+    fn knows(&mut self, address: u64, end: u64, lines: &[u8]) -> bool {
+        self.posted.may_read(address, end)
+            || self.is_lent(address, end)
+            || self.sqs.values_mut().any(|sq| sq.has_loose_packet(address, end, lines))
+            || self.before.as_mut().is_some_and(|before| {
+                before.commands.holds(address, end)
+                    || before.sqs.values().any(|sq| holds(&sq.ring(), address, end))
+                    || before.knows(address, end, lines)
+            })
+    }
+
+    /// The card reads commands: such as were given, and not answered.
+    fn fetch_commands(&self, address: u64, end: u64) -> Verdict {
+        let Answers { base, depth, .. } = self.commands;
+        let from = address.wrapping_sub(base);
+        let (slot, until) = (from / ENTRY as u64, (from + (end - address)).div_ceil(ENTRY as u64));
+        let oldest = self.answers.written;
+        let waiting = u64::from(self.submitted.wrapping_sub(oldest));
+        let ahead = (slot + u64::from(depth) - u64::from(oldest % depth)) % u64::from(depth);
+        let count = until - slot;
+        if until > depth.into() || ahead + count > waiting {
+            let detail = format!("commands {waiting} from {oldest} on are waiting");
+            return Err(Breach::new(Rule::CommandFetch, detail));
         }
-        Err(format!("read of {len} bytes at {address:#x}, which nobody posted"))
+        Ok(())
     }
 
     fn is_lent(&self, address: u64, end: u64) -> bool {
         let lent = self.lent.iter().map(|(_, range)| range);
-        lent.chain(&self.attributes).any(|range| range.start <= address && end <= range.end)
+        lent.chain(&self.attributes).any(|range| holds(range, address, end))
     }
 
     /// The card has written `bytes`.
     pub fn write(&mut self, address: u64, bytes: &[u8], iommu: &Iommu) -> Verdict {
-        if self.off || self.resetting || (address == self.response && bytes.len() == 8) {
+        if self.off {
             return Ok(());
         }
+        if self.response != 0 && address == self.response && bytes.len() == RESPONSE {
+            return self.responded(u32_at(bytes, 0));
+        }
+        let len = bytes.len() as u32;
+        let end = address.saturating_add(len.into());
+        if self.resetting {
+            return match &self.before {
+                Some(before) if before.may_write(address, end) => Ok(()),
+                _ => Err(Breach::new(
+                    Rule::UnpostedWrite,
+                    format!("{len} bytes at {address:#x} after a reset, which the card never knew"),
+                )),
+            };
+        }
         if self.answers.contains(address) {
-            self.answers.take(address, bytes, 3).map_err(|e| format!("admin completion: {e}"))?;
+            let rules = [Rule::AnswerPlace, Rule::AnswerPhase];
+            let Some(answer) = self.answers.take(address, bytes, 3, rules)? else { return Ok(()) };
             self.tell(0);
-            return self.answered(bytes, iommu);
+            return self.answered(&answer, iommu);
         }
         if self.events.contains(address) {
             if self.events.written == self.event_limit {
-                return Err("an event beyond what the host has room for".into());
+                return Err(Breach::new(Rule::EventRoom, "the host has no room for an event"));
             }
-            self.events.take(address, bytes, 4).map_err(|e| format!("event: {e}"))?;
-            self.tell(0);
+            let rules = [Rule::EventPlace, Rule::EventPhase];
+            if self.events.take(address, bytes, 4, rules)?.is_some() {
+                self.tell(0);
+            }
             return Ok(());
         }
         if let Some((&number, cq)) = self.cqs.iter_mut().find(|(_, cq)| cq.contains(address)) {
-            let entries = cq.take(address, bytes).map_err(|e| format!("CQ {number}: {e}"))?;
+            let named = |breach: Breach| breach.in_front(format!("CQ {number}"));
+            let entries = cq.take(address, bytes).map_err(named)?;
             if let Some(vector) = cq.vector {
                 self.tell(vector);
             }
             for entry in entries {
-                self.completed(number, entry).map_err(|e| format!("CQ {number}: {e}"))?;
+                self.completed(number, entry).map_err(named)?;
             }
             return Ok(());
         }
-        if self.posted.wrote(address, bytes.len() as u32, &mut self.sqs)
-            || self.is_lent(address, address + bytes.len() as u64)
-            || self.sqs.values().any(|sq| sq.is_wild() && sq.direction == Direction::Rx)
+        let verdict = self.posted.wrote(address, len, &mut self.sqs);
+        if verdict.is_ok()
+            || self.is_lent(address, end)
+            || self.sqs.values().any(|sq| sq.has_loose_buffer(address, end))
         {
             return Ok(());
         }
-        Err(format!("write of {} bytes at {address:#x}, which nobody posted", bytes.len()))
+        verdict.map_err(|breach| breach.in_front(format!("{len} bytes at {address:#x}")))
+    }
+
+    /// Whether the card may have begun to write these bytes before a reset.
+    fn may_write(&self, address: u64, end: u64) -> bool {
+        let response = self.response..self.response.saturating_add(RESPONSE as u64);
+        (self.response != 0 && holds(&response, address, end))
+            || self.answers.holds(address, end)
+            || self.events.holds(address, end)
+            || self.cqs.values().any(|cq| holds(&cq.ring(), address, end))
+            || self.posted.may_write(address, end)
+            || self.is_lent(address, end)
+            || self.sqs.values().any(|sq| sq.has_loose_buffer(address, end))
+    }
+
+    /// The card has answered a reading of a register: the oldest there is, or one behind what it
+    /// dropped.
+    fn responded(&mut self, question: u32) -> Verdict {
+        match self.questions.iter().rposition(|&asked| asked == question) {
+            Some(at) => {
+                self.questions.truncate(at);
+                Ok(())
+            }
+            None => {
+                let detail = format!("the reading {question:#x} of a register was not asked for");
+                Err(Breach::new(Rule::Response, detail))
+            }
+        }
     }
 
     fn completed(&mut self, cq: u16, entry: &[u8]) -> Verdict {
-        let Some(sq) = self.sqs.values_mut().find(|sq| sq.cq == cq) else {
-            return Err("a completion, and no queue is there that uses it".into());
+        let mut users: Vec<_> = self.sqs.values_mut().filter(|sq| sq.cq == cq).collect();
+        let which = users.iter().position(|sq| sq.awaits(entry)).unwrap_or(0);
+        let Some(sq) = users.get_mut(which) else {
+            return Err(Breach::new(Rule::EntryOfNoQueue, "a completion of no queue"));
         };
         sq.complete(entry, &mut self.posted)
     }
@@ -287,13 +394,17 @@ impl Monitor {
     /// The card has answered the oldest command.
     fn answered(&mut self, answer: &[u8], iommu: &Iommu) -> Verdict {
         let number = self.answers.written.wrapping_sub(1);
+        if number == self.submitted {
+            return Err(Breach::new(Rule::AnswerUnasked, format!("there is no command {number}")));
+        }
         let mut entry = [0; ENTRY];
         if !self.command(number, &mut entry, iommu) {
             return Ok(());
         }
         self.lent.retain(|(n, _)| *n != number);
         if u16_at(answer, 0) & 0xfff != u16_at(&entry, 0) & 0xfff {
-            return Err(format!("the answer to command {number} carries another id"));
+            let detail = format!("the answer to command {number} carries another id");
+            return Err(Breach::new(Rule::AnswerId, detail));
         }
         if answer[2] != 0 {
             return Ok(());
@@ -335,12 +446,14 @@ impl Monitor {
 
     /// The card has raised an interrupt.
     pub fn interrupt(&mut self, vector: u16) -> Verdict {
-        if self.off || self.resetting {
+        if self.off {
             return Ok(());
         }
-        match self.told.get_mut(usize::from(vector)) {
+        let told = self.before.as_mut().map_or(&mut self.told, |before| &mut before.told);
+        match told.get_mut(usize::from(vector)) {
             None | Some(0) => {
-                Err(format!("interrupt {vector}, and nothing was completed before it"))
+                let detail = format!("interrupt {vector}, and nothing was completed before it");
+                Err(Breach::new(Rule::InterruptForNothing, detail))
             }
             Some(told) => {
                 *told -= 1;
@@ -348,6 +461,14 @@ impl Monitor {
             }
         }
     }
+}
+
+/// Bytes of the reading of a register.
+const RESPONSE: usize = 8;
+
+/// Whether all bytes from `address` to `end` are in `range`.
+fn holds(range: &Range<u64>, address: u64, end: u64) -> bool {
+    range.start <= address && end <= range.end
 }
 
 #[cfg(test)]

@@ -1,8 +1,10 @@
 //! Memory that descriptors name: found by address, in whatever order.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
-use super::queues::{Direction, Sq};
+use super::queues::{Direction, Fill, Sq};
+use super::{Breach, Verdict};
+use crate::rules::Rule;
 
 /// Of one descriptor. `number` tells those at the same address apart.
 #[derive(Clone, Copy, Debug)]
@@ -69,22 +71,55 @@ impl Posted {
         self.around(address, end).any(|(_, _, owner)| owner.rx.is_none())
     }
 
-    /// Takes bytes written to a receive buffer: the next ones of it. False if there is no such buffer.
+    /// Whether these bytes are in a buffer to receive into.
+    pub fn may_write(&self, address: u64, end: u64) -> bool {
+        self.around(address, end).any(|(_, _, owner)| owner.rx.is_some())
+    }
+
+    /// Takes bytes written to a receive buffer: the next ones of it.
     pub fn wrote(
         &self,
         address: u64,
         len: u32,
-        queues: &mut HashMap<(Direction, u16), Sq>,
-    ) -> bool {
-        for (start, number, owner) in self.around(address, address + u64::from(len)) {
+        queues: &mut BTreeMap<(Direction, u16), Sq>,
+    ) -> Verdict {
+        let mut breach = Breach::new(Rule::UnpostedWrite, "nobody posted that");
+        let end = address.saturating_add(len.into());
+        for (start, number, owner) in self.around(address, end) {
             let Some(base) = owner.rx else { continue };
             let queue = queues
                 .values_mut()
                 .find(|sq| sq.direction == Direction::Rx && sq.ring().start == base);
-            if queue.is_some_and(|sq| sq.fill(number, (address - start) as u32, len)) {
-                return true;
+            let offset = (address - start) as u32;
+            match queue.map(|sq| sq.fill(number, offset, len)) {
+                Some(Fill::Next) => return Ok(()),
+                Some(Fill::Gap(filled)) => {
+                    let detail = format!("at {offset} of a buffer with {filled} bytes in it");
+                    breach = Breach::new(Rule::FillOrder, detail);
+                }
+                Some(Fill::Unread) => {
+                    let detail = "the card has not read that buffer's descriptor";
+                    breach = Breach::new(Rule::FilledUnread, detail);
+                }
+                None => {}
             }
         }
-        false
+        Err(breach)
+    }
+}
+
+/// Memory named by descriptors of which nobody knows what they mean.
+#[derive(Debug, Default)]
+pub struct Loose(BTreeMap<u64, u64>);
+
+impl Loose {
+    pub fn add(&mut self, address: u64, len: u32) {
+        let end = address.saturating_add(len.into());
+        let known = self.0.entry(address).or_insert(end);
+        *known = end.max(*known);
+    }
+
+    pub fn has(&self, address: u64, end: u64) -> bool {
+        self.0.range(..=address).rev().any(|(_, &known)| end <= known)
     }
 }

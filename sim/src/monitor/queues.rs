@@ -3,12 +3,13 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 
-use super::posted::{Extent, Posted};
-use super::{u16_at, u32_at, u48_at, Verdict};
+use super::posted::{Extent, Loose, Posted};
+use super::{u16_at, u32_at, u48_at, Breach, Verdict};
 use crate::iommu::Iommu;
+use crate::rules::Rule;
 use crate::CARD_ID;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Direction {
     Tx,
     Rx,
@@ -46,8 +47,12 @@ impl Cq {
         }
     }
 
+    pub fn ring(&self) -> Range<u64> {
+        self.base..self.base + u64::from(self.depth) * self.entry as u64
+    }
+
     pub fn contains(&self, address: u64) -> bool {
-        (self.base..self.base + u64::from(self.depth) * self.entry as u64).contains(&address)
+        self.ring().contains(&address)
     }
 
     /// Takes a write into the ring: its next entries, with the right phase.
@@ -55,25 +60,24 @@ impl Cq {
         &mut self,
         address: u64,
         bytes: &'a [u8],
-    ) -> Result<impl Iterator<Item = &'a [u8]>, String> {
+    ) -> Result<impl Iterator<Item = &'a [u8]>, Breach> {
         let slot = self.written % self.depth;
         let expected = self.base + u64::from(slot) * self.entry as u64;
-        let count = bytes.len() / self.entry;
-        if address != expected || !bytes.len().is_multiple_of(self.entry) || count == 0 {
-            let len = bytes.len();
-            return Err(format!("{len} bytes at {address:#x}, not entries from {expected:#x} on"));
+        let (len, count) = (bytes.len(), bytes.len() / self.entry);
+        if address != expected || !len.is_multiple_of(self.entry) || count == 0 {
+            let detail = format!("{len} bytes at {address:#x}, not entries from {expected:#x} on");
+            return Err(Breach::new(Rule::EntryPlace, detail));
+        }
+        if usize::from(slot) + count > self.depth.into() {
+            let detail = format!("{count} entries from {slot} on in a ring of {}", self.depth);
+            return Err(Breach::new(Rule::EntriesEnd, detail));
         }
         let entries = bytes.chunks_exact(self.entry);
-        for entry in entries.clone() {
-            let phase = u8::from((self.written / self.depth).is_multiple_of(2));
-            if entry[3] & 1 != phase {
-                return Err(format!(
-                    "entry {} with phase {}",
-                    self.written % self.depth,
-                    1 - phase
-                ));
-            }
-            self.written = self.written.wrapping_add(1);
+        let phase = u8::from((self.written / self.depth).is_multiple_of(2));
+        self.written = self.written.wrapping_add(count as u16);
+        if entries.clone().any(|entry| entry[3] & 1 != phase) {
+            let detail = format!("{count} entries from {slot} on, not with phase {phase}");
+            return Err(Breach::new(Rule::EntryPhase, detail));
         }
         Ok(entries)
     }
@@ -107,11 +111,24 @@ pub struct Sq {
     /// Places of completed items.
     head: u16,
     wild: bool,
+    /// Of a wild one: memory that its descriptors name.
+    loose: Loose,
     items: VecDeque<Item>,
     /// The packet that is being posted.
     open: Option<Item>,
     /// A received packet has begun and not ended.
     mid: bool,
+}
+
+/// What bytes written to a buffer are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fill {
+    /// What comes next.
+    Next,
+    /// Not what comes behind so many bytes.
+    Gap(u32),
+    /// Those of a buffer that the card can't know of.
+    Unread,
 }
 
 const DESCRIPTOR: u64 = 16;
@@ -139,14 +156,50 @@ impl Sq {
             fetched: 0,
             head: 0,
             wild: false,
+            loose: Loose::default(),
             items: VecDeque::new(),
             open: None,
             mid: false,
         }
     }
 
+    #[cfg(test)]
     pub fn is_wild(&self) -> bool {
         self.wild
+    }
+
+    /// Whether descriptors of a wild receive queue name these bytes.
+    pub fn has_loose_buffer(&self, address: u64, end: u64) -> bool {
+        self.direction == Direction::Rx && self.loose.has(address, end)
+    }
+
+    /// Whether descriptors of a wild queue name these bytes to be sent. Lines may have been written
+    /// since the last doorbell.
+    pub fn has_loose_packet(&mut self, address: u64, end: u64, lines: &[u8]) -> bool {
+        if !self.wild || self.direction != Direction::Tx {
+            return false;
+        }
+        if !self.loose.has(address, end) {
+            self.loosen_lines(lines);
+        }
+        self.loose.has(address, end)
+    }
+
+    fn loosen(&mut self, descriptors: &[u8]) {
+        for descriptor in descriptors.chunks_exact(DESCRIPTOR as usize) {
+            let len = match (self.direction, u16_at(descriptor, 0)) {
+                (Direction::Rx, 0) => 0x1_0000,
+                (_, len) => len.into(),
+            };
+            self.loose.add(u48_at(descriptor, 8), len);
+        }
+    }
+
+    fn loosen_lines(&mut self, lines: &[u8]) {
+        let Some(len) = self.line else { return };
+        let from = (self.base as usize).min(lines.len());
+        let until = (from + usize::from(self.depth) * len).min(lines.len());
+        self.loosen(&lines[from..until]);
     }
 
     pub fn outstanding(&self) -> usize {
@@ -170,6 +223,17 @@ impl Sq {
 
     /// Places up to `tail` are the card's.
     pub fn doorbell(&mut self, tail: u16, iommu: &Iommu, lines: &[u8], posted: &mut Posted) {
+        self.post(tail, iommu, lines, posted);
+        if self.wild {
+            // What has been posted remains so, whatever completes.
+            for item in self.items.iter().chain(&self.open) {
+                item.extents.iter().for_each(|extent| self.loose.add(extent.address, extent.len));
+            }
+            self.loosen_lines(lines);
+        }
+    }
+
+    fn post(&mut self, tail: u16, iommu: &Iommu, lines: &[u8], posted: &mut Posted) {
         if tail.wrapping_sub(self.head) > self.depth
             || tail.wrapping_sub(self.head) < self.tail.wrapping_sub(self.head)
         {
@@ -250,6 +314,7 @@ impl Sq {
             Some(packet) => (packet, false),
         };
         if begins != (word & FIRST != 0) {
+            self.open = Some(packet).filter(|_| !begins);
             return false;
         }
         packet.descriptors += 1;
@@ -283,73 +348,127 @@ impl Sq {
     }
 
     /// The card reads from the ring: descriptors in order, none that it wasn't told of.
-    pub fn fetch(&mut self, address: u64, len: u32) -> Verdict {
+    pub fn fetch(&mut self, address: u64, len: u32, iommu: &Iommu) -> Verdict {
+        let (offset, size) = (address - self.base, u64::from(self.depth) * DESCRIPTOR);
+        let count = (u64::from(len) / DESCRIPTOR) as u16;
+        if offset + u64::from(len) > size {
+            let detail = format!("{len} bytes at {offset:#x} of a ring of {size:#x}");
+            return Err(Breach::new(Rule::RingEnd, detail));
+        }
+        if !offset.is_multiple_of(DESCRIPTOR) || !u64::from(len).is_multiple_of(DESCRIPTOR) {
+            let detail = format!("{len} bytes at {offset:#x} of a ring");
+            return Err(Breach::new(Rule::PartialDescriptor, detail));
+        }
         if self.wild {
+            let mut descriptors = vec![0; len as usize];
+            if iommu.read(CARD_ID, address, &mut descriptors).is_ok() {
+                self.loosen(&descriptors);
+            }
             return Ok(());
         }
-        let offset = address - self.base;
-        let count = (u64::from(len) / DESCRIPTOR) as u16;
         let expected = u64::from(self.fetched & (self.depth - 1)) * DESCRIPTOR;
         let fetched = self.fetched.wrapping_add(count);
-        if offset != expected || !u64::from(len).is_multiple_of(DESCRIPTOR) {
-            return Err(format!("{len} bytes of descriptors at {offset:#x}, not at {expected:#x}"));
+        if offset != expected {
+            let detail = format!("descriptors at {offset:#x}, not at {expected:#x}");
+            return Err(Breach::new(Rule::DescriptorOrder, detail));
         }
         if self.tail.wrapping_sub(self.fetched) < count {
-            let tail = self.tail;
-            return Err(format!("descriptors up to {fetched} are read, posted are {tail}"));
+            let detail = format!("descriptors up to {fetched} are read, posted are {}", self.tail);
+            return Err(Breach::new(Rule::BeyondDoorbell, detail));
         }
         self.fetched = fetched;
         Ok(())
     }
 
-    /// The card has filled part of buffer `number`: is it what comes next?
-    pub fn fill(&mut self, number: u64, offset: u32, len: u32) -> bool {
-        // The buffer being filled is the oldest, or follows those of the same packet.
-        let mut items = self.items.iter_mut().take(32);
-        let item = items.find(|item| item.extents[0].number == number);
-        match item {
-            Some(item) if item.filled == offset => {
-                item.filled += len;
-                true
-            }
-            _ => self.wild,
+    /// Descriptors that were read and are not completed; of lines nobody knows.
+    fn read_ahead(&self) -> u16 {
+        match self.line {
+            Some(_) => u16::MAX,
+            None => self.fetched.wrapping_sub(self.head),
         }
+    }
+
+    /// The card has filled part of buffer `number`.
+    pub fn fill(&mut self, number: u64, offset: u32, len: u32) -> Fill {
+        if self.wild {
+            return Fill::Next;
+        }
+        let read = usize::from(self.read_ahead());
+        // The buffer being filled is the oldest, or follows those of the same packet.
+        let mut items = self.items.iter_mut().take(32).enumerate();
+        match items.find(|(_, item)| item.extents[0].number == number) {
+            Some((at, _)) if at >= read => Fill::Unread,
+            Some((_, item)) if item.filled == offset => {
+                item.filled += len;
+                Fill::Next
+            }
+            found => Fill::Gap(found.map_or(0, |(_, item)| item.filled)),
+        }
+    }
+
+    fn req_id(&self, entry: &[u8]) -> u16 {
+        match self.direction {
+            Direction::Tx => u16_at(entry, 0),
+            Direction::Rx => u16_at(entry, 6),
+        }
+    }
+
+    /// Whether this entry completes what is next.
+    pub fn awaits(&self, entry: &[u8]) -> bool {
+        self.items.front().is_some_and(|item| item.req_id == self.req_id(entry))
     }
 
     /// The card has written a completion entry.
     pub fn complete(&mut self, entry: &[u8], posted: &mut Posted) -> Verdict {
-        let req_id = match self.direction {
-            Direction::Tx => u16_at(entry, 0),
-            Direction::Rx => u16_at(entry, 6),
+        let word = u32_at(entry, 0);
+        let reserved = match self.direction {
+            // Status, and what drivers want to be 0.
+            Direction::Tx => word & 0xc0ff_0000,
+            Direction::Rx => word & 0x0002_0080,
         };
-        let found = match self.direction {
-            Direction::Tx => self.items.iter().position(|item| item.req_id == req_id),
-            // In the order of the ring.
-            Direction::Rx => self.items.front().filter(|item| item.req_id == req_id).map(|_| 0),
-        };
-        let Some(item) = found.and_then(|at| self.items.remove(at)) else {
+        if reserved != 0 {
+            return Err(Breach::new(Rule::EntryReserved, format!("first word {word:#x}")));
+        }
+        let req_id = self.req_id(entry);
+        let at = self.items.iter().position(|item| item.req_id == req_id);
+        let Some((at, item)) = at.and_then(|at| Some((at, self.items.remove(at)?))) else {
             return if self.wild {
                 Ok(())
             } else {
-                Err(format!("request {req_id:#x} is completed and is not the card's"))
+                let detail = format!("request {req_id:#x} is completed and is not the card's");
+                Err(Breach::new(Rule::UnknownRequest, detail))
             };
         };
         item.extents.iter().for_each(|extent| posted.remove(*extent));
+        let read = self.read_ahead();
         self.head = self.head.wrapping_add(item.places);
-        if self.direction == Direction::Tx || self.wild {
+        if self.wild {
             return Ok(());
         }
-        let word = u32_at(entry, 0);
+        if at != 0 {
+            let detail = format!("request {req_id:#x} is completed before {at} older ones");
+            return Err(Breach::new(Rule::CompletionOrder, detail));
+        }
+        if item.places > read {
+            let detail = format!("request {req_id:#x} is completed, {read} descriptors were read");
+            return Err(Breach::new(Rule::CompletedUnread, detail));
+        }
+        if self.direction == Direction::Tx {
+            return Ok(());
+        }
         let (len, begun) = (u32::from(u16_at(entry, 4)), self.mid);
         self.mid = word & LAST == 0;
         if len & 0xffff != item.filled & 0xffff || item.filled == 0 {
-            return Err(format!("{len} bytes are completed, {} were written", item.filled));
+            let detail = format!("{len} bytes are completed, {} were written", item.filled);
+            return Err(Breach::new(Rule::ReceivedLength, detail));
         }
         if begun == (word & FIRST != 0) {
-            return Err(format!("request {req_id:#x}: first or last is wrong ({word:#x})"));
+            let detail = format!("request {req_id:#x}: first or last is wrong ({word:#x})");
+            return Err(Breach::new(Rule::ReceivedEnds, detail));
         }
         if self.mid && item.filled != item.extents[0].len {
-            return Err(format!("request {req_id:#x} isn't full and the next one is begun"));
+            let detail = format!("request {req_id:#x} isn't full and the next one is begun");
+            return Err(Breach::new(Rule::ReceivedShort, detail));
         }
         Ok(())
     }

@@ -17,6 +17,7 @@ namespace nitor {
 struct ShimConfig;
 struct Record;
 struct MgmtReply;
+struct Script;
 using Header = std::array<std::uint32_t, 4>;
 
 // Everything that does not depend on the width of the model.
@@ -167,6 +168,8 @@ class Card {
 };
 
 std::unique_ptr<Card> new_card(std::uint32_t width, const ShimConfig& config);
+// Defined in scripted.cc.
+std::unique_ptr<Card> new_scripted_card(const ShimConfig& config, const Script& script);
 
 // One for each model; defined in pins.h, instantiated in card128.cc and card512.cc.
 std::unique_ptr<Card> new_card128(const ShimConfig& config);

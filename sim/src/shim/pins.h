@@ -3,8 +3,12 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cstring>
+#include <optional>
 #include <string>
+#include <tuple>
+#include <utility>
 
 #include "card.h"
 #include "nitor-sim/src/card.rs.h"
@@ -16,10 +20,12 @@ namespace nitor {
 template <class M, std::size_t kBytes>
 class PinnedCard final : public Card {
  public:
-  explicit PinnedCard(const ShimConfig& config) : Card(config) {
+  // The rest of the arguments is for the model.
+  template <class... More>
+  explicit PinnedCard(const ShimConfig& config, More&&... more) : Card(config) {
     context_.randReset(0);
     context_.traceEverOn(true);
-    model_ = std::make_unique<M>(&context_, "card");
+    model_ = std::make_unique<M>(&context_, "card", std::forward<More>(more)...);
     model_->reset = 1;
     model_->link_up = link_up_;
     drive_credits();
@@ -64,10 +70,40 @@ class PinnedCard final : public Card {
   }
 
  private:
+  static std::size_t payload_len(const Header& header) {
+    const std::size_t length = header[0] & 0x3ff;
+    return (header[0] >> 30 & 1) == 0 ? 0 : (length == 0 ? 1024 : length) * 4;
+  }
+
   static constexpr int kResetCycles = 16;
   static constexpr std::uint64_t kHalfPeriodPs = 2000;  // Verilator counts picoseconds.
   // A record's `flags`.
-  static constexpr std::uint8_t kBadFraming = 1, kUnstable = 4;
+  static constexpr std::uint8_t kBadFraming = 1, kUnstable = 4, kCreditsTaken = 16;
+
+  // A beat that the card offers.
+  struct Offer {
+    bool first = false, last = false, error = false;
+    std::size_t bytes = 0;
+    Header header{};
+    std::array<std::uint8_t, kBytes> data{};
+
+    void take_data(const EData* from) { std::memcpy(data.data(), from, std::min(bytes, kBytes)); }
+    bool operator==(const Offer& other) const {
+      return std::tie(first, last, error, bytes, header, data) ==
+             std::tie(other.first, other.last, other.error, other.bytes, other.header, other.data);
+    }
+  };
+
+  // Whether a stream withdraws or changes what it has offered and nobody has taken.
+  template <class Make>
+  static bool unstable(std::optional<Offer>& held, bool valid, bool ready, Make offer) {
+    if (!held && (!valid || ready)) return false;
+    std::optional<Offer> now;
+    if (valid) now = offer();
+    const bool kept = !held || (now && *now == *held);
+    held = ready ? std::nullopt : now;
+    return !kept;
+  }
 
   // One cycle: inputs settle while the clock is low, handshakes are what the pins say just
   // before the edge, then the edge.
@@ -83,6 +119,7 @@ class PinnedCard final : public Card {
     m.clock = 0;
     m.eval();
     dump(0);
+    if (static_cast<std::uint8_t>(m.rx_np_limit - np_limit_) >= 128) tx_fault_ |= kCreditsTaken;
     np_limit_ = m.rx_np_limit;
     // What the card offers is taken before what it is given: it cannot have reacted yet.
     take_tx();
@@ -174,27 +211,23 @@ class PinnedCard final : public Card {
 
   void take_tx() {
     M& m = *model_;
-    // What was offered and not taken must still be there, unchanged.
-    if (tx_held_ && (!m.tx_valid || m.tx_sop != held_.sop || m.tx_eop != held_.eop ||
-                     (m.tx_sop && std::memcmp(m.tx_hdr.data(), held_.header.data(), 16) != 0))) {
-      tx_fault_ |= kUnstable;
-    }
-    tx_held_ = false;
-    if (!m.tx_valid) return;
-    if (!m.tx_ready) {
-      tx_held_ = true;
-      held_.sop = m.tx_sop;
-      held_.eop = m.tx_eop;
-      std::memcpy(held_.header.data(), m.tx_hdr.data(), sizeof(Header));
-      return;
-    }
+    const auto offer = [&] {
+      Offer offer;
+      offer.first = m.tx_sop;
+      offer.last = m.tx_eop;
+      if (m.tx_sop) std::memcpy(offer.header.data(), m.tx_hdr.data(), sizeof(Header));
+      offer.bytes = std::min(kBytes, m.tx_sop ? payload_len(offer.header) : tx_owed_);
+      offer.take_data(m.tx_data.data());
+      return offer;
+    };
+    if (unstable(tx_held_, m.tx_valid, m.tx_ready, offer)) tx_fault_ |= kUnstable;
+    if (!m.tx_valid || !m.tx_ready) return;
     if (m.tx_sop == tx_.active) tx_fault_ |= kBadFraming;
     if (m.tx_sop) {
       Header header;
       std::memcpy(header.data(), m.tx_hdr.data(), sizeof(Header));
       begin_take(tx_, header, 0);
-      const std::uint32_t length = header[0] & 0x3ff;
-      tx_owed_ = (header[0] >> 30 & 1) == 0 ? 0 : (length == 0 ? 1024 : length) * 4;
+      tx_owed_ = payload_len(header);
     }
     const std::size_t n = std::min(kBytes, tx_owed_);
     const auto* bytes = reinterpret_cast<const std::uint8_t*>(m.tx_data.data());
@@ -210,8 +243,15 @@ class PinnedCard final : public Card {
 
   void take_mac_tx() {
     M& m = *model_;
-    if (mac_tx_held_ && !m.mac_tx_valid) mac_tx_fault_ |= kUnstable;
-    mac_tx_held_ = m.mac_tx_valid && !m.mac_tx_ready;
+    const auto offer = [&] {
+      Offer offer;
+      offer.last = m.mac_tx_last;
+      offer.error = m.mac_tx_last && m.mac_tx_err;
+      offer.bytes = m.mac_tx_last ? m.mac_tx_bytes : kBytes;
+      offer.take_data(m.mac_tx_data.data());
+      return offer;
+    };
+    if (unstable(mac_tx_held_, m.mac_tx_valid, m.mac_tx_ready, offer)) mac_tx_fault_ |= kUnstable;
     if (!m.mac_tx_valid || !m.mac_tx_ready) return;
     if (!mac_tx_.active) {
       begin_take(mac_tx_, Header{}, 0);
@@ -259,12 +299,8 @@ class PinnedCard final : public Card {
   const bool all_credits_finite_ =
       finite_posted_headers_ && finite_posted_data_ && finite_non_posted_headers_;
   std::size_t rx_beat_ = 0, mac_rx_beat_ = 0, tx_owed_ = 0;
-  bool tx_held_ = false, mac_tx_held_ = false;
+  std::optional<Offer> tx_held_, mac_tx_held_;
   std::uint8_t tx_fault_ = 0, mac_tx_fault_ = 0;
-  struct {
-    Header header{};
-    bool sop = false, eop = false;
-  } held_;
 };
 
 }  // namespace nitor

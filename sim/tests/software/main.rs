@@ -2,4 +2,5 @@
 
 mod card;
 mod root;
+mod rules;
 mod wire;

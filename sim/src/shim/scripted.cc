@@ -1,0 +1,86 @@
+// A card without logic, for tests of what watches the pins: its outputs say what a script has them
+// say.
+#include <cstring>
+#include <vector>
+
+#include "pins.h"
+
+namespace nitor {
+
+namespace {
+
+struct ScriptedModel {
+  ScriptedModel(VerilatedContext*, const char*, const Script& script) : script_(script) {}
+
+  CData clock = 0, reset = 0, link_up = 0, probe = 0;
+  CData fc_ph = 0, fc_nph = 0;
+  SData fc_pd = 0;
+  // To the card: taken at once, and forgotten.
+  CData rx_valid = 0, rx_ready = 1, rx_sop = 0, rx_eop = 0, rx_np_limit = 0;
+  VlWide<4> rx_hdr, rx_data, mac_rx_data;
+  CData mac_rx_valid = 0, mac_rx_ready = 1, mac_rx_bytes = 0, mac_rx_last = 0, mac_rx_err = 0;
+  CData mgmt_valid = 0, mgmt_ready = 1, mgmt_write = 0, mgmt_be = 0, mgmt_irq = 0;
+  SData mgmt_addr = 0;
+  IData mgmt_wdata = 0, mgmt_rdata = 0;
+  // From the card.
+  CData tx_valid = 0, tx_ready = 0, tx_sop = 0, tx_eop = 0;
+  VlWide<4> tx_hdr, tx_data, mac_tx_data;
+  CData mac_tx_valid = 0, mac_tx_ready = 0, mac_tx_bytes = 0, mac_tx_last = 0, mac_tx_err = 0;
+
+  void eval() {
+    if (clock && !was_ && !reset) {
+      go_on(script_.tlps, tlp_, tx_ready);
+      go_on(script_.frames, frame_, mac_tx_ready);
+      ++cycle_;
+    }
+    was_ = clock;
+    const Beat tlp = at(script_.tlps, tlp_), frame = at(script_.frames, frame_);
+    tx_valid = tlp.valid;
+    tx_sop = tlp.first;
+    tx_eop = tlp.last;
+    std::memcpy(tx_hdr.data(), tlp.header.data(), sizeof(Header));
+    std::memcpy(tx_data.data(), tlp.data.data(), 16);
+    mac_tx_valid = frame.valid;
+    mac_tx_last = frame.last;
+    mac_tx_err = frame.error;
+    mac_tx_bytes = frame.bytes;
+    std::memcpy(mac_tx_data.data(), frame.data.data(), 16);
+    const auto& limits = script_.limits;
+    rx_np_limit = limits.empty() ? 64 : limits[std::min(cycle_, limits.size() - 1)];
+  }
+
+  void final() {}
+  void trace(VerilatedFstC*, int) {}
+
+#if VM_COVERAGE
+  struct Counters {
+    std::uint32_t __Vcoverage[1] = {0};
+  };
+  struct Root {
+    Counters* vlSymsp;
+  };
+  Counters counters_;
+  Root root_{&counters_};
+  Root* rootp = &root_;
+#endif
+
+ private:
+  static Beat at(const rust::Vec<Beat>& beats, std::size_t at) {
+    return at < beats.size() ? beats[at] : Beat{};
+  }
+  static void go_on(const rust::Vec<Beat>& beats, std::size_t& at, bool ready) {
+    if (at < beats.size() && (!beats[at].valid || ready || beats[at].impatient)) ++at;
+  }
+
+  const Script script_;
+  std::size_t tlp_ = 0, frame_ = 0, cycle_ = 0;
+  bool was_ = false;
+};
+
+}  // namespace
+
+std::unique_ptr<Card> new_scripted_card(const ShimConfig& config, const Script& script) {
+  return std::make_unique<PinnedCard<ScriptedModel, 16>>(config, script);
+}
+
+}  // namespace nitor
