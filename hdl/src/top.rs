@@ -288,6 +288,11 @@ impl<
         self.read.np_ready.next = self.out.np_ready.val();
         self.inline.requester.next = self.target.bdf.val();
         self.inline.core_reset.next = core_late;
+        let recall_answer = self.readless.recall.val() || self.resets.function_reset.val();
+        self.inline.recall.next =
+            cat::<1, 1, 2>(self.irq.recall.val().into(), recall_answer.into());
+        self.readless.sent.next = self.inline.sent.val().get_bit(0);
+        self.irq.sent.next = self.inline.sent.val().get_bit(1);
         TlpSrc::<D>::join(&mut self.inline.tx, &mut self.out.inline);
         self.out.inline_privileged.next = self.inline.privileged.val();
         TlpSrc::<D>::join(&mut self.rxp.tx, &mut self.out.payload);
@@ -313,6 +318,8 @@ impl<
         self.readless.req_valid.next = self.regs.readless_valid.val();
         self.readless.req.next = self.regs.readless_req.val();
         self.readless.mmio_resp.next = self.regs.mmio_resp.val();
+        self.readless.mmio_resp_written.next = self.regs.mmio_resp_written.val();
+        self.readless.mmio_resp_half.next = self.regs.mmio_resp_half.val();
         self.regs.peek_addr.next = self.readless.peek_addr.val();
         self.readless.peek_data.next = self.regs.peek_data.val();
         self.resets.dev_ctl_written.next = self.regs.dev_ctl_written.val();
@@ -358,6 +365,7 @@ impl<
         self.irq.fetched.next = self.table.fetched.val();
         self.irq.message_addr.next = self.table.message_addr.val();
         self.irq.message_data.next = self.table.message_data.val();
+        self.irq.message_masked.next = self.table.message_masked.val();
         self.irq.lookup_masked.next = self.table.lookup_masked.val();
         self.irq.pba_word.next = self.table.pba_word.val();
         self.table.pba.next = self.irq.pba.val();
@@ -372,6 +380,7 @@ impl<
         CtxCmdSrc::join(&mut self.manage.tx_sq, &mut self.txp.ctx);
         CtxCmdSrc::join(&mut self.manage.rx_sq, &mut self.rxp.ctx);
         CtxCmdSrc::join(&mut self.manage.cq, &mut self.cqs.ctx);
+        VectorEndSrc::join(&mut self.manage.vector_end, &mut self.irq.end);
         self.manage.core_reset.next = core_late;
         self.manage.flush.next = flush;
         self.manage.blocked.next = self.resets.wait_firmware.val();

@@ -399,3 +399,37 @@ fn latency_of_a_lone_entry_and_of_a_full_line() {
     assert!(lone <= HOLD + 12 + QUEUES && full <= 12);
     bench.settle();
 }
+
+/// Who ends a queue knows that none of its events is on its way.
+#[test]
+fn a_command_ends_behind_the_events_before_it() {
+    for (wide, destroy) in [(true, true), (false, true), (true, false), (false, false)] {
+        let mut bench = Bench::new(wide, 3, false);
+        let mut rng = StdRng::seed_from_u64(3);
+        let of = |cq: u64, vector| Ring {
+            rx: true,
+            base: cq << 21,
+            log_depth: 6,
+            esize: 1,
+            vector,
+            pushed: 0,
+            written: 0,
+            expected: VecDeque::new(),
+        };
+        bench.create(1, of(1, 7));
+        let ports =
+            Ports::named(&bench.block, "event_valid", "event_ready", &["event_vector", "event_rx"]);
+        bench.event = Sink::new(&bench.block, ports, Stalls::new(5, 99));
+        // Three lines: as many events as wait for their taker, and one less.
+        for _ in 0..12 {
+            bench.entry(true, 1, &mut rng);
+        }
+        bench.run_until(|b| b.writes == 3);
+        assert!(!bench.events.is_empty());
+        match destroy {
+            true => bench.destroy(1),
+            false => bench.create(2, of(2, 8)),
+        }
+        assert!(bench.events.is_empty());
+    }
+}

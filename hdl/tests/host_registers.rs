@@ -2,11 +2,12 @@
 
 mod control_support;
 
-use control_support::{model, set_all_inputs_low, Master, WriteBeat};
+use control_support::{model, set_all_inputs_low, Master};
 use nitor_block::stream::{End, Ports, Sink, Stalls};
 use nitor_block::{Block, Model};
 use nitor_hdl::common::iface::*;
 use nitor_hdl::host::{bar::BarDecode, readless::Readless, regs::EnaRegs, reset::ResetControl};
+use nitor_hdl::pcie::inline::InlineWrite;
 use nitor_rtl::prelude::*;
 use proptest::prelude::*;
 use rand::{rngs::StdRng, Rng, SeedableRng};
@@ -25,7 +26,9 @@ struct Host {
     tx_doorbell: DoorbellSrc,
     rx_doorbell: DoorbellSrc,
     unmask: UnmaskSrc,
-    write: WriteReqSrc<128>,
+    /// Another client's writes go before answers.
+    other: WriteReqSnk<128>,
+    tx: TlpSrc<128>,
     flr: Signal<In, Bit>,
     read_busy: Signal<In, Bit>,
     tx_idle: Signal<In, Bit>,
@@ -46,9 +49,11 @@ struct Host {
     stat_doorbell: Signal<Out, Bit>,
     stat_doorbell_illegal: Signal<Out, Bit>,
     stat_dropped: Signal<Out, Bit>,
+    privileged: Signal<Out, Bit>,
     bar: BarDecode,
     regs: EnaRegs,
     readless: Readless<128>,
+    inline: InlineWrite<128>,
     control: ResetControl,
 }
 
@@ -62,7 +67,8 @@ impl Host {
             tx_doorbell: Default::default(),
             rx_doorbell: Default::default(),
             unmask: Default::default(),
-            write: Default::default(),
+            other: Default::default(),
+            tx: Default::default(),
             flr: Default::default(),
             read_busy: Default::default(),
             tx_idle: Default::default(),
@@ -83,9 +89,11 @@ impl Host {
             stat_doorbell: Default::default(),
             stat_doorbell_illegal: Default::default(),
             stat_dropped: Default::default(),
+            privileged: Default::default(),
             bar: BarDecode::new(QUEUES as usize, VECTORS as usize),
             regs: Default::default(),
             readless: Default::default(),
+            inline: Default::default(),
             control: Default::default(),
         }
     }
@@ -95,14 +103,28 @@ impl Logic for Host {
     /// The host's registers, as wired in the card.
     #[kernel]
     fn update(&mut self) {
-        clocked!(self, clock, reset; bar, regs, control);
+        clocked!(self, clock, reset; bar, regs, control, inline);
         clocked!(self, clock; readless);
         RegBusSnk::link(&mut self.target, &mut self.bar.target);
         RegBusSrc::link(&mut self.msix, &mut self.bar.msix);
         DoorbellSrc::link(&mut self.tx_doorbell, &mut self.bar.tx_doorbell);
         DoorbellSrc::link(&mut self.rx_doorbell, &mut self.bar.rx_doorbell);
         UnmaskSrc::link(&mut self.unmask, &mut self.bar.unmask);
-        WriteReqSrc::<128>::link(&mut self.write, &mut self.readless.write);
+        WriteReqSnk::<128>::link(&mut self.other, &mut self.inline.req[0]);
+        WriteReqSrc::<128>::join(&mut self.readless.write, &mut self.inline.req[2]);
+        for c in 0..2 {
+            self.inline.req[2 * c + 1].valid.next = false;
+            self.inline.req[2 * c + 1].addr.next = lit::<64>(0);
+            self.inline.req[2 * c + 1].len.next = lit::<7>(0);
+            self.inline.req[2 * c + 1].data.next = lit::<128>(0);
+            self.inline.req[2 * c + 1].last.next = false;
+        }
+        TlpSrc::<128>::link(&mut self.tx, &mut self.inline.tx);
+        self.inline.requester.next = lit::<16>(0);
+        self.inline.core_reset.next = self.control.core_reset.val();
+        let recall = self.readless.recall.val() || self.control.function_reset.val();
+        self.inline.recall.next = bit_cast::<2, 1>(recall.into());
+        self.readless.sent.next = self.inline.sent.val().get_bit(0);
         RegBusSrc::join(&mut self.bar.regs, &mut self.regs.bus);
         let control_function = self.control.function_reset.val();
         self.readless.reset.next = self.reset.val() || control_function;
@@ -116,6 +138,8 @@ impl Logic for Host {
         self.readless.req_valid.next = self.regs.readless_valid.val();
         self.readless.req.next = self.regs.readless_req.val();
         self.readless.mmio_resp.next = self.regs.mmio_resp.val();
+        self.readless.mmio_resp_written.next = self.regs.mmio_resp_written.val();
+        self.readless.mmio_resp_half.next = self.regs.mmio_resp_half.val();
         self.control.dev_ctl_written.next = self.regs.dev_ctl_written.val();
         self.control.dev_reset.next = self.regs.dev_reset.val();
         self.control.flr.next = self.flr.val();
@@ -138,6 +162,7 @@ impl Logic for Host {
         self.stat_doorbell.next = self.bar.stat_doorbell.val();
         self.stat_doorbell_illegal.next = self.bar.stat_doorbell_illegal.val();
         self.stat_dropped.next = self.readless.stat_dropped.val();
+        self.privileged.next = self.inline.privileged.val();
     }
 }
 
@@ -162,7 +187,11 @@ struct Bench {
     tx: Sink<(u64, u64)>,
     rx: Sink<(u64, u64)>,
     unmask: Sink<(u64, u64)>,
-    write: Sink<WriteBeat>,
+    /// In a hundred cycles the link refuses so many.
+    refuses: u32,
+    rng: StdRng,
+    /// Where answers went, and what they say.
+    answers: Vec<(u64, Vec<u8>)>,
     /// The MSI-X table's stand-in: address to value.
     table: BTreeMap<u64, u32>,
     table_wait: u64,
@@ -187,7 +216,9 @@ impl Bench {
             tx: Sink::new(&block, ports("tx_doorbell", &bell), stall(1)),
             rx: Sink::new(&block, ports("rx_doorbell", &bell), stall(2)),
             unmask: Sink::new(&block, ports("unmask", &["vector", "value"]), stall(3)),
-            write: Sink::new(&block, ports("write", &["addr", "len", "data", "last"]), stall(4)),
+            refuses: 50,
+            rng: StdRng::seed_from_u64(seed ^ 4),
+            answers: vec![],
             block,
             table: BTreeMap::new(),
             table_wait: 0,
@@ -203,11 +234,12 @@ impl Bench {
     fn step(&mut self) -> Option<u32> {
         let block = &mut self.block;
         self.master.drive(block);
-        let mut ends: [&mut dyn End; 4] =
-            [&mut self.tx, &mut self.rx, &mut self.unmask, &mut self.write];
+        let mut ends: [&mut dyn End; 3] = [&mut self.tx, &mut self.rx, &mut self.unmask];
         for end in &mut ends {
             end.drive(block);
         }
+        let ready = !self.rng.gen_ratio(self.refuses, 100);
+        block.set("tx_ready", ready.into());
         block.set("msix_ready", 0);
         block.eval();
         if block.get("msix_valid") == 1 {
@@ -227,6 +259,16 @@ impl Bench {
             end.sample(block);
         }
         let done = self.master.sample(block);
+        if block.get("tx_valid") == 1 && ready {
+            let hdr = block.get_bytes("tx_hdr");
+            let dw = |i: usize| u32::from_le_bytes(hdr[4 * i..4 * i + 4].try_into().unwrap());
+            let wide = dw(0) >> 29 & 1 == 1;
+            let addr = if wide { u64::from(dw(2)) << 32 | u64::from(dw(3)) } else { dw(2).into() };
+            if block.get("privileged") == 1 {
+                assert_eq!((block.get("tx_sop"), block.get("tx_eop"), dw(0) & 0x3ff), (1, 1, 2));
+                self.answers.push((addr, block.get_bytes("tx_data")[..8].to_vec()));
+            }
+        }
         for name in COUNTED {
             *self.counts.entry(name).or_default() += block.get(name);
         }
@@ -482,10 +524,10 @@ proptest! {
             prop_assert_eq!(bench.count("irq_reset") - resets, starts);
             prop_assert!(bench.tx.take().is_empty());
             // MMIO_RESP survives a device reset, not a function-level one.
-            bench.write.take();
+            bench.answers.clear();
             bench.write(0x5c, 0x0004_0001);
             bench.steps(600);
-            let answers = bench.write.take();
+            let answers = std::mem::take(&mut bench.answers);
             if flr {
                 prop_assert!(answers.is_empty());
             } else {
@@ -501,7 +543,7 @@ proptest! {
         let mut bench = Bench::new(seed);
         bench.write(0x5c, 0x0004_0001); // to nowhere
         bench.steps(100);
-        prop_assert!(bench.write.take().is_empty());
+        prop_assert_eq!(bench.answers.len(), 0);
         let resp: u64 = rng.gen::<u64>() & 0xffff_ffff_ffc0 | 0x40;
         let low: u32 = rng.gen_range(0..8);
         bench.write(0x60, resp as u32 | low); // unaligned: the write is aligned all the same
@@ -530,14 +572,14 @@ proptest! {
             }
             bench.steps(600);
         }
-        let got: Vec<_> = bench.write.take();
+        let got = std::mem::take(&mut bench.answers);
         prop_assert_eq!(got.len(), expected.len());
-        for ((addr, len, data, last), (id, offset, value)) in got.iter().zip(expected) {
-            prop_assert_eq!((*addr, *len, *last), (resp, 8, true));
+        for ((addr, data), (id, offset, value)) in got.iter().zip(expected) {
+            prop_assert_eq!(*addr, resp);
             let mut want = id.to_le_bytes().to_vec();
             want.extend(offset.to_le_bytes());
             want.extend(value.to_le_bytes());
-            prop_assert_eq!(&data[..8], want.as_slice());
+            prop_assert_eq!(data, &want);
         }
     }
 }
@@ -545,12 +587,142 @@ proptest! {
 #[test]
 fn a_blocked_link_does_not_block_the_host() {
     let mut bench = Bench::new(1);
-    let sink = Ports::of(&bench.block, "write");
-    bench.write = Sink::new(&bench.block, sink, Stalls::new(1, 99));
+    bench.refuses = 99;
     bench.write(0x60, 64);
+    bench.write(0x64, 0);
     let start = bench.block.cycles();
     for i in 0..100 {
         bench.write(0x5c, i);
     }
     assert!(bench.block.cycles() - start < 700);
+}
+
+const RESP: u64 = 0x12_3400_0040;
+
+fn set_resp(bench: &mut Bench, address: u64) {
+    bench.write(0x60, address as u32);
+    bench.write(0x64, (address >> 32) as u32);
+}
+
+/// An answer asked for while the link refuses everything, perhaps behind another client's write, a request before `wait` cycles passed.
+fn waiting_answer(wait: u64, other: bool) -> Bench {
+    let mut bench = Bench::new(wait);
+    bench.refuses = 100;
+    set_resp(&mut bench, RESP);
+    if other {
+        bench.block.set("other_len", 4);
+        bench.block.set("other_last", 1);
+        bench.block.set("other_valid", 1);
+        bench.steps(2);
+        bench.block.set("other_valid", 0);
+    }
+    bench.write(0x5c, 0x0004_0001);
+    bench.steps(wait);
+    bench
+}
+
+/// From when it is asked for until long after it waits for the link: nothing of it is sent once the function was reset.
+#[test]
+fn an_answer_that_waits_does_not_outlive_a_function_level_reset() {
+    for (wait, other) in (0..20).flat_map(|wait| [(wait, false), (wait, true)]) {
+        let mut bench = waiting_answer(wait, other);
+        bench.block.set("flr", 1);
+        bench.step();
+        bench.block.set("flr", 0);
+        // Function reset and what follows from it are registers.
+        bench.steps(2);
+        bench.refuses = 0;
+        bench.steps(100);
+        assert_eq!(bench.answers, [], "after {wait} cycles");
+        // Nor does it come to where the next one's are to go.
+        bench.block.set("firmware_ack", 1);
+        bench.step();
+        bench.block.set("firmware_ack", 0);
+        bench.steps(20);
+        set_resp(&mut bench, RESP + 64);
+        bench.steps(100);
+        assert_eq!(bench.answers, []);
+        bench.write(0x5c, 0x0000_0002);
+        bench.steps(100);
+        assert_eq!(bench.answers, [(RESP + 64, vec![2, 0, 0, 0, 0xa, 0, 0, 0])]);
+    }
+}
+
+/// An answer that waits goes to the address that there is when it goes, once, and to none while that is half written.
+#[test]
+fn an_answer_that_waits_goes_where_the_address_is_now() {
+    const NEXT: u64 = 0x45_6700_1080;
+    let answer = vec![1, 0, 4, 0, 1, 0, 0, 1];
+    for (wait, other) in (0..20).flat_map(|wait| [(wait, false), (wait, true)]) {
+        for between in [0, 3, 30] {
+            let mut bench = waiting_answer(wait, other);
+            bench.write(0x60, NEXT as u32);
+            bench.steps(between);
+            bench.refuses = 0;
+            bench.steps(if between > 0 { 40 } else { 0 });
+            assert_eq!(bench.answers, [], "half an address, after {wait} cycles");
+            bench.write(0x64, (NEXT >> 32) as u32);
+            bench.steps(40);
+            assert_eq!(bench.answers, [(NEXT, answer.clone())], "after {wait} cycles");
+        }
+        // Switched off it is dropped, and the next is answered.
+        let mut bench = waiting_answer(wait, other);
+        set_resp(&mut bench, 0);
+        bench.refuses = 0;
+        bench.steps(60);
+        assert_eq!(bench.answers, []);
+        set_resp(&mut bench, RESP);
+        bench.write(0x5c, 0x0004_0001);
+        bench.steps(60);
+        assert_eq!(bench.answers, [(RESP, answer.clone())]);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+    /// However the address moves: each request is answered once at most, in order, at an address that was whole within the last few cycles.
+    #[test]
+    fn answers_follow_the_address(seed: u64) {
+        let mut rng = StdRng::seed_from_u64(seed);
+        let mut bench = Bench::new(seed);
+        bench.refuses = rng.gen_range(0..100);
+        let mut resp = RESP;
+        set_resp(&mut bench, resp);
+        let (mut asked, mut seen) = (0u16, 0);
+        for _ in 0..300 {
+            match rng.gen_range(0..4) {
+                0 => {
+                    let old = resp;
+                    resp = RESP + 0x1_0000_0040 * rng.gen_range(1u64..100);
+                    bench.write(0x60, resp as u32);
+                    // What went before the halves met is of the old one.
+                    for (addr, _) in &bench.answers[seen..] {
+                        prop_assert_eq!(*addr, old);
+                    }
+                    bench.write(0x64, (resp >> 32) as u32);
+                    for (addr, _) in &bench.answers[seen..] {
+                        prop_assert!([old, resp].contains(addr));
+                    }
+                    seen = bench.answers.len();
+                }
+                1 if usize::from(asked) < seen + 12 => {
+                    asked += 1;
+                    bench.write(0x5c, u32::from(asked));
+                }
+                _ => {
+                    let wait = rng.gen_range(0..30);
+                    bench.steps(wait);
+                }
+            }
+            for (addr, _) in &bench.answers[seen..] {
+                prop_assert_eq!(*addr, resp);
+            }
+            seen = bench.answers.len();
+        }
+        bench.refuses = 0;
+        bench.steps(400);
+        let ids: Vec<_> =
+            bench.answers.iter().map(|(_, data)| u16::from_le_bytes([data[0], data[1]])).collect();
+        prop_assert_eq!(ids, (1..=asked).collect::<Vec<_>>());
+    }
 }

@@ -94,6 +94,11 @@ impl BusBench {
                 ));
             }
         }
+        let ready = !self.deaf && block.get("vector_end_valid") == 1 && self.rng.gen_ratio(1, 4);
+        block.set("vector_end_ready", ready.into());
+        if ready {
+            self.ctx_log.push((3, 0, block.get("vector_end_vector"), 0, 0, 0, 0, 0));
+        }
         block.clock_low();
         let done = self.master.sample(block);
         self.raised += block.get("raise") as u32;
@@ -249,15 +254,17 @@ proptest! {
                     bench.access(true, 0x12c, data, 15);
                     // Nothing changes under way.
                     bench.access(true, 0x120, !ctx[0], 15);
-                    let changed = stopped || data >> 8 & 3 == 3;
                     while bench.read(0x12c) & 1 == 1 {
                         bench.step();
                     }
                     let base = u64::from(ctx[1]) << 32 | u64::from(ctx[0]);
                     let p = ctx[2];
-                    if changed {
+                    if stopped {
                         prop_assert!(bench.ctx_log.is_empty());
                         bench.access(true, 0x120, ctx[0], 15);
+                    } else if data >> 8 & 3 == 3 {
+                        let vector = u64::from(data & 0xff);
+                        prop_assert_eq!(&bench.ctx_log, &[(3, 0, vector, 0, 0, 0, 0, 0)]);
                     } else {
                         prop_assert_eq!(&bench.ctx_log, &[(
                             u64::from(data >> 8 & 3), u64::from(data >> 16 & 1),

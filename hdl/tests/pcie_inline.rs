@@ -214,3 +214,74 @@ fn a_reset_knows_both_beats() {
         }
     }
 }
+
+/// What is called back is gone two cycles later, wherever it was, unless `tx` has it, and then `sent` tells; nothing else is lost.
+#[test]
+fn a_write_that_is_called_back_is_not_sent() {
+    let models = [&*INLINE512, &*INLINE128, &*INLINE_SMALL];
+    for (which, seed) in (0..3).flat_map(|which| (0..120).map(move |seed| (which, seed))) {
+        let mut rng = Rng(seed);
+        let mut block = start(models[which], seed);
+        let stall = rng.below(100);
+        // The client's write is offered, taken, sent: one at a time.
+        let client = 2 + rng.below(2);
+        let (mut offers, mut held) = (false, false);
+        let (mut made, mut gone, mut sent, mut told) = (0, 0, 0, 0);
+        let (mut others, mut others_sent) = (0, 0);
+        let mut recalled_at = u64::MAX;
+        block.set(format!("req_{client}_addr").as_str(), 0x2000);
+        block.set(format!("req_{client}_len").as_str(), 4);
+        block.set(format!("req_{client}_last").as_str(), 1);
+        block.set("req_0_addr", 0x1000);
+        block.set("req_0_len", 4);
+        block.set("req_0_last", 1);
+        let mut other = false;
+        for cycle in 0..2_000 {
+            let settled = cycle > recalled_at && cycle - recalled_at > 1;
+            if settled && (offers || held) {
+                // Neither told of nor seen by now: it never will be.
+                (offers, held, recalled_at) = (false, false, u64::MAX);
+                gone += 1;
+            }
+            if !offers && !held && cycle < 1_900 && rng.percent(30) {
+                offers = true;
+                made += 1;
+            }
+            other |= cycle < 1_900 && rng.percent(50);
+            let recall = (offers || held) && recalled_at == u64::MAX && rng.percent(15);
+            if recall {
+                recalled_at = cycle;
+            }
+            // It is taken back from `req` in the cycle in which it is called back.
+            let valid = offers && recalled_at == u64::MAX;
+            block.set(format!("req_{client}_valid").as_str(), valid.into());
+            block.set("req_0_valid", other.into());
+            block.set("recall", u64::from(recall) << (client - 2));
+            let ready = cycle >= 1_900 || rng.below(100) >= stall;
+            block.set("tx_ready", ready.into());
+            block.clock_low();
+            if block.get("sent") != 0 {
+                assert_eq!(block.get("sent"), 1 << (client - 2));
+                assert!(held, "told of what was not there");
+                (offers, held, recalled_at) = (false, false, u64::MAX);
+                told += 1;
+            }
+            if block.get("tx_valid") == 1 && ready {
+                match block.get_bytes("tx_hdr")[9] {
+                    0x10 => others_sent += 1,
+                    _ => sent += 1,
+                }
+            }
+            if valid && block.get(format!("req_{client}_ready").as_str()) == 1 {
+                (offers, held) = (false, true);
+            }
+            if other && block.get("req_0_ready") == 1 {
+                other = false;
+                others += 1;
+            }
+            block.clock_high();
+        }
+        assert_eq!((sent, made), (told, told + gone), "block {which}, seed {seed}");
+        assert_eq!(others_sent, others, "block {which}, seed {seed}");
+    }
+}

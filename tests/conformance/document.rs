@@ -23,7 +23,8 @@ tests! {
     reset: case_08_reset_is_in_progress_until_taken_back, case_09_readless_reads_work_in_a_reset,
         case_10_ready_after_a_reset, case_11_quiet_after_a_reset,
         case_12_reset_under_traffic_with_a_command_pending_and_with_events_full,
-        case_13_function_level_reset_and_bus_mastering_end_dma_and_1000_probes;
+        case_13_function_level_reset_and_bus_mastering_end_dma_and_1000_probes,
+        a_readless_answer_ends_with_its_life, a_readless_answer_goes_where_the_address_is_now;
     admin: case_14_100_commands_with_both_depths, case_15_the_doorbell_runs_over_65535,
         case_16_32_commands_by_one_doorbell, case_17_vector_0_is_gated_by_intr_mask_and_never_unmasked,
         case_18_what_is_beyond_a_command_is_stale, case_19_unknown_commands_and_features_stop_nothing,
@@ -44,6 +45,7 @@ tests! {
         case_47_checksum_flags_of_good_bad_and_unknown_packets, case_48_entries_are_never_half_there_nor_mixed, case_49_no_more_entries_than_the_limit,
         case_50_every_address_and_tag_is_delivered_without_fcs;
     interrupts: case_51_nothing_before_the_first_unmask_and_then_what_is_pending,
+        a_vector_ends_with_its_last_queue,
         case_52_one_message_until_the_next_unmask, case_53_either_queues_register_unmasks_the_vector,
         case_54_delays_masks_and_pending_bits;
     llq: case_55_lines_in_shuffled_stores_of_8_bytes, case_56_packets_of_every_size_in_lines,

@@ -38,6 +38,44 @@ pub fn case_51_nothing_before_the_first_unmask_and_then_what_is_pending() {
     }
 }
 
+fn destroy(raw: &mut Raw, pair: Pair) {
+    raw.destroy(pair.tx);
+    raw.destroy(pair.rx);
+}
+
+/// Nothing of it outlives the last of them: neither what is pending under a delay, nor that it is unmasked.
+#[test]
+pub fn a_vector_ends_with_its_last_queue() {
+    for width in WIDTHS {
+        let (mut raw, mut pair) = scene(width, 51);
+        raw.set(pair.tx.unmask, UNMASK | 100 << 15 | 100);
+        events(&raw, &mut pair);
+        destroy(&mut raw, pair);
+        raw.step(150 * MICROSECOND);
+        assert_eq!(counts(&raw, 1), 0, "of queues that are gone");
+
+        let pair = Pair::new(&mut raw, 64, 1, 2048);
+        raw.set(pair.tx.unmask, UNMASK);
+        destroy(&mut raw, pair);
+        let mut pair = Pair::new(&mut raw, 64, 1, 2048);
+        events(&raw, &mut pair);
+        raw.step(50_000);
+        assert_eq!(counts(&raw, 1), 0, "before it was unmasked");
+        raw.set(pair.tx.unmask, UNMASK);
+        raw.step(5_000);
+        assert_eq!(counts(&raw, 1), 1);
+
+        // While one queue is left, the vector goes on.
+        raw.set(pair.tx.unmask, UNMASK);
+        raw.destroy(pair.tx);
+        let host = raw.function.host();
+        raw.world.borrow_mut().inject(host, 64, &ethernet(60), false);
+        raw.until("an interrupt", || (counts(&raw, 1) == 2).then_some(()));
+        raw.destroy(pair.rx);
+        raw.assert_clean();
+    }
+}
+
 #[test]
 pub fn case_52_one_message_until_the_next_unmask() {
     for width in WIDTHS {
@@ -48,6 +86,10 @@ pub fn case_52_one_message_until_the_next_unmask() {
         }
         raw.step(20_000);
         assert_eq!(counts(&raw, 1), 1);
+        // Some drivers mask by writing 0, also what has masked itself.
+        raw.set(pair.tx.unmask, 0);
+        raw.step(20_000);
+        assert_eq!(counts(&raw, 1), 1, "masked by writing 0");
         raw.set(pair.tx.unmask, UNMASK);
         raw.step(20_000);
         assert_eq!(counts(&raw, 1), 2, "what came meanwhile");

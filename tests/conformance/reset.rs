@@ -112,6 +112,49 @@ pub fn case_12_reset_under_traffic_with_a_command_pending_and_with_events_full()
     }
 }
 
+/// A readless read is asked for while the card may not write: the answer waits.
+fn waiting(width: u32) -> (Raw, Readless) {
+    let raw = Raw::ready(width, seed(13));
+    let readless = Readless::new(&raw);
+    raw.set_bus_master(false);
+    raw.set(reg::MMIO_REG_READ, u32::from(reg::CAPS) << 16 | 7);
+    raw.step(1_000);
+    (raw, readless)
+}
+
+/// Neither to where the life before wanted it, nor to where this one has its own.
+#[test]
+pub fn a_readless_answer_ends_with_its_life() {
+    for width in WIDTHS {
+        let (mut raw, old) = waiting(width);
+        raw.function.reset().unwrap();
+        raw.set_bus_master(true);
+        raw.step(5_000);
+        assert_eq!(old.answer.load::<u64>(0), 0);
+        let mut new = Readless::new(&raw);
+        raw.step(5_000);
+        assert_eq!(new.answer.load::<u64>(0), 0);
+        assert_eq!(new.read(&raw, reg::DEV_STS), 1);
+        assert_eq!(old.answer.load::<u64>(0), 0);
+        raw.start();
+        raw.assert_clean();
+    }
+}
+
+#[test]
+pub fn a_readless_answer_goes_where_the_address_is_now() {
+    for width in WIDTHS {
+        let (raw, old) = waiting(width);
+        let new = Readless::new(&raw);
+        raw.set_bus_master(true);
+        raw.until("an answer", || (new.answer.load::<u16>(0) == 7).then_some(()));
+        assert_eq!(new.answer.load::<u64>(0), 0x3015_0008_0007);
+        raw.step(5_000);
+        assert_eq!(old.answer.load::<u64>(0), 0);
+        raw.assert_clean();
+    }
+}
+
 /// MAC address and largest MTU.
 fn attributes(raw: &mut Raw) -> ([u8; 6], [u8; 4]) {
     let (status, answer) = raw.feature(GET_FEATURE, 1, 0, &[], None);

@@ -90,6 +90,13 @@ interface! {
 }
 
 interface! {
+    /// The last completion queue of a vector is gone: `ready` when no interrupt of it can follow.
+    VectorEndSrc, VectorEndSnk, "VectorEndSrc", "VectorEndSnk", [],
+    { valid: Bit, vector: Bits<8> },
+    { ready: Bit }
+}
+
+interface! {
     /// Frames to and from the MAC, without FCS. `bytes` (1..=K) counts on the `last` beat; `err`
     /// with `last` marks a frame to drop.
     MacSrc, MacSnk, "MacSrc", "MacSnk", [D],

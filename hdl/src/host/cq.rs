@@ -13,7 +13,7 @@
 //! | throughput | one entry a cycle, `tx` and `rx` together, same queue or not; an expired line takes a cycle too; a beat a cycle out |
 //! | latency | 6 cycles from an entry that ends its line to `write.valid`; `_hold` + 9 to `_hold` + 9 + 2^C for a lone one |
 //! | full | when 9 to 15 lines wait for `write`, `tx` and `rx` stop; the hold time stands still meanwhile |
-//! | create, destroy | `ready` after all earlier lines of every queue were accepted; destroy drops the unwritten part |
+//! | create, destroy | `ready` after all earlier lines of every queue were accepted and their events taken; destroy drops the unwritten part |
 //! | marker | acknowledged by a pulse when all earlier lines were accepted |
 //!
 //! Operations flow through five stages; the context is read in 0 and 1, changed in 2, whose result is forwarded to 1:
@@ -536,7 +536,10 @@ impl<const D: usize, const K: usize, const C: usize> Logic for CompletionQueues<
         let last = self.out_left.q.val() <= lit::<7>(K);
         let offered = self.out.q.val() && !empty && self.events.in_ready.val();
         let beat = offered && self.write.ready.val();
-        let ends = self.out.q.val() && (empty || (beat && last));
+        // The events of what came before go ahead of a command's end.
+        let tags = self.out_tags.q.val();
+        let passes = empty && !(tags.get_bit(12) && self.events.out_valid.val());
+        let ends = self.out.q.val() && (passes || (beat && last));
         let written = beat && last;
         let load = ends || !self.out.q.val();
         let head = self.due.out_data.val();
@@ -569,7 +572,6 @@ impl<const D: usize, const K: usize, const C: usize> Logic for CompletionQueues<
         self.write.len.next = self.out_len.q.val();
         self.write.data.next = self.lines.rdata.val();
         self.write.last.next = last;
-        let tags = self.out_tags.q.val();
         self.spare.in_valid.next = written || (walking && !clearing);
         self.spare.in_data.next =
             if walking { self.walk.q.val().get_bits::<8>(0) } else { self.out_line.q.val() };

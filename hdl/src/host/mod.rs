@@ -3,5 +3,7 @@
 pub mod bar;
 pub mod cq;
 pub mod readless;
+pub mod readless_proof;
 pub mod regs;
 pub mod reset;
+pub mod reset_proof;

@@ -6,7 +6,7 @@
 //!
 //! Writes honour byte enables; MMIO_REG_READ acts on whole dwords only. While `reset_in_progress` is high only DEV_CTL, MMIO_REG_READ
 //! and MMIO_RESP are written: nothing that belongs to the life before can be mistaken for the next one's.
-//! INTR_MASK is 1 after a reset.
+//! INTR_MASK is 1 after a reset. MMIO_RESP is an address again when its upper half was written: hosts write the lower one first.
 //!
 //! An access takes 2 cycles. `shadow` and `peek_data` answer one cycle after their address. Pulses come in the
 //! cycle after the write was taken, with the new value already in the register.
@@ -69,6 +69,10 @@ pub struct EnaRegs {
     pub readless_valid: Signal<Out, Bit>,
     pub readless_req: Signal<Out, Bits<32>>,
     pub mmio_resp: Signal<Out, Bits<64>>,
+    /// A half of MMIO_RESP was written.
+    pub mmio_resp_written: Signal<Out, Bit>,
+    /// The lower half was, and the upper one is still to come.
+    pub mmio_resp_half: Signal<Out, Bit>,
     /// A register's value as the host reads it, one cycle later.
     pub peek_addr: Signal<In, Bits<16>>,
     pub peek_data: Signal<Out, Bits<32>>,
@@ -85,6 +89,8 @@ pub struct EnaRegs {
     unmasked: Reg<Bit>,
     resp_lo: Reg<Bits<32>>,
     resp_hi: Reg<Bits<32>>,
+    resp_pulse: Reg<Bit>,
+    resp_half: Reg<Bit>,
     req: Reg<Bits<32>>,
     req_pulse: Reg<Bit>,
     dev_ctl_pulse: Reg<Bit>,
@@ -105,7 +111,7 @@ impl Logic for EnaRegs {
     /// ENA control registers.
     #[kernel]
     fn update(&mut self) {
-        registers!(self, clock, reset; ready, copies[..], unmasked, resp_lo, resp_hi, req, req_pulse, dev_ctl_pulse, aq_pulse, aenq_pulse, mask_pulse);
+        registers!(self, clock, reset; ready, copies[..], unmasked, resp_lo, resp_hi, resp_pulse, resp_half, req, req_pulse, dev_ctl_pulse, aq_pulse, aenq_pulse, mask_pulse);
         registers!(self, clock; rdata, peek, copy_out);
 
         let masked = !self.unmasked.q.val();
@@ -146,12 +152,17 @@ impl Logic for EnaRegs {
         if copied && index == lit::<4>(INTR_MASK) && be.get_bit(0) {
             self.unmasked.d.next = !wdata.get_bit(0);
         }
-        if write && addr == 0x60 {
+        let to_resp_lo = write && addr == 0x60;
+        let to_resp_hi = write && addr == 0x64;
+        if to_resp_lo {
             self.resp_lo.d.next = merge(self.resp_lo.q.val(), wdata, be);
+            self.resp_half.d.next = true;
         }
-        if write && addr == 0x64 {
+        if to_resp_hi {
             self.resp_hi.d.next = merge(self.resp_hi.q.val(), wdata, be);
+            self.resp_half.d.next = false;
         }
+        self.resp_pulse.d.next = to_resp_lo || to_resp_hi;
         self.req.d.next = wdata;
         self.req_pulse.d.next = write && addr == 0x5c && be.all();
         self.dev_ctl_pulse.d.next = copied && index == lit::<4>(DEV_CTL);
@@ -169,6 +180,7 @@ impl Logic for EnaRegs {
             self.copies[DEV_CTL].d.next = lit::<32>(0);
             self.resp_lo.d.next = lit::<32>(0);
             self.resp_hi.d.next = lit::<32>(0);
+            self.resp_half.d.next = false;
         }
 
         self.dev_ctl_written.next = self.dev_ctl_pulse.q.val();
@@ -180,6 +192,8 @@ impl Logic for EnaRegs {
         self.readless_valid.next = self.req_pulse.q.val();
         self.readless_req.next = self.req.q.val();
         self.mmio_resp.next = cat::<32, 32, 64>(self.resp_hi.q.val(), self.resp_lo.q.val());
+        self.mmio_resp_written.next = self.resp_pulse.q.val();
+        self.mmio_resp_half.next = self.resp_half.q.val();
 
         self.peek.d.next = read_register(self.peek_addr.val(), masked, in_reset);
         self.peek_data.next = self.peek.q.val();

@@ -6,11 +6,11 @@
 //!
 //! `lookup_masked` says whether a vector was masked one cycle after its number. `fetch` asks for a vector's message: five cycles later
 //! `fetched` rises and it stands until the next is asked for. Meanwhile the host's accesses wait, so a host that masks a vector before it changes its
-//! message never has half of it sent. A write takes 2 cycles, a read of the pending bits 3 to 6, of the table 3, and 4 more if a message
+//! message never has half of it sent. From two cycles after `fetch` on `message_masked` tells whether that vector is masked, two cycles after it became so. A write takes 2 cycles, a read of the pending bits 3 to 6, of the table 3, and 4 more if a message
 //! is fetched. After `reset` (hard or function-level, not device reset) a walk of 4 * 2^V cycles clears the table and masks every vector; the bus waits
 //! and lookups see masked vectors until then.
 //!
-//! The table is one block RAM of 32-bit words; the mask bits lie once more in distributed RAM. 2^V <= 128: what one block holds.
+//! The table is one block RAM of 32-bit words; the mask bits lie twice more in distributed RAM. 2^V <= 128: what one block holds.
 
 use crate::common::iface::*;
 use crate::common::ram::{ByteRam, LutRam};
@@ -35,6 +35,7 @@ pub struct MsixTable<const V: usize> {
     pub fetch: Signal<In, Bit>,
     pub fetch_vector: Signal<In, Bits<8>>,
     pub fetched: Signal<Out, Bit>,
+    pub message_masked: Signal<Out, Bit>,
     pub message_addr: Signal<Out, Bits<64>>,
     pub message_data: Signal<Out, Bits<32>>,
     /// 32 pending bits, in the same cycle if `pba_valid`.
@@ -44,10 +45,12 @@ pub struct MsixTable<const V: usize> {
     // Address {vector, word}.
     table: ByteRam<32, 4, 9>,
     masks: LutRam<1, V>,
+    message_masks: LutRam<1, V>,
     state: Reg<MsixState>,
     walk: Reg<Bits<11>>,
     rdata: Reg<Bits<32>>,
     masked: Reg<Bit>,
+    held_masked: Reg<Bit>,
     // The message being fetched: words asked for, words that came.
     vector: Reg<Bits<8>>,
     asked: Reg<Bits<2>>,
@@ -72,6 +75,7 @@ impl<const V: usize> MsixTable<V> {
             fetch: Default::default(),
             fetch_vector: Default::default(),
             fetched: Default::default(),
+            message_masked: Default::default(),
             message_addr: Default::default(),
             message_data: Default::default(),
             pba_word: Default::default(),
@@ -79,10 +83,12 @@ impl<const V: usize> MsixTable<V> {
             pba_valid: Default::default(),
             table: Default::default(),
             masks: Default::default(),
+            message_masks: Default::default(),
             state: Default::default(),
             walk: Default::default(),
             rdata: Default::default(),
             masked: Default::default(),
+            held_masked: Default::default(),
             vector: Default::default(),
             asked: Default::default(),
             fetching: Default::default(),
@@ -100,9 +106,9 @@ impl<const V: usize> Logic for MsixTable<V> {
     /// MSI-X table with its bus port and a lookup port.
     #[kernel]
     fn update(&mut self) {
-        registers!(self, clock, reset; state, walk, masked, asked, fetching, come, got);
+        registers!(self, clock, reset; state, walk, masked, held_masked, asked, fetching, come, got);
         registers!(self, clock; rdata, vector, addr_lo, addr_hi, data);
-        clocked!(self, clock; table, masks);
+        clocked!(self, clock; table, masks, message_masks);
 
         let walk = self.walk.q.val();
         let walking = !walk.get_bit(V + 2);
@@ -141,13 +147,22 @@ impl<const V: usize> Logic for MsixTable<V> {
         };
         self.table.waddr.next = if walking { walk.get_bits::<9>(0) } else { addr.get_bits::<9>(2) };
         self.table.wdata.next = if walking { bit_cast::<32, 1>(control.into()) } else { kept };
-        self.masks.we.next = walking || (write && word == 3 && be.get_bit(0));
-        self.masks.waddr.next = if walking {
+        let mask_write = walking || (write && word == 3 && be.get_bit(0));
+        let mask_place = if walking {
             bit_cast::<V, 9>(walk.get_bits::<9>(2))
         } else {
             bit_cast::<V, 8>(vector)
         };
-        self.masks.wdata.next = Bits::<1>::from(walking || wdata.get_bit(0));
+        let mask = Bits::<1>::from(walking || wdata.get_bit(0));
+        self.masks.we.next = mask_write;
+        self.masks.waddr.next = mask_place;
+        self.masks.wdata.next = mask;
+        self.message_masks.we.next = mask_write;
+        self.message_masks.waddr.next = mask_place;
+        self.message_masks.wdata.next = mask;
+        self.message_masks.raddr.next = bit_cast::<V, 8>(self.vector.q.val());
+        self.held_masked.d.next = walking || self.message_masks.rdata.val().get_bit(0);
+        self.message_masked.next = self.held_masked.q.val();
         self.masks.raddr.next = bit_cast::<V, 8>(self.lookup_vector.val());
         self.masked.d.next = walking || self.masks.rdata.val().get_bit(0);
         self.lookup_masked.next = self.masked.q.val();

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | 0x000..0x064 | here; the copies of the host's registers come from `host/regs` by `shadow_index` |
 //! | 0x100..0x110, 0x800..0xFFF | `mailbox` |
-//! | 0x120..0x12C | here: one context command at a time to the TX SQs, RX SQs or CQs |
+//! | 0x120..0x12C | here: one context command at a time to the TX SQs, RX SQs, CQs, or vectors, which only end |
 //! | 0x130, 0x200..0x227, 0x400..0x5FF | `steer` |
 //! | 0x600..0x6FF | `stats` |
 //! | others | read 0 |
@@ -47,6 +47,7 @@ pub struct MgmtBus {
     pub tx_sq: CtxCmdSrc,
     pub rx_sq: CtxCmdSrc,
     pub cq: CtxCmdSrc,
+    pub vector_end: VectorEndSrc,
     pub shadow_index: Signal<Out, Bits<4>>,
     pub shadow: Signal<In, Bits<32>>,
     pub irq_reset: Signal<In, Bit>,
@@ -115,6 +116,7 @@ impl MgmtBus {
             tx_sq: Default::default(),
             rx_sq: Default::default(),
             cq: Default::default(),
+            vector_end: Default::default(),
             shadow_index: Default::default(),
             shadow: Default::default(),
             irq_reset: Default::default(),
@@ -190,7 +192,8 @@ impl Logic for MgmtBus {
         let ctx_ready = match kind {
             0 => self.tx_sq.ready.val(),
             1 => self.rx_sq.ready.val(),
-            _ => self.cq.ready.val(),
+            2 => self.cq.ready.val(),
+            _ => self.vector_end.ready.val(),
         };
         if self.busy.q.val() && ctx_ready {
             self.busy.d.next = false;
@@ -297,8 +300,7 @@ impl Logic for MgmtBus {
                         }
                         0x12c => {
                             self.rdata.d.next = bit_cast::<32, 1>(self.busy.q.val().into());
-                            let known = wdata.get_bits::<2>(8) != 3;
-                            if whole && known && !self.busy.q.val() && !stopped {
+                            if whole && !self.busy.q.val() && !stopped {
                                 self.command.d.next = wdata;
                                 self.busy.d.next = true;
                             }
@@ -403,5 +405,7 @@ impl Logic for MgmtBus {
         self.cq.cq.next = self.param.q.val().get_bits::<8>(8);
         self.cq.esize.next = self.param.q.val().get_bits::<2>(16);
         self.cq.vector.next = self.param.q.val().get_bits::<9>(18);
+        self.vector_end.valid.next = self.busy.q.val() && kind == 3;
+        self.vector_end.vector.next = self.command.q.val().get_bits::<8>(0);
     }
 }

@@ -6,6 +6,7 @@
 //! | `req[0..4]` | the clients, a write of one after a write of another |
 //! | `tx` | to `pcie/tx`; `privileged` marks a TLP of client 2, the readless engine, which passes a flush |
 //! | `core_reset` | all clients but the readless engine forget what they were writing: so does this block |
+//! | `recall`, `sent` | of clients 2 and 3, bits 0 and 1: see below |
 //!
 //! A client's beat is taken into the register before `tx`, or while that is full into a second one, from which all leave in that order. So what anybody offers
 //! here once a write was taken comes after it on the link: a completion after its entry, an interrupt after both. The
@@ -13,6 +14,10 @@
 //!
 //! From `valid` to `tx.valid` 2 cycles, 1 for the client served last. A beat a cycle, of one client or of several. When
 //! `tx` stalls the clients wait; `ready` is a register, gated by whose turn it is. `_small`: one register alone; `ready` is `tx.ready`, gated.
+//!
+//! Clients 2 and 3 write one beat at a time, and wait for `sent`: a cycle after `tx` took it. Until then they can have it back: what `recall`
+//! finds here, or on its way in, is gone in the next cycle, unless `tx` takes it in this one. `tx` then sees a cycle of nothing, so credits
+//! that were looked at for what is gone are not spent on what is behind it.
 
 use super::tlp;
 use crate::common::iface::*;
@@ -27,6 +32,8 @@ pub struct InlineWrite<const D: usize> {
     pub requester: Signal<In, Bits<16>>,
     pub tx: TlpSrc<D>,
     pub privileged: Signal<Out, Bit>,
+    pub recall: Signal<In, Bits<2>>,
+    pub sent: Signal<Out, Bits<2>>,
     /// The client whose beat is taken next.
     grant: Reg<Bits<2>>,
     /// Its write has begun: the grant stays.
@@ -46,6 +53,7 @@ pub struct InlineWrite<const D: usize> {
     spare_addr: Reg<Bits<64>>,
     spare_len: Reg<Bits<7>>,
     spare_data: Reg<Bits<D>>,
+    taken: Reg<Bits<2>>,
     pub _small: bool,
 }
 
@@ -58,12 +66,23 @@ impl<const D: usize> InlineWrite<D> {
 
 /// The client that passes a flush.
 const READLESS: u64 = 2;
+const MESSAGES: u64 = 3;
+
+/// What this client has here is not to be sent any more.
+#[kernel]
+fn gone(client: Bits<2>, core_reset: Bit, recall: Bits<2>) -> Bit {
+    match client {
+        READLESS => recall.get_bit(0),
+        MESSAGES => recall.get_bit(1) || core_reset,
+        _ => core_reset,
+    }
+}
 
 impl<const D: usize> Logic for InlineWrite<D> {
     /// Short posted writes of four clients as TLPs.
     #[kernel]
     fn update(&mut self) {
-        registers!(self, clock, reset; grant, mid, valid, spare);
+        registers!(self, clock, reset; grant, mid, valid, spare, taken);
         registers!(self, clock; client, sop, eop, hdr, data);
         registers!(self, clock; spare_client, spare_sop, spare_eop, spare_addr, spare_len, spare_data);
         let free = !self.valid.q.val() || self.tx.ready.val();
@@ -136,17 +155,25 @@ impl<const D: usize> Logic for InlineWrite<D> {
         }
         self.spare.d.next = !free && (spare || load) && !small;
         // A flush came before: `pcie/tx` has none of it.
-        if self.core_reset.val() {
+        let core_reset = self.core_reset.val();
+        let recall = self.recall.val();
+        if core_reset {
             self.mid.d.next = false;
-            let whose = if free { client } else { self.client.q.val() };
-            if whose != READLESS {
-                self.valid.d.next = false;
-            }
-            let behind_whose = if spare { self.spare_client.q.val() } else { grant };
-            if behind_whose != READLESS {
-                self.spare.d.next = false;
-            }
         }
+        let whose = if free { client } else { self.client.q.val() };
+        if gone(whose, core_reset, recall) {
+            self.valid.d.next = false;
+        }
+        let behind_whose = if spare { self.spare_client.q.val() } else { grant };
+        if gone(behind_whose, core_reset, recall) {
+            self.spare.d.next = false;
+        }
+        let takes = self.valid.q.val() && self.tx.ready.val();
+        self.taken.d.next = cat::<1, 1, 2>(
+            (takes && self.client.q.val() == MESSAGES).into(),
+            (takes && self.client.q.val() == READLESS).into(),
+        );
+        self.sent.next = self.taken.q.val();
         self.tx.valid.next = self.valid.q.val();
         self.tx.sop.next = self.sop.q.val();
         self.tx.eop.next = self.eop.q.val();

@@ -39,6 +39,7 @@ impl Logic for InlineGrant {
         }
         self.inline.requester.next = lit::<16>(0);
         self.inline.core_reset.next = false;
+        self.inline.recall.next = lit::<2>(0);
         self.inline.tx.ready.next = self.tx_ready.val();
         let ask = self.ask.val();
         // Who asks goes on until it is answered.
@@ -91,6 +92,7 @@ impl Logic for InlineFair {
         }
         self.inline.requester.next = lit::<16>(0);
         self.inline.core_reset.next = false;
+        self.inline.recall.next = lit::<2>(0);
         self.inline.tx.ready.next = true;
         let ask = self.ask.val();
         // Who asks goes on until it is answered.
