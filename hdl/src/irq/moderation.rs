@@ -5,9 +5,10 @@
 //! due, armed, MSI-X enabled and masked neither by function nor by table; firing clears pending and armed. Due and armed but masked
 //! shows in the pending bit array, and is sent when unmasked.
 //!
-//! A message that was fired is called back (`recall`) if the table, the function, MSI-X or INTR_MASK forbid it before `pcie/tx` has taken it (`sent`): the vector is
-//! due and armed again. That begins two cycles after the mask was written and is over for `pcie/inline` in the fourth: before the host can have
-//! read the mask back. Its pending bit can't be read in between.
+//! A message that was fired is called back (`recall`) if the table, the function, MSI-X or INTR_MASK forbid it
+//! before `pcie/tx` has taken it (`sent`): the vector is due and armed again. That begins two cycles after the mask was
+//! written, and `pcie/inline` has nothing of it in the fourth: before the host can have read the mask back. The pending
+//! bits can't be read in between.
 //!
 //! `end` forgets all of a vector: pending, armed, delays, and its message if it was not sent. It waits for what waits here of that vector.
 //!

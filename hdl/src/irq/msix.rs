@@ -6,7 +6,8 @@
 //!
 //! `lookup_masked` says whether a vector was masked one cycle after its number. `fetch` asks for a vector's message: five cycles later
 //! `fetched` rises and it stands until the next is asked for. Meanwhile the host's accesses wait, so a host that masks a vector before it changes its
-//! message never has half of it sent. From two cycles after `fetch` on `message_masked` tells whether that vector is masked, two cycles after it became so. A write takes 2 cycles, a read of the pending bits 3 to 6, of the table 3, and 4 more if a message
+//! message never has half of it sent. From two cycles after `fetch` on
+//! `message_masked` tells whether that vector is masked, two cycles after it became so. A write takes 2 cycles, a read of the pending bits 3 to 6, of the table 3, and 4 more if a message
 //! is fetched. After `reset` (hard or function-level, not device reset) a walk of 4 * 2^V cycles clears the table and masks every vector; the bus waits
 //! and lookups see masked vectors until then.
 //!
