@@ -5,6 +5,7 @@
 //! while `given` was always high.
 
 pub use crate::common::async_fifo_proof::CrossingOrder;
+pub use crate::common::block_fifo_proof::BlockFifoOrder;
 pub use crate::common::fifo_proof::{FifoCounts, FifoDeepCounts, FifoOrder, FifoWrong};
 pub use crate::common::op_tracker_proof::TrackerCounts;
 pub use crate::common::skid_proof::{SkidCounts, SkidOrder};

@@ -3,7 +3,8 @@
 //! Nothing is computed here; the rooms are wired in the order a packet passes them. `D`, `K`, `L` are the data path's bits,
 //! bytes and log2 bytes; logarithms too: `T` DMA tags, `Q` queue pairs, `C` = Q + 1 completion queues, `V` the vector table, `S` TX
 //! packets under way, `R` prefetched descriptors an RX queue, `B` rows in a bank of each packet buffer (two banks);
-//! `G` = Q + 5 and `M` = Q + R + 3 - L follow from them. `N` lines of the low-latency queues in all, 0: none; `P` = N + 6 - L.
+//! `G` = Q + 5 and `M` = Q + R + 3 - L follow from them. `N` lines of the low-latency queues in all, 0: none; `P` = N + 6 - L;
+//! `F` = B + L - 5 received frames that wait.
 
 use crate::common::iface::*;
 use crate::common::probe::PROBE_BITS;
@@ -46,6 +47,7 @@ pub struct Card<
     const M: usize,
     const N: usize,
     const P: usize,
+    const F: usize,
 > {
     pub clock: Signal<In, Clock>,
     pub reset: Signal<In, Bit>,
@@ -90,7 +92,7 @@ pub struct Card<
     stats: Stats,
     txp: TxPath<D, K, L, Q, S, B, G, N, P>,
     framer: TxFramer<D>,
-    rxp: RxPath<D, K, L, Q, R, B, M>,
+    rxp: RxPath<D, K, L, Q, R, B, M, F>,
 }
 
 /// What the parameters leave open.
@@ -144,7 +146,8 @@ impl<
         const M: usize,
         const N: usize,
         const P: usize,
-    > Card<D, K, L, T, Q, C, V, S, R, B, G, M, N, P>
+        const F: usize,
+    > Card<D, K, L, T, Q, C, V, S, R, B, G, M, N, P, F>
 {
     pub fn new(config: &CardConfig) -> Self {
         // Rows have 16 bits.
@@ -218,7 +221,8 @@ impl<
         const M: usize,
         const N: usize,
         const P: usize,
-    > Logic for Card<D, K, L, T, Q, C, V, S, R, B, G, M, N, P>
+        const F: usize,
+    > Logic for Card<D, K, L, T, Q, C, V, S, R, B, G, M, N, P, F>
 {
     /// The card: an ENA device between PCI Express and an Ethernet MAC.
     #[kernel]
@@ -481,6 +485,6 @@ impl<
 }
 
 /// For the open FPGA boards: 16 queue pairs, 64 reads in flight, 32 KiB buffers, 512 lines a low-latency queue.
-pub type Card128 = Card<128, 16, 4, 6, 4, 5, 5, 6, 6, 10, 9, 9, 13, 15>;
+pub type Card128 = Card<128, 16, 4, 6, 4, 5, 5, 6, 6, 10, 9, 9, 13, 15, 9>;
 /// For 100 Gb/s: 16 queue pairs, 256 reads in flight, 64 KiB buffers, 512 lines a low-latency queue.
-pub type Card512 = Card<512, 64, 6, 8, 4, 5, 5, 8, 8, 9, 9, 9, 13, 13>;
+pub type Card512 = Card<512, 64, 6, 8, 4, 5, 5, 8, 8, 9, 9, 9, 13, 13, 10>;

@@ -28,8 +28,8 @@ static PARSE: LazyLock<Vec<((usize, u64), Model)>> = LazyLock::new(|| {
         ((16, 9), model_of(narrow(9), "rx_parse_128")),
     ]
 });
-/// 32 rows.
-type Input = RxInput<128, 16, 4, 8>;
+/// 32 rows, 8 frames of 60 bytes.
+type Input = RxInput<128, 16, 4, 3>;
 /// By the cycles from frame to frame; the last one is for the serial classifier.
 static INPUT: LazyLock<Vec<(Option<usize>, Model)>> = LazyLock::new(|| {
     let wide = |apart| (Some(apart), model_of(move || Input::new(apart), "rx_input_128"));
@@ -339,12 +339,13 @@ enum Fate {
 fn intake(apart: Option<usize>, model: &Model, seed: u64, gaps: u64, frees: u64) {
     const K: usize = 16;
     const ROWS: usize = 32;
+    const PLACES: usize = 8;
     let mut rng = Rng(seed);
     let mut block = start(model, seed);
     let max_frame = rng.range(60, 250);
     block.set("max_frame", max_frame);
     let mut rows = vec![vec![0; K]; ROWS];
-    let (mut kept, mut free) = (VecDeque::new(), 0u16);
+    let (mut kept, mut free) = (VecDeque::<Vec<u8>>::new(), 0u16);
     let (mut sent, mut fates) = (VecDeque::new(), Vec::new());
     let mut wire = VecDeque::new();
     for _ in 0..200 {
@@ -384,8 +385,8 @@ fn intake(apart: Option<usize>, model: &Model, seed: u64, gaps: u64, frees: u64)
         block.set("free_row", free.into());
         hold = apart.is_none() && hold != (rng.below(8) == 0);
         block.set("hold", hold.into());
-        let take = wire.is_empty() || rng.below(100) < frees;
-        block.set("info_ready", take.into());
+        let take = (wire.is_empty() || rng.below(100) < frees) && !kept.is_empty();
+        block.set("taken", take.into());
         block.clock_low();
         let ready = block.get("mac_ready") == 1;
         assert!(ready || apart != Some(1));
@@ -419,7 +420,9 @@ fn intake(apart: Option<usize>, model: &Model, seed: u64, gaps: u64, frees: u64)
             tap.extend_from_slice(&block.get_bytes("tap_data")[..bytes.min(K)]);
             if block.get("tap_end") == 1 {
                 if block.get("tap_keep") == 1 {
+                    assert_eq!(block.get("tap_len") as usize, tap.len());
                     kept.push_back(std::mem::take(&mut tap));
+                    assert!(kept.len() <= PLACES);
                 }
                 tap.clear();
             }
@@ -429,18 +432,17 @@ fn intake(apart: Option<usize>, model: &Model, seed: u64, gaps: u64, frees: u64)
                 fates.push(fate);
             }
         }
-        if take && block.get("info_valid") == 1 {
-            let info = block.get("info_data");
-            let (row, len) = (info as u16, (info >> 16) as usize);
-            assert_eq!(row, free, "frames are in ring order");
-            let count = len.div_ceil(K);
-            let data: Vec<u8> =
-                (0..count).flat_map(|i| rows[(usize::from(row) + i) % ROWS].clone()).collect();
-            assert_eq!(Some(&data[..len]), kept.pop_front().as_deref(), "stored as tapped");
+        if take {
+            // The first of those that were kept before this cycle.
+            let data = kept.pop_front().expect("a frame that waits");
+            let count = data.len().div_ceil(K);
+            let stored: Vec<u8> =
+                (0..count).flat_map(|i| rows[(usize::from(free) + i) % ROWS].clone()).collect();
+            assert_eq!(stored[..data.len()], data, "stored as tapped, in ring order");
             // Frames passed over were dropped, in order.
             loop {
                 let (frame, good) = sent.pop_front().expect("a frame that was sent");
-                if frame == data[..len] {
+                if frame == data {
                     assert!(good, "a bad frame is kept");
                     fates.push(Fate::Kept);
                     break;

@@ -212,6 +212,66 @@ fn every_verdict() {
     }
 }
 
+/// A UDP datagram of 30 bytes, its sum left out, over IPv4 or IPv6, and if `segments` says so behind a routing header with that many left.
+fn sumless(v6: bool, segments: Option<u8>) -> Vec<u8> {
+    let mut frame = vec![2; 12];
+    if v6 {
+        let routing = segments.map_or(vec![], |left| vec![17, 0, 4, left, 0, 0, 0, 0]);
+        frame.extend([0x86, 0xdd, 0x60, 0, 0, 0, 0, 30 + routing.len() as u8]);
+        frame.extend([if routing.is_empty() { 17 } else { 43 }, 64]);
+        frame.extend([0x20; 32]);
+        frame.extend(routing);
+    } else {
+        frame.extend([8, 0, 0x45, 0, 0, 50, 0, 0, 0x40, 0, 64, 17, 0x26, 0xb9, 10, 0, 0, 1, 10, 0]);
+        frame.extend([0, 2]);
+    }
+    frame.extend([4, 0, 0, 9, 0, 30, 0, 0]);
+    frame.extend([0x55; 22]);
+    frame
+}
+
+/// Left out, the sum is an error over IPv6 and of no meaning over IPv4; but a datagram that can't be judged is not judged for that either.
+#[test]
+fn sums_left_out() {
+    let unjudged = Sums::default();
+    let wrong = Sums { l4_err: true, l4_checked: true, ..unjudged };
+    let altered = |v6: bool, from_end: usize, value: u8| {
+        let mut frame = sumless(v6, None);
+        let at = frame.len() - from_end;
+        frame[at] = value;
+        frame
+    };
+    let cut = |v6: bool| {
+        let frame = sumless(v6, None);
+        frame[..frame.len() - 1].to_vec()
+    };
+    // The last word such that all adds up with 0 as the sum.
+    let mut fitting = sumless(true, None);
+    let end = fitting.len();
+    fitting[end - 2..].copy_from_slice(&[0xa4, 0x52]);
+    let mut list = vec![
+        (sumless(true, None), wrong),
+        (fitting, wrong),
+        (sumless(true, Some(0)), wrong),
+        (sumless(true, Some(1)), unjudged),
+        (cut(true), unjudged),
+        (sumless(false, None), unjudged),
+        (cut(false), unjudged),
+    ];
+    // UDP's length: 0, of a header alone, less than IP's, more.
+    for length in [0, 8, 29, 31, 40, 255] {
+        list.push((altered(true, 25, length), unjudged));
+        list.push((altered(false, 25, length), unjudged));
+    }
+    for k in [16, 64] {
+        let frames: Vec<_> = list.iter().map(|(frame, _)| (frame.clone(), true)).collect();
+        for (found, (frame, told)) in verdicts(k, 3, &frames, 20).iter().zip(&list) {
+            assert_eq!(found, told, "{frame:02x?}");
+            assert_eq!(check(frame), *told, "the reference: {frame:02x?}");
+        }
+    }
+}
+
 /// A frame a beat, each verdict its own.
 #[test]
 fn keeps_pace() {

@@ -170,7 +170,8 @@ fn run(k: usize, seed: u64, log_mps: u64, items: &[Item], stalls: [Stalls; 3]) -
     let (mut begun, mut ended) = (0, 0);
     let last_free = items.iter().rev().find_map(|item| match item {
         Item::Piece { last: true, free, .. } | Item::Drop { free } => Some(*free),
-        _ => None,
+        Item::Piece { src, len, .. } => Some(((src + len) / k) as u64),
+        Item::Marker { .. } => None,
     });
     loop {
         cycle(&mut block, &mut [&mut source, &mut tx, &mut done]);
@@ -252,6 +253,37 @@ proptest! {
         let mut stalls = || if stalled { Stalls::seeded(rng.next()) } else { Stalls::none() };
         run(k, seed, mps, &list, [stalls(), stalls(), stalls()]);
     }
+}
+
+/// While the host takes nothing, two TLPs of 8 beats are read, and their rows free; the rest of the frame's follow as it is taken.
+#[test]
+fn rows_are_free_once_read() {
+    let (mut block, _) = filled(16, 1);
+    let item = |free, src, last| Item::Piece {
+        addr: 0x5000,
+        len: 200,
+        src,
+        first: true,
+        last,
+        cq: 1,
+        id: 2,
+        free,
+    };
+    let mut source = Source::new(&block, "seg", Stalls::none());
+    source.extend([item(30, 16 * 3, false), item(30, 16 * 3 + 200, true)].iter().map(Item::word));
+    let free_after = |block: &mut Block, source: &mut Source<BitVec>, ready: u64, cycles| {
+        block.set("tx_ready", ready);
+        for _ in 0..cycles {
+            cycle(block, &mut [&mut *source]);
+        }
+        block.get("free_row")
+    };
+    // 128 bytes and 72 of the first segment are 13 beats, which leaves 3 of the first TLP of the second.
+    assert_eq!(free_after(&mut block, &mut source, 0, 60), (48 + 200) / 16);
+    // 5 more.
+    assert_eq!(free_after(&mut block, &mut source, 1, 5), (48 + 200) / 16);
+    assert_eq!(free_after(&mut block, &mut source, 0, 40), (48 + 200 + 128) / 16);
+    assert_eq!(free_after(&mut block, &mut source, 1, 40), 30);
 }
 
 fn none() -> [Stalls; 3] {

@@ -192,6 +192,9 @@ pub fn case_47_checksum_flags_of_good_bad_and_unknown_packets() {
                     none[l4_at + 6..l4_at + 8].fill(0);
                     let told = if v4 { 0 } else { CHECKED | L4_ERR };
                     assert_eq!(flags(&raw, &none), kind | told);
+                    // Nor is it looked for where UDP's length is not IP's.
+                    none[l4_at + 5] ^= 1;
+                    assert_eq!(flags(&raw, &none), kind);
                 }
             }
         }

@@ -20,7 +20,7 @@ use crate::top::CardConfig;
 use nitor_rtl::prelude::*;
 
 /// 2 queue pairs, 16 reads in flight, 16 KiB buffers; 4 link frames kept each way.
-pub type Core = BoardCore<128, 16, 4, 4, 1, 2, 3, 4, 5, 9, 6, 5, 0, 1, 2, 11>;
+pub type Core = BoardCore<128, 16, 4, 4, 1, 2, 3, 4, 5, 9, 6, 5, 0, 1, 8, 2, 11>;
 
 /// Of the PLL's oscillator: the core runs at 50 MHz.
 pub const DIVIDER: usize = 10;

@@ -8,7 +8,7 @@
 //! | `events` | what the board counts besides: see [event] |
 //! | `heartbeat`, `link`, `activity` | lights |
 //!
-//! A new session of the host link resets the card and the link. `D` to `P` are the card's parameters, `W` is log2 of the frames kept each way,
+//! A new session of the host link resets the card and the link. `D` to `F` are the card's parameters, `W` is log2 of the frames kept each way,
 //! `A` = W + 9.
 //!
 //! Board registers: 0 is [ID], 1 says {session, core clock in kHz / 8}, 2 is control: bit 0, what is sent to the wire comes back; 32 + n is
@@ -79,6 +79,7 @@ pub struct BoardCore<
     const M: usize,
     const N: usize,
     const P: usize,
+    const F: usize,
     const W: usize,
     const A: usize,
 > {
@@ -101,7 +102,7 @@ pub struct BoardCore<
     pub link: Signal<Out, Bit>,
     pub activity: Signal<Out, Bit>,
     stages: [ResetStage; 3],
-    card: Card<D, K, L, T, Q, C, V, S, R, B, G, M, N, P>,
+    card: Card<D, K, L, T, Q, C, V, S, R, B, G, M, N, P, F>,
     receive: LinkReceive<D, W, A>,
     send: LinkSend<D, W, A>,
     credit: Credit,
@@ -135,9 +136,10 @@ impl<
         const M: usize,
         const N: usize,
         const P: usize,
+        const F: usize,
         const W: usize,
         const A: usize,
-    > BoardCore<D, K, L, T, Q, C, V, S, R, B, G, M, N, P, W, A>
+    > BoardCore<D, K, L, T, Q, C, V, S, R, B, G, M, N, P, F, W, A>
 {
     /// `hertz`: of the core's clock; `patience`: microseconds after which an unacknowledged frame is sent again.
     pub fn new(hertz: usize, patience: usize, card: CardConfig) -> Self {
@@ -200,9 +202,10 @@ impl<
         const M: usize,
         const N: usize,
         const P: usize,
+        const F: usize,
         const W: usize,
         const A: usize,
-    > Logic for BoardCore<D, K, L, T, Q, C, V, S, R, B, G, M, N, P, W, A>
+    > Logic for BoardCore<D, K, L, T, Q, C, V, S, R, B, G, M, N, P, F, W, A>
 {
     /// The card on a board: host link, counters, lights.
     #[kernel]

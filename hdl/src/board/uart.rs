@@ -19,7 +19,7 @@ use crate::top::CardConfig;
 use nitor_rtl::prelude::*;
 
 /// 8 queue pairs, 64 reads in flight, 32 KiB buffers, 64 lines a low-latency queue; 8 link frames kept each way.
-pub type Core = BoardCore<128, 16, 4, 6, 3, 4, 4, 6, 6, 10, 8, 8, 9, 11, 3, 12>;
+pub type Core = BoardCore<128, 16, 4, 6, 3, 4, 4, 6, 6, 10, 8, 8, 9, 11, 9, 3, 12>;
 
 #[derive(LogicBlock)]
 pub struct UartBoard {

@@ -2,6 +2,8 @@
 
 pub mod async_fifo;
 pub mod async_fifo_proof;
+pub mod block_fifo;
+pub mod block_fifo_proof;
 pub mod cross;
 pub mod fifo;
 pub mod fifo_proof;

@@ -1,7 +1,6 @@
 //! Covers each frame with receive buffers, in the order of the frames, all or nothing.
 //!
-//! Takes a frame's [info](super::words::info) and [flow](super::words::flow) together, looks its queue up in
-//! `rx/prefetch`, and takes descriptors in ring order until their lengths (0 is 64 KiB) cover the frame; then sends a
+//! Takes a stored [frame](super::words::frame), looks its queue up in `rx/prefetch`, and takes descriptors in ring order until their lengths (0 is 64 KiB) cover the frame; then sends a
 //! [segment](super::words::seg) for each to `rx/write`. Every buffer but the last is filled; none is empty.
 //! Owns `head` of every queue, the count of descriptors taken, and sends each change on `head_*`.
 //!
@@ -16,7 +15,7 @@
 //! between frames; it resets the queue's `head` and goes on to `rx/write`. When `seg_ready` is low all waits.
 //! After `reset` a walk of 2^Q cycles clears the heads; no frame is taken before.
 
-use super::words::{flow, info, seg, FLOW_BITS, INFO_BITS, MAX_DESCS, SEG_BITS};
+use super::words::{flow, frame, seg, FRAME_BITS, MAX_DESCS, SEG_BITS};
 use crate::common::ram::LutRam;
 use crate::common::skid::Skid;
 use nitor_rtl::prelude::*;
@@ -45,12 +44,9 @@ pub const WAIT: u64 = 4095;
 pub struct RxAssign<const L: usize, const Q: usize> {
     pub clock: Signal<In, Clock>,
     pub reset: Signal<In, Bit>,
-    pub info_valid: Signal<In, Bit>,
-    pub info_ready: Signal<Out, Bit>,
-    pub info_data: Signal<In, Bits<INFO_BITS>>,
-    pub flow_valid: Signal<In, Bit>,
-    pub flow_ready: Signal<Out, Bit>,
-    pub flow_data: Signal<In, Bits<FLOW_BITS>>,
+    pub frame_valid: Signal<In, Bit>,
+    pub frame_ready: Signal<Out, Bit>,
+    pub frame_data: Signal<In, Bits<FRAME_BITS>>,
     // To rx/prefetch, see there.
     pub look_queue: Signal<Out, Bits<8>>,
     pub look_exists: Signal<In, Bit>,
@@ -86,11 +82,12 @@ pub struct RxAssign<const L: usize, const Q: usize> {
     sending: Reg<Bit>,
     reason: Reg<Reason>,
     // The next frame, looked up cycle by cycle, and the frame at hand.
-    /// {flow, info}
-    frames: Skid<{ FLOW_BITS + INFO_BITS }>,
+    frames: Skid<FRAME_BITS>,
     f_valid: Reg<Bit>,
-    f_info: Reg<Bits<INFO_BITS>>,
-    f_flow: Reg<Bits<FLOW_BITS>>,
+    f_frame: Reg<Bits<FRAME_BITS>>,
+    /// Its first row, and the first behind it.
+    f_row: Reg<Bits<16>>,
+    free_row: Reg<Bits<16>>,
     // What the last cycle's lookup said, and whether it was of the next frame, or of the one at hand.
     l_next: Reg<Bit>,
     l_here: Reg<Bit>,
@@ -107,7 +104,6 @@ pub struct RxAssign<const L: usize, const Q: usize> {
     avail: Reg<Bits<16>>,
     pending: Reg<Bit>,
     cq: Reg<Bits<8>>,
-    free_row: Reg<Bits<16>>,
     no_wait: Reg<Bit>,
     // The walk over descriptors: index of the one at hand, bytes not yet covered, first pass or sending.
     index: Reg<Bits<5>>,
@@ -143,11 +139,10 @@ impl<const L: usize, const Q: usize> RxAssign<L, Q> {
     }
 }
 
-/// First row behind a frame.
+/// Rows of a frame.
 #[kernel]
-fn row_behind<const L: usize>(frame: Bits<INFO_BITS>) -> Bits<16> {
-    let end = bit_cast::<17, 16>(frame.get_bits::<16>(info::LEN)) + lit::<17>((1 << L) - 1);
-    frame.get_bits::<16>(info::ROW) + bit_cast::<16, 17>(end >> lit::<17>(L))
+fn rows<const L: usize>(len: Bits<16>) -> Bits<16> {
+    bit_cast::<16, 17>((bit_cast::<17, 16>(len) + lit::<17>((1 << L) - 1)) >> lit::<17>(L))
 }
 
 impl<const L: usize, const Q: usize> Logic for RxAssign<L, Q> {
@@ -158,16 +153,17 @@ impl<const L: usize, const Q: usize> Logic for RxAssign<L, Q> {
         registers!(self, clock, reset; l_next, l_here, l_exists, l_broken, l_some, l_pending, l_no_wait);
         registers!(self, clock, reset; pending, free_row, no_wait, index, send, covers, may_send, at_last, at_most, waiting, timer, timeout,
             o_valid, h_valid, h_hint, s_frame, s_no_descriptor, s_no_queue, s_broken);
-        registers!(self, clock; f_info, f_flow, l_head, l_avail, l_cq, head, avail, cq, rest, desc, moved, o_data, h_queue, h_value, s_bytes);
+        registers!(self, clock; f_frame, f_row, l_head, l_avail, l_cq, head, avail, cq, rest, desc, moved, o_data, h_queue, h_value, s_bytes);
         clocked!(self, clock, reset; frames);
         clocked!(self, clock; heads);
         let n_valid = self.frames.out_valid.val();
-        let n_info = self.frames.out_data.val().get_bits::<INFO_BITS>(0);
-        let n_flow = self.frames.out_data.val().get_bits::<FLOW_BITS>(INFO_BITS);
+        let n = self.frames.out_data.val();
+        let n_len = n.get_bits::<16>(frame::LEN);
 
-        let row = self.f_info.q.val().get_bits::<16>(info::ROW);
-        let len = self.f_info.q.val().get_bits::<16>(info::LEN);
-        let queue = self.f_flow.q.val().get_bits::<8>(flow::QUEUE);
+        let f = self.f_frame.q.val();
+        let row = self.f_row.q.val();
+        let len = f.get_bits::<16>(frame::LEN);
+        let queue = f.get_bits::<8>(flow::QUEUE);
         let at = bit_cast::<Q, 8>(queue);
         let o_free = !self.o_valid.q.val() || self.seg_ready.val();
         if self.seg_ready.val() {
@@ -191,7 +187,7 @@ impl<const L: usize, const Q: usize> Logic for RxAssign<L, Q> {
         let again = self.step.q.val() == Step::Look
             && self.f_valid.q.val()
             && (self.waiting.q.val() || !self.l_here.q.val());
-        let next_queue = n_flow.get_bits::<8>(flow::QUEUE);
+        let next_queue = n.get_bits::<8>(flow::QUEUE);
         let look_queue = if again { queue } else { next_queue };
         self.look_queue.next = look_queue;
         self.heads.raddr.next = bit_cast::<Q, 8>(look_queue);
@@ -236,7 +232,6 @@ impl<const L: usize, const Q: usize> Logic for RxAssign<L, Q> {
         }
 
         // What a dropped frame or a marker does not have counts for nothing.
-        let f = self.f_flow.q.val();
         let d = self.desc.q.val();
         let source =
             bit_cast::<24, 16>(len - self.rest.q.val()) + (bit_cast::<24, 16>(row) << lit::<24>(L));
@@ -276,7 +271,7 @@ impl<const L: usize, const Q: usize> Logic for RxAssign<L, Q> {
                 if self.marker_valid.val() {
                     to = Step::Marker;
                 } else if self.f_valid.q.val() && self.l_here.q.val() {
-                    if !self.f_flow.q.val().get_bit(flow::VALID) || !self.l_exists.q.val() {
+                    if !f.get_bit(flow::VALID) || !self.l_exists.q.val() {
                         reason = Reason::NoQueue;
                         drop_now = true;
                     } else if self.l_broken.q.val() {
@@ -406,7 +401,7 @@ impl<const L: usize, const Q: usize> Logic for RxAssign<L, Q> {
             && n_valid
             && self.l_next.q.val()
             && !self.marker_valid.val()
-            && n_flow.get_bit(flow::VALID)
+            && n.get_bit(flow::VALID)
             && self.l_exists.q.val()
             && !self.l_broken.q.val()
             && self.l_some.q.val();
@@ -421,14 +416,16 @@ impl<const L: usize, const Q: usize> Logic for RxAssign<L, Q> {
             self.pending.d.next = self.l_pending.q.val();
             self.cq.d.next = self.l_cq.q.val();
             self.index.d.next = lit::<5>(0);
-            self.rest.d.next = n_info.get_bits::<16>(info::LEN);
+            self.rest.d.next = n_len;
             self.send.d.next = false;
         }
         if release || !self.f_valid.q.val() {
             self.f_valid.d.next = take;
-            self.f_info.d.next = n_info;
-            self.f_flow.d.next = n_flow;
-            self.free_row.d.next = row_behind::<L>(n_info);
+            self.f_frame.d.next = n;
+        }
+        if take {
+            self.f_row.d.next = self.free_row.q.val();
+            self.free_row.d.next = self.free_row.q.val() + rows::<L>(n_len);
         }
         self.l_next.d.next = n_valid && !take && !again;
         // But for a frame that is sent, which the lookup knows of, a change of heads makes it worthless.
@@ -437,16 +434,10 @@ impl<const L: usize, const Q: usize> Logic for RxAssign<L, Q> {
         self.step.d.next = to;
         self.checking.d.next = to == Step::Check;
 
-        // The next frame, as soon as both its halves are there.
-        let both = self.info_valid.val() && self.flow_valid.val();
-        self.frames.in_valid.next = both;
-        self.frames.in_data.next = cat::<FLOW_BITS, INFO_BITS, { FLOW_BITS + INFO_BITS }>(
-            self.flow_data.val(),
-            self.info_data.val(),
-        );
+        self.frames.in_valid.next = self.frame_valid.val();
+        self.frames.in_data.next = self.frame_data.val();
         self.frames.out_ready.next = pull;
-        self.info_ready.next = self.frames.in_ready.val() && self.flow_valid.val();
-        self.flow_ready.next = self.frames.in_ready.val() && self.info_valid.val();
+        self.frame_ready.next = self.frames.in_ready.val();
 
         self.head_valid.next = self.h_valid.q.val();
         self.head_hint.next = self.h_hint.q.val();

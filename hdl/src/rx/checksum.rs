@@ -6,12 +6,15 @@
 //! | flag | |
 //! |---|---|
 //! | 0 `l3_csum_err` | IPv4, and its header's sum is wrong |
-//! | 1 `l4_csum_err` | TCP or UDP, and the sum is wrong, or left out in UDP over IPv6 |
-//! | 2 `l4_csum_checked` | bit 1 tells good from bad |
+//! | 1 `l4_csum_err` | with bit 2 alone: the sum is wrong, or left out in UDP over IPv6 |
+//! | 2 `l4_csum_checked` | TCP or UDP that can be judged, and bit 1 tells good from bad |
 //!
-//! Neither checked nor an error: a packet of which `parse` knows no `l4`, fragments among them; UDP over IPv4 with sum 0; a frame shorter
+//! Not judged, whatever the sum, 0 included: a packet of which `parse` knows no `l4`, fragments among them; a frame shorter
 //! than its IP length; a UDP length that is not IP's; TCP of less than 20 bytes; IPv6 with a routing header that has
-//! segments left, as the sum then counts an address that the header doesn't have in its place.
+//! segments left, as the sum then counts an address that the header doesn't have in its place. Nor is UDP over IPv4 with sum 0.
+//!
+//! A sum of 0 over IPv6 is an error by default (RFC 8200, 8.1). Which ports may do without (RFC 6935) the host knows: Linux
+//! looks at the packet itself whenever the card does not say "good", and gives a wrong length (RFC 768) as its reason before a sum.
 //!
 //! Where L4 begins is known too late to sum from there on: the options or extension headers in front of it are summed from
 //! `parse`'s window and taken off. Sums have their bytes swapped, see [sum](super::sum). A frame a cycle, no back pressure.
@@ -217,16 +220,16 @@ impl<const D: usize, const K: usize, const L: usize> Logic for RxChecksum<D, K, 
         } else {
             length == n.get_bits::<16>(meta::LENGTH)
         };
-        let no_sum = n.get_bit(meta::UDP) && n.get_bit(meta::ZERO);
-        let missing = no_sum && !n.get_bit(meta::IS4);
-        let checked = (n.get_bit(meta::TCP) || n.get_bit(meta::UDP))
+        let judged = (n.get_bit(meta::TCP) || n.get_bit(meta::UDP))
             && fits
             && !self.short.q.val()
-            && !n.get_bit(meta::ROUTED)
-            && !no_sum;
+            && !n.get_bit(meta::ROUTED);
+        let no_sum = n.get_bit(meta::UDP) && n.get_bit(meta::ZERO);
+        let missing = judged && no_sum && !n.get_bit(meta::IS4);
+        let checked = judged && !(no_sum && n.get_bit(meta::IS4));
         self.verdict[0].d.next = lit::<VERDICT_BITS>(0)
             .replace_bit(0, n.get_bit(meta::IS4) && self.t_header.q.val() != 0xffff)
-            .replace_bit(1, checked || missing)
+            .replace_bit(1, checked)
             .replace_bit(2, missing);
         for i in 1..3 {
             self.verdict[i].d.next = self.verdict[i - 1].q.val();

@@ -10,23 +10,22 @@
 //!
 //! Dropped and counted as bad: `err`, longer than `max_frame`, shorter than an Ethernet header (14 bytes; shorter than
 //! 60 is accepted, since nothing behind needs the padding and the sender may be a wire without minimum size), a `bytes`
-//! outside 1..=K. Dropped and counted as without room: no row free, or 2^R frames (16 with `_small`) waiting for `rx/assign`.
+//! outside 1..=K. Dropped and counted as without room: no row free, or 2^F frames in [waiting](super::waiting), which can't be before the rows
+//! are used up unless some are shorter than 60 bytes (F = B + L - 5). So frames of any legal lengths wait as long as the buffer has rows for them.
 //!
 //! The stored beats are repeated on `tap_*` for `rx/parse`, a cycle after they are stored; `tap_end` is the last beat of a frame, also of one given up,
-//! and `tap_keep` says which.
+//! and `tap_keep` says which; with it, `tap_len` is how long the frame is. `taken` is up as a waiting frame goes on.
 //!
-//! `press` is up while a quarter of the rows or more are in use, or 32 frames or more (of 32 or 16 a half) wait.
+//! `press` is up while a quarter of the rows or more are in use, or 32 frames or more wait (8 with `_small`).
 //!
-//! One beat a cycle. A frame shows at `info_*` two cycles after its last beat. `reset` in the middle of a frame
+//! One beat a cycle. `reset` in the middle of a frame
 //! loses the rest of that frame: what frames a beat belongs to is followed through it, and only `wire_reset` clears that.
 
-use super::words::{info, INFO_BITS};
 use crate::common::iface::MacSnk;
-use crate::common::queue::Queue;
 use nitor_rtl::prelude::*;
 
 #[derive(LogicBlock)]
-pub struct RxInput<const D: usize, const K: usize, const B: usize, const R: usize> {
+pub struct RxInput<const D: usize, const K: usize, const B: usize, const F: usize> {
     pub clock: Signal<In, Clock>,
     pub reset: Signal<In, Bit>,
     pub wire_reset: Signal<In, Bit>,
@@ -45,9 +44,8 @@ pub struct RxInput<const D: usize, const K: usize, const B: usize, const R: usiz
     /// Bytes in this beat.
     pub tap_bytes: Signal<Out, Bits<7>>,
     pub tap_data: Signal<Out, Bits<D>>,
-    pub info_valid: Signal<Out, Bit>,
-    pub info_ready: Signal<In, Bit>,
-    pub info_data: Signal<Out, Bits<INFO_BITS>>,
+    pub tap_len: Signal<Out, Bits<16>>,
+    pub taken: Signal<In, Bit>,
     pub press: Signal<Out, Bit>,
     pub stat_drop_no_room: Signal<Out, Bit>,
     pub stat_drop_bad: Signal<Out, Bit>,
@@ -81,7 +79,11 @@ pub struct RxInput<const D: usize, const K: usize, const B: usize, const R: usiz
     t_keep: Reg<Bit>,
     t_bytes: Reg<Bits<7>>,
     t_data: Reg<Bits<D>>,
-    info: Queue<INFO_BITS, R, 4>,
+    t_len: Reg<Bits<16>>,
+    // Frames that wait, modulo 2^F; they are 2^F; one has gone on.
+    waiting: Reg<Bits<F>>,
+    crowded: Reg<Bit>,
+    gone: Reg<Bit>,
     /// Cycles until another frame may begin.
     left: Reg<Bits<4>>,
     wait: Reg<Bit>,
@@ -90,15 +92,15 @@ pub struct RxInput<const D: usize, const K: usize, const B: usize, const R: usiz
     _small: bool,
 }
 
-impl<const D: usize, const K: usize, const B: usize, const R: usize> Default
-    for RxInput<D, K, B, R>
+impl<const D: usize, const K: usize, const B: usize, const F: usize> Default
+    for RxInput<D, K, B, F>
 {
     fn default() -> Self {
         Self::new(1)
     }
 }
 
-impl<const D: usize, const K: usize, const B: usize, const R: usize> RxInput<D, K, B, R> {
+impl<const D: usize, const K: usize, const B: usize, const F: usize> RxInput<D, K, B, F> {
     /// Frames begin at least `apart` cycles apart.
     pub fn new(apart: usize) -> Self {
         assert!((1..16).contains(&apart));
@@ -110,10 +112,9 @@ impl<const D: usize, const K: usize, const B: usize, const R: usize> RxInput<D, 
         Self::with(4, true)
     }
 
-    /// 16 frames may wait, whatever R is.
+    /// 8 waiting frames are enough for `press`.
     pub fn small(mut self) -> Self {
         self._small = true;
-        self.info._small = true;
         self
     }
 
@@ -134,9 +135,8 @@ impl<const D: usize, const K: usize, const B: usize, const R: usize> RxInput<D, 
             tap_keep: Default::default(),
             tap_bytes: Default::default(),
             tap_data: Default::default(),
-            info_valid: Default::default(),
-            info_ready: Default::default(),
-            info_data: Default::default(),
+            tap_len: Default::default(),
+            taken: Default::default(),
             press: Default::default(),
             stat_drop_no_room: Default::default(),
             stat_drop_bad: Default::default(),
@@ -163,7 +163,10 @@ impl<const D: usize, const K: usize, const B: usize, const R: usize> RxInput<D, 
             t_keep: Default::default(),
             t_bytes: Default::default(),
             t_data: Default::default(),
-            info: Default::default(),
+            t_len: Default::default(),
+            waiting: Default::default(),
+            crowded: Default::default(),
+            gone: Default::default(),
             left: Default::default(),
             wait: Default::default(),
             _apart: apart,
@@ -173,14 +176,14 @@ impl<const D: usize, const K: usize, const B: usize, const R: usize> RxInput<D, 
     }
 }
 
-impl<const D: usize, const K: usize, const B: usize, const R: usize> Logic for RxInput<D, K, B, R> {
+impl<const D: usize, const K: usize, const B: usize, const F: usize> Logic for RxInput<D, K, B, F> {
     /// Stores frames from the MAC in the RX buffer, each whole or not at all.
     #[kernel]
     fn update(&mut self) {
-        registers!(self, clock, reset; in_valid, active, start, next_row, rows, at_most, full, free, pressed, drop_no_room, drop_bad, t_valid, t_end, t_keep);
+        registers!(self, clock, reset; in_valid, active, start, next_row, rows, at_most, full, free, pressed, drop_no_room, drop_bad, t_valid, t_end, t_keep, waiting,
+            crowded, gone);
         registers!(self, clock, wire_reset; mid, left, wait);
-        registers!(self, clock; in_first, in_last, in_bytes, in_data, in_broken, in_over, t_bytes, t_data);
-        clocked!(self, clock, reset; info);
+        registers!(self, clock; in_first, in_last, in_bytes, in_data, in_broken, in_over, t_bytes, t_data, t_len);
 
         let taken = self.mac.valid.val() && !self.wait.q.val();
         // Counted from a frame's first beat on, or from its last.
@@ -221,11 +224,14 @@ impl<const D: usize, const K: usize, const B: usize, const R: usize> Logic for R
             fresh && (self.in_broken.q.val() || (self.at_most.q.val() && self.in_over.q.val()));
         let used = self.next_row.q.val() - self.free.q.val();
         let full = self.full.q.val();
+        let waiting = self.waiting.q.val();
+        let crowded = self.crowded.q.val();
+        let many = 32 >> (2 * (self._small as usize));
         self.pressed.d.next = used >= lit::<16>((2 << B) / 4)
-            || self.info.level.val()
-                >= lit::<8>(if R > 5 { 32 } else { 16 - 8 * (self._small as usize) });
+            || crowded
+            || waiting >= lit::<F>(if F > 5 { many } else { 1 << (F - 1) });
         self.press.next = self.pressed.q.val();
-        let no_room = fresh && !bad && (full || (last && !self.info.in_ready.val()));
+        let no_room = fresh && !bad && (full || (last && crowded));
         let lost = bad || no_room;
         let keep = fresh && last && !lost;
         let after = self.next_row.q.val() + 1;
@@ -257,6 +263,15 @@ impl<const D: usize, const K: usize, const B: usize, const R: usize> Logic for R
         if keep {
             self.start.d.next = after;
         }
+        let gone = self.gone.q.val();
+        self.gone.d.next = self.taken.val();
+        if keep && !gone {
+            self.waiting.d.next = waiting + 1;
+            self.crowded.d.next = waiting.all();
+        } else if gone && !keep {
+            self.waiting.d.next = waiting - 1;
+            self.crowded.d.next = false;
+        }
         self.drop_bad.d.next = bad;
         self.drop_no_room.d.next = no_room;
         self.stat_drop_bad.next = self.drop_bad.q.val();
@@ -277,14 +292,7 @@ impl<const D: usize, const K: usize, const B: usize, const R: usize> Logic for R
         self.tap_bytes.next = self.t_bytes.q.val();
         self.tap_data.next = self.t_data.q.val();
 
-        self.info.in_valid.next = keep;
-        self.info.in_data.next =
-            lit::<INFO_BITS>(0).set_slice::<16>(info::ROW, self.start.q.val()).set_slice::<16>(
-                info::LEN,
-                (self.rows.q.val() << lit::<16>(clog2(K))) + bit_cast::<16, 7>(bytes),
-            );
-        self.info_valid.next = self.info.out_valid.val();
-        self.info.out_ready.next = self.info_ready.val();
-        self.info_data.next = self.info.out_data.val();
+        self.t_len.d.next = (self.rows.q.val() << lit::<16>(clog2(K))) + bit_cast::<16, 7>(bytes);
+        self.tap_len.next = self.t_len.q.val();
     }
 }

@@ -7,12 +7,13 @@
 //! | [checksum], [sum] | verify IPv4, TCP and UDP checksums | 1 cycle, 18 deep |
 //! | [steer], [hash] | RSS: hash, table, queue | 1 cycle, 5 deep |
 //! | [classify] | in small cards instead of parse, hash, steer and checksum: flow and queue, 16 bits a cycle | 17 cycles, IPv6 27 |
+//! | [waiting] | keeps what is known of frames until there are buffers, as many as the RX buffer holds | 1 cycle |
 //! | [prefetch] | queue contexts, descriptors fetched ahead | up to 16 descriptors a 4-cycle turn |
 //! | [assign] | covers the frame with buffers | 2 cycles |
 //! | [write] | posted writes and completion entries | 2 cycles a TLP, 1 a beat |
 //!
 //! Nothing but too many small frames stops the MAC (see [input]): a frame without room is dropped whole, and every frame is counted once, as delivered or in one of
-//! the drop counters. `reset` clears everything but the RSS registers, for which there is `config_reset`; the rest of
+//! the drop counters. Room is the RX buffer's alone: frames of 60 bytes and more, in whatever mix, wait for the host until its rows are used up. `reset` clears everything but the RSS registers, for which there is `config_reset`; the rest of
 //! a frame that `reset` cuts is ignored. All stat outputs are pulses of one cycle.
 
 pub mod assign;
@@ -24,13 +25,12 @@ pub mod parse;
 pub mod prefetch;
 pub mod steer;
 pub mod sum;
+pub mod waiting;
 pub mod walk;
 pub mod words;
 pub mod write;
 
-use crate::common::fifo::Fifo;
 use crate::common::iface::*;
-use crate::common::queue::Queue;
 use crate::common::reset::ResetStage;
 use assign::RxAssign;
 use checksum::RxChecksum;
@@ -40,7 +40,7 @@ use nitor_rtl::prelude::*;
 use parse::RxParse;
 use prefetch::RxPrefetch;
 use steer::RxSteer;
-use words::{flow, FLOW_BITS, STEER_BITS};
+use waiting::RxWaiting;
 use write::RxWrite;
 
 /// How a card finds the flows of frames.
@@ -59,7 +59,7 @@ impl Classifier {
     }
 }
 
-/// 2^Q queues, 2^R descriptors prefetched each, 2^(B+1) rows of RX buffer, M = Q + R + 3 - L.
+/// 2^Q queues, 2^R descriptors prefetched each, 2^(B+1) rows of RX buffer, M = Q + R + 3 - L, 2^F frames that wait, F = B + L - 5.
 #[derive(LogicBlock)]
 pub struct RxPath<
     const D: usize,
@@ -69,6 +69,7 @@ pub struct RxPath<
     const R: usize,
     const B: usize,
     const M: usize,
+    const F: usize,
 > {
     pub clock: Signal<In, Clock>,
     pub reset: Signal<In, Bit>,
@@ -102,17 +103,15 @@ pub struct RxPath<
     /// `valid` and `ready` of stored frames and of segments.
     pub probe: Signal<Out, Bits<4>>,
     stages: [ResetStage; 8],
-    input: RxInput<D, K, B, R>,
+    input: RxInput<D, K, B, F>,
     parse: RxParse<D, K>,
     steer: RxSteer,
     classify: RxClassify<D, K>,
-    flows: Queue<STEER_BITS, R, 4>,
     checksum: RxChecksum<D, K, L>,
-    sums: Fifo<3, R>,
+    waiting: RxWaiting<B, F>,
     prefetch: RxPrefetch<D, K, L, Q, R, M>,
     assign: RxAssign<L, Q>,
     writer: RxWrite<D, K, L, B>,
-    _checksums: bool,
     _serial: bool,
 }
 
@@ -124,7 +123,8 @@ impl<
         const R: usize,
         const B: usize,
         const M: usize,
-    > Default for RxPath<D, K, L, Q, R, B, M>
+        const F: usize,
+    > Default for RxPath<D, K, L, Q, R, B, M, F>
 {
     fn default() -> Self {
         Self::new(Classifier::Wide { steps: 1, checksums: true }, false)
@@ -139,19 +139,19 @@ impl<
         const R: usize,
         const B: usize,
         const M: usize,
-    > RxPath<D, K, L, Q, R, B, M>
+        const F: usize,
+    > RxPath<D, K, L, Q, R, B, M, F>
 {
-    /// `small`: 16 frames wait for buffers, 8 fetches of descriptors are under way.
+    /// `small`: 8 fetches of descriptors are under way, and frames come no faster than from the serial classifier.
     pub fn new(classifier: Classifier, small: bool) -> Self {
         let (mut input, steps, serial) = match classifier {
             Classifier::Wide { steps, .. } => (RxInput::new(steps), steps, false),
             Classifier::Serial => (RxInput::serial(), 9, true),
         };
+        assert!(F + 5 == B + L && (serial || !small));
         if small {
             input = input.small();
         }
-        let mut flows = Queue::default();
-        flows._small = small;
         let mut prefetch = RxPrefetch::default();
         prefetch._small = small;
         Self {
@@ -187,13 +187,11 @@ impl<
             parse: RxParse::new(steps),
             steer: RxSteer::new(steps),
             classify: Default::default(),
-            flows,
             checksum: Default::default(),
-            sums: Default::default(),
+            waiting: RxWaiting::new(classifier.checksums(), small),
             prefetch,
             assign: RxAssign::new(small),
             writer: RxWrite::new(small),
-            _checksums: classifier.checksums(),
             _serial: serial,
         }
     }
@@ -207,12 +205,13 @@ impl<
         const R: usize,
         const B: usize,
         const M: usize,
-    > Logic for RxPath<D, K, L, Q, R, B, M>
+        const F: usize,
+    > Logic for RxPath<D, K, L, Q, R, B, M, F>
 {
     /// The receive path, from the MAC to posted writes and completion entries.
     #[kernel]
     fn update(&mut self) {
-        clocked!(self, clock; input, parse, checksum, sums, steer, classify, flows, prefetch, assign, writer);
+        clocked!(self, clock; input, parse, checksum, steer, classify, waiting, prefetch, assign, writer);
         for i in 0..8 {
             self.stages[i].clock.next = self.clock.val();
             self.stages[i].d.next = self.reset.val();
@@ -225,8 +224,7 @@ impl<
         self.prefetch.reset.next = self.stages[5].q.val();
         self.assign.reset.next = self.stages[6].q.val();
         self.writer.reset.next = self.stages[7].q.val();
-        self.flows.reset.next = self.stages[6].q.val();
-        self.sums.reset.next = self.stages[6].q.val();
+        self.waiting.reset.next = self.stages[6].q.val();
         MacSnk::<D>::link(&mut self.mac, &mut self.input.mac);
         DoorbellSnk::link(&mut self.doorbell, &mut self.prefetch.doorbell);
         CtxCmdSnk::link(&mut self.ctx, &mut self.prefetch.ctx);
@@ -292,31 +290,19 @@ impl<
         self.checksum.l4.next = self.parse.l4.val();
         self.checksum.second.next = self.parse.second.val();
         self.checksum.routed.next = self.parse.routed.val();
-        self.sums.in_valid.next = self.checksum.valid.val();
-        self.sums.in_data.next = self.checksum.flags.val();
 
-        // As deep as the queue of stored frames in `input`, and taken together with it: never full.
-        self.flows.in_valid.next =
+        self.waiting.len_valid.next = self.input.tap_keep.val();
+        self.waiting.len.next = self.input.tap_len.val();
+        self.waiting.flow_valid.next =
             if serial { self.classify.flow_valid.val() } else { self.steer.flow_valid.val() };
-        self.flows.in_data.next =
+        self.waiting.flow.next =
             if serial { self.classify.flow.val() } else { self.steer.flow.val() };
-        self.assign.info_valid.next = self.input.info_valid.val();
-        self.assign.info_data.next = self.input.info_data.val();
-        self.input.info_ready.next = self.assign.info_ready.val();
-        let both = self.flows.out_valid.val() && self.sums.out_valid.val();
-        let flow = bit_cast::<FLOW_BITS, STEER_BITS>(self.flows.out_data.val());
-        if self._checksums {
-            self.assign.flow_valid.next = both;
-            self.assign.flow_data.next = flow.set_slice::<3>(flow::SUMS, self.sums.out_data.val());
-            self.flows.out_ready.next = self.assign.flow_ready.val() && self.sums.out_valid.val();
-            self.sums.out_ready.next = self.assign.flow_ready.val() && self.flows.out_valid.val();
-        } else {
-            // Not verified.
-            self.assign.flow_valid.next = self.flows.out_valid.val();
-            self.assign.flow_data.next = flow.set_slice::<3>(flow::SUMS, lit::<3>(1));
-            self.flows.out_ready.next = self.assign.flow_ready.val();
-            self.sums.out_ready.next = true;
-        }
+        self.waiting.sums_valid.next = self.checksum.valid.val();
+        self.waiting.sums.next = self.checksum.flags.val();
+        self.input.taken.next = self.waiting.frame_valid.val() && self.assign.frame_ready.val();
+        self.assign.frame_valid.next = self.waiting.frame_valid.val();
+        self.assign.frame_data.next = self.waiting.frame.val();
+        self.waiting.frame_ready.next = self.assign.frame_ready.val();
 
         self.prefetch.look_queue.next = self.assign.look_queue.val();
         self.assign.look_exists.next = self.prefetch.look_exists.val();
@@ -354,8 +340,8 @@ impl<
         self.stat_doorbell_illegal.next = self.prefetch.stat_doorbell_illegal.val();
 
         self.probe.next = lit::<4>(0)
-            .replace_bit(0, self.input.info_valid.val())
-            .replace_bit(1, self.assign.info_ready.val())
+            .replace_bit(0, self.waiting.frame_valid.val())
+            .replace_bit(1, self.assign.frame_ready.val())
             .replace_bit(2, self.assign.seg_valid.val())
             .replace_bit(3, self.writer.seg_ready.val());
     }

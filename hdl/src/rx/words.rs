@@ -1,18 +1,9 @@
 //! Layouts of the words queued between the receive blocks: bit offset of each field in its word.
 
-pub const INFO_BITS: usize = 32;
-/// A stored frame, from `rx/input` to `rx/assign`.
-pub mod info {
-    /// First row in the RX buffer, free running.
-    pub const ROW: usize = 0;
-    /// Bytes, no FCS.
-    pub const LEN: usize = 16;
-}
-
 /// Of a flow without its checksums, as `rx/steer` gives it.
 pub const STEER_BITS: usize = 51;
 pub const FLOW_BITS: usize = STEER_BITS + 3;
-/// A frame's flow, from `rx/steer` and `rx/checksum` to `rx/assign`, in the order of the frames.
+/// A frame's flow, from `rx/steer` and `rx/checksum`, in the order of the frames.
 pub mod flow {
     pub const HASH: usize = 0;
     pub const QUEUE: usize = 32;
@@ -23,6 +14,13 @@ pub mod flow {
     pub const FRAG: usize = 50;
     /// Three flags, see [checksum](crate::rx::checksum).
     pub const SUMS: usize = 51;
+}
+
+pub const FRAME_BITS: usize = FLOW_BITS + 16;
+/// A stored frame, from `rx/waiting` to `rx/assign`: a [flow] and behind it what follows. Its rows begin where those of the one before end.
+pub mod frame {
+    /// Bytes, no FCS.
+    pub const LEN: usize = super::FLOW_BITS;
 }
 
 pub const SEG_BITS: usize = 185;

@@ -1,7 +1,7 @@
 //! Writes segments of frames from the RX buffer to the host, and reports each when its last beat is on its way.
 //!
 //! Holds the RX buffer: 2^(B+1) rows in two banks, so that any K bytes are read in one cycle. `row_*` is `rx/input`'s side of it;
-//! `free_row` moves on when the last row of a frame has been read.
+//! `free_row` moves on with each TLP that has been read: a long frame gives its rows back piece by piece.
 //!
 //! A [segment](super::words::seg) is cut at multiples of the max payload size (`mps` as in Device Control: 128 << mps,
 //! 4096 from 5 on), and so at 4 KB. The payload starts at the dword of its first byte: a beat carries the buffer's bytes
@@ -20,20 +20,19 @@ use crate::common::skid::Skid;
 use crate::pcie::tlp;
 use nitor_rtl::prelude::*;
 
-const CUT_BITS: usize = 104;
+const CUT_BITS: usize = 103;
 /// A TLP to come.
 mod cut {
     pub const ADDR: usize = 0;
     /// Bytes, at most 4096.
     pub const LEN: usize = 48;
     pub const SRC: usize = 61;
+    /// Rows before it are read with this TLP.
     pub const FREE: usize = 85;
     /// Last TLP of its segment.
     pub const SEG_END: usize = 101;
-    /// Last TLP of its frame: rows before FREE are read.
-    pub const FRAME_END: usize = 102;
     /// No TLP, only rows to free.
-    pub const DROP: usize = 103;
+    pub const DROP: usize = 102;
 }
 
 const SIDE_BITS: usize = 70;
@@ -89,7 +88,6 @@ pub struct RxWrite<const D: usize, const K: usize, const L: usize, const B: usiz
     b_tail: Reg<Bits<7>>,
     b_side: Reg<Bits<SIDE_BITS>>,
     b_seg_end: Reg<Bit>,
-    b_frame_end: Reg<Bit>,
     b_free: Reg<Bits<16>>,
     freed: Reg<Bits<16>>,
     // A beat on its way: rows read, coarsely rotated.
@@ -194,7 +192,7 @@ impl<const D: usize, const K: usize, const L: usize, const B: usize> Logic for R
     /// Writes received frames to the host's buffers.
     #[kernel]
     fn update(&mut self) {
-        registers!(self, clock, reset; c_valid, c_sized, b_valid, b_drop, b_first, b_left, b_skip, b_tail, b_seg_end, b_frame_end, b_free,
+        registers!(self, clock, reset; c_valid, c_sized, b_valid, b_drop, b_first, b_left, b_skip, b_tail, b_seg_end, b_free,
             freed, r_valid[..], t_valid, held, ended, c_end);
         registers!(self, clock; c_seg, c_addr, c_rest, c_src, c_len, b_from, b_side, r_shift[..], r_skip[..], r_tail[..], r_side[..], r_data,
             t_side, t_data, payload);
@@ -222,6 +220,12 @@ impl<const D: usize, const K: usize, const L: usize, const B: usize> Logic for R
         let seg_end = self.c_end.q.val();
         let plain = !drop && !marker;
         let step = self.c_sized.q.val();
+        let read_to = self.c_src.q.val() + bit_cast::<24, 13>(c_len);
+        let free = if drop || (seg_end && s.get_bit(seg::LAST)) {
+            s.get_bits::<16>(seg::FREE)
+        } else {
+            bit_cast::<16, 24>(read_to >> lit::<24>(L))
+        };
         let over = step && seg_end;
         // An entry is queued with the last TLP, so both queues must have room; what is not filled here has it in the next cycle too.
         if self.c_valid.q.val()
@@ -237,7 +241,7 @@ impl<const D: usize, const K: usize, const L: usize, const B: usize> Logic for R
         if step {
             self.c_sized.d.next = false;
             self.c_addr.d.next = c_addr + bit_cast::<48, 13>(c_len);
-            self.c_src.d.next = self.c_src.q.val() + bit_cast::<24, 13>(c_len);
+            self.c_src.d.next = read_to;
             self.c_rest.d.next = c_rest - bit_cast::<16, 13>(c_len);
         }
         let load = over || !self.c_valid.q.val();
@@ -255,9 +259,8 @@ impl<const D: usize, const K: usize, const L: usize, const B: usize> Logic for R
             .set_slice::<48>(cut::ADDR, c_addr)
             .set_slice::<13>(cut::LEN, c_len)
             .set_slice::<24>(cut::SRC, self.c_src.q.val())
-            .set_slice::<16>(cut::FREE, s.get_bits::<16>(seg::FREE))
+            .set_slice::<16>(cut::FREE, free)
             .replace_bit(cut::SEG_END, seg_end)
-            .replace_bit(cut::FRAME_END, drop || (seg_end && s.get_bit(seg::LAST)))
             .replace_bit(cut::DROP, drop);
         self.dones.in_valid.next = over && !drop;
         self.dones.in_data.next = done_word(s);
@@ -272,7 +275,7 @@ impl<const D: usize, const K: usize, const L: usize, const B: usize> Logic for R
             self.b_left.d.next = self.b_left.q.val() - 1;
             self.b_from.d.next = self.b_from.q.val() + lit::<24>(K);
         }
-        if finish && self.b_frame_end.q.val() {
+        if finish {
             self.freed.d.next = self.b_free.q.val();
         }
         self.free_row.next = self.freed.q.val();
@@ -294,7 +297,6 @@ impl<const D: usize, const K: usize, const L: usize, const B: usize> Logic for R
             self.b_tail.d.next = if tail == 0 { lit::<7>(K) } else { bit_cast::<7, 14>(tail) };
             self.b_side.d.next = write_side(addr, len);
             self.b_seg_end.d.next = c.get_bit(cut::SEG_END);
-            self.b_frame_end.d.next = c.get_bit(cut::FRAME_END);
             self.b_free.d.next = c.get_bits::<16>(cut::FREE);
         }
         self.buffer.read_row.next = bit_cast::<16, 24>(self.b_from.q.val() >> lit::<24>(L));

@@ -21,6 +21,7 @@ macro_rules! proofs {
 proofs! {
     fifo_counts: FifoCounts::default(), Method::Reachability { depth: 8 };
     fifo_order: FifoOrder::default(), Method::Reachability { depth: 8 };
+    block_fifo_order: BlockFifoOrder::default(), Method::Reachability { depth: 8 };
     skid_counts: SkidCounts::default(), Method::Induction { depth: 3 };
     skid_order: SkidOrder::default(), Method::Reachability { depth: 8 };
     crossing_order: CrossingOrder::default(), Method::Reachability { depth: 8 };

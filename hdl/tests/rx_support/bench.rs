@@ -23,6 +23,8 @@ pub struct Setup {
     pub max_read: u64,
     /// Percent of cycles in which each of these refuses or pauses.
     pub mac_gap: u64,
+    /// Thousandths of bytes that the wire carries a cycle; all that the MAC takes if 0.
+    pub wire_rate: u64,
     pub tx_stall: u64,
     pub done_stall: u64,
     pub fetch_stall: u64,
@@ -42,6 +44,7 @@ impl Setup {
             latency: (latency, latency),
             max_read: 512,
             mac_gap: 0,
+            wire_rate: 0,
             tx_stall: 0,
             done_stall: 0,
             fetch_stall: 0,
@@ -154,6 +157,8 @@ const STATS: [&str; 9] = [
     "stat_doorbell_illegal",
 ];
 
+/// FCS, preamble and gap: bytes of the wire between two frames.
+const BETWEEN: usize = 24;
 pub(super) const REQUESTER: u64 = 0x0308;
 /// Where the first buffer goes: across 4 GiB, so that both headers occur.
 const BUFFERS: u64 = 0xfff0_0000;
@@ -170,6 +175,8 @@ pub struct Bench {
     pub(super) wire: VecDeque<Beat>,
     /// The wire's next beat is refused so far.
     refused: bool,
+    /// Thousandths of bytes by which the wire is ahead of its rate.
+    ahead: u64,
     /// Cycles in which one was.
     pub refusals: u64,
     pub sent: u64,
@@ -229,6 +236,7 @@ impl Bench {
             table: vec![0; 128],
             wire: VecDeque::new(),
             refused: false,
+            ahead: 0,
             refusals: 0,
             sent: 0,
             rings: BTreeMap::new(),
@@ -501,7 +509,9 @@ impl Bench {
         self.refill_rings();
         let now = self.block.cycles();
 
-        let gap = !self.refused && self.chance(self.setup.mac_gap);
+        self.ahead = self.ahead.saturating_sub(self.setup.wire_rate);
+        let early = self.setup.wire_rate != 0 && self.ahead >= self.setup.wire_rate;
+        let gap = !self.refused && (early || self.chance(self.setup.mac_gap));
         let mac = !gap && !self.wire.is_empty();
         self.block.set(self.ports.mac_valid, mac.into());
         if mac {
@@ -547,7 +557,9 @@ impl Bench {
         self.refused = mac && !mac_ready;
         self.refusals += u64::from(self.refused);
         if mac && mac_ready {
-            self.wire.pop_front();
+            let beat = self.wire.pop_front().expect("a beat");
+            let bytes = if beat.last { beat.bytes + BETWEEN } else { self.setup.k };
+            self.ahead += 1000 * bytes as u64;
         }
         if bell.is_some() && self.block.get(self.ports.bell_ready) == 1 {
             self.bells.pop_front();

@@ -48,9 +48,9 @@ pub fn model_of<T: Block + 'static>(
 }
 
 /// 4 queues of up to 32 prefetched descriptors, 16 KiB.
-pub type Path128 = RxPath<128, 16, 4, 2, 5, 9, 6>;
+pub type Path128 = RxPath<128, 16, 4, 2, 5, 9, 6, 8>;
 /// 16 queues of up to 128 prefetched descriptors, 32 KiB.
-pub type Path512 = RxPath<512, 64, 6, 4, 7, 8, 8>;
+pub type Path512 = RxPath<512, 64, 6, 4, 7, 8, 8, 9>;
 
 pub static PATH128: LazyLock<Model> = LazyLock::new(|| model::<Path128>("rx_path_128"));
 /// The first, with the serial classifier.
