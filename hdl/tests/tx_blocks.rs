@@ -207,6 +207,55 @@ fn gather_speed() {
     gathers(3, false);
 }
 
+/// What is allowed of a packet that is cut is decided once, whenever the limit falls; the next packet is judged by the new one.
+#[test]
+fn gather_limit_lowered() {
+    for moment in 0..60 {
+        let mut block = start(&GATHER, moment, 3);
+        block.set("max_frame", 1000);
+        let mut packets = Source::<Plain>::new(&block, "packet", Stalls::none());
+        let mut segs = Source::<Seg>::new(&block, "seg", Stalls::none());
+        let mut asks = Sink::<Ask>::new(&block, "data", Stalls::none());
+        let mut infos = Sink::<Info>::new(&block, "info", Stalls::none());
+        // TCP over IPv4: 54 bytes of header, four frames of 754 bytes and a shorter one.
+        let meta = 8 | 1 << 7 | 20 << 26 | 14 << 34 | 5 << 42 | 700 << 48;
+        for req_id in 0..3 {
+            packets.push(Plain { req_id, len: 3000, count: 2, meta, ..Plain::default() });
+            segs.extend([Seg { addr: 0, len: 1500 }, Seg { addr: 0x10000, len: 1500 }]);
+        }
+        packets.push(Plain { req_id: 3, len: 100, count: 1, ..Plain::default() });
+        segs.push(Seg { addr: 0x20000, len: 100 });
+        let mut told = 0;
+        for now in 0..400 {
+            if now == moment {
+                block.set("max_frame", 600);
+            }
+            cycle(&mut block, &mut [&mut packets, &mut segs, &mut asks, &mut infos]);
+            let frames = &infos.received()[told..];
+            block.set("free_rows", frames.iter().map(|i| i.read * i.len.div_ceil(16)).sum());
+            block.set("free_slot", frames.iter().map(|i| i.slot).sum());
+            told += frames.len();
+        }
+        assert!(packets.is_empty() && segs.is_empty(), "lowered in cycle {moment}: it stands");
+        let (infos, asks) = (infos.take(), asks.take());
+        let mut bad = 0;
+        for req_id in 0..4 {
+            let frames: Vec<_> = infos.iter().filter(|info| info.req_id == req_id).collect();
+            let ends = frames.iter().filter(|info| info.word & LAST != 0).count();
+            assert_eq!(ends, 1, "lowered in cycle {moment}: packet {req_id}");
+            let whole = if req_id == 3 { 1 } else { 5 };
+            if frames.len() == 1 && frames[0].bad == 1 {
+                bad += 1;
+            } else {
+                assert_eq!(frames.iter().filter(|info| info.read == 1).count(), whole);
+                assert!(bad == 0 || req_id == 3, "the limit rose again");
+            }
+        }
+        let asked: u64 = asks.iter().map(|ask| ask.len).sum();
+        assert_eq!(asked, 3000 * (3 - bad) + 100, "lowered in cycle {moment}");
+    }
+}
+
 // ---- out
 
 fn sends(model: &Model, k: usize, seed: u64) {

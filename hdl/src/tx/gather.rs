@@ -15,7 +15,8 @@
 //! before it needs nothing more from here. So a packet that is cut may be longer than the buffer.
 //!
 //! **Too long.** A frame over `max_frame` (or over 16384 bytes, or the buffer, or with offloads 2^B rows, which is what
-//! `tx/offload` holds) makes its packet bad: its segments are passed over, it goes on without rows and slot.
+//! `tx/offload` holds) makes its packet bad: its segments are passed over, it goes on without rows and slot. That is decided once a packet,
+//! by its first frame, which is the longest: firmware may lower `max_frame` while a packet is cut, and what was asked for must not be passed over.
 //!
 //! **Offloads** that make no sense make their packet bad too, rather than a frame that is wrong in the end: a checksum to be put behind the
 //! frame's end or into a protocol that is not TCP or UDP; a pseudo header of neither IPv4 nor IPv6, or of an IP header without room for its addresses;
@@ -400,7 +401,8 @@ impl<const K: usize, const L: usize, const S: usize, const B: usize> Logic
             Cut::Count => {
                 self.rows.d.next = rows;
                 self.rows_less.d.next = rows_less;
-                if frame_len > bit_cast::<17, 16>(self.off_limit.q.val()) {
+                let limit = bit_cast::<17, 16>(self.off_limit.q.val());
+                if self.first.q.val() && frame_len > limit {
                     self.good.d.next = false;
                 }
                 self.cut.d.next = Cut::Known;
