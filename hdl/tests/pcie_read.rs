@@ -185,6 +185,48 @@ fn no_bus_master() {
     assert_eq!(ends, 2);
 }
 
+/// The host changes the max read request size while a request is cut: no read is of more than was ever allowed, none crosses
+/// 4 KB, and together they are the request.
+#[test]
+fn max_read_request_changes() {
+    for moment in 0..40 {
+        let mut rng = Rng(moment);
+        let mut bench = Bench::new(&READ128, 16, Setup::fast(), moment);
+        let sizes = [2, rng.below(6), rng.below(6)];
+        let (from, len) = (64 * rng.below(64) + 0x1000, 3900);
+        let fields = [("addr", from), ("len", len), ("last", 1), ("valid", 1)];
+        fields.into_iter().for_each(|(port, value)| {
+            bench.block.set(format!("req_0_{port}").as_str(), value);
+        });
+        let (mut at, mut most) = (from, 2);
+        for cycle in 0..2000 {
+            // After the walk of the tags.
+            let mrrs = sizes[[300 + moment, 303 + moment].iter().filter(|&&m| cycle >= m).count()];
+            if cycle > 290 {
+                bench.block.set("np_ready", (cycle % 3 == 0).into());
+            }
+            most = most.max(mrrs);
+            bench.block.set("mrrs", mrrs);
+            bench.block.clock_low();
+            let taken = bench.block.get("req_0_ready") == 1;
+            if bench.block.get("np_valid") == 1 && cycle > 290 && cycle % 3 == 0 {
+                let hdr = bench.block.get_bytes("np_hdr");
+                let word = |i: usize| u32::from_le_bytes(hdr[4 * i..][..4].try_into().unwrap());
+                let bytes = u64::from((word(0) & 0x3ff).wrapping_sub(1) % 1024 + 1) * 4;
+                assert_eq!(u64::from(word(2)), at, "in order");
+                assert!(at / 4096 == (at + bytes - 1) / 4096, "{bytes} bytes at {at:#x}: 4 KB");
+                assert!(bytes <= 128 << most, "{bytes} bytes");
+                at += bytes;
+            }
+            bench.block.clock_high();
+            if taken {
+                bench.block.set("req_0_valid", 0);
+            }
+        }
+        assert_eq!(at, from + len, "sizes {sizes:?} in cycle {moment}");
+    }
+}
+
 /// A flush forgets what is asked for and swallows what is answered; then all is as new.
 #[test]
 fn flush_in_the_middle() {

@@ -1,6 +1,7 @@
 //! First half of the read engine: takes the clients' requests in turn and cuts them into pieces.
 //!
-//! A piece ends at the next multiple of the max read request size (`mrrs` as in Device Control), so it never crosses 4 KB. One piece a cycle,
+//! A piece ends at the next multiple of the max read request size (`mrrs` as in Device Control), so it never crosses 4 KB. The host may change that
+//! while a request is cut: what is left of it is cut at the least there was, as its pieces begin at multiples of no more. One piece a cycle,
 //! also from one request to the next; a piece shows 3 cycles after its request was taken, 4 if another client had the turn. Each client has a queue of 2;
 //! when it is full `req.ready` falls. The turn goes round after each request, however long, to those that wait; whose it is, is known a cycle before.
 //!
@@ -32,6 +33,8 @@ pub struct ReadCut {
     turn: Reg<Bits<2>>,
     // The request being cut, and the bytes to the next multiple.
     room: Reg<Bits<13>>,
+    /// The least `mrrs` since it began.
+    least: Reg<Bits<3>>,
     valid: Reg<Bit>,
     client: Reg<Bits<2>>,
     addr: Reg<Bits<64>>,
@@ -56,13 +59,26 @@ impl ReadCut {
     }
 }
 
+/// A size as Device Control has it.
+#[kernel]
+fn bytes(size: Bits<3>) -> Bits<13> {
+    match size {
+        0 => lit::<13>(128),
+        1 => lit::<13>(256),
+        2 => lit::<13>(512),
+        3 => lit::<13>(1024),
+        4 => lit::<13>(2048),
+        _ => lit::<13>(4096),
+    }
+}
+
 impl Logic for ReadCut {
     /// Read requests of four clients, cut at multiples of the max read request size.
     #[kernel]
     fn update(&mut self) {
         clocked!(self, clock, reset; queues[..], out);
         registers!(self, clock, reset; turn, room, valid, last);
-        registers!(self, clock; client, addr, len, dst, op);
+        registers!(self, clock; client, addr, len, dst, op, least);
         let flush = self.flush.val();
         let turn = self.turn.q.val();
         let mut found = false;
@@ -88,14 +104,10 @@ impl Logic for ReadCut {
             self.req[c].ready.next = self.queues[c].in_ready.val();
         }
 
-        let size = match self.mrrs.val() {
-            0 => lit::<13>(128),
-            1 => lit::<13>(256),
-            2 => lit::<13>(512),
-            3 => lit::<13>(1024),
-            4 => lit::<13>(2048),
-            _ => lit::<13>(4096),
-        };
+        let mrrs = self.mrrs.val();
+        let size = bytes(mrrs);
+        let least = self.least.q.val();
+        let least = if mrrs < least { mrrs } else { least };
         let over = request.get_bits::<13>(0) & (size - 1);
         let room = self.room.q.val();
         let is_last = self.len.q.val() <= bit_cast::<16, 13>(room);
@@ -120,7 +132,8 @@ impl Logic for ReadCut {
             }
         }
         if cut {
-            self.room.d.next = size;
+            self.room.d.next = bytes(least);
+            self.least.d.next = least;
             self.addr.d.next = self.addr.q.val() + bit_cast::<64, 13>(len);
             self.len.d.next = self.len.q.val() - bit_cast::<16, 13>(len);
             self.dst.d.next = self.dst.q.val() + bit_cast::<20, 13>(len);
@@ -131,6 +144,7 @@ impl Logic for ReadCut {
         if found && free {
             self.client.d.next = turn;
             self.room.d.next = size - over;
+            self.least.d.next = mrrs;
             self.addr.d.next = request.get_bits::<64>(0);
             self.len.d.next = request.get_bits::<16>(64);
             self.dst.d.next = request.get_bits::<20>(80);
