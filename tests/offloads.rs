@@ -2,6 +2,7 @@
 
 mod support;
 
+use nitor_abi::mgmt::Counter;
 use nitor_abi::tx::{l3, l4};
 use nitor_driver::dma::DmaBuf;
 use nitor_driver::pci::PciFunction;
@@ -128,6 +129,73 @@ fn checksums() {
     }
 }
 
+/// What stands behind a packet is not summed up. With segments left in a routing header the final destination counts, which the host
+/// knows and the card does not: what the card is to sum up whole is refused and counted.
+#[test]
+fn trailers_and_routes() {
+    for width in WIDTHS {
+        let (mut rig, mut memory) = rig(width, 206);
+        for round in 0..40 {
+            let udp = rig.rng.random();
+            let packet = Packet::random(&mut rig.rng, udp, 5 + 7 * (round / 4));
+            let partial = round % 2 == 0;
+            let l4_checksum = if partial { L4Checksum::Partial } else { L4Checksum::Full };
+            let wish = Offload { l4_checksum, ..offload(&packet) };
+            let trailer = vec![0xaa; 60usize.saturating_sub(packet.bytes.len()).max(round)];
+            let bytes = [packet.raw(partial, false, 0x1234), trailer.clone()].concat();
+            send(&mut rig, &mut memory, &bytes, 3, &wish);
+            let frames = back(&mut rig, &mut memory, 1);
+            assert!(frames == [[packet.bytes, trailer].concat()], "round {round}");
+        }
+        let packet = loop {
+            let packet = Packet::random(&mut rig.rng, false, 500);
+            if packet.v6 && packet.l3_len == 40 {
+                break packet;
+            }
+        };
+        let refused = |rig: &mut Rig| {
+            let all = rig.nic.counters().unwrap();
+            all.iter().find(|c| c.0 == Counter::TxDropsBadDescriptor).unwrap().1
+        };
+        let before = refused(&mut rig);
+        for (left, partial, tso_mss, sent) in [
+            (0, false, None, true),
+            (1, true, None, true),
+            (1, false, None, false),
+            (1, false, Some(100), false),
+            (0, false, Some(1000), true),
+        ] {
+            // Of type 2: a home address.
+            let route = [&[6, 2, 2, left, 0, 0, 0, 0][..], &[0x20; 16][..]].concat();
+            let (l3, l4) = (packet.l3_off, packet.l4_off());
+            let mut right = [&packet.bytes[..l4], &route[..], &packet.bytes[l4..]].concat();
+            let len = (right.len() - l4) as u16;
+            right[l3 + 4..l3 + 6].copy_from_slice(&len.to_be_bytes());
+            right[l3 + 6] = 43;
+            let routed = Packet { l3_len: 64, bytes: right, ..packet.clone() };
+            let wish = Offload {
+                l4_checksum: if partial { L4Checksum::Partial } else { L4Checksum::Full },
+                tso_mss,
+                l4_words: if tso_mss.is_some() { ((packet.header - l4) / 4) as u8 } else { 0 },
+                ..offload(&routed)
+            };
+            // The sum of the pseudo header is the same as without the route, or else the host's matter.
+            let mut bytes = routed.bytes.clone();
+            let field = packet.raw(partial, false, 0)[l4 + 16..l4 + 18].to_vec();
+            bytes[routed.l4_off() + 16..][..2].copy_from_slice(&field);
+            send(&mut rig, &mut memory, &bytes, 3, &wish);
+            let frames = back(&mut rig, &mut memory, usize::from(sent));
+            if sent {
+                assert!(frames == [routed.bytes], "{left} {partial} {tso_mss:?}");
+            } else {
+                assert!(frames.is_empty());
+            }
+        }
+        assert_eq!(refused(&mut rig) - before, 2);
+        rig.assert_clean();
+    }
+}
+
 /// A UDP checksum that comes to 0 is sent as 0xffff.
 #[test]
 fn a_udp_checksum_of_0() {
@@ -214,6 +282,77 @@ fn the_longest_packets() {
             judge_segments(&packet, mss, &frames);
         }
         rig.assert_clean();
+    }
+}
+
+/// The MTU is lowered while long packets are cut into frames: each is sent whole or refused whole, and what follows is sent.
+#[test]
+fn mtu_lowered_under_segmentation() {
+    for width in WIDTHS {
+        let (mut rig, mut memory) = rig(width, 205);
+        let mut refused_some = 0;
+        for round in 0..6 {
+            rig.nic.set_mtu(9216).unwrap();
+            let before = rig.nic.counters().unwrap();
+            let packet = Packet::random(&mut rig.rng, false, 60_000);
+            let wish = Offload {
+                l4_checksum: L4Checksum::Full,
+                tso_mss: Some(8000),
+                l4_words: ((packet.header - packet.l4_off()) / 4) as u8,
+                ..offload(&packet)
+            };
+            memory.as_mut_slice()[..packet.bytes.len()].copy_from_slice(&packet.bytes);
+            let iova = memory.iova();
+            let third = packet.bytes.len() / 3;
+            let last = packet.bytes.len() - 2 * third;
+            let pieces = [(0, third), (third, third), (2 * third, last)]
+                .map(|(at, len)| Segment { iova: iova + at as u64, len });
+            let tx = &mut rig.nic.pair(0).tx;
+            for _ in 0..12 {
+                tx.send_pushed(&[], &pieces, &wish, 7).unwrap();
+            }
+            tx.flush();
+            let moment = rig.rng.random_range(0..round * 2000 + 1000);
+            rig.nic.wait(std::time::Duration::from_nanos(moment));
+            rig.nic.set_mtu(1500).unwrap();
+            let short = Segment { iova, len: 1000 };
+            let mut sent = 12;
+            let mut done = 0;
+            let mut quiet = 0;
+            while done < 32 || quiet < 10 {
+                let tx = &mut rig.nic.pair(0).tx;
+                while sent < 32 {
+                    if tx.send_pushed(&[], &[short], &Offload::default(), 7).is_err() {
+                        break;
+                    }
+                    sent += 1;
+                }
+                tx.flush();
+                rig.nic.wait(std::time::Duration::from_nanos(256));
+                quiet += 1;
+                assert!(quiet < 1000, "{done} of 32 completed");
+                let pair = rig.nic.pair(0);
+                done += pair.tx.reap(32, |sent| assert_eq!(sent.token, 7)).unwrap();
+                while let Some(frame) = pair.rx.receive().unwrap() {
+                    assert!(frame.len() > 8000 || frame.to_vec() == packet.bytes[..1000]);
+                    quiet = 0;
+                }
+                pair.rx.refill();
+            }
+            let after = rig.nic.counters().unwrap();
+            let [frames, bad] = [Counter::TxFrames, Counter::TxDropsBadDescriptor].map(|which| {
+                let value = |all: &[(Counter, u64)]| all.iter().find(|c| c.0 == which).unwrap().1;
+                value(&after) - value(&before)
+            });
+            // 7 frames of 8,000 bytes and one of 4,000 each.
+            assert_eq!(frames, 8 * (12 - bad) + 20, "{bad} refused");
+            refused_some += u64::from(bad > 0 && bad < 12);
+        }
+        assert!(refused_some > 0, "the MTU came too early or too late each time");
+        // All queues end in time.
+        let world = rig.world.clone();
+        rig.nic.close().unwrap();
+        world.borrow().assert_clean();
     }
 }
 

@@ -49,7 +49,7 @@ fn wish(rng: &mut Rng) -> Wish {
         wish.word1 |= TSO | (TCP * rng.below(2) as u32);
         wish.word1 |= (rng.next() as u32) & (IP_CSUM | L4_CSUM | PARTIAL);
         wish.l4_words = rng.range(5, 15) as u16;
-        let least = if rng.percent(10) { 1 } else { 200 };
+        let least = if rng.percent(10) { 5 } else { 200 };
         let most = [300, 1460, 9000][rng.below(3) as usize];
         wish.mss = rng.range(least, most) as u16;
         return wish;
@@ -247,8 +247,8 @@ fn pushed_offloads() {
                 for (l3, [l3_len, l3_off, words]) in [(V4, v4), (V6, v6), (V4, any)] {
                     let header = l3_off + l3_len + 4 * words;
                     // The first frame ends before what is pushed, with it, or behind it.
-                    let mss = (push + rng.below(3) as u16).saturating_sub(header + 1).max(1);
-                    let mss = if rng.percent(70) { mss } else { rng.range(1, 1460) as u16 };
+                    let mss = (push + rng.below(3) as u16).saturating_sub(header + 1).max(7);
+                    let mss = if rng.percent(70) { mss } else { rng.range(8, 1460) as u16 };
                     let behind = match rng.below(4) {
                         0 => 0,
                         1 => rng.range(1, 30),

@@ -82,7 +82,9 @@ pub fn golden_packets_to_send() {
     for width in WIDTHS {
         let mut raw = Raw::ready(width, seed(91));
         let memory = nitor_sim::memory::Block::new(0x2000, 4096);
-        let frame = ethernet(201);
+        let mut frame = ethernet(201);
+        // Not a fragment.
+        frame[20..22].fill(0);
         memory.write(0, &frame[..100]);
         memory.write(0x1000, &frame[100..]);
         {

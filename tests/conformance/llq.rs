@@ -287,7 +287,8 @@ pub fn golden_lines() {
         let mut lines = create(&mut raw, 16, 128);
         let mut sink = Sink::new(&mut raw);
         let memory = nitor_sim::memory::Block::new(0x1000, 4096);
-        let frame = super::udp(196, 7);
+        let mut frame = super::udp(196, 7);
+        frame[38..40].copy_from_slice(&162u16.to_be_bytes());
         memory.write(0, &frame[96..]);
         {
             let mut world = raw.world.borrow_mut();

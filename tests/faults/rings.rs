@@ -389,6 +389,8 @@ fn cut_packet(scene: &mut Scene, unread: usize, come: usize) {
         let bytes = plain(&mut scene.rng, len);
         scene.a.sending.as_mut_slice()[slot * 2048..][..len].copy_from_slice(&bytes);
     }
+    // Not a fragment of IPv4.
+    scene.a.sending.as_mut_slice()[20..22].fill(0);
     meta(scene, 1000, 5);
     for (slot, len) in [1054, 1000, 2000].into_iter().enumerate() {
         let at = if slot == unread { 0xffff_ff00_0000 } else { scene.a.from(slot as u16) };

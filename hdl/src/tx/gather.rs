@@ -19,8 +19,9 @@
 //! by its first frame, which is the longest: firmware may lower `max_frame` while a packet is cut, and what was asked for must not be passed over.
 //!
 //! **Offloads** that make no sense make their packet bad too, rather than a frame that is wrong in the end: a checksum to be put behind the
-//! frame's end or into a protocol that is not TCP or UDP; a pseudo header of neither IPv4 nor IPv6, or of an IP header without room for its addresses;
-//! with `tso_en`, which stands for TCP and all its checksums, no mss, UDP, a TCP header below 20 bytes, headers beyond
+//! frame's end or into a protocol that is not TCP or UDP; a pseudo header of neither IPv4 nor IPv6, of an IP header without room for its addresses,
+//! or with L4 more than 256 bytes behind the frame's beginning;
+//! with `tso_en`, which stands for TCP and all its checksums, an mss below 8, UDP, a TCP header below 20 bytes, headers beyond
 //! 256 bytes or the packet's end, more bytes pushed than the first frame has. `l3_csum_en` does nothing to IPv6.
 //!
 //! **Speed.** A packet of one segment takes 2 cycles, one of n takes n + 1; 4 cycles from a packet at the input to its request.
@@ -35,6 +36,9 @@ use nitor_rtl::prelude::*;
 
 /// So that no operation has more than 255 pieces: 128 of 128 bytes each, and two more in every segment.
 const MAX_LEN: usize = 16384;
+/// What is left of TCP's least segment of 48 bytes behind 40 of options. Less would let a packet be so many frames that who waits for its end
+/// waits for seconds.
+const MIN_MSS: usize = 8;
 const KNOWN: usize = word::KNOWN;
 // As in descriptors.
 const L3_IPV4: usize = 8;
@@ -268,8 +272,11 @@ impl<const K: usize, const L: usize, const S: usize, const B: usize> Logic
         let l4_at = self.came_l4.q.val();
         let len = self.came_len.q.val();
         let off = ask_ip || ask_l4;
-        let senseless =
-            ((ask_ip || full) && no_l3) || (ask_l4 && no_l4) || (tso && (words < 5 || mss == 0));
+        let far = full && l4_at > lit::<10>(MAX_HDR);
+        let senseless = ((ask_ip || full) && no_l3)
+            || far
+            || (ask_l4 && no_l4)
+            || (tso && (words < 5 || mss < lit::<14>(MIN_MSS)));
         // A checksum must end within the frame.
         let need = l4_at
             + if !ask_l4 {
@@ -320,7 +327,13 @@ impl<const K: usize, const L: usize, const S: usize, const B: usize> Logic
             };
             self.off.d.next = off;
             self.good.d.next = came_plain && !(senseless || outside || too_long);
-            self.hdr.d.next = l4_at + cat::<8, 2, 10>(bit_cast::<8, 6>(words), lit::<2>(0));
+            // What is no segment tells whether there is an IP header.
+            let sized = (v4 && v4_len) || (v6 && v6_len);
+            self.hdr.d.next = if tso {
+                l4_at + cat::<8, 2, 10>(bit_cast::<8, 6>(words), lit::<2>(0))
+            } else {
+                bit_cast::<10, 1>(sized.into())
+            };
             self.mss.d.next = mss;
             self.cut.d.next = if cuts { Cut::Begin } else { Cut::Known };
             self.first.d.next = true;

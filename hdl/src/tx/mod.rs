@@ -7,7 +7,7 @@
 //! | [parse] | descriptor cache, grammar, whole packets | 1 cycle, and 3 a batch |
 //! | [gather] | room in the TX buffer, frames of packets to be cut, read requests | 2 cycles |
 //! | [out] | TX buffer, frames, completions | 2 cycles, or its beats |
-//! | [offload] | checksums, headers of segments | its beats |
+//! | [offload], [route], [sums], [release] | checksums, headers of segments | its beats |
 //! | [framer] | frames that a reset cuts off are ended; outside of what that resets | its beats |
 //!
 //! All of it is in order, and that is what makes ends easy: a packet completes after all earlier descriptors of its queue were
@@ -19,7 +19,7 @@
 //! **Offloads** are left out of a card with `_plain`: it takes no notice of what descriptors ask for.
 //!
 //! **Counted.** Every packet is a frame or several (`stat_frame`, `stat_bytes`), bad (`stat_bad_descriptor`: grammar, limits, length 0 or over
-//! `max_frame`, offloads that make no sense) or lost (`stat_drop_dma`: its payload could not be read). A batch of descriptors that could not be read
+//! `max_frame`, offloads that make no sense, a checksum that does not follow from the frame) or lost (`stat_drop_dma`: its payload could not be read). A batch of descriptors that could not be read
 //! breaks its queue, which is counted once in `stat_drop_dma`; then the queue stands still until it is
 //! destroyed and created again. All stat outputs are pulses of one cycle.
 
@@ -30,6 +30,8 @@ pub mod llq;
 pub mod offload;
 pub mod out;
 pub mod parse;
+mod release;
+pub mod route;
 pub mod sched;
 pub mod sched_proof;
 pub mod sums;
@@ -88,6 +90,8 @@ pub struct TxPath<
     gather: TxGather<K, L, S, B>,
     out: TxOut<D, K, L, S, B>,
     offload: TxOffload<D, K, L, B>,
+    /// Packets that `offload` refused and that are still to be counted.
+    refused: Reg<Bits<6>>,
     _plain: bool,
     _lineless: bool,
 }
@@ -132,6 +136,7 @@ impl<
     /// The transmit path, from doorbells to frames and completions.
     #[kernel]
     fn update(&mut self) {
+        registers!(self, clock, reset; refused);
         clocked!(self, clock; sched, llq, parse, gather, out, offload);
         for i in 0..6 {
             self.stages[i].clock.next = self.clock.val();
@@ -274,10 +279,7 @@ impl<
         self.out.info_marker.next = self.gather.info_marker.val();
         self.gather.free_rows.next = self.out.free_rows.val();
         self.gather.free_slot.next = self.out.free_slot.val();
-        self.stat_frame.next = self.out.stat_frame.val();
-        self.stat_bytes.next = self.out.stat_bytes.val();
         self.stat_drop_dma.next = self.out.stat_drop_dma.val();
-        self.stat_bad_descriptor.next = self.out.stat_bad.val();
 
         // Without offloads frames pass by, and what is not used goes away in synthesis.
         let plain = lit::<1>(self._plain as usize).any();
@@ -298,6 +300,21 @@ impl<
         self.mac.bytes.next =
             if plain { self.out.beat_bytes.val() } else { self.offload.mac.bytes.val() };
         self.mac.err.next = self.offload.mac.err.val() && !plain;
+
+        // Frames count when they have left what may refuse them. Both may find a bad packet in a cycle; more than one in two there are not for long.
+        self.stat_frame.next =
+            if plain { self.out.stat_frame.val() } else { self.offload.stat_frame.val() };
+        self.stat_bytes.next =
+            if plain { self.out.stat_bytes.val() } else { self.offload.stat_bytes.val() };
+        let mut refused = self.refused.q.val();
+        if self.offload.stat_bad.val() && !plain {
+            refused = refused + 1;
+        }
+        if self.refused.q.val().any() && !self.out.stat_bad.val() {
+            refused = refused - 1;
+        }
+        self.refused.d.next = refused;
+        self.stat_bad_descriptor.next = self.out.stat_bad.val() || self.refused.q.val().any();
 
         self.probe.next = lit::<6>(0)
             .replace_bit(0, self.sched.batch_valid.val())

@@ -9,12 +9,18 @@
 //! if it is the last, CWR only if it is the first.
 //!
 //! **Sums.** Two masks choose bytes by their place: the IPv4 header without its checksum; what TCP or UDP sum up. That is everything from
-//! the L4 header on, zeros of the padding and a trailer included; and if the pseudo header is not in the checksum's field already (`FULL`), the
+//! the L4 header on to where the IP header's length says, so no trailer; and if the pseudo header is not in the checksum's field already (`FULL`), the
 //! addresses and the length of the IP header in the frame, without the field. [super::sums] adds them up. A UDP checksum of 0 becomes 0xFFFF.
+//! If the pseudo header is in the field, its host has said what is summed up: without an IP header (not `SIZED`), or with a length that
+//! can't be, that is all to the frame's end.
 //!
-//! **Order.** Beats go into a RAM of 2^B rows as they come. A frame that gets a checksum leaves the RAM when its sum is known, that is 15 cycles
-//! after its last beat at the least, and its fields are filled in; any other frame goes on as soon as it comes. So
-//! no such frame may have more than 2^B beats, which is for `tx/gather` to see to.
+//! **Refused.** With `FULL` the checksum follows from the IP header, and some frames' doesn't: those whose length is not within the frame or leaves no room for
+//! L4, UDP whose own length is another, fragments, and those that [super::route] refuses, which is asked if there are
+//! options or extension headers; nothing comes in behind such a frame before it has answered. A refused frame
+//! takes its way through the card and is not sent; one that is cut goes with all its segments. `stat_bad` tells of each packet once.
+//!
+//! **Order.** [super::release] keeps a frame that gets a checksum until its sum is known, that is 16 cycles after its last beat at the least;
+//! any other frame goes on as soon as it comes. So no such frame may have more than 2^B beats, which is for `tx/gather` to see to.
 //!
 //! **Speed.** A beat a cycle, also of frames of one beat; 9 cycles from a beat in to the same beat out, of frames without
 //! offloads.
@@ -22,11 +28,12 @@
 //! **Full.** `beat_ready` falls while 2^B beats are inside, or 31 frames that get checksums.
 
 use super::lanes::*;
+use super::release::TxRelease;
+use super::route::TxRoute;
 use super::sums::TxSums;
 use crate::common::fifo::Fifo;
 use crate::common::iface::*;
-use crate::common::ram::{BlockRam, LutRam};
-use crate::common::skid::Skid;
+use crate::common::ram::LutRam;
 use nitor_rtl::prelude::*;
 
 /// What a frame is to get. Of a frame without offloads all bits but FIRST and LAST are 0.
@@ -48,6 +55,8 @@ pub mod word {
     pub const L3_LEN: usize = 16;
     /// Bytes of a segment's headers, 9 bits.
     pub const HDR: usize = 24;
+    /// Of what is no segment: there is an IP header that says how long the packet is.
+    pub const SIZED: usize = HDR;
     /// So far as `tx/gather` knows it.
     pub const KNOWN: usize = 33;
     /// Bytes of the frame without padding.
@@ -74,10 +83,11 @@ pub struct TxOffload<const D: usize, const K: usize, const L: usize, const B: us
     pub beat_bytes: Signal<In, Bits<7>>,
     pub word: Signal<In, Bits<WORD>>,
     pub mac: MacSrc<D>,
-    // What is inside.
-    open: Reg<Bit>,
-    rows: Reg<Bits<16>>,
-    frames: Reg<Bits<6>>,
+    /// A frame leaves, of so many bytes without padding.
+    pub stat_frame: Signal<Out, Bit>,
+    pub stat_bytes: Signal<Out, Bits<16>>,
+    /// A packet is refused.
+    pub stat_bad: Signal<Out, Bit>,
     /// Of the beat at the input, up to 64.
     index: Reg<Bits<7>>,
     /// The beat before it, inverted: none after a reset and in a frame's first.
@@ -90,6 +100,8 @@ pub struct TxOffload<const D: usize, const K: usize, const L: usize, const B: us
     a_word: Reg<Bits<WORD>>,
     a_index: Reg<Bits<7>>,
     a_less: Reg<Bits<7>>,
+    /// {its packet was refused for its route, its route is to be looked at}, with each frame.
+    a_route: Reg<Bits<2>>,
     // The segment's header ends in a beat before, in this one.
     a_past: Reg<Bit>,
     a_edge: Reg<Bit>,
@@ -103,6 +115,10 @@ pub struct TxOffload<const D: usize, const K: usize, const L: usize, const B: us
     at_l4: Reg<Bits<10>>,
     at_l4_sum: Reg<Bits<10>>,
     header: LutRam<D, 4>,
+    route: TxRoute<D, K, L>,
+    /// The frame whose route is looked at is inside to its end; and its sum is known.
+    shut: Reg<Bit>,
+    late: Reg<Bit>,
     // Stage b: the header is there, and places are lanes.
     b: Reg<Bit>,
     b_data: Reg<Bits<D>>,
@@ -117,6 +133,9 @@ pub struct TxOffload<const D: usize, const K: usize, const L: usize, const B: us
     b_l4_sum: Reg<Bits<K>>,
     b_field: [Reg<Bits<K>>; 8],
     b_flags: Reg<Bits<K>>,
+    b_part: [Reg<Bits<K>>; 2],
+    b_route: Reg<Bits<2>>,
+    // Of the first segment; of other frames the length of the IP header, and in the upper half that of UDP.
     id: Reg<Bits<16>>,
     seq: Reg<Bits<32>>,
     // Stage c: what to write, and what to add up.
@@ -133,6 +152,17 @@ pub struct TxOffload<const D: usize, const K: usize, const L: usize, const B: us
     c_flags: Reg<Bits<K>>,
     c_keep: Reg<Bits<8>>,
     c_value: Reg<Bits<64>>,
+    c_route: Reg<Bits<2>>,
+    // From where the IP header counts, where L4 is and how far it must reach, the frame's bytes, how many are padding.
+    c_base: Reg<Bits<10>>,
+    c_l4: Reg<Bits<10>>,
+    c_need: Reg<Bits<10>>,
+    c_most: Reg<Bits<16>>,
+    c_short: Reg<Bits<6>>,
+    // {UDP, FULL of what is no segment, the length counts}
+    c_kind: Reg<Bits<3>>,
+    c_part: Reg<Bit>,
+    c_index: Reg<Bits<10>>,
     // Stage d: the beat as it goes into the RAM.
     d: Reg<Bit>,
     d_data: Reg<Bits<D>>,
@@ -142,44 +172,38 @@ pub struct TxOffload<const D: usize, const K: usize, const L: usize, const B: us
     d_off: Reg<Bit>,
     d_mask_ip: Reg<Bits<K>>,
     d_mask_l4: Reg<Bits<K>>,
+    d_route: Reg<Bits<2>>,
+    d_end: Reg<Bits<17>>,
+    d_udp_end: Reg<Bits<17>>,
+    d_need: Reg<Bits<10>>,
+    d_most: Reg<Bits<16>>,
+    d_short: Reg<Bits<6>>,
+    d_kind: Reg<Bits<3>>,
+    d_part: Reg<Bit>,
+    d_index: Reg<Bits<10>>,
+    // Stage m: without what is behind the packet.
+    m: Reg<Bit>,
+    m_data: Reg<Bits<D>>,
+    m_last: Reg<Bit>,
+    m_first: Reg<Bit>,
+    m_mask_ip: Reg<Bits<K>>,
+    m_mask_l4: Reg<Bits<K>>,
+    m_tag: Reg<Bits<2>>,
     // Sums, with the pseudo header's constants, and folded again.
     adder: TxSums<D, K>,
     k: Reg<Bit>,
     k_ip: Reg<Bits<16>>,
     k_l4: Reg<Bits<18>>,
     k_info: Reg<Bits<23>>,
+    k_bad: Reg<Bits<2>>,
     l: Reg<Bit>,
     l_ip: Reg<Bits<16>>,
     l_l4: Reg<Bits<17>>,
     l_info: Reg<Bits<23>>,
-    // Of frames whose sums are under way: {pseudo header, swapped, UDP, L4, IP, places}.
-    infos: Fifo<42, 5>,
-    // {L4, IP, places, sums} of frames whose sums are known.
-    sums: Fifo<54, 5>,
-    // The oldest of them.
-    sum: Reg<Bit>,
-    sum_word: Reg<Bits<54>>,
-    // The RAM, and beats read ahead of it; {gets a checksum, last, bytes} beside.
-    ram: BlockRam<D, B>,
-    ram_end: BlockRam<9, B>,
-    write: Reg<Bits<B>>,
-    read: Reg<Bits<B>>,
-    held: Reg<Bits<16>>,
-    fetched: Reg<Bit>,
-    ahead: Fifo<D, 2>,
-    ahead_end: Fifo<9, 2>,
-    // The beat that leaves.
-    out_index: Reg<Bits<7>>,
-    /// As `less`.
-    out_less: Reg<Bits<7>>,
-    y: Reg<Bit>,
-    y_data: Reg<Bits<D>>,
-    y_end: Reg<Bits<8>>,
-    y_off: Reg<Bit>,
-    y_field: [Reg<Bits<K>>; 4],
-    y_value: Reg<Bits<32>>,
-    sent: Skid<D>,
-    sent_end: Skid<8>,
+    l_bad: Reg<Bits<2>>,
+    // Of frames whose sums are under way: {first of its packet, pseudo header, swapped, UDP, L4, IP, places}.
+    infos: Fifo<43, 5>,
+    out: TxRelease<D, K, L, B>,
 }
 
 impl<const D: usize, const K: usize, const L: usize, const B: usize> Logic
@@ -188,26 +212,35 @@ impl<const D: usize, const K: usize, const L: usize, const B: usize> Logic
     /// Checksums and headers of segments, written into frames on their way to the MAC.
     #[kernel]
     fn update(&mut self) {
-        registers!(self, clock, reset; open, rows, frames, index, less, a_less, a_past, a_edge, ends_past, ends_edge, sum, out_less, a,
+        registers!(self, clock, reset; index, less, a_less, a_past, a_edge, ends_past, ends_edge, a,
             a_index, at_ip_sum, at_len, at_addr, at_addr_end, at_l4, at_l4_sum);
         registers!(self, clock, reset; b, b_first);
         registers!(self, clock, reset; c, c_first, c_off, c_tso);
         registers!(self, clock, reset; d, d_first, d_off);
-        registers!(self, clock, reset; k, l);
-        registers!(self, clock, reset; write, read, held, fetched, out_index, y);
-        registers!(self, clock; sum_word, a_data, a_last, a_bytes, a_word, b_data, b_last, b_bytes, b_word, b_ip, b_ip_sum, b_addr, b_l4,
+        registers!(self, clock, reset; k, l, m, shut, late, a_route, b_route, c_route, d_route, c_index);
+        registers!(self, clock; b_part[..], c_base, c_l4, c_need, c_most, c_short, c_kind, c_part, d_end, d_udp_end, d_need, d_most,
+            d_short, d_kind, d_part, d_index, m_data, m_last, m_first, m_mask_ip, m_mask_l4, m_tag, k_bad, l_bad);
+        registers!(self, clock; a_data, a_last, a_bytes, a_word, b_data, b_last, b_bytes, b_word, b_ip, b_ip_sum, b_addr, b_l4,
             b_l4_sum, b_field[..], b_flags, id, seq, c_data, c_last, c_bytes, c_mask_ip, c_mask_l4, c_field[..], c_flags, c_keep, c_value,
-            d_data, d_last, d_bytes, d_mask_ip, d_mask_l4, k_ip, k_l4, k_info, l_ip, l_l4, l_info, y_data, y_end, y_off, y_field[..],
-            y_value);
-        clocked!(self, clock, reset; adder, infos, sums, ahead, ahead_end, sent, sent_end);
-        clocked!(self, clock; header, ram, ram_end);
+            d_data, d_last, d_bytes, d_mask_ip, d_mask_l4, k_ip, k_l4, k_info, l_ip, l_l4, l_info);
+        clocked!(self, clock, reset; route, adder, infos, out);
+        clocked!(self, clock; header);
 
         // ---- a: beats in. What follows never waits, so it is here that room is made sure of.
         let w = self.word.val();
-        let take = self.beat_valid.val() && self.open.q.val();
+        let ready = self.out.open.val() && !self.shut.q.val();
+        let take = self.beat_valid.val() && ready;
         let asks = w.get_bit(word::IP) || w.get_bit(word::L4);
-        self.beat_ready.next = self.open.q.val();
+        self.beat_ready.next = ready;
+        let l3_len = w.get_bits::<8>(word::L3_LEN);
+        let bare = l3_len == if w.get_bit(word::V6) { lit::<8>(40) } else { lit::<8>(20) };
+        let routed = w.get_bit(word::FULL) && !bare;
+        let begins = w.get_bit(word::FIRST);
         self.a.d.next = take;
+        self.a_route.d.next = cat::<1, 1, 2>(
+            (routed && !begins && self.route.refused.val()).into(),
+            (routed && begins).into(),
+        );
         self.a_data.d.next = self.beat_data.val();
         self.a_last.d.next = self.beat_last.val();
         self.a_bytes.d.next = self.beat_bytes.val();
@@ -220,6 +253,7 @@ impl<const D: usize, const K: usize, const L: usize, const B: usize> Logic
         if take {
             self.less.d.next = !self.index.q.val();
             if self.beat_last.val() {
+                self.shut.d.next = routed && begins;
                 self.index.d.next = lit::<7>(0);
                 self.less.d.next = lit::<7>(0);
             } else if !self.index.q.val().get_bit(6) {
@@ -255,11 +289,21 @@ impl<const D: usize, const K: usize, const L: usize, const B: usize> Logic
         let index = self.a_index.q.val();
         let tso = w.get_bit(word::TSO);
         let first = w.get_bit(word::FIRST);
-        self.header.we.next = self.a.q.val() && tso && first && index < 16;
+        let looks = self.a_route.q.val().get_bit(0);
+        self.header.we.next = self.a.q.val() && ((tso && first) || looks) && index < 16;
         self.header.waddr.next = bit_cast::<4, 7>(index);
         self.header.wdata.next = self.a_data.q.val();
-        self.header.raddr.next = bit_cast::<4, 7>(index);
+        // Nothing is at this stage while a route is read.
+        self.header.raddr.next =
+            if self.route.busy.val() { self.route.row.val() } else { bit_cast::<4, 7>(index) };
         let kept = self.header.rdata.val();
+        self.route.start.next = self.a.q.val() && self.a_last.q.val() && looks;
+        self.route.v6.next = w.get_bit(word::V6);
+        // IPv6's Next Header is behind its length.
+        self.route.from.next =
+            if w.get_bit(word::V6) { self.at_len.q.val() + 2 } else { self.at_addr_end.q.val() };
+        self.route.l4.next = self.at_l4.q.val();
+        self.route.data.next = kept;
         let hdr = bit_cast::<10, 9>(w.get_bits::<9>(word::HDR));
         let own = since::<K>(hdr, self.a_past.q.val(), self.a_edge.q.val());
         let mut data = self.a_data.q.val();
@@ -275,6 +319,7 @@ impl<const D: usize, const K: usize, const L: usize, const B: usize> Logic
         self.b_last.d.next = self.a_last.q.val();
         self.b_bytes.d.next = self.a_bytes.q.val();
         self.b_word.d.next = w;
+        self.b_route.d.next = self.a_route.q.val();
         self.b_first.d.next = index == 0;
         let l3 = bit_cast::<10, 8>(w.get_bits::<8>(word::L3_OFF));
         let ip_sum = self.at_ip_sum.q.val();
@@ -311,7 +356,11 @@ impl<const D: usize, const K: usize, const L: usize, const B: usize> Logic
             self.b_l4.d.next = from_l4;
             self.b_l4_sum.d.next = only::<K>(check_here, check_lane | (check_lane << lit::<8>(1)))
                 | only::<K>(check_less, check_lane >> lit::<8>(K - 1));
-            // Length and ID are neighbours.
+            // Length, ID, and the place of a fragment are neighbours.
+            for n in 0..2 {
+                self.b_part[n].d.next = only::<K>(len_here, len_lane << lit::<8>(n + 4))
+                    | only::<K>(len_less, len_lane >> lit::<8>(K - 4 - n));
+            }
             for n in 0..4 {
                 self.b_field[n].d.next = only::<K>(len_here, len_lane << lit::<8>(n))
                     | only::<K>(len_less, len_lane >> lit::<8>(K - n));
@@ -330,8 +379,8 @@ impl<const D: usize, const K: usize, const L: usize, const B: usize> Logic
         };
         self.infos.in_valid.next =
             self.a.q.val() && index == 0 && (w.get_bit(word::IP) || w.get_bit(word::L4));
-        self.infos.in_data.next = cat::<17, 25, 42>(
-            pseudo,
+        self.infos.in_data.next = cat::<18, 25, 43>(
+            cat::<1, 17, 18>(first.into(), pseudo),
             cat::<2, 23, 25>(
                 cat::<1, 1, 2>(l4.get_bit(0).into(), l3.get_bit(0).into()),
                 cat::<3, 20, 23>(
@@ -350,12 +399,15 @@ impl<const D: usize, const K: usize, const L: usize, const B: usize> Logic
         let v6 = w.get_bit(word::V6);
         let full = w.get_bit(word::FULL);
         let begins = self.b.q.val() && w.get_bit(word::TSO) && w.get_bit(word::FIRST);
-        if begins {
+        let measured = self.b.q.val() && w.get_bit(word::L4) && !w.get_bit(word::TSO);
+        if begins || measured {
             let mut id = self.id.q.val();
             let mut seq = self.seq.q.val();
             for n in 0..2 {
-                if self.b_field[n + 2].q.val().any() {
-                    let byte = pick::<D, K>(data, self.b_field[n + 2].q.val());
+                let lanes =
+                    if measured { self.b_field[n].q.val() } else { self.b_field[n + 2].q.val() };
+                if lanes.any() {
+                    let byte = pick::<D, K>(data, lanes);
                     id = id.set_slice::<8>(8 - 8 * n, byte);
                 }
             }
@@ -402,6 +454,37 @@ impl<const D: usize, const K: usize, const L: usize, const B: usize> Logic
                 w.get_bits::<16>(word::LEN) - without,
             ),
         );
+        let len = w.get_bits::<16>(word::LEN);
+        let l4 = bit_cast::<10, 8>(w.get_bits::<8>(word::L3_OFF))
+            + bit_cast::<10, 8>(w.get_bits::<8>(word::L3_LEN));
+        let udp = w.get_bit(word::UDP);
+        self.c_route.d.next = self.b_route.q.val();
+        self.c_base.d.next = bit_cast::<10, 16>(without);
+        self.c_l4.d.next = l4;
+        self.c_need.d.next = l4 + if udp { lit::<10>(8) } else { lit::<10>(18) };
+        self.c_most.d.next = len;
+        self.c_short.d.next =
+            if len < 60 { lit::<6>(60) - bit_cast::<6, 16>(len) } else { lit::<6>(0) };
+        self.c_kind.d.next = cat::<1, 2, 3>(
+            udp.into(),
+            cat::<1, 1, 2>(
+                (full && !tso).into(),
+                (w.get_bit(word::L4) && !tso && (full || w.get_bit(word::SIZED))).into(),
+            ),
+        );
+        // More fragments, or not the first.
+        let mut part = self.c_part.q.val() && !self.b_first.q.val();
+        for i in 0..K {
+            let byte = data.get_bits::<8>(8 * i);
+            part = part
+                || (self.b_part[0].q.val().get_bit(i) && (byte & lit::<8>(0x3f)).any())
+                || (self.b_part[1].q.val().get_bit(i) && byte.any());
+        }
+        if self.b.q.val() {
+            self.c_part.d.next = part && full && !v6;
+            self.c_index.d.next =
+                if self.b_first.q.val() { lit::<10>(0) } else { self.c_index.q.val() + 1 };
+        }
         let mut pseudo = self.b_addr.q.val();
         for n in 0..2 {
             pseudo = pseudo | self.b_field[n].q.val();
@@ -455,15 +538,56 @@ impl<const D: usize, const K: usize, const L: usize, const B: usize> Logic
         self.d_off.d.next = self.c_off.q.val();
         self.d_mask_ip.d.next = self.c_mask_ip.q.val();
         self.d_mask_l4.d.next = self.c_mask_l4.q.val();
+        self.d_route.d.next = self.c_route.q.val();
+        self.d_end.d.next =
+            bit_cast::<17, 16>(self.id.q.val()) + bit_cast::<17, 10>(self.c_base.q.val());
+        self.d_udp_end.d.next = bit_cast::<17, 16>(self.seq.q.val().get_bits::<16>(16))
+            + bit_cast::<17, 10>(self.c_l4.q.val());
+        self.d_need.d.next = self.c_need.q.val();
+        self.d_most.d.next = self.c_most.q.val();
+        self.d_short.d.next = self.c_short.q.val();
+        self.d_kind.d.next = self.c_kind.q.val();
+        self.d_part.d.next = self.c_part.q.val();
+        self.d_index.d.next = self.c_index.q.val();
 
-        // ---- Sums.
-        self.adder.valid.next = self.d.q.val() && self.d_off.q.val();
-        self.adder.first.next = self.d_first.q.val();
-        self.adder.last.next = self.d_last.q.val();
-        self.adder.data.next = self.d_data.q.val();
-        self.adder.mask_ip.next = self.d_mask_ip.q.val();
-        self.adder.mask_l4.next = self.d_mask_l4.q.val();
-        let summed = self.adder.done.val();
+        // ---- m: the packet's end. The length is known before the first byte of L4, or with it.
+        let end = self.d_end.q.val();
+        let kind = self.d_kind.q.val();
+        let within = end <= bit_cast::<17, 16>(self.d_most.q.val())
+            && end >= bit_cast::<17, 10>(self.d_need.q.val());
+        let agrees = end == self.d_udp_end.q.val() || !kind.get_bit(2);
+        let end_beat = bit_cast::<13, 17>(end >> lit::<17>(L));
+        let index = bit_cast::<13, 10>(self.d_index.q.val());
+        let behind = since::<K>(bit_cast::<10, 17>(end), end_beat < index, end_beat == index);
+        let cut = kind.get_bit(0) && within;
+        let route = self.d_route.q.val();
+        let bad =
+            route.get_bit(1) || self.d_part.q.val() || (kind.get_bit(1) && !(within && agrees));
+        self.m.d.next = self.d.q.val() && self.d_off.q.val();
+        self.m_first.d.next = self.d_first.q.val();
+        self.m_last.d.next = self.d_last.q.val();
+        self.m_data.d.next = self.d_data.q.val();
+        self.m_mask_ip.d.next = self.d_mask_ip.q.val();
+        self.m_mask_l4.d.next = self.d_mask_l4.q.val() & !only::<K>(cut, behind);
+        self.m_tag.d.next = cat::<1, 1, 2>(bad.into(), route.get_bit(0).into());
+
+        // ---- Sums. A frame whose route is read waits for that, and it is the last one inside.
+        self.adder.valid.next = self.m.q.val();
+        self.adder.first.next = self.m_first.q.val();
+        self.adder.last.next = self.m_last.q.val();
+        self.adder.data.next = self.m_data.q.val();
+        self.adder.mask_ip.next = self.m_mask_ip.q.val();
+        self.adder.mask_l4.next = self.m_mask_l4.q.val();
+        self.adder.tag.next = self.m_tag.q.val();
+        let tag = self.adder.done_tag.val();
+        let routed = self.late.q.val() || (self.adder.done.val() && tag.get_bit(0));
+        let read = routed && !self.route.busy.val();
+        let summed = read || (self.adder.done.val() && !tag.get_bit(0));
+        self.late.d.next = routed && !read;
+        if read {
+            self.shut.d.next = false;
+        }
+        let refused = tag.get_bit(1) || (routed && self.route.refused.val());
 
         // ---- k, l: with the pseudo header's constants.
         let info = self.infos.out_data.val();
@@ -473,142 +597,41 @@ impl<const D: usize, const K: usize, const L: usize, const B: usize> Logic
         self.k_l4.d.next = bit_cast::<18, 16>(turned(self.adder.l4.val(), info.get_bit(24)))
             + bit_cast::<18, 17>(info.get_bits::<17>(25));
         self.k_info.d.next = info.get_bits::<23>(0);
+        self.k_bad.d.next = cat::<1, 1, 2>(info.get_bit(42).into(), refused.into());
         let l4 = self.k_l4.q.val();
         self.l.d.next = self.k.q.val();
         self.l_ip.d.next = self.k_ip.q.val();
         self.l_l4.d.next =
             bit_cast::<17, 16>(l4.get_bits::<16>(0)) + bit_cast::<17, 2>(l4.get_bits::<2>(16));
         self.l_info.d.next = self.k_info.q.val();
+        self.l_bad.d.next = self.k_bad.q.val();
         let l4 = self.l_l4.q.val();
         let info = self.l_info.q.val();
         let mut l4_sum = !(l4.get_bits::<16>(0) + bit_cast::<16, 1>(l4.get_bits::<1>(16)));
         if info.get_bit(22) && !l4_sum.any() {
             l4_sum = lit::<16>(0xffff);
         }
-        self.sums.in_valid.next = self.l.q.val();
-        self.sums.in_data.next = cat::<22, 32, 54>(
-            info.get_bits::<22>(0),
+        self.out.sum_valid.next = self.l.q.val();
+        self.out.sum_word.next = cat::<24, 32, 56>(
+            cat::<2, 22, 24>(self.l_bad.q.val(), info.get_bits::<22>(0)),
             cat::<16, 16, 32>(l4_sum, !self.l_ip.q.val()),
         );
 
-        // ---- The RAM.
-        let put = self.d.q.val();
-        let waiting = self.ahead.level.val() + bit_cast::<8, 1>(self.fetched.q.val().into());
-        let get = self.held.q.val().any() && waiting < lit::<8>(4);
-        self.ram.we.next = put;
-        self.ram.waddr.next = self.write.q.val();
-        self.ram.wdata.next = self.d_data.q.val();
-        self.ram.raddr.next = self.read.q.val();
-        self.ram_end.we.next = put;
-        self.ram_end.waddr.next = self.write.q.val();
-        self.ram_end.wdata.next = cat::<2, 7, 9>(
-            cat::<1, 1, 2>(self.d_off.q.val().into(), self.d_last.q.val().into()),
+        // ---- Out.
+        self.out.taken.next = take;
+        self.out.begins.next = take && asks && self.index.q.val() == 0;
+        self.out.put.next = self.d.q.val();
+        self.out.put_data.next = self.d_data.q.val();
+        self.out.put_end.next = cat::<8, 7, 15>(
+            cat::<6, 2, 8>(
+                self.d_short.q.val(),
+                cat::<1, 1, 2>(self.d_off.q.val().into(), self.d_last.q.val().into()),
+            ),
             self.d_bytes.q.val(),
         );
-        self.ram_end.raddr.next = self.read.q.val();
-        let mut held = self.held.q.val();
-        let mut rows = self.rows.q.val();
-        if put {
-            self.write.d.next = self.write.q.val() + 1;
-            held = held + 1;
-        }
-        if get {
-            self.read.d.next = self.read.q.val() + 1;
-            held = held - 1;
-            rows = rows - 1;
-        }
-        if take {
-            rows = rows + 1;
-        }
-        self.held.d.next = held;
-        self.rows.d.next = rows;
-        self.fetched.d.next = get;
-        self.ahead.in_valid.next = self.fetched.q.val();
-        self.ahead.in_data.next = self.ram.rdata.val();
-        self.ahead_end.in_valid.next = self.fetched.q.val();
-        self.ahead_end.in_data.next = self.ram_end.rdata.val();
-
-        // ---- Beats out. A frame with sums to come waits for them.
-        let end = self.ahead_end.out_data.val();
-        let off_out = end.get_bit(8);
-        let last = end.get_bit(7);
-        let sums = self.sum_word.q.val();
-        let free = !self.y.q.val() || self.sent.in_ready.val();
-        let go = self.ahead_end.out_valid.val() && (!off_out || self.sum.q.val()) && free;
-        let index = self.out_index.q.val();
-        self.ahead.out_ready.next = go;
-        self.ahead_end.out_ready.next = go;
-        let next_sum = !self.sum.q.val() || (go && off_out && last);
-        self.sums.out_ready.next = next_sum;
-        if next_sum {
-            self.sum.d.next = self.sums.out_valid.val();
-            self.sum_word.d.next = self.sums.out_data.val();
-        }
-        if go {
-            self.out_less.d.next = !index;
-            if last {
-                self.out_index.d.next = lit::<7>(0);
-                self.out_less.d.next = lit::<7>(0);
-            } else if !index.get_bit(6) {
-                self.out_index.d.next = index + 1;
-            }
-        }
-        if free {
-            self.y.d.next = go;
-            self.y_data.d.next = self.ahead.out_data.val();
-            self.y_end.d.next = end.get_bits::<8>(0);
-            self.y_off.d.next = off_out;
-            self.y_value.d.next = sums.get_bits::<32>(0);
-            for n in 0..2 {
-                let at = sums.get_bits::<10>(32 + 10 * n);
-                let on = off_out && sums.get_bit(52 + n);
-                let here = beat::<L>(at) == index && on;
-                let less = beat::<L>(at) == !self.out_less.q.val() && on;
-                let lanes = lane::<K>(at);
-                self.y_field[2 * n].d.next = only::<K>(here, lanes);
-                self.y_field[2 * n + 1].d.next = only::<K>(here, lanes << lit::<8>(1))
-                    | only::<K>(less, lanes >> lit::<8>(K - 1));
-            }
-        }
-        let mut data = self.y_data.q.val();
-        if self.y_off.q.val() {
-            for i in 0..K {
-                let mut hit = false;
-                let mut byte = lit::<8>(0);
-                for n in 0..4 {
-                    let here = self.y_field[n].q.val().get_bit(i);
-                    let value = self.y_value.q.val().get_bits::<8>(n / 2 * 16 + 8 - n % 2 * 8);
-                    hit = hit || here;
-                    byte = byte | gate(here, value);
-                }
-                if hit {
-                    data = data.set_slice::<8>(8 * i, byte);
-                }
-            }
-        }
-        self.sent.in_valid.next = self.y.q.val();
-        self.sent.in_data.next = data;
-        self.sent_end.in_valid.next = self.y.q.val();
-        self.sent_end.in_data.next = self.y_end.q.val();
-        self.mac.valid.next = self.sent.out_valid.val();
-        self.mac.data.next = self.sent.out_data.val();
-        self.mac.last.next = self.sent_end.out_data.val().get_bit(7);
-        self.mac.bytes.next = self.sent_end.out_data.val().get_bits::<7>(0);
-        self.mac.err.next = false;
-        self.sent.out_ready.next = self.mac.ready.val();
-        self.sent_end.out_ready.next = self.mac.ready.val();
-
-        let mut frames = self.frames.q.val();
-        if take && asks && self.index.q.val() == 0 {
-            frames = frames + 1;
-        }
-        if go && off_out && last {
-            frames = frames - 1;
-        }
-        self.frames.d.next = frames;
-        // Two frames may come before what is counted now is seen.
-        let counted = self.frames.q.val();
-        let few = !counted.get_bit(5) && !counted.get_bits::<5>(0).all();
-        self.open.d.next = !rows.get_bit(B) && few;
+        MacSrc::<D>::link(&mut self.mac, &mut self.out.mac);
+        self.stat_frame.next = self.out.stat_frame.val();
+        self.stat_bytes.next = self.out.stat_bytes.val();
+        self.stat_bad.next = self.out.stat_bad.val();
     }
 }

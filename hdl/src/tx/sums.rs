@@ -1,7 +1,8 @@
 //! Adds up the 16-bit words of frames, twice: an IPv4 header's, and what TCP or UDP sum up.
 //!
 //! **Ports.** Beats with `valid` belong to frames that need it, `first` and `last` say which; `mask_ip` and `mask_l4` choose bytes. The first
-//! byte of a beat is the high one of its first word. Both sums come folded to 16 bits with `done`, for each frame in turn.
+//! byte of a beat is the high one of its first word. Both sums come folded to 16 bits with `done`, for each frame in turn, and with them the `tag`
+//! of its last beat. They stay until the next frame's come.
 //!
 //! **Stages.** Groups of 8 bytes, of 32, the beat, the frame, and two that fold: `done` comes 6 cycles after the frame's last beat.
 //! A beat a cycle; nothing waits here, so there must be room for what comes out. Frames may have up to 16384 bytes.
@@ -52,7 +53,9 @@ pub struct TxSums<const D: usize, const K: usize> {
     pub data: Signal<In, Bits<D>>,
     pub mask_ip: Signal<In, Bits<K>>,
     pub mask_l4: Signal<In, Bits<K>>,
+    pub tag: Signal<In, Bits<2>>,
     pub done: Signal<Out, Bit>,
+    pub done_tag: Signal<Out, Bits<2>>,
     pub ip: Signal<Out, Bits<16>>,
     pub l4: Signal<Out, Bits<16>>,
     // {first, last, valid} of a stage, and its sums.
@@ -74,6 +77,12 @@ pub struct TxSums<const D: usize, const K: usize> {
     j: Reg<Bit>,
     j_ip: Reg<Bits<16>>,
     j_l4: Reg<Bits<16>>,
+    e_tag: Reg<Bits<2>>,
+    f_tag: Reg<Bits<2>>,
+    g_tag: Reg<Bits<2>>,
+    h_tag: Reg<Bits<2>>,
+    i_tag: Reg<Bits<2>>,
+    j_tag: Reg<Bits<2>>,
 }
 
 impl<const D: usize, const K: usize> Logic for TxSums<D, K> {
@@ -81,7 +90,8 @@ impl<const D: usize, const K: usize> Logic for TxSums<D, K> {
     #[kernel]
     fn update(&mut self) {
         registers!(self, clock, reset; e, f, g, h, i, j);
-        registers!(self, clock; e_ip[..], e_l4[..], f_ip[..], f_l4[..], g_ip, g_l4, h_ip, h_l4, i_ip, i_l4, j_ip, j_l4);
+        registers!(self, clock; e_ip[..], e_l4[..], f_ip[..], f_l4[..], g_ip, g_l4, h_ip, h_l4, i_ip, i_l4, j_ip, j_l4,
+            e_tag, f_tag, g_tag, h_tag, i_tag, j_tag);
         self.e.d.next = cat::<2, 1, 3>(
             cat::<1, 1, 2>(self.first.val().into(), self.last.val().into()),
             self.valid.val().into(),
@@ -117,8 +127,12 @@ impl<const D: usize, const K: usize> Logic for TxSums<D, K> {
         self.g_l4.d.next =
             bit_cast::<21, 20>(self.f_l4[0].q.val()) + bit_cast::<21, 20>(self.f_l4[1].q.val());
 
+        self.e_tag.d.next = self.tag.val();
+        self.f_tag.d.next = self.e_tag.q.val();
+        self.g_tag.d.next = self.f_tag.q.val();
         let begins = self.g.q.val().get_bit(2);
         if self.g.q.val().get_bit(0) {
+            self.h_tag.d.next = self.g_tag.q.val();
             let ip = if begins { lit::<22>(0) } else { self.h_ip.q.val() };
             let l4 = if begins { lit::<30>(0) } else { self.h_l4.q.val() };
             self.h_ip.d.next = ip + bit_cast::<22, 21>(self.g_ip.q.val());
@@ -138,7 +152,10 @@ impl<const D: usize, const K: usize> Logic for TxSums<D, K> {
         self.j.d.next = self.i.q.val();
         self.j_ip.d.next = ip.get_bits::<16>(0) + bit_cast::<16, 1>(ip.get_bits::<1>(16));
         self.j_l4.d.next = l4.get_bits::<16>(0) + bit_cast::<16, 1>(l4.get_bits::<1>(16));
+        self.i_tag.d.next = self.h_tag.q.val();
+        self.j_tag.d.next = self.i_tag.q.val();
         self.done.next = self.j.q.val();
+        self.done_tag.next = self.j_tag.q.val();
         self.ip.next = self.j_ip.q.val();
         self.l4.next = self.j_l4.q.val();
     }

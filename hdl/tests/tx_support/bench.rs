@@ -55,6 +55,8 @@ pub enum Fate {
     /// Its frames, and whether others of it were lost.
     Frames(Vec<Vec<u8>>, bool),
     Bad,
+    /// Read, and not sent; some of it may be lost besides.
+    Refused(bool),
     /// Its payload can't be read.
     Lost,
     /// Bad, and without a req_id.

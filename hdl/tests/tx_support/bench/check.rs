@@ -102,7 +102,7 @@ impl Bench {
             assert!(!before(start, packet.end), "a packet behind a failed batch completes");
         }
         ring.freed = packet.end;
-        let whole = matches!(packet.fate, Fate::Frames(..) | Fate::Lost);
+        let whole = matches!(packet.fate, Fate::Frames(..) | Fate::Lost | Fate::Refused(_));
         for addr in packet.buffers {
             let buffer = self.buffers.remove(&addr).expect("a buffer");
             let read = if whole { buffer.data.len() as u64 } else { 0 };
@@ -125,6 +125,10 @@ impl Bench {
                 }
             }
             Fate::Bad => self.expect("stat_bad_descriptor", 1),
+            Fate::Refused(lost) => {
+                self.expect("stat_bad_descriptor", 1);
+                self.expect("stat_drop_dma", lost.into());
+            }
             Fate::Lost => self.expect("stat_drop_dma", 1),
             Fate::Silent => unreachable!(),
         }

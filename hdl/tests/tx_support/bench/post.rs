@@ -17,11 +17,7 @@ impl Bench {
             if packet.bufs.is_empty() || (packet.no_first && packet.meta.is_none()) {
                 header_len = 0;
             }
-            header = self.rng.bytes(usize::from(header_len).min(lines.most()));
-            if let Some(given) = &packet.bytes {
-                header = given[..header.len()].to_vec();
-            }
-            bytes.extend(&header);
+            header = vec![0; usize::from(header_len).min(lines.most())];
         }
         let mut unread = Vec::new();
         let mut meta = self.rings[&queue].meta;
@@ -31,6 +27,17 @@ impl Bench {
                 self.rings.get_mut(&queue).expect("a queue").meta = values;
             }
         }
+        let [mss, l3_len, l3_off, l4_words] = meta;
+        let asked = if self.setup.offloads { 0x3ffff } else { !(TSO | IP_CSUM | L4_CSUM) };
+        let wish = Wish { word1: packet.flags & asked, mss, l3_len, l3_off, l4_words };
+        let payload: usize = packet.bufs.iter().map(|&(len, _)| usize::from(len)).sum();
+        let given = packet.bytes.clone().unwrap_or_else(|| {
+            let mut given = self.rng.bytes(header.len() + payload);
+            wish.vary(&mut given, &mut self.rng);
+            given
+        });
+        header = given[..header.len()].to_vec();
+        bytes.extend(&header);
         if let Some(([mss, l3_len, l3_off, l4], store)) = packet.meta {
             let mss = u32::from(mss);
             words.push([
@@ -50,10 +57,7 @@ impl Bench {
             };
             if len > 0 {
                 self.next_buffer = addr + u64::from(len) + 1;
-                let mut data = self.rng.bytes(len.into());
-                if let Some(given) = &packet.bytes {
-                    data = given[bytes.len()..][..data.len()].to_vec();
-                }
+                let data = given[bytes.len()..][..usize::from(len)].to_vec();
                 let poison = packet.poison || packet.poison_at == Some(i);
                 if poison {
                     unread.push(bytes.len()..bytes.len() + data.len());
@@ -77,9 +81,6 @@ impl Bench {
         }
         let last = words.last_mut().expect("descriptors");
         last[0] |= 1 << 27;
-        let [mss, l3_len, l3_off, l4_words] = meta;
-        let asked = if self.setup.offloads { 0x3ffff } else { !(TSO | IP_CSUM | L4_CSUM) };
-        let wish = Wish { word1: packet.flags & asked, mss, l3_len, l3_off, l4_words };
         let cuts = wish.frames(&bytes, header.len(), self.limits());
         let bad = (packet.no_first && packet.meta.is_none())
             || packet.meta_inside
@@ -89,7 +90,7 @@ impl Bench {
             || lines.as_ref().is_some_and(|lines| usize::from(header_len) > lines.most());
         let fate = match cuts {
             _ if packet.bufs.is_empty() => Fate::Silent,
-            Some(cuts) if !bad => fate(cuts, &unread),
+            Some(cuts) if !bad => fate(cuts, &unread, wish.refused(&bytes)),
             _ => Fate::Bad,
         };
         if lines.is_some() {
@@ -158,7 +159,7 @@ impl Bench {
 }
 
 /// A packet's, of which some bytes can't be read. Without its header none of its frames is anything.
-fn fate(cuts: Vec<Cut>, unread: &[std::ops::Range<usize>]) -> Fate {
+fn fate(cuts: Vec<Cut>, unread: &[std::ops::Range<usize>], refused: bool) -> Fate {
     let lost =
         |cut: &Cut| unread.iter().any(|u| u.start < cut.bytes.end && cut.bytes.start < u.end);
     if lost(&cuts[0]) {
@@ -167,5 +168,9 @@ fn fate(cuts: Vec<Cut>, unread: &[std::ops::Range<usize>]) -> Fate {
     let count = cuts.len();
     let frames: Vec<_> = cuts.into_iter().filter(|cut| !lost(cut)).map(|cut| cut.frame).collect();
     let some = frames.len() < count;
-    Fate::Frames(frames, some)
+    if refused {
+        Fate::Refused(some)
+    } else {
+        Fate::Frames(frames, some)
+    }
 }
