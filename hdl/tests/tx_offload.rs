@@ -142,8 +142,8 @@ fn known(wish: &Wish, len: usize) -> u128 {
     let (ip, l4) = (tso || wish.word1 & IP_CSUM != 0, tso || wish.word1 & L4_CSUM != 0);
     let v6 = wish.word1 & 15 == V6;
     let sized = match wish.word1 & 15 {
-        V4 => (20..=60).contains(&wish.l3_len) && wish.l3_len % 4 == 0,
-        V6 => wish.l3_len >= 40 && wish.l3_len % 2 == 0,
+        V4 => (20..=60).contains(&wish.l3_len) && wish.l3_len.is_multiple_of(4),
+        V6 => wish.l3_len >= 40 && wish.l3_len.is_multiple_of(2),
         _ => false,
     };
     bit(sized && !tso, word::SIZED)
