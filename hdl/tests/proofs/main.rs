@@ -28,8 +28,8 @@ proofs! {
     fifo_deep_counts: FifoDeepCounts::default(), Method::Reachability { depth: 8 };
     arbiter_inline_one_grant: InlineGrant::default(), Method::Reachability { depth: 8 };
     arbiter_inline_no_starvation: InlineFair::default(), Method::Reachability { depth: 8 };
-    messages_masked_or_ended: MessageRules::new(false), Method::Bounded { depth: 30 };
-    messages_masked_or_ended_small: MessageRules::new(true), Method::Bounded { depth: 30 };
+    messages_masked_or_ended: MessageRules::new(false), Method::Bounded { depth: 27 };
+    messages_masked_or_ended_small: MessageRules::new(true), Method::Bounded { depth: 27 };
     readless_life: ReadlessLife::new(false), Method::Reachability { depth: 8 };
     readless_life_small: ReadlessLife::new(true), Method::Reachability { depth: 8 };
     life_ends: LifeEnds::new(false), Method::Bounded { depth: 20 };
