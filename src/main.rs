@@ -6,19 +6,23 @@ mod report;
 mod arrivals;
 mod bench;
 mod board;
+mod cli;
 mod demo;
 mod emit;
 mod files;
 mod machine;
+mod progress;
 mod replay;
 mod shell;
 mod signals;
 mod synth;
 mod tcp;
+mod text;
 mod vm;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use report::Failure;
+use std::panic::{catch_unwind, resume_unwind};
 use std::process::ExitCode;
 
 #[derive(Parser)]
@@ -54,13 +58,24 @@ enum Command {
     Replay(replay::Args),
     /// Make a board's bitstream, with its area and clocks
     Synth(synth::Args),
+    /// Print what completes nitor's commands and options in a shell
+    Completions(cli::Completions),
 }
 
 fn main() -> ExitCode {
-    // A reader that closes our standard output (`| head`) is no failure of ours.
-    #[cfg(unix)]
-    sigpipe::reset();
-    let cli = match Cli::try_parse() {
+    match catch_unwind(run) {
+        Ok(code) => code,
+        Err(panic) => match panic.downcast::<report::Unheard>() {
+            Ok(unheard) => unheard.end(),
+            Err(panic) => resume_unwind(panic),
+        },
+    }
+}
+
+fn run() -> ExitCode {
+    let command = || cli::with_ranges(Cli::command());
+    let parsed = command().try_get_matches().and_then(|args| Cli::from_arg_matches(&args));
+    let cli = match parsed {
         Ok(cli) => cli,
         Err(error) => match usage(&error) {
             Some(line) => {
@@ -68,7 +83,7 @@ fn main() -> ExitCode {
                 failure.print(wants_json());
                 return failure.code();
             }
-            None => error.exit(),
+            None => cli::show(&error),
         },
     };
     let (json, result) = match cli.command {
@@ -79,6 +94,7 @@ fn main() -> ExitCode {
         Command::Vm(args) => (args.json, vm::run(&args)),
         Command::Replay(args) => (args.json, replay::run(&args)),
         Command::Synth(args) => (args.json, synth::run(&args)),
+        Command::Completions(args) => (false, cli::completions(&args, command())),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,12 +1,16 @@
 //! What a person or a script reads: tables, JSON, failures with their exit code.
 
 use crate::signals::Signal;
+use crate::text::plain;
 use crate::Outcome;
 use serde::Serialize;
 use serde_json::{json, Value};
+use signal_hook::consts::SIGPIPE;
+use signal_hook::low_level::emulate_default_handler;
 use std::fmt::Arguments;
-use std::io::{stderr, stdout, Write};
-use std::process::{exit, ExitCode};
+use std::io::{self, stderr, stdout, Write};
+use std::panic::resume_unwind;
+use std::process::ExitCode;
 
 /// Prints a line to standard output.
 macro_rules! say {
@@ -14,16 +18,41 @@ macro_rules! say {
 }
 
 pub fn say(text: Arguments<'_>) {
+    // Some of it may be what a guest or a tool has said.
+    print(&format!("{}\n", plain(&text.to_string())));
+}
+
+/// Writes to standard output, as it is.
+pub fn print(text: &str) {
+    write(text.as_bytes());
+}
+
+/// Writes bytes to standard output. If it takes none, the run ends: destructors close its files and end its children.
+pub fn write(bytes: &[u8]) {
     let mut out = stdout().lock();
-    if let Err(error) = out.write_fmt(text).and_then(|()| out.write_all(b"\n")) {
-        complain(format_args!("cannot write to standard output: {error}"));
-        exit(3);
+    if let Err(error) = out.write_all(bytes).and_then(|()| out.flush()) {
+        resume_unwind(Box::new(Unheard(error)));
+    }
+}
+
+/// Why standard output takes no more. Thrown where it is found; `main` catches it.
+#[derive(Debug)]
+pub struct Unheard(io::Error);
+
+impl Unheard {
+    /// A reader that closes our standard output (`| head`) is no failure of ours: we end as tools do that a closed pipe ends.
+    pub fn end(&self) -> ExitCode {
+        if self.0.kind() == io::ErrorKind::BrokenPipe {
+            let _ = emulate_default_handler(SIGPIPE);
+        }
+        complain(format_args!("cannot write to standard output: {}", self.0));
+        ExitCode::from(3)
     }
 }
 
 /// Prints a line to standard error, which may have gone with its terminal. What others have named or said, and a terminal
 /// would obey, is spelt out.
-fn complain(text: Arguments<'_>) {
+pub fn complain(text: Arguments<'_>) {
     let mut line = String::new();
     for c in text.to_string().chars() {
         match c {

@@ -5,16 +5,16 @@ mod figures;
 mod tools;
 
 use crate::files::Files;
+use crate::progress::Progress;
 use crate::report::{self, grouped, Failure};
-use crate::Outcome;
+use crate::{signals, Outcome};
 use boards::Board;
 use figures::{Area, Block, Clock, Used};
-use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use tools::Step;
 
 #[derive(clap::Args)]
@@ -99,6 +99,7 @@ pub fn run(args: &Args) -> Outcome {
         let names: Vec<_> = boards::BOARDS.iter().map(|b| b.name).collect();
         Failure::Input(format!("no board `{}`; there are {}", args.board, names.join(", ")))
     })?;
+    signals::watch()?;
     let out = args.out.join(board.name);
     let mut files = Files::default();
     for name in FILES {
@@ -110,15 +111,9 @@ pub fn run(args: &Args) -> Outcome {
     let absolute = |e: std::io::Error| Failure::Environment(format!("{}: {e}", out.display()));
     let out = out.canonicalize().map_err(absolute)?;
     let bin = tools::folder()?;
-    let bar = match args.json {
-        true => ProgressBar::hidden(),
-        false => ProgressBar::new_spinner(),
-    };
-    if let Ok(style) = ProgressStyle::with_template("  {spinner} {elapsed_precise} {wide_msg}") {
-        bar.set_style(style);
-    }
-    let synthesis = synthesise(args, board, &bin, &out, &bar);
-    bar.finish_and_clear();
+    let mut progress = (!args.json).then(Progress::new);
+    let synthesis = synthesise(args, board, &bin, &out, &mut progress);
+    drop(progress);
     let synthesis = synthesis?;
     let missed = synthesis.clocks.iter().find(|clock| !clock.met).map(|clock| {
         Failure::Check(format!(
@@ -134,7 +129,7 @@ fn synthesise(
     board: &'static Board,
     bin: &Path,
     out: &Path,
-    bar: &ProgressBar,
+    progress: &mut Option<Progress>,
 ) -> Result<Synthesis, Failure> {
     let mut seconds = BTreeMap::new();
     let mut begin = Instant::now();
@@ -142,8 +137,9 @@ fn synthesise(
         seconds.insert(name, begin.elapsed().as_secs_f64());
         begin = Instant::now();
     };
-    bar.enable_steady_tick(Duration::from_millis(200));
-    bar.set_message("emitting");
+    if let Some(progress) = progress {
+        progress.say("emitting", "");
+    }
     let design = nitor_hdl::emit_board(board.name)
         .map_err(|e| Failure::Check(format!("the board cannot be emitted: {e}")))?;
     let file = |name: &str| out.join(name);
@@ -189,7 +185,7 @@ fn synthesise(
         folder: out,
         log: "yosys.log",
     };
-    yosys.run(bar)?;
+    yosys.run(progress)?;
     lap("yosys");
     let blocks = figures::blocks(&tools::read(&file("area.json"))?)?;
     let total = blocks.iter().fold(Area::default(), |sum, b| Area {
@@ -200,7 +196,7 @@ fn synthesise(
     });
     let (mut clocks, mut used, mut bitstream) = (vec![], BTreeMap::new(), None);
     if !args.area {
-        place(args, board, bin, out, bar)?;
+        place(args, board, bin, out, progress)?;
         lap("nextpnr");
         (clocks, used) = figures::placed(&tools::read(&file("timing.json"))?)?;
         let packed = file("board.bit");
@@ -211,7 +207,7 @@ fn synthesise(
             folder: out,
             log: "ecppack.log",
         };
-        ecppack.run(bar)?;
+        ecppack.run(progress)?;
         lap("ecppack");
         bitstream = Some(packed);
     }
@@ -229,7 +225,13 @@ fn synthesise(
     })
 }
 
-fn place(args: &Args, board: &Board, bin: &Path, out: &Path, bar: &ProgressBar) -> Outcome {
+fn place(
+    args: &Args,
+    board: &Board,
+    bin: &Path,
+    out: &Path,
+    progress: &mut Option<Progress>,
+) -> Outcome {
     let seed = args.seed.to_string();
     let flags = [
         board.device,
@@ -255,7 +257,7 @@ fn place(args: &Args, board: &Board, bin: &Path, out: &Path, bar: &ProgressBar) 
         all.extend([flag.to_string(), name.to_string()]);
     }
     let step = Step { bin, tool: "nextpnr-ecp5", args: all, folder: out, log: "nextpnr.log" };
-    step.run(bar).map_err(|failure| {
+    step.run(progress).map_err(|failure| {
         let lacking =
             figures::too_small(&tools::read(&out.join("nextpnr.log")).unwrap_or_default());
         match lacking.is_empty() {

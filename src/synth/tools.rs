@@ -1,13 +1,13 @@
 //! Yosys, nextpnr and ecppack: found, set up if they are missing, run with their output in a log.
 
+use crate::progress::{self, Progress};
 use crate::report::{grouped, Failure};
-use indicatif::ProgressBar;
 use std::borrow::Cow;
 use std::env;
 use std::fs::{self, File};
-use std::io::{BufRead, BufReader, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 /// The folder with the pinned tools; `tools/setup --synth` makes it in the checkout we are in.
 pub fn folder() -> Result<PathBuf, Failure> {
@@ -24,10 +24,17 @@ pub fn folder() -> Result<PathBuf, Failure> {
     }
     let setup = roots().map(|root| root.join("tools/setup")).find(|path| path.is_file());
     if let Some(setup) = setup {
-        let done = Command::new("bash").arg(setup).arg("--synth").stdout(Stdio::null()).status();
-        if let (Ok(true), Some(bin)) = (done.map(|status| status.success()), there()) {
+        let (lines, status) = progress::script(Command::new("bash").arg(&setup).arg("--synth"))?;
+        if let (true, Some(bin)) = (status.success(), there()) {
             return Ok(bin);
         }
+        let said: Vec<_> = lines.iter().filter(|line| !line.trim().is_empty()).collect();
+        let last = said[said.len().saturating_sub(3)..].iter().map(|line| line.trim());
+        let last = last.collect::<Vec<_>>().join("; ");
+        return Err(Failure::Environment(format!(
+            "no Yosys and nextpnr: {} --synth failed: {last}",
+            setup.display()
+        )));
     }
     Err(Failure::Environment(
         "no Yosys and nextpnr: run tools/setup --synth in a checkout of Nitor".into(),
@@ -45,8 +52,8 @@ pub struct Step<'a> {
 }
 
 impl Step<'_> {
-    /// Runs it; `bar` shows the phases it goes through. Its last error, if it fails.
-    pub fn run(&self, bar: &ProgressBar) -> Result<(), Failure> {
+    /// Runs it; `progress` says what phase it is in. Its first error, if it fails.
+    pub fn run(&self, progress: &mut Option<Progress>) -> Result<(), Failure> {
         let log = self.folder.join(self.log);
         let cannot = |e: std::io::Error| {
             Failure::Environment(format!(
@@ -56,28 +63,20 @@ impl Step<'_> {
             ))
         };
         let mut file = File::create(&log).map_err(cannot)?;
-        let (read, write) = std::io::pipe().map_err(cannot)?;
-        let mut child = Command::new(self.bin.join(self.tool))
-            .args(&self.args)
-            .current_dir(self.folder)
-            .stdout(write.try_clone().map_err(cannot)?)
-            .stderr(write)
-            .spawn()
-            .map_err(cannot)?;
+        let mut command = Command::new(self.bin.join(self.tool));
+        command.args(&self.args).current_dir(self.folder);
         let mut error = None;
-        for line in BufReader::new(read).split(b'\n') {
-            let line = line.map_err(cannot)?;
-            file.write_all(&line).and_then(|()| file.write_all(b"\n")).map_err(cannot)?;
-            let line = String::from_utf8_lossy(&line);
-            if let Some(phase) = phase(&line) {
-                bar.set_message(format!("{}: {phase}", self.tool));
+        let each = |line: &str| {
+            file.write_all(line.as_bytes()).and_then(|()| file.write_all(b"\n"))?;
+            if let (Some(phase), Some(progress)) = (phase(line), progress.as_mut()) {
+                progress.say(self.tool, &phase);
             }
             if error.is_none() && line.contains("ERROR:") {
                 error = Some(line.split("ERROR:").nth(1).unwrap_or_default().trim().to_string());
             }
-            bar.tick();
-        }
-        match child.wait().map_err(cannot)?.success() {
+            Ok(())
+        };
+        match progress::run(&mut command, each, || ())?.success() {
             true => Ok(()),
             false => Err(Failure::Check(format!(
                 "{} failed: {}; its log is {}",

@@ -1,11 +1,12 @@
 //! What a guest runs on, fetched by `tools/setup-vm`: QEMU, a kernel, busybox and ethtool.
 
+use crate::progress;
 use crate::report::Failure;
 use std::env;
 use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 /// Modules that go into the guest, if its kernel has them; the rest of the kernel's are not needed.
 const MODULES: [&str; 3] = ["ena", "e1000e", "pktgen"];
@@ -53,23 +54,20 @@ pub fn get(kernel: &str, dpdk: bool) -> Result<(Tools, Kernel), Failure> {
     let of = if named { kernel } else { "6.1" };
     let script = find("tools/setup-vm").ok_or_else(|| missing("no QEMU and kernel"))?;
     let mut command = Command::new("bash");
-    command.arg(&script).stdin(Stdio::null()).stdout(Stdio::null());
-    command.args(["--kernel", of]).args(dpdk.then_some("--dpdk"));
-    let output = command
-        .stderr(Stdio::piped())
-        .output()
-        .map_err(|e| Failure::Environment(format!("cannot run {}: {e}", script.display())))?;
-    if !output.status.success() {
-        let said = String::from_utf8_lossy(&output.stderr);
-        let said = said.lines().filter_map(|line| line.strip_prefix("setup: "));
+    command.arg(&script).args(["--where", "--kernel", of]).args(dpdk.then_some("--dpdk"));
+    let (lines, status) = progress::script(&mut command)?;
+    if !status.success() {
+        let said = lines.iter().filter_map(|line| line.strip_prefix("setup: "));
         let said = said.collect::<Vec<_>>().join("; ");
         return Err(Failure::Environment(format!("no QEMU or kernel: {said}")));
     }
-    let folder = script.parent().and_then(Path::parent).unwrap_or(Path::new("."));
-    let folder = folder.join(".tools/vm");
-    let folder = folder.canonicalize().unwrap_or(folder);
-    let tools = Tools { root: folder.join("qemu") };
-    let user = folder.join(format!("kernel-{of}"));
+    let place = |part: &str| {
+        let begin = format!("where: {part} ");
+        let place = lines.iter().find_map(|line| line.strip_prefix(&begin)).map(PathBuf::from);
+        place.ok_or_else(|| missing(part))
+    };
+    let tools = Tools { root: place("qemu")? };
+    let user = place(&format!("kernel-{of}"))?;
     let mut kernel = if named {
         let (image, release) = image(&user).ok_or_else(|| missing("the kernel is not there"))?;
         read_kernel(image, release, &user.clone(), user)?
@@ -79,7 +77,9 @@ pub fn get(kernel: &str, dpdk: bool) -> Result<(Tools, Kernel), Failure> {
         let root = file.parent().and_then(Path::parent).unwrap_or(Path::new("/"));
         read_kernel(file.into(), release, root, user)?
     };
-    kernel.dpdk = dpdk.then(|| Dpdk { root: folder.join("dpdk") });
+    if dpdk {
+        kernel.dpdk = Some(Dpdk { root: place("dpdk")? });
+    }
     Ok((tools, kernel))
 }
 
