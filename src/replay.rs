@@ -77,12 +77,10 @@ pub fn run(args: &Args) -> Outcome {
     let done = replay_while(&args.trace, &variation, &mut go_on).map_err(|e| {
         let text = format!("{}: {e}", args.trace.display());
         match e.kind() {
-            ErrorKind::UnexpectedEof => {
-                Failure::Input(format!("{}: it is cut off", args.trace.display()))
-            }
-            ErrorKind::InvalidData | ErrorKind::InvalidInput | ErrorKind::NotFound => {
-                Failure::Input(text)
-            }
+            ErrorKind::InvalidData => Failure::Input(format!(
+                "{text}; take another copy of it, or record it again with `nitor vm --record`"
+            )),
+            ErrorKind::InvalidInput | ErrorKind::NotFound => Failure::Input(text),
             _ => Failure::Environment(text),
         }
     })?;
@@ -115,7 +113,7 @@ pub fn run(args: &Args) -> Outcome {
         }
     };
     for difference in &report.differences {
-        eprintln!("nitor: {difference}");
+        report::complain(format_args!("{difference}"));
     }
     report::conclude(args.json, &report, print, failure.map(Failure::Check))
 }

@@ -18,7 +18,7 @@ pub trait MgmtBus {
     fn read32(&mut self, address: u16) -> u32;
     /// Writes the register at byte `address`.
     fn write32(&mut self, address: u16, value: u32);
-    /// Waits until the card's management interrupt is up.
+    /// Waits until the card's management interrupt is up, or something else wakes the firmware.
     fn wait_irq(&mut self);
 }
 
@@ -125,6 +125,7 @@ pub struct Controller {
     /// Cycles between an answer and the next access.
     gap: u64,
     hung: bool,
+    woken: bool,
 }
 
 impl Controller {
@@ -134,7 +135,8 @@ impl Controller {
         let thread = Coroutine::with_stack(stack, |yielder: &Yielder<u32, Wait>, _| {
             firmware(&mut YieldingBus(yielder));
         });
-        let mut controller = Controller { thread, state: State::Finished, gap, hung: false };
+        let mut controller =
+            Controller { thread, state: State::Finished, gap, hung: false, woken: false };
         controller.resume(0, card.cycle(), card);
         Ok(controller)
     }
@@ -144,9 +146,14 @@ impl Controller {
         self.hung = hang;
     }
 
+    /// Ends the firmware's wait for an interrupt, or the next one: what a timer of its own core does.
+    pub fn wake(&mut self) {
+        self.woken = !matches!(self.state, State::Finished);
+    }
+
     /// Whether the firmware has something under way.
     pub fn is_working(&self) -> bool {
-        matches!(self.state, State::Accessing) && !self.hung
+        (self.woken || matches!(self.state, State::Accessing)) && !self.hung
     }
 
     /// What `card` has to stop for.
@@ -164,6 +171,10 @@ impl Controller {
     /// Runs `card` until cycle `until`, with the firmware taking part.
     pub fn run(&mut self, card: &mut dyn Card, until: u64) {
         while card.cycle() < until {
+            if self.woken && !self.hung && matches!(self.state, State::WaitingForIrq) {
+                self.woken = false;
+                self.resume(0, card.cycle(), card);
+            }
             card.run(until, self.stop());
             if self.hung {
                 continue;

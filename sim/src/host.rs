@@ -172,6 +172,13 @@ impl Host {
         }
     }
 
+    /// Wakes the firmware without an interrupt of the card.
+    pub fn wake_firmware(&mut self) {
+        if let Some(controller) = &mut self.controller {
+            controller.wake();
+        }
+    }
+
     /// Counts from now on what the streams within the card do.
     pub fn count_streams(&mut self) {
         self.card.count_streams();

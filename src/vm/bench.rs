@@ -1,12 +1,11 @@
 //! `nitor vm --bench`: how fast a guest is with the Verilated card, and the same guest with a network card that QEMU emulates.
 
 use crate::report::{self, grouped, Failure, Table};
-use crate::vm::guest::Guest;
+use crate::vm::guest::{is_no_end, Guest};
 use crate::vm::lab::{self, Lab, Plan};
-use crate::Outcome;
+use crate::{signals, Outcome};
 use nitor_vfio::peer::{Peer, MAC};
 use serde::Serialize;
-use std::io::ErrorKind;
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -103,6 +102,7 @@ fn measure(
             let came = arrived()? - before;
             return Err(Failure::Check(format!("{came} datagrams of {} came", load.datagrams)));
         }
+        signals::check(|| "datagrams were on their way".into())?;
         thread::sleep(Duration::from_millis(5));
     }
     let udp_packets_per_second = load.datagrams as f64 / begin.elapsed().as_secs_f64();
@@ -128,7 +128,7 @@ impl Wire {
             while !stopped.load(Ordering::Relaxed) {
                 match socket.recv(&mut frame) {
                     Ok(len) => peer.receive(frame[..len].to_vec()),
-                    Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
+                    Err(e) if is_no_end(&e) => {}
                     Err(_) => return,
                 }
                 peer.poll(begin.elapsed());

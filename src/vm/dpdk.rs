@@ -2,6 +2,8 @@
 //! of another guest talks to it.
 
 use crate::report::{grouped, Failure};
+use crate::signals;
+use crate::text::plain;
 use crate::vm::setup::VFIO;
 use crate::vm::story::{address, list, load, Part, Scene, Step, INTERFACE_UP, PEER};
 use nitor_abi::bar;
@@ -91,8 +93,9 @@ fn printed(scene: &Scene, before: usize, seconds: u64) -> String {
     loop {
         let console = scene.lab.guests[DPDK].console();
         let new = String::from_utf8_lossy(console.get(before..).unwrap_or_default());
-        if new.trim_end().ends_with("testpmd>") || Instant::now() > deadline {
-            return new.replace(['\r', '\x1b'], "");
+        let stopped = signals::caught().is_some();
+        if new.trim_end().ends_with("testpmd>") || Instant::now() > deadline || stopped {
+            return plain(&new).into_owned();
         }
         thread::sleep(Duration::from_millis(20));
     }

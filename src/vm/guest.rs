@@ -1,12 +1,17 @@
 //! A guest: QEMU as a child process, and the second serial port, over which its `init` runs commands.
 
 use crate::report::Failure;
+use crate::signals;
+use crate::text::plain;
 use crate::vm::setup::{Kernel, Tools};
+use nix::sys::prctl::set_pdeathsig;
+use nix::sys::signal::Signal;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -44,7 +49,23 @@ pub struct Ran {
 
 /// How long a guest may take to boot, and by default a command.
 const BOOT: Duration = Duration::from_secs(180);
+/// How often a wait looks for a signal.
+const ATTENTION: Duration = Duration::from_millis(100);
 const MARK: u8 = 1;
+/// What the guest's `init` says when it takes commands.
+const READY: &str = "ready";
+const PANIC: &str = "Kernel panic";
+/// What its kernel says when it ends.
+const OFF: &str = "reboot: Power down";
+
+/// QEMU ends with us whatever ends us, and a terminal's Ctrl-C is for us to pass on.
+fn ends_with_us(command: &mut Command) {
+    command.process_group(0);
+    // SAFETY: between fork and exec, a system call and nothing else.
+    unsafe {
+        command.pre_exec(|| Ok(set_pdeathsig(Signal::SIGKILL)?));
+    }
+}
 
 impl Guest {
     /// Starts a guest; `folder` is for its files.
@@ -95,6 +116,7 @@ impl Guest {
         }
         command.args(["-append", &line]);
         let log = File::create(&errors).map_err(cannot)?;
+        ends_with_us(&mut command);
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn();
         let mut child = child.map_err(cannot)?;
 
@@ -106,11 +128,17 @@ impl Guest {
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
                 Err(e) => return Err(cannot(e)),
             }
+            let stopped = signals::check(|| format!("guest {number} had not started"));
+            if stopped.is_err() {
+                let _ = child.kill();
+                let _ = child.wait();
+                stopped?;
+            }
             if child.try_wait().map_err(cannot)?.is_some() || begin.elapsed() > BOOT {
                 let _ = child.kill();
                 let _ = child.wait();
-                let said = fs::read_to_string(&errors).unwrap_or_default();
-                let said = said.trim().replace('\n', "; ");
+                let said = fs::read(&errors).unwrap_or_default();
+                let said = last_lines(&plain(&String::from_utf8_lossy(&said)));
                 return Err(Failure::Environment(format!("guest {number}: QEMU: {said}")));
             }
             thread::sleep(Duration::from_millis(10));
@@ -121,19 +149,43 @@ impl Guest {
 
     /// Waits until the guest is ready for commands.
     pub fn booted(&mut self) -> Result<(), Failure> {
-        self.until("ready", BOOT, &mut |_| ()).map(|_| ())
+        self.until(READY, BOOT, &mut |_| ()).map(|_| ())
     }
 
-    /// What went wrong, with the last that the guest or QEMU said.
-    fn lost(&self, what: &str) -> Failure {
-        let last = |path: &Path| {
-            let text = fs::read(path).unwrap_or_default();
-            let text = String::from_utf8_lossy(&text);
-            let lines: Vec<_> = text.lines().filter(|line| !line.trim().is_empty()).collect();
-            lines[lines.len().saturating_sub(5)..].join("; ")
+    /// What went wrong, with the last that the guest and QEMU said.
+    fn lost(&mut self, what: &str) -> Failure {
+        let text = |path: &Path| {
+            let bytes = fs::read(path).unwrap_or_default();
+            plain(&String::from_utf8_lossy(&bytes)).into_owned()
         };
-        let (console, errors) = (last(&self.console), last(&self.errors));
-        Failure::Check(format!("guest {}: {what} ({console} {errors})", self.number))
+        let (console, errors) = (text(&self.console), text(&self.errors));
+        let end = self.end_of_qemu().map(|status| ended(&console, &status));
+        let mut message = format!("guest {}: {}", self.number, end.as_deref().unwrap_or(what));
+        for (who, said) in
+            [("its console's last", last_lines(&console)), ("QEMU", last_lines(&errors))]
+        {
+            if !said.is_empty() {
+                message += &format!("; {who}: {said}");
+            }
+        }
+        Failure::Check(message)
+    }
+
+    /// Whether the guest has ended as it should.
+    pub fn has_powered_off(&mut self) -> bool {
+        let off = String::from_utf8_lossy(&self.console()).contains(OFF);
+        off && self.end_of_qemu().is_some_and(|status| status.success())
+    }
+
+    /// How QEMU ended, if it has or is about to.
+    fn end_of_qemu(&mut self) -> Option<ExitStatus> {
+        let deadline = Instant::now() + Duration::from_secs(2);
+        loop {
+            match self.child.try_wait() {
+                Ok(None) if Instant::now() < deadline => thread::sleep(Duration::from_millis(10)),
+                status => return status.ok().flatten(),
+            }
+        }
     }
 
     /// Passes on output until a mark with `word`; what follows the word.
@@ -143,6 +195,7 @@ impl Guest {
         patience: Duration,
         output: &mut dyn FnMut(&[u8]),
     ) -> Result<String, Failure> {
+        let number = self.number;
         let deadline = Instant::now() + patience;
         let mut buffer = [0; 4096];
         loop {
@@ -163,16 +216,19 @@ impl Guest {
                     }
                 }
             }
+            signals::check(|| match word {
+                READY => format!("guest {number} was booting"),
+                _ => format!("guest {number} was at its command"),
+            })?;
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return Err(self.lost(&format!("no answer in {} s", patience.as_secs())));
             }
-            let _ = self.agent.set_read_timeout(Some(left));
+            let _ = self.agent.set_read_timeout(Some(left.min(ATTENTION)));
             match self.agent.read(&mut buffer) {
-                Ok(0) => return Err(self.lost("it has gone")),
+                Ok(0) => return Err(self.lost("its second serial port has gone")),
                 Ok(len) => self.rest.extend_from_slice(&buffer[..len]),
-                Err(e)
-                    if matches!(e.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {}
+                Err(e) if is_no_end(&e) => {}
                 Err(e) => return Err(self.lost(&e.to_string())),
             }
         }
@@ -181,7 +237,8 @@ impl Guest {
     /// Starts a shell command.
     pub fn start(&mut self, command: &str) -> Result<(), Failure> {
         let message = format!("{}\n{command}", command.len());
-        self.agent.write_all(message.as_bytes()).map_err(|e| self.lost(&e.to_string()))
+        let sent = self.agent.write_all(message.as_bytes());
+        sent.map_err(|e| self.lost(&format!("it takes no command: {e}")))
     }
 
     /// Waits for a command's end and passes on its output; its exit status.
@@ -191,7 +248,7 @@ impl Guest {
         mut output: impl FnMut(&[u8]),
     ) -> Result<i32, Failure> {
         let status = self.until("exit", patience, &mut output)?;
-        status.parse().map_err(|_| self.lost("no exit status"))
+        status.parse().map_err(|_| self.lost("its command ended without an exit status"))
     }
 
     /// Runs a shell command to its end.
@@ -223,10 +280,48 @@ impl Guest {
         let off = "sync; poweroff -f";
         if self.start(off).is_ok() {
             let deadline = Instant::now() + Duration::from_secs(20);
-            while Instant::now() < deadline && matches!(self.child.try_wait(), Ok(None)) {
+            while Instant::now() < deadline
+                && signals::caught().is_none()
+                && matches!(self.child.try_wait(), Ok(None))
+            {
                 thread::sleep(Duration::from_millis(20));
             }
         }
+    }
+}
+
+/// Nothing has come in time, or a signal has.
+pub fn is_no_end(error: &io::Error) -> bool {
+    use io::ErrorKind::{Interrupted, TimedOut, WouldBlock};
+    matches!(error.kind(), Interrupted | TimedOut | WouldBlock)
+}
+
+/// The last lines of a text, on one; not what QEMU warns of each time.
+fn last_lines(text: &str) -> String {
+    let lines = text.lines().map(str::trim);
+    let lines = lines.filter(|line| !line.is_empty() && !line.contains(": warning: "));
+    let lines: Vec<_> = lines.collect();
+    lines[lines.len().saturating_sub(5)..].join(" / ")
+}
+
+/// What became of a guest whose QEMU has ended, by its kernel's last words.
+fn ended(console: &str, status: &ExitStatus) -> String {
+    let words = [
+        ("reboot: Restarting system", "it has rebooted, which ends the machine"),
+        (OFF, "it has powered off, which ends the machine"),
+        ("reboot: System halted", "it has halted"),
+    ];
+    // A panic goes before the reboot that it ends in.
+    if let Some(at) = console.find(PANIC) {
+        let line = console[at..].lines().next().unwrap_or_default();
+        return format!("its kernel has panicked, which ends the machine: {line}");
+    }
+    let said = words.iter().find(|(word, _)| console.contains(word));
+    match said {
+        Some((_, what)) if status.success() => what.to_string(),
+        Some((_, what)) => format!("{what} (QEMU ended: {status})"),
+        None if status.success() => "it has ended without a word of why".to_string(),
+        None => format!("QEMU ended: {status}"),
     }
 }
 
@@ -234,5 +329,24 @@ impl Drop for Guest {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::process::ExitStatusExt;
+
+    #[test]
+    fn a_guests_end_is_told_by_its_last_words() {
+        let (well, killed) = (ExitStatus::from_raw(0), ExitStatus::from_raw(9));
+        let told = |console: &str, status| ended(console, status);
+        assert!(told("[ 3.1] reboot: Restarting system\n", &well).contains("rebooted"));
+        assert!(told("Kernel panic - not syncing\nreboot: Restarting system", &well)
+            .contains("panicked"));
+        assert!(told("[ 3.1] reboot: Power down\n", &well).contains("powered off"));
+        assert!(told("booting", &killed).contains("signal: 9"));
+        assert!(!told("booting", &well).contains("exit status"));
+        assert_eq!(last_lines("\na\n\n b \nc\nd\ne\nf\n"), "b / c / d / e / f");
     }
 }

@@ -1,13 +1,17 @@
 //! Guests and their cards, from boot to power-off.
 
-use crate::report::Failure;
+use crate::report::{grouped, Failure};
+use crate::signals;
 use crate::vm::guest::{Guest, Shape};
+use crate::vm::setup::{Kernel, Tools};
 use crate::vm::{initramfs, setup};
 use nitor_abi::mgmt::Counter;
+use nitor_vfio::machine::GuestSummary;
 use nitor_vfio::{machine, Ask, Machine, Options, Summary};
 use std::fs;
 use std::io;
 use std::path::Path;
+use std::time::Instant;
 use tempfile::TempDir;
 
 /// What a lab is made of.
@@ -30,6 +34,7 @@ pub struct Lab {
     /// The kernel's.
     pub release: String,
     machine: Machine,
+    begun: Instant,
     /// Sockets, consoles, the initramfs.
     _folder: TempDir,
 }
@@ -69,13 +74,35 @@ impl Lab {
         let folder = folder()?;
         let initramfs = folder.path().join("initramfs");
         fs::write(&initramfs, initramfs::pack(&kernel)?).map_err(cards)?;
-        let machine = Machine::start(&plan.options, folder.path()).map_err(cards)?;
+        let machine = Machine::start(&plan.options, folder.path());
+        signals::check(|| "the guests had not started".into())?;
+        let machine = machine.map_err(cards)?;
         let path = folder.path().to_path_buf();
         let release = kernel.release.clone();
-        let mut lab =
-            Lab { guests: Vec::new(), liars: Vec::new(), release, machine, _folder: folder };
+        let mut lab = Lab {
+            guests: Vec::new(),
+            liars: Vec::new(),
+            release,
+            machine,
+            begun: Instant::now(),
+            _folder: folder,
+        };
+        match lab.boot(plan, &tools, &kernel, &path) {
+            Ok(()) => Ok(lab),
+            Err(failure) => Err(lab.abandon(failure)),
+        }
+    }
+
+    fn boot(
+        &mut self,
+        plan: &Plan,
+        tools: &Tools,
+        kernel: &Kernel,
+        path: &Path,
+    ) -> Result<(), Failure> {
+        let initramfs = path.join("initramfs");
         for number in 0..plan.options.guests {
-            let socket = machine::socket(&path, number);
+            let socket = machine::socket(path, number);
             let shape = Shape {
                 number,
                 processors: plan.processors,
@@ -85,12 +112,12 @@ impl Lab {
                 relaxed: plan.dpdk,
                 more: &[],
             };
-            lab.guests.push(Guest::start_up(&tools, &kernel, &initramfs, &path, &shape)?);
+            self.guests.push(Guest::start_up(tools, kernel, &initramfs, path, &shape)?);
         }
-        for guest in &mut lab.guests {
+        for guest in &mut self.guests {
             guest.booted()?;
         }
-        Ok(lab)
+        Ok(())
     }
 
     /// Tells the first guest's card something.
@@ -107,6 +134,28 @@ impl Lab {
         self.machine.summary().map_err(cards)
     }
 
+    /// Ends the guests as they are, and closes what the cards write: a run that fails or is stopped leaves files that can be read.
+    /// The failure, with how far a stopped run has come.
+    pub fn abandon(&mut self, failure: Failure) -> Failure {
+        self.guests.clear();
+        let summary = self.machine.summary().unwrap_or_default();
+        let closed = self.machine.finish();
+        match (failure, closed) {
+            (Failure::Stopped(signal, how_far), closed) => {
+                let frames: u64 = summary.guests.iter().map(|guest| guest.frames_out).sum();
+                let closed =
+                    closed.map_or_else(|e| format!("; not closed: {e}"), |()| String::new());
+                let (frames, cycles) = (grouped(frames), grouped(summary.cycles));
+                let how_far = format!(
+                    "{how_far}, after {:.1} s, {cycles} cycles and {frames} frames of the cards{closed}",
+                    self.begun.elapsed().as_secs_f64()
+                );
+                Failure::Stopped(signal, how_far)
+            }
+            (failure, _) => failure,
+        }
+    }
+
     /// Ends the guests, then the cards. What the cards did wrong is a failed check.
     pub fn close(&mut self) -> Result<Summary, Failure> {
         for guest in self.guests.drain(..) {
@@ -114,6 +163,13 @@ impl Lab {
         }
         let summary = self.machine.summary().map_err(cards)?;
         self.machine.finish().map_err(cards)?;
+        let resets = resets(&summary, &self.liars);
+        if let Some(first) = resets.first() {
+            return Err(Failure::Check(format!(
+                "drivers have reset their cards {} times, though nobody asked for it; first {first}",
+                resets.len()
+            )));
+        }
         let objections = objections(&summary, &self.liars);
         match objections.first() {
             None => Ok(summary),
@@ -123,6 +179,16 @@ impl Lab {
             ))),
         }
     }
+}
+
+/// Resets that no one asked for: a guest that lies to its card may have to do it.
+fn resets(summary: &Summary, liars: &[usize]) -> Vec<String> {
+    let guests = summary.guests.iter().enumerate().filter(|(number, _)| !liars.contains(number));
+    let of = |(number, guest): (usize, &GuestSummary)| {
+        let resets = guest.resets.iter().map(|reset| format!("guest {number}, {reset}"));
+        resets.collect::<Vec<_>>()
+    };
+    guests.flat_map(of).collect()
 }
 
 /// What the cards did wrong: all that root complexes object to, but for addresses which guests that lie gave their own cards.
@@ -135,7 +201,6 @@ fn objections<'a>(summary: &'a Summary, liars: &[usize]) -> Vec<&'a String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use nitor_vfio::machine::GuestSummary;
 
     #[test]
     fn a_liar_excuses_its_own_cards_refused_accesses_and_nothing_else() {
@@ -146,5 +211,14 @@ mod tests {
         let summary = Summary { guests, violations, ..Summary::default() };
         assert_eq!(objections(&summary, &[]).len(), 3);
         assert_eq!(objections(&summary, &[1]), ["card 1: Completion", "card 0: Unmapped"]);
+    }
+
+    #[test]
+    fn a_reset_that_nobody_asked_for_is_told_but_for_a_liars() {
+        let reset = |text: &str| GuestSummary { resets: vec![text.into()], ..Default::default() };
+        let guests = vec![GuestSummary::default(), reset("after 7.0 s: its watchdog")];
+        let summary = Summary { guests, ..Summary::default() };
+        assert_eq!(resets(&summary, &[]), ["guest 1, after 7.0 s: its watchdog"]);
+        assert!(resets(&summary, &[1]).is_empty());
     }
 }

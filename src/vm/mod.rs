@@ -9,11 +9,11 @@ mod setup;
 mod shell;
 mod story;
 
-use crate::report::Failure;
-use crate::{Outcome, Width};
+use crate::files::Files;
+use crate::report::{self, Failure};
+use crate::{signals, Outcome, Width};
 use lab::{Lab, Plan};
 use nitor_vfio::Options;
-use std::io::{stdout, Write};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -93,6 +93,7 @@ pub fn run(args: &Args) -> Outcome {
         pcap: args.pcap.clone(),
         waves: args.waves.clone().map(|path| (path, args.waves_cycles)),
         record: None,
+        stopped: Some(|| signals::caught().is_some()),
     };
     let mut plan = Plan {
         options,
@@ -101,6 +102,12 @@ pub fn run(args: &Args) -> Outcome {
         iommu: args.iommu || args.dpdk,
         dpdk: args.dpdk,
     };
+    let mut files = Files::default();
+    args.pcap.iter().for_each(|path| _ = files.writes("--pcap", path));
+    args.waves.iter().for_each(|path| _ = files.writes_waves("--waves", path));
+    args.record.iter().for_each(|path| _ = files.writes("--record", path));
+    files.check()?;
+    signals::watch()?;
     if args.story {
         return story::play(&plan, args.file, &story::STORY);
     }
@@ -120,6 +127,16 @@ pub fn run(args: &Args) -> Outcome {
         plan.options.record = Some((path.clone(), format!("Linux {}: {about}", args.kernel)));
     }
     let mut lab = Lab::open(&plan)?;
+    let status = session(&mut lab, args).map_err(|failure| lab.abandon(failure))?;
+    lab.close()?;
+    match status {
+        0 => Ok(()),
+        status => Err(Failure::Check(format!("the command ended with {status}"))),
+    }
+}
+
+/// Loads the drivers and runs the command, or a shell; the command's worst exit status.
+fn session(lab: &mut Lab, args: &Args) -> Result<i32, Failure> {
     for guest in &mut lab.guests {
         let number = guest.number;
         let ran = guest.run(&up("ena", number), Duration::from_secs(120))?;
@@ -137,17 +154,10 @@ pub fn run(args: &Args) -> Outcome {
             guest.start(&command)?;
         }
         for guest in &mut lab.guests {
-            let status = guest.wait(PATIENCE, |bytes| {
-                let mut out = stdout().lock();
-                // Who closes our output early does not end the guest.
-                let _ = out.write_all(bytes).and_then(|()| out.flush());
-            })?;
+            // As it is: it may be meant for a program, or to clear the screen.
+            let status = guest.wait(PATIENCE, report::write)?;
             worst = worst.max(status);
         }
     }
-    lab.close()?;
-    match worst {
-        0 => Ok(()),
-        status => Err(Failure::Check(format!("the command ended with {status}"))),
-    }
+    Ok(worst)
 }

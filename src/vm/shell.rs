@@ -1,11 +1,11 @@
 //! An interactive shell in a guest, on our terminal.
 
-use crate::report::Failure;
+use crate::report::{self, Failure};
 use crate::vm::guest::Guest;
+use crate::vm::PATIENCE;
 use nix::sys::termios::{cfmakeraw, tcgetattr, tcsetattr, SetArg, Termios};
-use std::io::{stdin, stdout, Read, Stdin, Write};
+use std::io::{stdin, Read, Stdin, Write};
 use std::thread;
-use std::time::Duration;
 
 /// The terminal as it was, restored when dropped.
 struct Raw {
@@ -37,9 +37,9 @@ const SHELL: &str =
 
 /// Lets a person work in the guest until the shell ends.
 pub fn relay(guest: &mut Guest) -> Result<(), Failure> {
-    eprintln!(
-        "The interface is eth0, the host on the wire is 10.77.0.1. \"exit\" ends the machine."
-    );
+    report::complain(format_args!(
+        "the interface is eth0, the host on the wire is 10.77.0.1; \"exit\" ends the machine"
+    ));
     guest.start(SHELL)?;
     let raw = Raw::new();
     let mut to = guest.agent().try_clone().map_err(|e| Failure::Environment(e.to_string()))?;
@@ -55,10 +55,10 @@ pub fn relay(guest: &mut Guest) -> Result<(), Failure> {
         let _ = to.write_all(&[4]);
     });
     // The end of a shell hangs its terminal up, which is the end of the guest, too.
-    let _ = guest.wait(Duration::from_secs(24 * 3600), |bytes| {
-        let mut out = stdout().lock();
-        let _ = out.write_all(bytes).and_then(|()| out.flush());
-    });
+    let ended = guest.wait(PATIENCE, report::write);
     drop(raw);
-    Ok(())
+    match ended {
+        Err(failure) if !guest.has_powered_off() => Err(failure),
+        _ => Ok(()),
+    }
 }

@@ -442,7 +442,7 @@ pub fn play(plan: &Plan, file_kib: u64, parts: &[Part]) -> Result<(), Failure> {
             number += 1;
             let start = Instant::now();
             say!("{number:2}. {}", step.title);
-            (step.play)(&mut scene)?;
+            (step.play)(&mut scene).map_err(|failure| scene.lab.abandon(failure))?;
             say!("          ({:.1} s)", start.elapsed().as_secs_f64());
         }
         let summary = scene.lab.close()?;

@@ -128,6 +128,11 @@ impl Monitor {
         self.sqs.values().map(Sq::outstanding).sum()
     }
 
+    /// Send and receive queues that the card has.
+    pub fn queues(&self) -> usize {
+        self.sqs.len()
+    }
+
     /// The card was reset by its host, or will be.
     pub fn reset(&mut self) {
         let mut old = std::mem::take(self);

@@ -1,11 +1,14 @@
 //! The thread that owns the cards. Guests ask it through a channel; it does what they ask in order, lets the cards' time
 //! pass, and passes interrupts and frames on.
 //!
-//! A card's time is not a guest's: nobody could run the card as fast as it would be. It passes
+//! A card's time is not a guest's: nobody could run the card as fast as it would be. Its clock runs
 //!
-//! - while the card has anything to do, and for a while after (moderated interrupts come up to a millisecond late),
+//! - while packets are under way, and for as long afterwards as something may come late on purpose (moderated interrupts),
 //! - from the write of a control register until the card is quiet again, with the guest waiting,
-//! - and, with nothing to do, now and then for a moment, so that the card shows signs of life.
+//!
+//! and else it is stopped: no register of the card changes, no timer in it goes on. The firmware's clock is another: it is put
+//! forward once a second by what has passed on the wall, and the firmware is woken. So signs of life come once a second of the
+//! guest's, however slow the simulation is, and a quiet card costs what its firmware does in that moment.
 //!
 //! Doorbells are posted: the guest goes on while the card works, as it would on a machine.
 
@@ -19,7 +22,7 @@ use std::sync::mpsc::{
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use nitor_abi::bar::{self, DevCtl, Interrupt};
+use nitor_abi::bar::{self, DevCtl, Interrupt, ResetReason};
 use nitor_abi::mgmt::Counter;
 use nitor_sim::checker::Rule;
 use nitor_sim::completer::Latency;
@@ -55,6 +58,8 @@ pub struct Options {
     pub waves: Option<(PathBuf, u64)>,
     /// Where to write a trace of the first guest's card, which is to be the only one; and what it is about.
     pub record: Option<(PathBuf, String)>,
+    /// Asked while the cards are made: whether that is to end.
+    pub stopped: Option<fn() -> bool>,
 }
 
 /// What a guest, or whoever runs the machine, asks for.
@@ -93,7 +98,7 @@ pub enum Ask {
     Link(bool),
     /// The card's firmware does nothing more until the driver resets the card.
     Hang,
-    /// The card's own counters, at the firmware's next millisecond.
+    /// The card's own counters.
     Counters(SyncSender<Vec<(Counter, u64)>>),
     /// What has happened so far.
     Summary(SyncSender<Summary>),
@@ -133,6 +138,8 @@ pub struct GuestSummary {
     pub reads_outstanding: usize,
     /// The first of the accesses that were denied.
     pub refused: Vec<String>,
+    /// Resets of the card by its driver that nobody asked for: when, and what the driver gave as its reason.
+    pub resets: Vec<String>,
 }
 
 /// See the module. Ends the cards' thread when dropped; the guests are to be gone by then.
@@ -156,8 +163,19 @@ impl Machine {
             cards.run()
         })?;
         let mut machine = Machine { asks, services: Vec::new(), thread: Some(thread) };
-        let Ok(shapes) = made.recv() else {
-            return Err(machine.finish().err().unwrap_or(io::ErrorKind::BrokenPipe.into()));
+        let shapes = loop {
+            match made.recv_timeout(Duration::from_millis(100)) {
+                Ok(shapes) => break shapes,
+                Err(RecvTimeoutError::Timeout) => {
+                    if options.stopped.is_some_and(|stopped| stopped()) {
+                        machine.finish()?;
+                        return Err(io::ErrorKind::Interrupted.into());
+                    }
+                }
+                Err(RecvTimeoutError::Disconnected) => {
+                    return Err(machine.finish().err().unwrap_or(io::ErrorKind::BrokenPipe.into()));
+                }
+            }
         };
         debug_assert_eq!(shapes.len(), guests);
         for (guest, (bars, vectors)) in shapes.into_iter().enumerate() {
@@ -219,19 +237,23 @@ pub fn socket(folder: &Path, guest: usize) -> PathBuf {
 
 /// Cycles without anything going on after which a card is quiet: more than the longest frame takes, which is seen when it ends.
 pub(crate) const QUIET: u64 = 768;
+/// The same of a card without packets, whose firmware answers within a few cycles.
+const BRIEF: u64 = 128;
 /// Cycles that a guest waits for that at most.
 const PATIENCE: u64 = 400_000;
 /// Cycles that a read of memory takes: few, since each is one to simulate.
 const LATENCY: u64 = 80;
 /// Cycles between two looks at what guests ask.
 const SLICE: u64 = 128;
-/// Cycles for which a quiet card is run on, at least; then it stands still.
-const LINGER: u64 = 20_000;
-/// How long it stands still, and how many cycles it is then run for: a firmware tick or more.
-const STILL: Duration = Duration::from_millis(1000);
+/// Cycles for which a card that has carried packets is run on, besides interrupt delays: more than a frame waits for a descriptor
+/// and a vector for its visit.
+const LINGER: u64 = 8_192;
+/// How often the firmware's clock is put forward.
+const TICK: Duration = Duration::from_secs(1);
 /// The card's microsecond in a guest's, for interrupt delays.
 const DELAY_RESOLUTION_US: u16 = 16;
-const STIR: u64 = 260_000;
+/// Cycles that the firmware may take until it has read its counters.
+const COUNTING: u64 = 100_000;
 
 /// Of this thread, so far.
 fn processor_time() -> Duration {
@@ -250,13 +272,17 @@ struct Cards {
     waiting: VecDeque<Vec<u8>>,
     inbox: Receiver<Message>,
     started: Instant,
-    /// When the cards' time last passed by itself.
-    worked: Instant,
+    /// When the firmware's clock was last put forward.
+    ticked: Instant,
     busy: Duration,
-    /// Twice the longest interrupt delay that a guest has asked for, in cycles.
-    linger: u64,
+    /// The longest interrupt delay that each guest has asked for since its card's last reset, in cycles.
+    delays: Vec<u64>,
     /// Until when the cards are run although they are quiet.
     awake: u64,
+    /// Of each guest: its card's firmware hangs because it was told to, so that a reset is what we asked for.
+    hung: Vec<bool>,
+    /// Of each guest: see [`GuestSummary::resets`].
+    resets: Vec<Vec<String>>,
     stopping: bool,
 }
 
@@ -266,17 +292,12 @@ fn mac(n: usize) -> [u8; 6] {
 }
 
 /// The cards and their wires.
-pub(crate) fn world(options: &Options) -> io::Result<World> {
-    tapped(options).map(|(world, _)| world)
-}
-
-fn tapped(options: &Options) -> io::Result<(World, Vec<Tap>)> {
+pub(crate) fn world(options: &Options) -> io::Result<(World, Vec<Tap>)> {
     let mut taps = Vec::new();
     let mut world = World::new(options.seed);
     for guest in 0..options.guests {
         let settings = nitor_fw::Settings {
-            // Of the card's time, which is a fraction of the guest's.
-            keep_alive_us: 1_000,
+            // The card's time is a fraction of the guest's.
             delay_resolution_us: DELAY_RESOLUTION_US,
             ..nitor_fw::Settings::new(mac(guest))
         };
@@ -308,7 +329,7 @@ fn tapped(options: &Options) -> io::Result<(World, Vec<Tap>)> {
 
 impl Cards {
     fn new(options: &Options, inbox: Receiver<Message>) -> io::Result<Self> {
-        let (mut world, taps) = tapped(options)?;
+        let (mut world, taps) = world(options)?;
         let devices = (0..options.guests)
             .map(|guest| Device::new(&mut world, guest).map_err(io::Error::other));
         let devices = devices.collect::<io::Result<_>>()?;
@@ -330,17 +351,23 @@ impl Cards {
             waiting: VecDeque::new(),
             inbox,
             started: Instant::now(),
-            worked: Instant::now(),
+            ticked: Instant::now(),
             busy: Duration::ZERO,
-            linger: LINGER,
+            delays: vec![0; options.guests],
             awake: 0,
+            hung: vec![false; options.guests],
+            resets: vec![Vec::new(); options.guests],
             stopping: false,
         })
     }
 
     fn run(&mut self) -> io::Result<()> {
         while !self.stopping {
-            let message = if self.world.now() < self.awake {
+            let left = TICK.saturating_sub(self.ticked.elapsed());
+            let message = if left.is_zero() {
+                self.tick();
+                continue;
+            } else if self.world.now() < self.awake {
                 match self.inbox.try_recv() {
                     Ok(message) => Some(message),
                     Err(TryRecvError::Empty) => None,
@@ -349,15 +376,9 @@ impl Cards {
             } else {
                 let now = self.started.elapsed();
                 let peer = self.peers.iter_mut().filter_map(|peer| peer.next(now)).min();
-                let still = (self.worked + STILL).saturating_duration_since(Instant::now());
-                match self.inbox.recv_timeout(peer.map_or(still, |peer| peer.min(still))) {
+                match self.inbox.recv_timeout(peer.map_or(left, |peer| peer.min(left))) {
                     Ok(message) => Some(message),
-                    Err(RecvTimeoutError::Timeout) => {
-                        if (self.worked + STILL) <= Instant::now() {
-                            self.awake = self.world.now() + STIR;
-                        }
-                        None
-                    }
+                    Err(RecvTimeoutError::Timeout) => None,
                     Err(RecvTimeoutError::Disconnected) => break,
                 }
             };
@@ -372,13 +393,34 @@ impl Cards {
                 None => {
                     self.advance(SLICE);
                     self.send_waiting();
-                    self.worked = Instant::now();
                 }
             }
             self.busy += begin.elapsed();
         }
         self.world.finish_capture()?;
         self.recorder.take().map_or(Ok(()), Recorder::finish)
+    }
+
+    /// Puts the firmware's clock forward by the wall's time, and lets it do what is due then.
+    fn tick(&mut self) {
+        let now = Instant::now();
+        let passed = now - std::mem::replace(&mut self.ticked, now);
+        let microseconds = passed.as_micros() as u64;
+        self.begin(|| Cause::Tick(microseconds));
+        for (guest, tap) in self.taps.iter().enumerate() {
+            tap.forward(microseconds);
+            self.world.host_mut(guest).wake_firmware();
+        }
+        if self.is_idle() || self.recorder.is_some() {
+            self.settle_firmware();
+            self.send_waiting();
+        }
+        self.busy += now.elapsed();
+    }
+
+    /// Whether the cards' clock stands still unless somebody wants something.
+    fn is_idle(&self) -> bool {
+        self.awake <= self.world.now()
     }
 
     /// Lets `cycles` pass, and passes on what came of them.
@@ -396,6 +438,7 @@ impl Cards {
             }
             self.peers[guest].receive(frame);
         }
+        let linger = self.linger();
         for (guest, peer) in self.peers.iter_mut().enumerate() {
             peer.poll(self.started.elapsed());
             while let Some(frame) = peer.next_frame() {
@@ -404,23 +447,38 @@ impl Cards {
                 } else {
                     self.world.send_in(guest, &frame);
                 }
-                self.awake = self.awake.max(self.world.now() + self.linger);
+                self.awake = self.awake.max(self.world.now() + linger);
             }
         }
-        if self.world.active() + QUIET > self.world.now() {
+        // What goes on while nobody is awake is the firmware's: no packet, so nothing that comes late.
+        if !self.is_idle() && self.world.active() + QUIET > self.world.now() {
             self.stay_awake();
         }
     }
 
+    fn linger(&self) -> u64 {
+        LINGER + self.delays.iter().max().unwrap_or(&0)
+    }
+
+    /// There are packets under way, or may be.
     fn stay_awake(&mut self) {
-        self.awake = self.awake.max(self.world.now() + self.linger);
+        self.awake = self.awake.max(self.world.now() + self.linger());
     }
 
     /// Runs the cards until they are quiet.
     fn settle(&mut self) {
+        self.settle_for(QUIET);
+    }
+
+    /// Lets the firmware do what it has to do; the cards have no packets unless they are awake.
+    fn settle_firmware(&mut self) {
+        self.settle_for(if self.recorder.is_some() { QUIET } else { BRIEF });
+    }
+
+    fn settle_for(&mut self, quiet: u64) {
         let begin = self.world.now();
         while self.world.now() < begin + PATIENCE
-            && self.world.now() < self.world.active().max(begin) + QUIET
+            && self.world.now() < self.world.active().max(begin) + quiet
         {
             self.advance(SLICE / 4);
         }
@@ -491,7 +549,6 @@ impl Cards {
                     7 => device.config_read(world, offset, &mut bytes),
                     _ => device.bar_read(world, region, offset, &mut bytes),
                 }
-                self.stay_awake();
                 return Ok(bytes);
             }
             Ask::Write { region: 7, offset, bytes } => {
@@ -500,7 +557,6 @@ impl Cards {
             }
             Ask::Write { region, offset, bytes } => {
                 device.bar_write(world, region, offset, &bytes);
-                self.stay_awake();
                 self.written(guest, region, offset, &bytes);
             }
             Ask::Map { iova, len, file, offset, permission } => {
@@ -519,7 +575,10 @@ impl Cards {
                 }
                 self.settle();
             }
-            Ask::Hang => world.host_mut(guest).hang_firmware(true),
+            Ask::Hang => {
+                world.host_mut(guest).hang_firmware(true);
+                self.hung[guest] = true;
+            }
             Ask::Counters(to) => {
                 let _ = to.send(self.counters(guest));
             }
@@ -533,30 +592,50 @@ impl Cards {
 
     /// A guest has written to a register.
     fn written(&mut self, guest: usize, region: u32, offset: u64, bytes: &[u8]) {
-        let (Ok(offset), Ok(word)) = (u32::try_from(offset), bytes.try_into()) else { return };
-        let value = u32::from_le_bytes(word);
+        let word = (u32::try_from(offset), bytes.try_into().map(u32::from_le_bytes));
+        let (Ok(offset), Ok(value), 0) = (word.0, word.1, region) else {
+            return self.stay_awake();
+        };
         match offset {
-            _ if region != 0 => {}
+            // The firmware's vector: it has no delay, and no packets.
+            bar::INTERRUPTS | bar::AENQ_HEAD_DB if self.is_idle() => self.settle_firmware(),
             bar::INTERRUPTS..=bar::INTERRUPT_NONE => {
                 let delays = Interrupt::from(value);
                 if !delays.keep_delays {
-                    let longest = u64::from(delays.rx_delay.max(delays.tx_delay));
-                    self.linger = self.linger.max((2 * longest * 1000 / CYCLE_NS).min(STIR));
+                    let longest = u64::from(delays.rx_delay.max(delays.tx_delay)) + 1;
+                    let cycles = longest * 1000 / CYCLE_NS;
+                    self.delays[guest] = self.delays[guest].max(cycles);
                 }
+                self.stay_awake();
             }
-            bar::TX_DOORBELLS..bar::INTERRUPTS => {}
-            _ => {
-                if offset == bar::DEV_CTL && DevCtl::from(value).dev_reset {
-                    self.world.host_mut(guest).hang_firmware(false);
+            bar::TX_DOORBELLS..bar::INTERRUPTS => self.stay_awake(),
+            bar::DEV_CTL => {
+                let control = DevCtl::from(value);
+                if control.dev_reset {
+                    self.reset_by_driver(guest, control.reset_reason);
                 }
                 self.settle();
             }
+            _ => self.settle(),
+        }
+    }
+
+    /// A driver resets its card: as drivers do when they begin and end, or because something is wrong.
+    fn reset_by_driver(&mut self, guest: usize, reason: u8) {
+        self.world.host_mut(guest).hang_firmware(false);
+        self.delays[guest] = 0;
+        let asked = std::mem::take(&mut self.hung[guest]);
+        let queues = self.world.host(guest).root.monitor.queues();
+        if let Some(why) = distress(reason, queues).filter(|_| !asked) {
+            let after = self.started.elapsed().as_secs_f64();
+            self.resets[guest].push(format!("after {after:.1} s: {why}"));
         }
     }
 
     fn counters(&mut self, guest: usize) -> Vec<(Counter, u64)> {
         self.taps[guest].ask();
-        let end = self.world.now() + STIR;
+        self.world.host_mut(guest).wake_firmware();
+        let end = self.world.now() + COUNTING;
         while self.world.now() < end && self.taps[guest].waits() {
             self.advance(SLICE);
         }
@@ -578,6 +657,7 @@ impl Cards {
                 denied: root.stats.iommu_read_faults + root.stats.iommu_write_faults,
                 reads_outstanding: root.reads_outstanding(),
                 refused: violations(number, true).collect(),
+                resets: self.resets[number].clone(),
             }
         };
         Summary {
@@ -587,6 +667,60 @@ impl Cards {
             guests: self.devices.iter().enumerate().map(guest).collect(),
             peer: self.peers.first().map(|peer| peer.stats).unwrap_or_default(),
             violations: (0..self.devices.len()).flat_map(|host| violations(host, false)).collect(),
+        }
+    }
+}
+
+/// What a driver that resets its card with this reason complains of; none if it has begun, ends, or was told to.
+fn distress(reason: u8, queues: usize) -> Option<&'static str> {
+    const NORMAL: u8 = ResetReason::Normal as u8;
+    const KEEP_ALIVE: u8 = ResetReason::KeepAliveTimeout as u8;
+    const ADMIN: u8 = ResetReason::AdminTimeout as u8;
+    const MISSING_TX: u8 = ResetReason::MissingTxCompletion as u8;
+    const RX_ID: u8 = ResetReason::InvalidRxReqId as u8;
+    const TX_ID: u8 = ResetReason::InvalidTxReqId as u8;
+    const RX_DESCS: u8 = ResetReason::TooManyRxDescs as u8;
+    const INIT: u8 = ResetReason::InitError as u8;
+    const STATE: u8 = ResetReason::DriverInvalidState as u8;
+    const NETDEV: u8 = ResetReason::OsNetdevWatchdog as u8;
+    const INTERRUPT: u8 = ResetReason::MissInterrupt as u8;
+    const FIRST_INTERRUPT: u8 = ResetReason::MissFirstInterrupt as u8;
+    const ADMIN_INTERRUPT: u8 = ResetReason::MissingAdminInterrupt as u8;
+    const STARVATION: u8 = ResetReason::SuspectedPollStarvation as u8;
+    const OS: u8 = ResetReason::OsTrigger as u8;
+    const SHUTDOWN: u8 = ResetReason::Shutdown as u8;
+    const USER: u8 = ResetReason::UserTrigger as u8;
+    Some(match reason {
+        NORMAL if queues == 0 => return None,
+        OS | SHUTDOWN | USER => return None,
+        // Older drivers cut a reason of more than four bits, and nobody else resets a card that works.
+        NORMAL => "it gave no reason, and had queues",
+        KEEP_ALIVE => "its watchdog missed the card's signs of life",
+        ADMIN => "an admin command was not answered in time",
+        MISSING_TX => "packets to send were not completed in time",
+        RX_ID => "a received packet named a buffer that it had not posted",
+        TX_ID => "a completion named a packet that it had not sent",
+        RX_DESCS => "a received packet took too many buffers",
+        INIT => "it failed while it started",
+        STATE => "it found itself in a state that is none",
+        NETDEV => "its kernel saw a send queue stand still",
+        INTERRUPT | FIRST_INTERRUPT | ADMIN_INTERRUPT => "it missed an interrupt",
+        STARVATION => "its kernel did not poll it",
+        _ => "it found something wrong, which its reason does not tell",
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_driver_in_distress_is_told_from_one_that_starts_or_ends() {
+        for reason in 0..=u8::MAX {
+            let usual = [ResetReason::OsTrigger, ResetReason::Shutdown, ResetReason::UserTrigger];
+            let usual = usual.map(|reason| reason as u8).contains(&reason);
+            assert_eq!(distress(reason, 0).is_none(), usual || reason == 0, "{reason}");
+            assert_eq!(distress(reason, 2).is_none(), usual, "{reason}");
         }
     }
 }

@@ -16,6 +16,7 @@ use nitor_sim::{World, CARD_ID};
 
 use crate::device::Device;
 use crate::machine;
+use crate::tap::Tap;
 use crate::trace::{Cause, Reader, Step};
 
 /// What came of a replay.
@@ -53,7 +54,7 @@ pub struct Variation {
 
 /// Differences that are told; then the replay ends.
 const TOLD: usize = 20;
-/// Cycles to wait for an interrupt: more than a moderation's delay, or a firmware's tick.
+/// Cycles to wait for an interrupt: more than a moderation's delay.
 const PATIENCE: u64 = 600_000;
 
 /// A ring that the card writes.
@@ -162,6 +163,7 @@ impl Rings {
 
 struct Replay {
     world: World,
+    tap: Tap,
     device: Device,
     rings: Rings,
     /// Interrupts of each vector, in the trace and here.
@@ -194,13 +196,15 @@ pub fn replay_while(
     if !matches!(options.width, 128 | 512) {
         return Err(io::Error::new(io::ErrorKind::InvalidData, "no card has that width"));
     }
-    let mut world = machine::world(&options)?;
+    let (mut world, mut taps) = machine::world(&options)?;
+    let tap = taps.pop().unwrap_or_default();
     let device = Device::new(&mut world, 0).map_err(io::Error::other)?;
     let vectors = device.vectors();
     world.host_mut(0).root.keep_stamps(true);
     let result = Replayed { about: head.about, width: options.width, ..Replayed::default() };
     let mut replay = Replay {
         world,
+        tap,
         device,
         rings: Rings::default(),
         recorded: vec![0; vectors],
@@ -349,6 +353,10 @@ impl Replay {
                 if !frame.is_empty() {
                     world.send_in(0, frame);
                 }
+            }
+            Cause::Tick(microseconds) => {
+                self.tap.forward(*microseconds);
+                world.host_mut(0).wake_firmware();
             }
             // A world of one card has one wire.
             Cause::Link(up) => world.set_link(0, *up),

@@ -1,18 +1,22 @@
-//! A card's own counters, read over its management bus between two things that its firmware does. A firmware that is not asked
-//! runs as if there was no tap, to the cycle.
+//! What lies between a card's firmware and its management bus: a clock that goes on while the card stands still, and a tap at which
+//! the card's own counters are read between two things that the firmware does. Without a use of either the firmware runs as if
+//! there was nothing, to the cycle.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-use nitor_abi::mgmt::Counter;
+use nitor_abi::mgmt::{self, Counter};
 use nitor_sim::firmware::{Firmware, MgmtBus};
 
-/// Asks for counters and has them once the firmware has been woken: within a millisecond, unless it hangs.
+/// Takes effect when the firmware is woken, by its card or by [`Host::wake_firmware`](nitor_sim::host::Host::wake_firmware):
+/// what it does then takes the time that the card takes, so that no time limit is missed because a simulation is slow.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Tap(Rc<State>);
 
 #[derive(Debug, Default)]
 struct State {
+    /// Microseconds by which the firmware's clock is to be ahead of its card's.
+    ahead: Cell<u32>,
     wanted: Cell<bool>,
     values: RefCell<Vec<(Counter, u64)>>,
 }
@@ -21,9 +25,16 @@ impl Tap {
     /// The same firmware, with this tap on its bus.
     pub fn on(&self, firmware: Firmware) -> Firmware {
         let state = self.0.clone();
-        Box::new(move |bus| firmware(&mut Tapped(bus, state)))
+        Box::new(move |bus| firmware(&mut Tapped { bus, state, ahead: 0 }))
     }
 
+    /// Puts the firmware's clock forward.
+    pub fn forward(&self, microseconds: u64) {
+        // As the card's own register does, the sum wraps.
+        self.0.ahead.set(self.0.ahead.get().wrapping_add(microseconds as u32));
+    }
+
+    /// Asks for the counters.
     pub fn ask(&self) {
         self.0.values.borrow_mut().clear();
         self.0.wanted.set(true);
@@ -41,27 +52,36 @@ impl Tap {
     }
 }
 
-struct Tapped<'a>(&'a mut dyn MgmtBus, Rc<State>);
+struct Tapped<'a> {
+    bus: &'a mut dyn MgmtBus,
+    state: Rc<State>,
+    ahead: u32,
+}
 
 impl MgmtBus for Tapped<'_> {
     fn read32(&mut self, address: u16) -> u32 {
-        self.0.read32(address)
+        let value = self.bus.read32(address);
+        match address {
+            mgmt::TIME => value.wrapping_add(self.ahead),
+            _ => value,
+        }
     }
 
     fn write32(&mut self, address: u16, value: u32) {
-        self.0.write32(address, value);
+        self.bus.write32(address, value);
     }
 
     fn wait_irq(&mut self) {
-        self.0.wait_irq();
-        if self.1.wanted.replace(false) {
+        self.bus.wait_irq();
+        self.ahead = self.state.ahead.get();
+        if self.state.wanted.replace(false) {
             let mut read = |counter: Counter| {
-                let low = self.0.read32(counter.address());
-                let high = self.0.read32(counter.address() + 4);
+                let low = self.bus.read32(counter.address());
+                let high = self.bus.read32(counter.address() + 4);
                 (counter, u64::from(high) << 32 | u64::from(low))
             };
             let values = Counter::ALL.iter().copied().map(&mut read).collect();
-            *self.1.values.borrow_mut() = values;
+            *self.state.values.borrow_mut() = values;
         }
     }
 }

@@ -3,21 +3,27 @@
 //! A trace has no times. It is a list of what was done to the card, each with the host memory that the card read because of it and
 //! with what the card did then until it was quiet: so it can be replayed against a card whose timing has changed since.
 //!
-//! The file is [`MAGIC`], then, deflated, a [`Head`] and [`Step`]s as postcard writes them, each after its length.
+//! The file is [`MAGIC`], then blocks: a length in two bytes, a CRC-32 in four, and so many bytes; the last block's length is 0,
+//! and nothing follows it. A block's CRC is of all before it in the file, its length and its bytes, without the CRCs: so it tells
+//! of any bit that has changed since the file was written, and of blocks that are missing or moved. The blocks' bytes are,
+//! deflated, a [`Head`] and [`Step`]s as postcard writes them, each after its length.
 
 use std::fs::File;
-use std::io::{self, BufReader, BufWriter, Read, Write};
+use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
+use crc32fast::Hasher;
 use flate2::read::DeflateDecoder;
 use flate2::write::DeflateEncoder;
 use flate2::Compression;
 use serde::{Deserialize, Serialize};
 
 /// What a trace begins with; the last byte is the layout's version.
-pub const MAGIC: [u8; 8] = *b"NITORTR\x01";
+pub const MAGIC: [u8; 8] = *b"NITORTR\x02";
 /// Steps are a few bytes more than what they carry, and a carried block is a frame or a memory write at most.
 const LONGEST: u32 = 64 << 20;
+/// Bytes of a block: how near an error tells where a file is damaged.
+const BLOCK: usize = 4096;
 
 /// How the card was made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,14 +37,35 @@ pub struct Head {
 /// What was done to the card.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Cause {
-    Map { iova: u64, len: u64, read: bool, write: bool },
-    Unmap { iova: u64, len: u64 },
-    Config { offset: u64, bytes: Vec<u8> },
-    Read { region: u32, offset: u64, len: u32 },
-    Write { region: u32, offset: u64, bytes: Vec<u8> },
+    Map {
+        iova: u64,
+        len: u64,
+        read: bool,
+        write: bool,
+    },
+    Unmap {
+        iova: u64,
+        len: u64,
+    },
+    Config {
+        offset: u64,
+        bytes: Vec<u8>,
+    },
+    Read {
+        region: u32,
+        offset: u64,
+        len: u32,
+    },
+    Write {
+        region: u32,
+        offset: u64,
+        bytes: Vec<u8>,
+    },
     Frame(Vec<u8>),
     Link(bool),
     Reset,
+    /// The firmware's clock is put forward, in microseconds, and the firmware woken.
+    Tick(u64),
 }
 
 /// A cause and what came of it.
@@ -61,15 +88,141 @@ impl Step {
     }
 }
 
+/// What is wrong with a file's bytes.
+fn bad(what: impl Into<String>) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, what.into())
+}
+
+/// The length and the CRC before a block's bytes; the CRC that goes on is of all but CRCs.
+fn block_head(sum: &mut Hasher, bytes: &[u8]) -> [u8; 6] {
+    let len = (bytes.len() as u16).to_le_bytes();
+    sum.update(&len);
+    sum.update(bytes);
+    let [a, b, c, d] = sum.clone().finalize().to_le_bytes();
+    [len[0], len[1], a, b, c, d]
+}
+
+/// Bytes on their way into a file's blocks.
+struct Blocks {
+    file: BufWriter<File>,
+    sum: Hasher,
+    block: Vec<u8>,
+}
+
+impl Blocks {
+    fn create(path: &Path) -> io::Result<Self> {
+        let mut file = BufWriter::new(File::create(path)?);
+        file.write_all(&MAGIC)?;
+        let mut sum = Hasher::new();
+        sum.update(&MAGIC);
+        Ok(Blocks { file, sum, block: Vec::with_capacity(BLOCK) })
+    }
+
+    fn put(&mut self) -> io::Result<()> {
+        self.file.write_all(&block_head(&mut self.sum, &self.block))?;
+        self.file.write_all(&self.block)?;
+        self.block.clear();
+        Ok(())
+    }
+
+    fn finish(mut self) -> io::Result<()> {
+        if !self.block.is_empty() {
+            self.put()?;
+        }
+        self.put()?;
+        self.file.flush()
+    }
+}
+
+impl Write for Blocks {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let taken = bytes.len().min(BLOCK - self.block.len());
+        self.block.extend_from_slice(&bytes[..taken]);
+        if self.block.len() == BLOCK {
+            self.put()?;
+        }
+        Ok(taken)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+/// The bytes of a file's blocks, each judged by its CRC before any of it is used.
+struct Judged {
+    file: BufReader<File>,
+    sum: Hasher,
+    /// Where the next block begins.
+    at: u64,
+    block: Vec<u8>,
+    taken: usize,
+    over: bool,
+}
+
+impl Judged {
+    fn open(mut file: BufReader<File>) -> io::Result<Self> {
+        file.seek(SeekFrom::Start(MAGIC.len() as u64))?;
+        let mut sum = Hasher::new();
+        sum.update(&MAGIC);
+        let at = MAGIC.len() as u64;
+        Ok(Judged { file, sum, at, block: Vec::new(), taken: 0, over: false })
+    }
+
+    /// The next block; the last one is empty.
+    fn next(&mut self) -> io::Result<()> {
+        let cut = |at: u64| bad(format!("it is cut off in the block at byte {at}"));
+        let mut head = [0; 6];
+        exactly(&mut self.file, &mut head)?.ok_or_else(|| cut(self.at))?;
+        let len = usize::from(u16::from_le_bytes([head[0], head[1]]));
+        self.block.resize(len, 0);
+        self.taken = 0;
+        let end = self.at + (head.len() + len) as u64;
+        let damaged = |at: u64| bad(format!("it is damaged in its bytes {at} to {}", end - 1));
+        match exactly(&mut self.file, &mut self.block)? {
+            Some(()) if block_head(&mut self.sum, &self.block) == head => {}
+            // A length that nobody writes is damage, not the file's end.
+            None if len <= BLOCK => return Err(cut(self.at)),
+            _ => return Err(damaged(self.at)),
+        }
+        self.at = end;
+        self.over = len == 0;
+        if self.over && self.file.read(&mut [0])? != 0 {
+            return Err(bad(format!("there is something behind its end, from byte {end} on")));
+        }
+        Ok(())
+    }
+}
+
+impl Read for Judged {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        while self.taken == self.block.len() && !self.over {
+            self.next()?;
+        }
+        let len = into.len().min(self.block.len() - self.taken);
+        into[..len].copy_from_slice(&self.block[self.taken..self.taken + len]);
+        self.taken += len;
+        Ok(len)
+    }
+}
+
+/// Fills `into`; none if the file ends before.
+fn exactly(file: &mut impl Read, into: &mut [u8]) -> io::Result<Option<()>> {
+    match file.read_exact(into) {
+        Ok(()) => Ok(Some(())),
+        Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
+        Err(e) => Err(e),
+    }
+}
+
 /// A trace being written.
 pub struct Writer {
-    file: DeflateEncoder<BufWriter<File>>,
+    file: DeflateEncoder<Blocks>,
 }
 
 impl Writer {
     pub fn create(path: &Path, head: &Head) -> io::Result<Self> {
-        let mut file = BufWriter::new(File::create(path)?);
-        file.write_all(&MAGIC)?;
+        let file = Blocks::create(path)?;
         let mut writer = Writer { file: DeflateEncoder::new(file, Compression::best()) };
         writer.put(head)?;
         Ok(writer)
@@ -87,29 +240,35 @@ impl Writer {
     }
 
     pub fn finish(self) -> io::Result<()> {
-        self.file.finish()?.flush()
+        self.file.finish()?.finish()
     }
 }
 
 /// A trace being read.
 pub struct Reader {
     pub head: Head,
-    file: DeflateDecoder<BufReader<File>>,
+    file: DeflateDecoder<Judged>,
 }
 
 impl Reader {
+    /// Opens a trace, all of whose bytes are as they were written.
     pub fn open(path: &Path) -> io::Result<Self> {
-        let bad = |what: &str| io::Error::new(io::ErrorKind::InvalidData, what.to_string());
         let mut file = BufReader::new(File::open(path)?);
         let mut magic = [0; MAGIC.len()];
-        file.read_exact(&mut magic).map_err(|_| bad("it is no trace"))?;
+        exactly(&mut file, &mut magic)?.ok_or_else(|| bad("it is no trace"))?;
         if magic[..7] != MAGIC[..7] {
-            return Err(bad("it is no trace"));
+            return Err(bad("it is no trace, or its bytes 0 to 6 are damaged"));
         }
         if magic != MAGIC {
-            return Err(bad("it is a trace of another version"));
+            let (theirs, ours) = (magic[7], MAGIC[7]);
+            return Err(bad(format!("by its byte 7 it is of version {theirs}, not {ours}")));
         }
-        let mut file = DeflateDecoder::new(file);
+        // Once through, before anything is done to a card.
+        let mut judged = Judged::open(file)?;
+        while !judged.over {
+            judged.next()?;
+        }
+        let mut file = DeflateDecoder::new(Judged::open(judged.file)?);
         let head = take(&mut file)?.ok_or_else(|| bad("it ends before it has begun"))?;
         Ok(Reader { head, file })
     }
@@ -121,7 +280,6 @@ impl Reader {
 }
 
 fn take<T: for<'a> Deserialize<'a>>(file: &mut impl Read) -> io::Result<Option<T>> {
-    let bad = |what: &str| io::Error::new(io::ErrorKind::InvalidData, what.to_string());
     let mut len = [0; 4];
     let mut have = 0;
     while have < len.len() {
@@ -147,6 +305,7 @@ fn take<T: for<'a> Deserialize<'a>>(file: &mut impl Read) -> io::Result<Option<T
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use std::sync::LazyLock;
 
     fn cause() -> impl Strategy<Value = Cause> {
         let bytes = || prop::collection::vec(any::<u8>(), 0..200);
@@ -159,6 +318,22 @@ mod tests {
             any::<bool>().prop_map(Cause::Link),
             Just(Cause::Reset),
         ]
+    }
+
+    /// The file of a trace that cannot be packed small.
+    fn several_blocks() -> Vec<u8> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("trace");
+        let head = Head { width: 128, seed: 7, about: "a test".into() };
+        let mut writer = Writer::create(&path, &head).unwrap();
+        let mut state = 1u64;
+        for offset in 0..1200 {
+            state = state.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(1);
+            let bytes = (state >> 16).to_be_bytes().to_vec();
+            writer.step(&Step::new(Cause::Config { offset, bytes })).unwrap();
+        }
+        writer.finish().unwrap();
+        std::fs::read(&path).unwrap()
     }
 
     proptest! {
@@ -187,23 +362,30 @@ mod tests {
             prop_assert!(reader.step().unwrap().is_none());
         }
 
-        /// Whatever is wrong with a file, it is an error and no panic.
+        /// Whatever is wrong with a file, it is an error, and is told before anything is read from it.
         #[test]
-        fn damage_is_an_error(at in 0..1000usize, flip in 1..=255u8, cut in any::<bool>()) {
+        fn damage_is_an_error(at in any::<prop::sample::Index>(), bit in 0..8, kind in 0..3) {
+            static WHOLE: LazyLock<Vec<u8>> = LazyLock::new(several_blocks);
+            let mut bytes = WHOLE.clone();
+            prop_assert!(bytes.len() > 2 * BLOCK, "more than one block");
             let folder = tempfile::tempdir().unwrap();
             let path = folder.path().join("trace");
-            let head = Head { width: 128, seed: 7, about: "a test".into() };
-            let mut writer = Writer::create(&path, &head).unwrap();
-            for n in 0..20u64 {
-                writer.step(&Step::new(Cause::Unmap { iova: n << 33, len: n * n })).unwrap();
+            let at = at.index(bytes.len());
+            match kind {
+                0 => bytes[at] ^= 1u8 << bit,
+                1 => bytes.truncate(at),
+                _ => bytes.push(1u8 << bit),
             }
-            writer.finish().unwrap();
-            let mut bytes = std::fs::read(&path).unwrap();
-            let at = at % bytes.len();
-            if cut { bytes.truncate(at) } else { bytes[at] ^= flip }
-            std::fs::write(&path, bytes).unwrap();
-            if let Ok(mut reader) = Reader::open(&path) {
-                while let Ok(Some(_)) = reader.step() {}
+            std::fs::write(&path, &bytes).unwrap();
+            let Err(error) = Reader::open(&path) else { panic!("kind {kind} at byte {at} passes") };
+            prop_assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+            let words: Vec<_> = error.to_string().split(' ').map(str::to_string).collect();
+            let numbers: Vec<usize> = words.iter().filter_map(|word| word.parse().ok()).collect();
+            match (kind, &numbers[..]) {
+                // The block that it says is the one: its bytes, or the whole rest if its length is what changed.
+                (0, [first, last]) if at >= MAGIC.len() => prop_assert!((first..=last).contains(&&at)),
+                (0, [first]) => prop_assert!(at >= *first, "{error}"),
+                _ => {}
             }
         }
     }

@@ -19,6 +19,8 @@ const TRIGGER: u32 = 1 << 2 | 1 << 5;
 /// Where the guest's memory is.
 const MEMORY: u64 = 0x10_0000;
 const LEN: u64 = 0x1_0000;
+/// The ring of events in it.
+const EVENTS: u64 = 0x3000;
 
 struct Guest {
     client: Client,
@@ -75,6 +77,38 @@ impl Guest {
         self.set_register(bar::MMIO_RESP_LO, to as u32);
         self.set_register(bar::MMIO_RESP_HI, (to >> 32) as u32);
         self.set_register(bar::MMIO_REG_READ, id | bar::VERSION << 16);
+    }
+
+    /// The admin queue is set up, and keep-alives are asked for.
+    fn ask_for_signs_of_life(&mut self) {
+        self.master();
+        let msix = 0x48;
+        self.set_config(msix + 2, &0x8000u16.to_le_bytes());
+        for (low, at) in
+            [(bar::AQ_BASE_LO, 0x1000), (bar::ACQ_BASE_LO, 0x2000), (bar::AENQ_BASE_LO, EVENTS)]
+        {
+            self.set_register(low, (MEMORY + at) as u32);
+            self.set_register(low + 4, 0);
+        }
+        for caps in [bar::AQ_CAPS, bar::ACQ_CAPS, bar::AENQ_CAPS] {
+            self.set_register(caps, 64 << 16 | 16);
+        }
+        self.set_register(bar::INTR_MASK, 0);
+        self.set_register(bar::AENQ_HEAD_DB, 16);
+        // SET_FEATURE 26: enable keep-alive, group 4.
+        let mut command = [0; 64];
+        (command[2], command[3], command[17]) = (9, 1, 26);
+        command[24..28].copy_from_slice(&(1u32 << 4).to_le_bytes());
+        self.memory.write_all_at(&command, 0x1000).unwrap();
+        self.set_register(bar::AQ_DB, 1);
+        assert_eq!(self.word(0x2000) >> 16, 0x0100, "success");
+    }
+
+    /// The time stamps of the keep-alives so far, of at most 16.
+    fn signs_of_life(&self) -> Vec<u32> {
+        let entries = (0..16).map(|n| EVENTS + 64 * n);
+        let posted = entries.take_while(|at| self.word(at + 4) & 1 == 1);
+        posted.filter(|at| self.word(*at) & 0xffff == 4).map(|at| self.word(at + 8)).collect()
     }
 
     fn summary(&self) -> Summary {
@@ -166,31 +200,11 @@ fn a_reset_stops_the_card_and_leaves_it_usable() {
     assert_eq!(guest.summary().guests[0].counts.resets, 3);
 }
 
-/// Vector 0 is raised by the firmware, for a keep-alive: the admin queue is set up, and the event asked for.
+/// Vector 0 is raised by the firmware, for a keep-alive.
 #[test]
 fn an_interrupt_reaches_whoever_listens_now_or_later() {
     let mut guest = Guest::new();
-    guest.master();
-    let msix = 0x48;
-    guest.set_config(msix + 2, &0x8000u16.to_le_bytes());
-    for (low, at) in
-        [(bar::AQ_BASE_LO, 0x1000), (bar::ACQ_BASE_LO, 0x2000), (bar::AENQ_BASE_LO, 0x3000)]
-    {
-        guest.set_register(low, (MEMORY + at) as u32);
-        guest.set_register(low + 4, 0);
-    }
-    for caps in [bar::AQ_CAPS, bar::ACQ_CAPS, bar::AENQ_CAPS] {
-        guest.set_register(caps, 64 << 16 | 16);
-    }
-    guest.set_register(bar::INTR_MASK, 0);
-    guest.set_register(bar::AENQ_HEAD_DB, 16);
-    // SET_FEATURE 26: enable keep-alive, group 4.
-    let mut command = [0; 64];
-    (command[2], command[3], command[17]) = (9, 1, 26);
-    command[24..28].copy_from_slice(&(1u32 << 4).to_le_bytes());
-    guest.memory.write_all_at(&command, 0x1000).unwrap();
-    guest.set_register(bar::AQ_DB, 1);
-    assert_eq!(guest.word(0x2000) >> 16, 0x0100, "success");
+    guest.ask_for_signs_of_life();
     let (mut read, write) = std::io::pipe().unwrap();
     let listen = |guest: &mut Guest| {
         guest.client.set_irqs(MSIX, TRIGGER, 0, 1, &[write.as_raw_fd()]).unwrap();
@@ -212,6 +226,62 @@ fn an_interrupt_reaches_whoever_listens_now_or_later() {
     assert_eq!(u64::from_ne_bytes(event), 1, "it was kept");
     read.read_exact(&mut event).unwrap();
     assert_eq!(guest.word(0x3000) & 0xffff, 4, "a keep-alive");
+}
+
+/// Signs of life come by the wall's time, which is a guest's, and cost next to nothing: a guest on a busy host must not miss them.
+#[test]
+fn a_quiet_card_shows_signs_of_life_and_stands_still_between_them() {
+    let mut guest = Guest::new();
+    guest.ask_for_signs_of_life();
+    let (begin, before, first) = (Instant::now(), guest.summary(), guest.signs_of_life().len());
+    assert!(first >= 1, "the first one at once");
+    while guest.signs_of_life().len() < first + 3 {
+        let (waited, now) = (begin.elapsed(), guest.summary().cycles - before.cycles);
+        assert!(waited < Duration::from_secs(30), "{:?} in {now} cycles", guest.signs_of_life());
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let (took, after, signs) = (begin.elapsed(), guest.summary(), guest.signs_of_life());
+    let (cycles, processor) = (after.cycles - before.cycles, after.processor - before.processor);
+    println!("{cycles} cycles and {processor:?} in {took:?}; signs of life at {signs:?} us");
+    assert!(cycles < 3 * 5_000, "{cycles} cycles for three signs of life");
+    assert!(took > Duration::from_millis(1900), "no more than one a second: {took:?}");
+    // The firmware's clock is the guest's: the last three are a second apart, more or less what a busy host is late.
+    for pair in signs[first..].windows(2) {
+        let apart = Duration::from_micros(pair[1].wrapping_sub(pair[0]).into());
+        assert!(
+            apart >= Duration::from_secs(1) && apart < took + Duration::from_secs(1),
+            "{signs:?}"
+        );
+    }
+    assert_eq!(after.violations, [""; 0]);
+}
+
+/// Drivers say why they reset a card.
+#[test]
+fn a_reset_that_nobody_asked_for_is_told() {
+    let mut guest = Guest::new();
+    let mut reset = |reason: u32| {
+        guest.set_register(bar::DEV_CTL, reason << 28 | 1);
+        guest.set_register(bar::DEV_CTL, 0);
+        guest.summary().guests[0].resets.len()
+    };
+    const NORMAL: u32 = 0;
+    const KEEP_ALIVE: u32 = 1;
+    const SHUTDOWN: u32 = 11;
+    assert_eq!([NORMAL, SHUTDOWN, NORMAL].map(&mut reset), [0; 3]);
+    assert_eq!(reset(KEEP_ALIVE), 1);
+    assert_eq!(reset(NORMAL), 1, "the driver starts again");
+    // It was told to hang: no surprise, once.
+    guest.machine.tell(0, Ask::Hang).unwrap();
+    let mut reset = |reason: u32| {
+        guest.set_register(bar::DEV_CTL, reason << 28 | 1);
+        guest.set_register(bar::DEV_CTL, 0);
+        guest.summary().guests[0].resets.clone()
+    };
+    assert_eq!(reset(KEEP_ALIVE).len(), 1);
+    let resets = reset(KEEP_ALIVE);
+    assert_eq!(resets.len(), 2);
+    assert!(resets.iter().all(|text| text.contains("signs of life")), "{resets:?}");
 }
 
 #[test]
