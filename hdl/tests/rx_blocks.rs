@@ -259,7 +259,7 @@ fn steer(block: &mut Block, flow: &Flow) -> (u64, bool, u32) {
         block.tick();
     }
     assert_eq!(block.get("flow_valid"), 1);
-    let word = block.get("flow");
+    let word = block.get("flow_");
     assert_eq!(word >> 41, flow.l3 | flow.l4 << 4 | u64::from(flow.frag) << 9);
     (word >> 32 & 0xff, word >> 40 & 1 == 1, word as u32)
 }

@@ -147,7 +147,7 @@ impl Bench {
         let hash = toeplitz(&key, &if ports { flow.tuple.clone() } else { flow.without_ports() });
         let entry = self.registers[&(TABLE + 4 * u64::from(hash & 127))];
         let kind = flow.l3 | flow.l4 << 4 | u64::from(flow.frag) << 9;
-        let word = self.block.get("flow");
+        let word = self.block.get("flow_");
         assert_eq!((word >> 41, word as u32), (kind, hash), "{frame:02x?}");
         assert_eq!(word >> 40 & 1, entry >> 8, "valid");
         assert!(entry >> 8 == 0 || word >> 32 & 0xff == entry & 0xff, "queue");

@@ -2,7 +2,7 @@
 
 use crate::scope::{Local, Lower};
 use proc_macro2::TokenStream;
-use quote::{format_ident, quote};
+use quote::{format_ident, quote, quote_spanned};
 use syn::{
     spanned::Spanned, BinOp, Expr, ExprCall, ExprMethodCall, GenericArgument, Lit, PathArguments,
     Result, UnOp,
@@ -331,7 +331,8 @@ impl Lower {
                     return Err(syn::Error::new(c.args[0].span(), "`lit` takes a constant"));
                 }
                 let value = &c.args[0];
-                Ok(quote! { ::nitor_rtl::build::sized(#value, #w) })
+                let at = quote_spanned! { c.span() => concat!(file!(), ":", line!()) };
+                Ok(quote! { __k.lit(#value, #w, #at) })
             }
             "bit_cast" if c.args.len() == 1 => {
                 let Some(w) = generics.first() else {

@@ -3,6 +3,7 @@
 //! Locals are in static single assignment form: each is defined once, by an expression, a multiplexer or a slice replacement,
 //! and so a wire. Statements only assign signals. Names of locals start with `%`, which no signal does.
 
+use crate::types::{fitting, LiteralValue};
 use rust_hdl_core::ast::{
     Verilog, VerilogBlock, VerilogBlockOrConditional, VerilogCase, VerilogConditional,
     VerilogExpression, VerilogLink, VerilogMatch, VerilogStatement,
@@ -16,6 +17,7 @@ use rust_hdl_core::prelude::Synth;
 pub(crate) const TYPE_MARK: &str = "nitor:type ";
 pub(crate) const DOC_MARK: &str = "nitor:doc ";
 pub(crate) const STATE_MARK: &str = "nitor:state ";
+pub(crate) const FAULT_MARK: &str = "nitor:fault ";
 
 /// An unsized number: it takes the width of what it meets.
 pub fn number(value: u128) -> Expr {
@@ -23,8 +25,8 @@ pub fn number(value: u128) -> Expr {
 }
 
 /// A number of `width` bits.
-pub fn sized(value: impl crate::types::LiteralValue, width: usize) -> Expr {
-    Expr::Cast(Box::new(Expr::Literal(value.value().into())), width)
+pub fn sized(value: u128, width: usize) -> Expr {
+    Expr::Cast(Box::new(Expr::Literal(value.into())), width)
 }
 
 pub fn bit(value: bool) -> Expr {
@@ -85,6 +87,15 @@ impl Kernel {
         let stem =
             stem.strip_prefix("__").map_or(stem, |s| s.rsplit_once('_').map_or(s, |(s, _)| s));
         Expr::Signal(format!("%{stem}%{}", self.locals))
+    }
+
+    /// A number of `width` bits, written at `at`; the emitter refuses the block if it does not fit, as the simulator does.
+    pub fn lit(&mut self, value: impl LiteralValue, width: usize, at: &str) -> Expr {
+        let value = value.value().and_then(|value| fitting(value, width)).unwrap_or_else(|fault| {
+            self.defs.push(VerilogStatement::Comment(format!("{FAULT_MARK}{at}: {fault}")));
+            0
+        });
+        sized(value, width)
     }
 
     /// Names a value.

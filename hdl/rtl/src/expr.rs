@@ -5,6 +5,7 @@
 //! exclusive or, shift right, comparisons, selects) give the same bits in any context once their operands do.
 
 use crate::names::Names;
+use crate::types::fitting;
 use rust_hdl_core::ast::{
     VerilogExpression as Expr, VerilogLiteral, VerilogOp as Op, VerilogOpUnary as Unary,
 };
@@ -35,9 +36,7 @@ pub fn literal(l: &VerilogLiteral) -> Result<u128, String> {
 }
 
 pub fn number(width: usize, value: u128) -> Result<String, String> {
-    if width < 128 && value >> width != 0 {
-        return Err(format!("{value:#x} does not fit in {width} bits"));
-    }
+    let value = fitting(value, width)?;
     Ok(if value < 10 || width < 4 {
         format!("{width}'d{value}")
     } else {
@@ -172,8 +171,7 @@ impl Scope {
                         "arithmetic on numbers without a width; use lit::<N>(..)".to_string()
                     );
                 };
-                let value = literal(l)?;
-                return number(w, if w < 128 { value & ((1 << w) - 1) } else { value });
+                return number(w, literal(l)?);
             }
             Some(n) => n,
         };

@@ -15,7 +15,7 @@ mod paths;
 mod read;
 mod write;
 
-use crate::build::{DOC_MARK, STATE_MARK, TYPE_MARK};
+use crate::build::{DOC_MARK, FAULT_MARK, STATE_MARK, TYPE_MARK};
 use crate::emit::{Direction, Found, Module, Port};
 use crate::expr::Scope;
 use crate::names::module_name;
@@ -110,6 +110,8 @@ impl<'a> Writer<'a> {
             self.title = name.to_string();
         } else if let Some(line) = comment.strip_prefix(DOC_MARK) {
             self.doc.push(line.to_string());
+        } else if let Some(fault) = comment.strip_prefix(FAULT_MARK) {
+            return Err(fault.to_string());
         } else if let Some(state) = comment.strip_prefix(STATE_MARK) {
             let mut parts = state.split(' ');
             if let (Some(name), Some(Ok(w)), Some(Ok(v))) =

@@ -2,17 +2,45 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-const KEYWORDS: &str = " alias always and assert assign automatic before begin bind bins bit break buf byte case casex casez cell \
- chandle checker class clocking cmos config const constraint context continue cover cross deassign default defparam design disable \
- dist do edge else end endcase endclass endfunction endgenerate endmodule endtask enum event expect export extends extern final \
- first_match for force foreach forever fork function generate genvar global highz0 highz1 if iff ifnone implements import include \
- initial inout input inside instance int integer interface join large let liblist library local localparam logic longint macromodule \
- matches medium modport module nand negedge nettype new nexttime nmos nor not null or output package packed parameter pmos posedge \
- primitive priority program property protected pull0 pull1 pulldown pullup pure rand randc randcase rcmos real realtime ref reg \
- reject_on release repeat restrict return rnmos rpmos rtran scalared sequence shortint shortreal signed small soft solve specify \
- specparam static string strong strong0 strong1 struct super supply0 supply1 table tagged task this throughout time timeprecision \
- timeunit tran tri tri0 tri1 triand trior trireg type typedef union unique unsigned until untyped use uwire var vectored virtual \
- void wait wand weak weak0 weak1 while wildcard wire with within wor xnor xor ";
+/// Keywords of SystemVerilog (IEEE 1800-2017), and so of Verilog.
+const SYSTEM_VERILOG: &str = "\
+    accept_on alias always always_comb always_ff always_latch and assert assign assume automatic \
+    before begin bind bins binsof bit break buf bufif0 bufif1 byte case casex casez cell chandle \
+    checker class clocking cmos config const constraint context continue cover covergroup \
+    coverpoint cross deassign default defparam design disable dist do edge else end endcase \
+    endchecker endclass endclocking endconfig endfunction endgenerate endgroup endinterface \
+    endmodule endpackage endprimitive endprogram endproperty endsequence endspecify endtable \
+    endtask enum event eventually expect export extends extern final first_match for force \
+    foreach forever fork forkjoin function generate genvar global highz0 highz1 if iff ifnone \
+    ignore_bins illegal_bins implements implies import incdir include initial inout input inside \
+    instance int integer interconnect interface intersect join join_any join_none large let \
+    liblist library local localparam logic longint macromodule matches medium modport module \
+    nand negedge nettype new nexttime nmos nor noshowcancelled not notif0 notif1 null or output \
+    package packed parameter pmos posedge primitive priority program property protected pull0 \
+    pull1 pulldown pullup pulsestyle_ondetect pulsestyle_onevent pure rand randc randcase \
+    randsequence rcmos real realtime ref reg reject_on release repeat restrict return rnmos \
+    rpmos rtran rtranif0 rtranif1 s_always s_eventually s_nexttime s_until s_until_with scalared \
+    sequence shortint shortreal showcancelled signed small soft solve specify specparam static \
+    string strong strong0 strong1 struct super supply0 supply1 sync_accept_on sync_reject_on \
+    table tagged task this throughout time timeprecision timeunit tran tranif0 tranif1 tri tri0 \
+    tri1 triand trior trireg type typedef union unique unique0 unsigned until until_with untyped \
+    use uwire var vectored virtual void wait wait_order wand weak weak0 weak1 while wildcard \
+    wire with within wor xnor xor";
+
+/// Those that Verilog-AMS 2.4 adds.
+const VERILOG_AMS: &str = "\
+    above abs absdelay absdelta abstol ac_stim access acos acosh aliasparam analog analysis asin \
+    asinh atan atan2 atanh branch ceil connect connectmodule connectrules continuous cos cosh \
+    ddt ddt_nature ddx discipline discrete domain driver_update endconnectrules enddiscipline \
+    endnature endparamset exclude exp final_step flicker_noise floor flow from ground hypot idt \
+    idt_nature idtmod inf initial_step laplace_nd laplace_np laplace_zd laplace_zp last_crossing \
+    limexp ln log max merged min nature net_resolution noise_table noise_table_log paramset \
+    potential pow resolveto sin sinh slew split sqrt tan tanh timer transition units white_noise \
+    wreal zi_nd zi_np zi_zd zi_zp";
+
+/// What single parsers (Verible, Icarus Verilog) keep for themselves besides.
+const PARSERS: &str = "\
+    bool infinite option randomize sample timeprecision_check timeunit_check type_option wone";
 
 /// Gives each internal name a Verilog name of its own.
 #[derive(Default)]
@@ -61,8 +89,10 @@ impl Names {
     }
 }
 
+/// No name for anything: some parser that people use takes it for a word of the language.
 pub fn is_keyword(name: &str) -> bool {
-    KEYWORDS.contains(&format!(" {name} "))
+    let lists = [SYSTEM_VERILOG, VERILOG_AMS, PARSERS];
+    lists.iter().any(|list| list.split(' ').any(|word| word == name))
 }
 
 /// `path::to::Fifo<8, 4>` -> `fifo_8_4`.
@@ -109,6 +139,20 @@ mod tests {
         assert_eq!(module_name("Module"), "module_");
     }
 
+    /// Words that one or another parser keeps to itself; as good a name as `unit` is left alone.
+    #[test]
+    fn words_of_any_parser_are_avoided() {
+        for word in ["units", "flow", "log", "endclocking", "bufif0", "s_until", "sample", "wone"] {
+            assert_eq!(Names::default().of(word), format!("{word}_"));
+            assert_eq!(module_name(&format!("a::{word}")), format!("{word}_"));
+        }
+        for word in ["unit", "wire wor", "", "flows"] {
+            assert!(!is_keyword(word), "{word}");
+        }
+        let lists = [SYSTEM_VERILOG, VERILOG_AMS, PARSERS].map(|list| list.split(' ').count());
+        assert_eq!(lists, [248, 85, 9]);
+    }
+
     #[test]
     fn names_are_legal_and_unique() {
         let mut names = Names::default();
@@ -116,6 +160,8 @@ mod tests {
         assert_eq!(names.of("a_b"), "a_b_2");
         assert_eq!(names.of("a$b"), "a_b");
         assert_eq!(names.of("reg"), "reg_");
+        assert_eq!(names.of("$units"), "units_");
+        assert_eq!(names.of("%units%7"), "units__2");
         assert_eq!(names.of("%sum%3"), "sum");
     }
 }

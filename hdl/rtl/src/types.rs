@@ -49,14 +49,15 @@ pub fn leaf<T>(doc: &str, body: &str) -> Verilog {
 
 /// What [lit] takes.
 pub trait LiteralValue {
-    fn value(self) -> u128;
+    /// As a number, or what is wrong with it.
+    fn value(self) -> Result<u128, String>;
 }
 
 macro_rules! literal_value {
     ($($t:ty),*) => {$(
         impl LiteralValue for $t {
-            fn value(self) -> u128 {
-                u128::try_from(self).unwrap_or_else(|_| panic!("{self} is negative"))
+            fn value(self) -> Result<u128, String> {
+                u128::try_from(self).map_err(|_| format!("{self} is negative"))
             }
         }
     )*};
@@ -64,16 +65,24 @@ macro_rules! literal_value {
 literal_value!(i32, u8, u16, u32, u64, u128, usize);
 
 impl LiteralValue for bool {
-    fn value(self) -> u128 {
-        u128::from(self)
+    fn value(self) -> Result<u128, String> {
+        Ok(u128::from(self))
+    }
+}
+
+/// The value, if it fits in so many bits.
+pub(crate) fn fitting(value: u128, width: usize) -> Result<u128, String> {
+    match width < 128 && value >> width != 0 {
+        true => Err(format!("{value:#x} does not fit in {width} bits")),
+        false => Ok(value),
     }
 }
 
 /// An `N`-bit literal.
+#[track_caller]
 pub fn lit<const N: usize>(value: impl LiteralValue) -> Bits<N> {
-    let value = value.value();
-    assert!(N >= 128 || value >> N == 0, "{value:#x} does not fit in {N} bits");
-    BigUint::from(value).into()
+    let value = value.value().and_then(|value| fitting(value, N));
+    BigUint::from(value.unwrap_or_else(|fault| panic!("{fault}"))).into()
 }
 
 /// What a `match` on numbers compares.

@@ -161,6 +161,64 @@ fn kernels_without_verilog() {
     }
 }
 
+#[derive(LogicBlock, Default)]
+struct Literal {
+    a: Signal<In, Bits<15>>,
+    x: Signal<Out, Bit>,
+    inner: Half,
+    _limit: usize,
+}
+
+const HERE: u32 = line!();
+
+impl Logic for Literal {
+    #[kernel]
+    fn update(&mut self) {
+        self.inner.a.next = self.a.val();
+        self.x.next = self.a.val() > lit::<15>(8 * self._limit) && self.inner.x.val();
+    }
+}
+
+#[kernel]
+fn least<const N: usize>(a: Bits<N>, b: Bit) -> Bits<N> {
+    if b {
+        lit::<N>(N as i32 - 17)
+    } else {
+        a
+    }
+}
+
+#[derive(LogicBlock, Default)]
+struct Half {
+    a: Signal<In, Bits<15>>,
+    x: Signal<Out, Bit>,
+    _negative: bool,
+}
+
+impl Logic for Half {
+    #[kernel]
+    fn update(&mut self) {
+        self.x.next =
+            if self._negative { least::<15>(self.a.val(), true).any() } else { self.a.val().any() };
+    }
+}
+
+/// A literal that does not fit is refused with its block and line, as RustHDL's simulator refuses it; it is not cut.
+#[test]
+fn literals_that_do_not_fit() {
+    let at = |lines: u32| format!("{}:{}", file!(), HERE + lines);
+    let mut block = Literal { _limit: 0x7ff, ..Literal::default() };
+    assert!(emit(&block, "top").unwrap().to_string().contains("15'h3ff8"));
+    block._limit = 0x3fff;
+    refused(&block, "top", &format!("{}: 0x1fff8 does not fit in 15 bits", at(6)));
+    block._limit = 1;
+    block.inner._negative = true;
+    refused(&block, "top.inner", &format!("{}: -2 is negative", at(13)));
+
+    let wide = Expr::Cast(Box::new(number(0x1fff8)), 8);
+    refused(&hand(drives(wide)), "top", "0x1fff8 does not fit in 8 bits");
+}
+
 /// A block with Verilog of its own.
 #[derive(LogicBlock, Default)]
 struct Hand {
@@ -225,7 +283,7 @@ fn operators_and_widths() {
     refused(&hand(drives(of(Op::Mul))), "top", "multiplication is not supported");
     let bit = Expr::Index(a(), Box::new(number(0)));
     refused(&hand(drives(bit)), "top", "an expression of 1 bits where 8 are needed");
-    let mixed = Expr::Binary(a(), Op::Add, Box::new(sized(1u32, 4)));
+    let mixed = Expr::Binary(a(), Op::Add, Box::new(sized(1, 4)));
     refused(&hand(drives(mixed)), "top", "operands of Add are 8 and 4 bits wide");
     let elsewhere = Expr::Signal("b".to_string());
     refused(&hand(drives(elsewhere)), "top", "`b` is not a signal of this block");

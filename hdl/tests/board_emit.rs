@@ -1,0 +1,47 @@
+//! Every card and board is emitted: no literal of theirs, whatever the configuration, is too large for its place.
+
+use nitor_hdl::board::colorlight::Colorlight;
+use nitor_hdl::board::uart::UartBoard;
+use nitor_hdl::top::{Card128, Card512, CardConfig};
+use nitor_rtl::prelude::Block;
+use nitor_rtl::{emit, with_stack};
+
+fn emitted<B: Block>(make: impl FnOnce() -> B + Send + 'static) -> String {
+    with_stack(move || {
+        let mut block = make();
+        block.connect_all();
+        emit(&block, "top").unwrap_or_else(|error| panic!("{error}")).to_string()
+    })
+}
+
+/// The limits that the read engine's scanner compares with: a time-out, and eight while a tag rests.
+fn limits(verilog: &str) -> Vec<u64> {
+    let begin = verilog.find("module dma_read_").expect("a read engine");
+    let engine = &verilog[begin..begin + verilog[begin..].find("endmodule").unwrap()];
+    let literals = engine.split("15'h").skip(1);
+    let mut found: Vec<u64> = literals
+        .map(|rest| {
+            let digits = rest.find(|c: char| !c.is_ascii_hexdigit()).unwrap_or(rest.len());
+            u64::from_str_radix(&rest[..digits], 16).unwrap()
+        })
+        .collect();
+    found.sort_unstable();
+    found.dedup();
+    found
+}
+
+#[test]
+fn tags_rest_for_eight_time_outs_everywhere() {
+    let cards = [
+        emitted(|| Card128::new(&CardConfig::default())),
+        emitted(|| Card512::new(&CardConfig::default())),
+        emitted(Colorlight::default),
+        emitted(UartBoard::ulx3s),
+        emitted(UartBoard::evn),
+    ];
+    for verilog in cards {
+        let limits = limits(&verilog);
+        assert_eq!(limits.len(), 2, "{limits:?}");
+        assert_eq!(limits[1], 8 * limits[0]);
+    }
+}
