@@ -13,6 +13,7 @@ pub use crate::host::readless_proof::ReadlessLife;
 pub use crate::host::reset_proof::LifeEnds;
 pub use crate::irq::moderation_proof::MessageRules;
 pub use crate::pcie::inline_proof::{InlineFair, InlineGrant};
+pub use crate::pcie::order_proof::OrderFree;
 pub use crate::pcie::read_proof::{ReadLate, ReadTags};
 pub use crate::pcie::rx_proof::RxOrder;
 pub use crate::tx::sched_proof::RingPointers;

@@ -100,7 +100,7 @@ fn waiting(kind: Kind, model: &Model, seed: u64, gaps: u64, takes: u64) {
         }
         for (parts, valid, data) in [
             (&mut lens, "len_valid", "len"),
-            (&mut flows, "flow_valid", "flow"),
+            (&mut flows, "flow_valid", "flow_"),
             (&mut sums, "sums_valid", "sums"),
         ] {
             let due = parts.front().is_some_and(|&(at, _)| at <= now);
@@ -123,7 +123,7 @@ fn waiting(kind: Kind, model: &Model, seed: u64, gaps: u64, takes: u64) {
 fn mask(port: &str) -> u64 {
     match port {
         "len" => 0xffff,
-        "flow" => (1 << STEER_BITS) - 1,
+        "flow_" => (1 << STEER_BITS) - 1,
         _ => 7,
     }
 }

@@ -4,6 +4,8 @@ pub mod config;
 pub mod cut;
 pub mod inline;
 pub mod inline_proof;
+pub mod order;
+pub mod order_proof;
 pub mod place;
 pub mod read;
 pub mod read_proof;

@@ -11,8 +11,7 @@
 //! headers are held, of these only what a write's receiver needs: format, length, poisoning, byte enables and address; the rest reads 0.
 //! When they are full `link.ready` falls. As the target empties them without waiting for anything upstream,
 //! completions behind are late but never stuck. A non-posted request is offered, from a register, once all memory writes that came before it are taken, and
-//! never holds up anything: any number of writes that came after it may pass while it waits. So each write held says how many
-//! requests came before it, and only the oldest write is asked.
+//! never holds up anything: any number of writes that came after it may pass while it waits ([super::order]).
 //!
 //! | TLP | what happens |
 //! |---|---|
@@ -23,6 +22,7 @@
 //! | message | ignored: the card has no use for any |
 //! | unknown type; non-posted request beyond the limit | swallowed, `stat_malformed` |
 
+use super::order::RequestOrder;
 use super::tlp;
 use crate::common::fifo::Fifo;
 use crate::common::iface::*;
@@ -71,9 +71,8 @@ pub struct TlpRx<const D: usize> {
     np_data: Fifo<32, 4>,
     np_side: Fifo<120, 4>,
     np_few: Skid<152>,
-    /// Requests that came, and that went on to be offered: modulo 32, of at most 16 that wait.
-    np_in: Reg<Bits<5>>,
-    np_out: Reg<Bits<5>>,
+    /// Of at most 16 that wait.
+    order: RequestOrder<5>,
     // The request on offer.
     np_valid: Reg<Bit>,
     np_hdr: Reg<Bits<120>>,
@@ -158,9 +157,9 @@ impl<const D: usize> Logic for TlpRx<D> {
     fn update(&mut self) {
         registers!(self, clock, reset; m_valid, m_class, m_bad, m_promised);
         registers!(self, clock, reset; kind, left, begin, tail, head, gone);
-        registers!(self, clock, reset; np_in, np_out, limit, malformed, full, np_valid);
+        registers!(self, clock, reset; limit, malformed, full, np_valid);
         registers!(self, clock; m_sop, m_eop, m_hdr, m_data, hdr, np_hdr, np_word);
-        clocked!(self, clock, reset; beats, sides, writes, np_data, np_side, np_few);
+        clocked!(self, clock, reset; beats, sides, writes, order, np_data, np_side, np_few);
         clocked!(self, clock; store, small_store);
         let small = lit::<1>(self._small as usize).any();
         self.beats.in_valid.next = self.link.valid.val();
@@ -269,7 +268,7 @@ impl<const D: usize> Logic for TlpRx<D> {
         self.small_store.wdata.next = data;
         self.writes.in_valid.next = whole;
         self.writes.in_data.next = cat::<5, 88, 93>(
-            self.np_in.q.val(),
+            self.order.stamp.val(),
             cat::<6, 82, 88>(stored - self.begin.q.val(), pack_write(write_hdr)),
         );
         if go && to_posted {
@@ -305,9 +304,7 @@ impl<const D: usize> Logic for TlpRx<D> {
         self.np_data.in_data.next = data.get_bits::<32>(0);
         self.np_side.in_valid.next = push_np && !small;
         let request = pack_request(hdr);
-        if push_np {
-            self.np_in.d.next = self.np_in.q.val() + 1;
-        }
+        self.order.came.next = push_np;
         self.np_side.in_data.next = request;
         self.np_few.in_valid.next = push_np && small;
         self.np_few.in_data.next = cat::<32, 120, 152>(data.get_bits::<32>(0), request);
@@ -316,10 +313,12 @@ impl<const D: usize> Logic for TlpRx<D> {
         let np_word = if small { few.get_bits::<32>(120) } else { self.np_data.out_data.val() };
         let np_there =
             if small { self.np_few.out_valid.val() } else { self.np_side.out_valid.val() };
-        // The oldest request waits for the oldest write if that came first: if none that came before the write waits any more.
-        let behind = self.writes.out_valid.val() && write.get_bits::<5>(88) == self.np_out.q.val();
+        self.order.waits.next = self.writes.out_valid.val();
+        self.order.oldest.next = write.get_bits::<5>(88);
+        let behind = !self.order.free.val();
         let np_free = !self.np_valid.q.val() || self.np.ready.val();
         let pop_np = np_free && !behind;
+        self.order.went.next = pop_np && np_there;
         self.np_data.out_ready.next = pop_np;
         self.np_side.out_ready.next = pop_np;
         self.np_few.out_ready.next = pop_np;
@@ -336,7 +335,6 @@ impl<const D: usize> Logic for TlpRx<D> {
         let mut limit = self.limit.q.val();
         if pop_np && np_there {
             limit = limit + 1;
-            self.np_out.d.next = self.np_out.q.val() + 1;
         }
         if non_posted && !push_np {
             limit = limit + 1;

@@ -35,8 +35,10 @@ proofs! {
     life_ends: LifeEnds::new(false), Method::Bounded { depth: 20 };
     life_ends_small: LifeEnds::new(true), Method::Bounded { depth: 20 };
     op_tracker_counts: TrackerCounts::default(), Method::Reachability { depth: 8 };
-    read_late: ReadLate::new(), Method::Bounded { depth: 36 };
+    read_late: ReadLate::new(), Method::Bounded { depth: 28 };
     read_tags: ReadTags::new(), Method::Bounded { depth: 22 };
+    request_order: OrderFree::default(), Method::Induction { depth: 2 };
+    rx_order: RxOrder::new(false), Method::Bounded { depth: 12 };
     ring_pointers: RingPointers::default(), Method::Bounded { depth: 24 };
 }
 

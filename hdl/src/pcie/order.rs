@@ -1,0 +1,43 @@
+//! Which non-posted request may go on: it waits for the memory writes that came before it, and for nothing else.
+//!
+//! Each write keeps beside it `stamp`, how many requests came before it. The oldest write's (`oldest`, while one `waits`) is how many may go before it
+//! is taken; when so many went the oldest request came after that write. Equality of counts modulo 2^P, of which less than 2^P requests are
+//! held: no write that passes a waiting request moves either of them.
+
+use nitor_rtl::prelude::*;
+
+#[derive(LogicBlock, Default)]
+pub struct RequestOrder<const P: usize> {
+    pub clock: Signal<In, Clock>,
+    pub reset: Signal<In, Bit>,
+    /// A request comes; the oldest goes.
+    pub came: Signal<In, Bit>,
+    pub went: Signal<In, Bit>,
+    /// For a write that comes now.
+    pub stamp: Signal<Out, Bits<P>>,
+    pub waits: Signal<In, Bit>,
+    pub oldest: Signal<In, Bits<P>>,
+    /// The oldest request may go.
+    pub free: Signal<Out, Bit>,
+    /// Requests that went.
+    pub gone: Signal<Out, Bits<P>>,
+    came_all: Reg<Bits<P>>,
+    went_all: Reg<Bits<P>>,
+}
+
+impl<const P: usize> Logic for RequestOrder<P> {
+    /// Which non-posted request may go on: counts against those of the writes.
+    #[kernel]
+    fn update(&mut self) {
+        registers!(self, clock, reset; came_all, went_all);
+        if self.came.val() {
+            self.came_all.d.next = self.came_all.q.val() + 1;
+        }
+        if self.went.val() {
+            self.went_all.d.next = self.went_all.q.val() + 1;
+        }
+        self.stamp.next = self.came_all.q.val();
+        self.gone.next = self.went_all.q.val();
+        self.free.next = !self.waits.val() || self.oldest.val() != self.went_all.q.val();
+    }
+}
