@@ -355,3 +355,78 @@ fn mac_loses_nothing_at_line_rate() {
         assert_eq!(span, busy + 12 * (total as u64 - 1));
     }
 }
+
+/// The PHY's clock stands while the core is reset: what was received before is not seen afterwards, and the next frame is.
+#[test]
+fn a_reset_while_the_phys_clock_stands() {
+    let mut rng = Rng(7);
+    for (running_before, stands_for) in [(40, 100), (400, 1000), (900, 3)] {
+        let mut block = MAC.block(running_before);
+        quiet(&mut block, &MAC);
+        let mut wire: VecDeque<(u64, u64)> = VecDeque::new();
+        let line = |frame: &[u8], wire: &mut VecDeque<(u64, u64)>| {
+            wire.extend([(1, 0x55); 7]);
+            wire.push_back((1, 0xd5));
+            wire.extend(wired(frame).iter().map(|b| (1, u64::from(*b))));
+            wire.extend([(0, 0); 20]);
+        };
+        // A reset of the receive clock begins when that clock sees that it is wanted.
+        let mut rx_reset = 0u64;
+        let mut got = Frames::default();
+        let mut phase = |block: &mut Block,
+                         wire: &mut VecDeque<(u64, u64)>,
+                         got: &mut Frames,
+                         reset: u64,
+                         phy_runs: bool,
+                         take: u64,
+                         cycles: u64| {
+            block.set("reset", reset);
+            block.set("tx_reset", reset);
+            let mut names = vec!["clock", "tx_clock"];
+            let mut periods = vec![20_000, 8_000];
+            if phy_runs {
+                names.push("rx_clock");
+                periods.push(8_000);
+            }
+            clocks(block, &names, &periods, cycles * 20_000, |block, which, _| match which {
+                0 => {
+                    block.set("out_ready", take);
+                    block.eval();
+                    if block.get("out_valid") == 1 && take == 1 && reset == 0 {
+                        got.word(block.get("out_word"));
+                    }
+                }
+                2 => {
+                    rx_reset = if reset == 1 || block.get("rx_hold") == 1 {
+                        16
+                    } else {
+                        rx_reset.saturating_sub(1)
+                    };
+                    block.set("rx_reset", u64::from(rx_reset > 0));
+                    let (dv, data) = wire.pop_front().unwrap_or_default();
+                    block.set("dv", dv);
+                    block.set("rxd", data);
+                }
+                _ => {}
+            });
+        };
+        block.set("phy_link", 1);
+        phase(&mut block, &mut wire, &mut got, 1, true, 0, 40);
+        phase(&mut block, &mut wire, &mut got, 0, true, 0, 40);
+        // The receive FIFO fills, then the clock stands and the core is reset.
+        line(&rng.bytes(1000), &mut wire);
+        phase(&mut block, &mut wire, &mut got, 0, true, 0, running_before);
+        phase(&mut block, &mut wire, &mut got, 1, false, 0, stands_for);
+        phase(&mut block, &mut wire, &mut got, 0, false, 1, 200);
+        assert!(got.open.is_empty() && got.done.is_empty(), "old words leave");
+        assert_eq!(block.get("link_up"), 0);
+        // The clock runs again, with a new frame after a while.
+        wire.clear();
+        wire.extend([(0, 0); 60]);
+        let frame = rng.bytes(100);
+        line(&frame, &mut wire);
+        phase(&mut block, &mut wire, &mut got, 0, true, 1, 300);
+        assert_eq!(got.done, [(frame, false)]);
+        assert_eq!(block.get("link_up"), 1);
+    }
+}

@@ -14,6 +14,7 @@ use crate::common::iface::*;
 use crate::eth::gear::{Narrow, Widen};
 use crate::eth::mac::Mac;
 use crate::eth::rgmii::Rgmii;
+use crate::eth::turn::Turn;
 use crate::link::udp::LinkUdp;
 use crate::rx::Classifier;
 use crate::top::CardConfig;
@@ -59,6 +60,7 @@ pub struct Colorlight {
     wire_mac: Mac,
     narrow: Narrow<128>,
     widen: Widen<128>,
+    turn: Turn,
     host_pins: Rgmii,
     host_mac: Mac,
     udp: LinkUdp,
@@ -109,6 +111,7 @@ impl Default for Colorlight {
             wire_mac: Default::default(),
             narrow: Default::default(),
             widen: Default::default(),
+            turn: Default::default(),
             host_pins: Default::default(),
             host_mac: Mac::new(1518),
             udp: Default::default(),
@@ -132,10 +135,10 @@ impl Logic for Colorlight {
         self.resets125.hold.next = hold;
         self.reset125.next = self.resets125.reset.val();
         self.wire_resets.clock.next = self.wire_rxc.val();
-        self.wire_resets.hold.next = hold;
+        self.wire_resets.hold.next = hold || self.wire_mac.rx_hold.val();
         self.host_resets.clock.next = self.host_rxc.val();
-        self.host_resets.hold.next = hold;
-        clocked!(self, clock, reset; core, wire_mac, host_mac, narrow, widen, udp);
+        self.host_resets.hold.next = hold || self.host_mac.rx_hold.val();
+        clocked!(self, clock, reset; core, wire_mac, host_mac, narrow, widen, turn, udp);
         clocked!(self, clock125; wire_pins, host_pins);
         self.wire_mac.tx_clock.next = self.clock125.val();
         self.wire_mac.tx_reset.next = self.reset125.val();
@@ -161,18 +164,23 @@ impl Logic for Colorlight {
         self.wire_mac.rx_er.next = self.wire_pins.rx_er.val();
         self.wire_mac.phy_link.next = self.wire_pins.link.val();
         MacSrc::<128>::join(&mut self.core.mac_tx, &mut self.narrow.beats);
-        let looped = self.core.loop_wire.val();
-        self.wire_mac.in_valid.next = self.narrow.word_valid.val() && !looped;
-        self.wire_mac.in_word.next = self.narrow.word.val();
-        self.narrow.word_ready.next =
-            if looped { self.widen.word_ready.val() } else { self.wire_mac.in_ready.val() };
-        self.widen.word_valid.next =
-            if looped { self.narrow.word_valid.val() } else { self.wire_mac.out_valid.val() };
-        self.widen.word.next =
-            if looped { self.narrow.word.val() } else { self.wire_mac.out_word.val() };
-        self.wire_mac.out_ready.next = looped || self.widen.word_ready.val();
+        self.narrow.flush.next = self.core.flush_wire.val();
+        self.widen.flush.next = self.core.flush_wire.val();
+        self.turn.turned.next = self.core.loop_wire.val();
+        self.turn.from_card_valid.next = self.narrow.word_valid.val();
+        self.turn.from_card.next = self.narrow.word.val();
+        self.narrow.word_ready.next = self.turn.from_card_ready.val();
+        self.wire_mac.in_valid.next = self.turn.to_mac_valid.val();
+        self.wire_mac.in_word.next = self.turn.to_mac.val();
+        self.turn.to_mac_ready.next = self.wire_mac.in_ready.val();
+        self.turn.from_mac_valid.next = self.wire_mac.out_valid.val();
+        self.turn.from_mac.next = self.wire_mac.out_word.val();
+        self.wire_mac.out_ready.next = self.turn.from_mac_ready.val();
+        self.widen.word_valid.next = self.turn.to_card_valid.val();
+        self.widen.word.next = self.turn.to_card.val();
+        self.turn.to_card_ready.next = self.widen.word_ready.val();
         MacSrc::<128>::join(&mut self.widen.beats, &mut self.core.mac_rx);
-        self.core.wire_up.next = self.wire_mac.link_up.val() || looped;
+        self.core.wire_up.next = self.wire_mac.link_up.val() || self.turn.is_turned.val();
 
         // Port 2: the host.
         self.host_pins.rx_clock.next = self.host_rxc.val();

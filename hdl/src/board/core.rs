@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `word_*`, `heard` | the host link's words from the cable; the last frame was from our host |
 //! | `frame_*` | frames to the cable |
-//! | `mac_tx`, `mac_rx`, `wire_up` | the card's wire |
+//! | `mac_tx`, `mac_rx`, `wire_up` | the card's wire; `flush_wire`: its frames end here, a session begins |
 //! | `events` | what the board counts besides: see [event] |
 //! | `heartbeat`, `link`, `activity` | lights |
 //!
@@ -98,6 +98,8 @@ pub struct BoardCore<
     pub events: Signal<In, Bits<{ event::OUTSIDE }>>,
     /// What is sent to the wire is to come back within the board.
     pub loop_wire: Signal<Out, Bit>,
+    /// The card is in reset, or about to be: its frames end here.
+    pub flush_wire: Signal<Out, Bit>,
     pub heartbeat: Signal<Out, Bit>,
     pub link: Signal<Out, Bit>,
     pub activity: Signal<Out, Bit>,
@@ -164,6 +166,7 @@ impl<
             wire_up: Default::default(),
             events: Default::default(),
             loop_wire: Default::default(),
+            flush_wire: Default::default(),
             heartbeat: Default::default(),
             link: Default::default(),
             activity: Default::default(),
@@ -299,6 +302,7 @@ impl<
             self.looped.d.next = self.receive.reply.val().get_bit(0);
         }
         self.loop_wire.next = self.looped.q.val();
+        self.flush_wire.next = hold || self.stages[0].q.val();
 
         self.beat.d.next = self.beat.q.val() + 1;
         self.heartbeat.next = self.beat.q.val().get_bit(25);

@@ -2,6 +2,10 @@
 //!
 //! Words are {err, last, bytes - 1, data} as in [super::gmii_rx]. [Narrow] gives a word a cycle without gaps while beats are there;
 //! a beat is taken with its last word. [Widen] takes a word a cycle and holds one beat; when that is not taken it refuses.
+//!
+//! `flush` is high while the card is in reset, at the beginning of a session. The words' side is not: whoever is there keeps
+//! whole frames. So [Narrow] ends a frame that it has begun with a word that has `err`, and [Widen] throws away what comes,
+//! to the end of the frame that is under way when `flush` falls.
 
 use super::gmii_rx::WORD_BITS;
 use crate::common::iface::*;
@@ -16,14 +20,22 @@ pub struct Narrow<const D: usize> {
     pub word_valid: Signal<Out, Bit>,
     pub word_ready: Signal<In, Bit>,
     pub word: Signal<Out, Bits<WORD_BITS>>,
+    pub flush: Signal<In, Bit>,
     at: Reg<Bits<4>>,
+    /// A frame's first word is away, its last is not.
+    open: Reg<Bit>,
+    /// The end of a frame is still to be given away after a flush.
+    owes: Reg<Bit>,
 }
+
+/// Ends a frame that is not to be used.
+pub const ABORT: u64 = 0xc_0000_0000;
 
 impl<const D: usize> Logic for Narrow<D> {
     /// A frame's beats to words.
     #[kernel]
     fn update(&mut self) {
-        registers!(self, clock, reset; at);
+        registers!(self, clock, reset; at, open, owes);
         let at = self.at.q.val();
         let last_byte = self.beats.bytes.val() - 1;
         let last = self.beats.last.val();
@@ -44,11 +56,19 @@ impl<const D: usize> Logic for Narrow<D> {
             cat::<1, 1, 2>(Bits::<1>::from(ends && self.beats.err.val()), Bits::<1>::from(ends)),
             if ends { last_byte.get_bits::<2>(0) } else { lit::<2>(3) },
         );
-        self.word_valid.next = valid;
-        self.word.next = cat::<4, 32, WORD_BITS>(side, data);
-        self.beats.ready.next = self.word_ready.val() && at_end;
-        if valid && self.word_ready.val() {
+        let stop = self.flush.val() || self.owes.q.val();
+        self.word_valid.next = if stop { self.open.q.val() } else { valid };
+        self.word.next =
+            if stop { lit::<WORD_BITS>(ABORT) } else { cat::<4, 32, WORD_BITS>(side, data) };
+        self.beats.ready.next = self.word_ready.val() && at_end && !stop;
+        if stop {
+            self.at.d.next = lit::<4>(0);
+            let still = self.open.q.val() && !self.word_ready.val();
+            self.open.d.next = still;
+            self.owes.d.next = still;
+        } else if valid && self.word_ready.val() {
             self.at.d.next = if at_end { lit::<4>(0) } else { at + 1 };
+            self.open.d.next = !ends;
         }
     }
 }
@@ -62,29 +82,41 @@ pub struct Widen<const D: usize> {
     pub word_ready: Signal<Out, Bit>,
     pub word: Signal<In, Bits<WORD_BITS>>,
     pub beats: MacSrc<D>,
+    pub flush: Signal<In, Bit>,
     data: Reg<Bits<D>>,
     at: Reg<Bits<4>>,
     whole: Reg<Bit>,
     last: Reg<Bit>,
     err: Reg<Bit>,
     bytes: Reg<Bits<7>>,
+    /// A frame's first word is here, its last is not.
+    open: Reg<Bit>,
+    /// The rest of the frame is thrown away.
+    skip: Reg<Bit>,
 }
 
 impl<const D: usize> Logic for Widen<D> {
     /// Words to a frame's beats.
     #[kernel]
     fn update(&mut self) {
-        registers!(self, clock, reset; data, at, whole, last, err, bytes);
-        let room = !self.whole.q.val() || self.beats.ready.val();
+        registers!(self, clock, reset; data, at, whole, last, err, bytes, open, skip);
+        let flush = self.flush.val();
+        let room = !self.whole.q.val() || self.beats.ready.val() || flush;
         let take = self.word_valid.val() && room;
         let word = self.word.val();
         let last = word.get_bit(34);
         let at = self.at.q.val();
         let at_end = last || at == lit::<4>(D / 32 - 1);
+        let drop = flush || self.skip.q.val();
+        let open = if take { !last } else { self.open.q.val() };
+        self.open.d.next = open;
+        self.skip.d.next = drop && open;
         if room {
-            self.whole.d.next = take && at_end;
+            self.whole.d.next = take && at_end && !drop;
         }
-        if take {
+        if drop {
+            self.at.d.next = lit::<4>(0);
+        } else if take {
             let mut data = self.data.q.val();
             for i in 0..(D / 32) {
                 if at == lit::<4>(i) {

@@ -3,6 +3,9 @@
 //! Words are {err, last, bytes - 1, data} as in [super::gmii_rx]. The FIFOs hold 16 words each way. At a core clock of 40 MHz or more
 //! whoever takes a word in most cycles loses no frame at line rate; the sender must give a word every 4 cycles of
 //! 125 MHz once a frame has begun, or it is aborted. Events come as pulses at the core's clock, a pulse a frame.
+//!
+//! The PHY's clock may stand while the core is in reset. So whoever makes `rx_reset` holds it while `rx_hold` is high, and nothing
+//! received leaves before that reset was seen to begin and to end: what it leaves behind is of the time after it.
 
 use super::gmii_rx::{GmiiRx, WORD_BITS};
 use super::gmii_tx::GmiiTx;
@@ -32,6 +35,8 @@ pub struct Mac {
     pub tx_reset: Signal<In, Bit>,
     pub rx_clock: Signal<In, Clock>,
     pub rx_reset: Signal<In, Bit>,
+    /// The receive clock's reset is wanted.
+    pub rx_hold: Signal<Out, Bit>,
     pub in_valid: Signal<In, Bit>,
     pub in_ready: Signal<Out, Bit>,
     pub in_word: Signal<In, Bits<WORD_BITS>>,
@@ -57,6 +62,11 @@ pub struct Mac {
     rx: GmiiRx,
     pulses: [Pulse; event::COUNT],
     link: Level,
+    rx_in_reset: Level,
+    /// The receive clock's reset has not been seen since ours.
+    unseen: Reg<Bit>,
+    /// Of what comes from the receive clock.
+    closed: Reg<Bit>,
 }
 
 impl Default for Mac {
@@ -75,6 +85,7 @@ impl Mac {
             tx_reset: Default::default(),
             rx_clock: Default::default(),
             rx_reset: Default::default(),
+            rx_hold: Default::default(),
             in_valid: Default::default(),
             in_ready: Default::default(),
             in_word: Default::default(),
@@ -98,6 +109,9 @@ impl Mac {
             rx: GmiiRx::new(longest),
             pulses: Default::default(),
             link: Default::default(),
+            rx_in_reset: Default::default(),
+            unseen: Reg::new(true),
+            closed: Reg::new(true),
         }
     }
 }
@@ -113,7 +127,17 @@ impl Logic for Mac {
         self.from_wire.in_clock.next = self.rx_clock.val();
         self.from_wire.in_reset.next = self.rx_reset.val();
         self.from_wire.out_clock.next = self.clock.val();
-        self.from_wire.out_reset.next = self.reset.val();
+        self.from_wire.out_reset.next = self.closed.q.val();
+        registers!(self, clock, reset; unseen, closed);
+        // Without a reset: it is to know what is there when ours ends.
+        self.rx_in_reset.clock.next = self.clock.val();
+        self.rx_in_reset.reset.next = false;
+        self.rx_in_reset.d.next = self.rx_reset.val();
+        if self.rx_in_reset.q.val() {
+            self.unseen.d.next = false;
+        }
+        self.rx_hold.next = self.unseen.q.val();
+        self.closed.d.next = self.unseen.q.val() || self.rx_in_reset.q.val();
         self.tx.clock.next = self.tx_clock.val();
         // One a port: they are far apart.
         self.stage.clock.next = self.tx_clock.val();
@@ -149,18 +173,19 @@ impl Logic for Mac {
         self.from_wire.out_ready.next = self.out_ready.val();
 
         self.link.d.next = self.phy_link.val();
-        self.link_up.next = self.link.q.val();
+        self.link_up.next = self.link.q.val() && !self.closed.q.val();
         let mut events = lit::<{ event::COUNT }>(0);
         for i in 0..(event::COUNT) {
             self.pulses[i].out_clock.next = self.clock.val();
-            self.pulses[i].out_reset.next = self.reset.val();
             events = events.replace_bit(i, self.pulses[i].q.val());
         }
         for i in 0..2 {
+            self.pulses[i].out_reset.next = self.reset.val();
             self.pulses[i].in_clock.next = self.tx_clock.val();
             self.pulses[i].in_reset.next = self.stage.q.val();
         }
         for i in 2..(event::COUNT) {
+            self.pulses[i].out_reset.next = self.closed.q.val();
             self.pulses[i].in_clock.next = self.rx_clock.val();
             self.pulses[i].in_reset.next = self.rx_reset.val();
         }

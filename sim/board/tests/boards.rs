@@ -5,7 +5,7 @@ mod support;
 use nitor_board::{CabledCard, Fate, Simulated, Wire};
 use nitor_driver::pci::PciFunction;
 use nitor_sim::HostFunction;
-use support::{attach, echo, PATIENCE};
+use support::{attach, echo, echo_until, PATIENCE};
 
 #[test]
 fn colorlight_over_udp() {
@@ -34,6 +34,17 @@ fn colorlight_over_a_bad_cable() {
             && count("link: sent again") > 0
             && count("link: frames out of order") > 0
     );
+}
+
+/// Each session begins while frames of the one before are under way, to the wire or turned round.
+#[test]
+fn sessions_begin_within_frames() {
+    let simulated = Simulated::start("colorlight-5a-75b", Wire::Echo, 4).unwrap();
+    for (round, looped) in [false, true, false, true, true, false].into_iter().enumerate() {
+        let sizes: Vec<usize> = (0..8).map(|n| 1301 + 7 * n + round).collect();
+        // The first of a session come back as they were, whatever was in the card's way.
+        echo_until(&simulated, looped, &sizes, Fate::default(), 2);
+    }
 }
 
 /// The driver's bring-up takes half a second of the board's time, two minutes of ours: with NITOR_LONG it is run.

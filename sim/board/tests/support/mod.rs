@@ -33,6 +33,11 @@ pub fn attach(simulated: &Simulated, looped: bool) -> Rc<RefCell<World>> {
 
 /// Sends frames through a board whose wire gives them back; each must come back as it was.
 pub fn echo(simulated: &Simulated, looped: bool, sizes: &[usize], fate: Fate) {
+    echo_until(simulated, looped, sizes, fate, sizes.len());
+}
+
+/// The same, but the host goes away when so many are back.
+pub fn echo_until(simulated: &Simulated, looped: bool, sizes: &[usize], fate: Fate, enough: usize) {
     let world = attach(simulated, looped);
     let begin = std::time::Instant::now();
     let function = HostFunction::open(&world, 0).unwrap();
@@ -62,7 +67,7 @@ pub fn echo(simulated: &Simulated, looped: bool, sizes: &[usize], fate: Fate) {
         .collect();
     let (mut sent, mut received) = (0, 0);
     let started = std::time::Instant::now();
-    while received < sizes.len() {
+    while received < enough {
         assert!(
             started.elapsed() < Duration::from_secs(240),
             "{received} of {} frames came back",
@@ -78,6 +83,7 @@ pub fn echo(simulated: &Simulated, looped: bool, sizes: &[usize], fate: Fate) {
         nic.pair(0).tx.flush();
         nic.pair(0).tx.reap(usize::MAX, |_| ()).unwrap();
         while let Some(frame) = nic.pair(0).rx.receive().unwrap() {
+            assert!(received < sizes.len(), "a frame too many: {:x?}", frame.to_vec());
             let mut expected = frames[received].clone();
             if !looped {
                 expected.resize(expected.len().max(60), 0);
@@ -89,5 +95,7 @@ pub fn echo(simulated: &Simulated, looped: bool, sizes: &[usize], fate: Fate) {
         nic.wait(Duration::from_micros(10));
     }
     eprintln!("{received} frames in {:?}, board time {:?}", started.elapsed(), simulated.now());
-    world.borrow().assert_clean();
+    if enough == sizes.len() {
+        world.borrow().assert_clean();
+    }
 }
