@@ -5,7 +5,8 @@
 
 mod engine;
 
-use engine::{equivalent, prove, Method};
+use engine::{cells, equivalent, prove, Method};
+use nitor_hdl::common::ram::{BankedRam, BlockRam, ByteRam, LutRam, RowPairRam};
 use nitor_hdl::proofs::*;
 
 macro_rules! proofs {
@@ -52,6 +53,23 @@ fn a_wrong_claim_is_refuted() {
     assert!(refuted.is_err());
 }
 
+/// Yosys makes flip-flops of a memory that does not fit its rules, without a word.
+#[test]
+#[ignore = "run by make prove"]
+fn memories_are_memories() {
+    let check =
+        |name: &str, cells: std::collections::BTreeMap<String, usize>, expected: [usize; 3]| {
+            let count = |kind: &str| cells.get(kind).copied().unwrap_or(0);
+            let found = ["DP16KD", "TRELLIS_DPR16X4", "TRELLIS_FF"].map(count);
+            assert_eq!(found, expected, "{name}: {cells:?}");
+        };
+    check("lut", cells("lut_ram", LutRam::<32, 4>::default), [0, 8, 0]);
+    check("block", cells("block_ram", BlockRam::<32, 9>::default), [1, 0, 0]);
+    check("byte", cells("byte_ram", ByteRam::<32, 4, 9>::default), [1, 0, 0]);
+    check("banked", cells("banked_ram", BankedRam::<128, 16, 9>::default), [8, 0, 1]);
+    check("rows", cells("row_pair_ram", RowPairRam::<128, 9>::default), [8, 0, 1]);
+}
+
 macro_rules! equivalences {
     ($($name:ident: $block:expr;)*) => {$(
         #[test]
@@ -69,6 +87,7 @@ equivalences! {
     same_gmii_tx: nitor_hdl::eth::gmii_tx::GmiiTx::default();
     same_inline: nitor_hdl::pcie::inline::InlineWrite::<128>::default();
     same_narrow: nitor_hdl::eth::gear::Narrow::<128>::default();
+    same_turn: nitor_hdl::eth::turn::Turn::default();
     same_widen: nitor_hdl::eth::gear::Widen::<128>::default();
     same_udp: nitor_hdl::link::udp::LinkUdp::default();
 }
