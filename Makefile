@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: demo vm-demo test prove synth fuzz lint fmt clean help setup
+.PHONY: demo vm-demo test prove synth fuzz coverage mutants lint fmt clean help setup
 
 demo: setup ## two hosts, a card each and a wire: see packets cross
 	@echo "demo: building (some minutes the first time), then running"
@@ -41,6 +41,12 @@ synth: ## a bitstream: make synth BOARD=ulx3s-85f (cargo run --release -- synth 
 
 fuzz: setup ## the card against random input, a minute each (tests/fuzz/run --help)
 	@tests/fuzz/run 60
+
+coverage: setup ## what the tests reach of the RTL: docs/coverage.md (tests/coverage/run --help)
+	@tests/coverage/run
+
+mutants: setup ## how many single changes to the RTL the tests notice; takes hours (tests/coverage/mutants --help)
+	@tests/coverage/mutants
 
 lint: setup ## formatting and clippy, warnings are errors
 	@cargo fmt --all --check

@@ -8,9 +8,10 @@ use std::path::{Path, PathBuf};
 
 use verilate::{Result, Verilator};
 
-/// Widths of the card, in bits. Branches are counted at one of them: the other is the same logic, and as long to compile.
+/// Widths of the card, in bits. Fuzzers count branches at one of them: the other is the same logic,
+/// and as long to compile.
 fn widths() -> &'static [u32] {
-    if verilate::coverage() {
+    if verilate::coverage() && !verilate::toggles() {
         &[128]
     } else {
         &[128, 512]
@@ -32,6 +33,8 @@ fn build() -> Result<()> {
     let out = PathBuf::from(env::var("OUT_DIR")?);
     let verilator = Verilator::find()?;
     let mut includes = Vec::from(verilator.includes());
+    // For coverage.h.
+    includes.push(PathBuf::from("block/src"));
     let mut libraries = Vec::new();
 
     for &width in widths() {
@@ -119,6 +122,7 @@ fn configure(build: &mut cc::Build, includes: &[PathBuf]) {
         .opt_level(2)
         .define("VL_TIME_CONTEXT", "1")
         .define("VM_COVERAGE", if verilate::coverage() { "1" } else { "0" })
+        .define("NITOR_COUNTS", if verilate::toggles() { "1" } else { "0" })
         .define("VM_SC", "0")
         .define("VM_TIMING", "0")
         .define("VM_TRACE", "1")
@@ -137,6 +141,7 @@ fn configure(build: &mut cc::Build, includes: &[PathBuf]) {
 /// The card's Verilog at `width`: what RustHDL elaborates, or a file of `NITOR_SIM_VERILOG_DIR`.
 fn verilog(width: u32) -> Result<String> {
     println!("cargo::rerun-if-env-changed=NITOR_SIM_VERILOG_DIR");
+    println!("cargo::rerun-if-env-changed={}", nitor_rtl::emit::PLACES);
     let Some(folder) = env::var_os("NITOR_SIM_VERILOG_DIR") else {
         return Ok(nitor_hdl::emit_card(width)?.to_string());
     };

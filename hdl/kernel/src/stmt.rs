@@ -11,6 +11,7 @@ impl Lower {
         self.enter();
         let mut out = TokenStream::new();
         for stmt in &block.stmts {
+            out.extend(place(stmt.span()));
             out.extend(self.statement(stmt)?);
         }
         self.leave();
@@ -25,8 +26,10 @@ impl Lower {
         self.enter();
         let mut out = TokenStream::new();
         for stmt in rest {
+            out.extend(place(stmt.span()));
             out.extend(self.statement(stmt)?);
         }
+        out.extend(place(last.span()));
         let value = self.expr(last)?;
         self.leave();
         Ok(quote! { { #out #value } })
@@ -124,7 +127,8 @@ impl Lower {
                 Expr::If(i) => {
                     // A scope of its own: it has a condition of its own.
                     let inner = self.if_statement(i)?;
-                    quote! { { #inner } }
+                    let here = place(i.span());
+                    quote! { { #here #inner } }
                 }
                 e => return Err(syn::Error::new(e.span(), "unsupported else")),
             },
@@ -135,6 +139,7 @@ impl Lower {
             return Ok(quote! { if #c { #then } else { #otherwise } });
         }
         let vars = self.assigned(&Expr::If(i.clone()));
+        let here = place(i.span());
         let (before, after): (Vec<_>, Vec<_>) =
             vars.iter().map(|v| (format_ident!("__b{}", v), format_ident!("__a{}", v))).unzip();
         Ok(quote! {
@@ -146,6 +151,7 @@ impl Lower {
             #(let #after = ::std::mem::replace(&mut #vars, #before);)*
             __k.begin();
             #otherwise
+            #here
             __k.end_if(__c.clone());
             #(#vars = __k.mux(stringify!(#vars), __c.clone(), #after, #vars.clone());)*
         })
@@ -165,8 +171,10 @@ impl Lower {
                 Expr::Tuple(t) if t.elems.is_empty() => quote! {},
                 e => self.expr_statement(e)?,
             };
+            let here = place(arm.span());
             arms.extend(quote! {
                 __k.begin();
+                #here
                 { #body }
                 #(let #after = ::std::mem::replace(&mut #vars, #before.clone());)*
                 let __p: Vec<::nitor_rtl::build::Expr> = #patterns;
@@ -174,6 +182,7 @@ impl Lower {
                 __k.end_arm(__p);
             });
         }
+        let here = place(m.span());
         Ok(quote! {
             let __m = #test;
             let __m = __k.name("case", __m);
@@ -181,6 +190,7 @@ impl Lower {
             #(let mut #merge = vec![];)*
             __k.begin_match();
             #arms
+            #here
             __k.end_match(__m.clone());
             #(#vars = __k.select(stringify!(#vars), __m.clone(), #merge);)*
         })
@@ -342,6 +352,11 @@ impl Lower {
         syn::visit::Visit::visit_expr(&mut find, e);
         find.1
     }
+}
+
+/// Tells the tree the source's file and line.
+pub fn place(span: proc_macro2::Span) -> TokenStream {
+    quote_spanned! { span => __k.at(file!(), line!()); }
 }
 
 fn constant(name: &syn::Ident) -> Expr {

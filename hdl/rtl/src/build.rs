@@ -1,7 +1,8 @@
 //! Builds a kernel's syntax tree; the code that `#[kernel]` generates calls this.
 //!
 //! Locals are in static single assignment form: each is defined once, by an expression, a multiplexer or a slice replacement,
-//! and so a wire. Statements only assign signals. Names of locals start with `%`, which no signal does.
+//! and so a wire. Statements only assign signals. Names of locals start with `%`, which no signal does:
+//! `%stem%number%file:line`.
 
 use crate::types::{fitting, LiteralValue};
 use rust_hdl_core::ast::{
@@ -18,6 +19,10 @@ pub(crate) const TYPE_MARK: &str = "nitor:type ";
 pub(crate) const DOC_MARK: &str = "nitor:doc ";
 pub(crate) const STATE_MARK: &str = "nitor:state ";
 pub(crate) const FAULT_MARK: &str = "nitor:fault ";
+/// `file:line` of the next statement.
+pub(crate) const PLACE_MARK: &str = "nitor:place ";
+/// First in the first branch of an `if` or `match`: `file:line` of it.
+pub(crate) const BRANCH_MARK: &str = "nitor:branch ";
 
 /// An unsized number: it takes the width of what it meets.
 pub fn number(value: u128) -> Expr {
@@ -63,13 +68,15 @@ pub struct Kernel {
     matches: Vec<Vec<VerilogCase>>,
     defs: VerilogBlock,
     locals: usize,
+    /// Where in the source we are, `file:line`.
+    place: String,
 }
 
 impl Kernel {
     pub fn new(type_name: &str, doc: &str) -> Self {
         let mut defs = vec![VerilogStatement::Comment(format!("{TYPE_MARK}{type_name}"))];
         defs.extend(doc.lines().map(|l| VerilogStatement::Comment(format!("{DOC_MARK}{l}"))));
-        Self { frames: vec![vec![]], matches: vec![], defs, locals: 0 }
+        Self { frames: vec![vec![]], matches: vec![], defs, locals: 0, place: String::new() }
     }
 
     pub fn finish(mut self) -> Verilog {
@@ -86,7 +93,13 @@ impl Kernel {
         // `__count_3` is the macro's own name for the variable `count`.
         let stem =
             stem.strip_prefix("__").map_or(stem, |s| s.rsplit_once('_').map_or(s, |(s, _)| s));
-        Expr::Signal(format!("%{stem}%{}", self.locals))
+        Expr::Signal(format!("%{stem}%{}%{}", self.locals, self.place))
+    }
+
+    /// What comes next is of this line of the source.
+    pub fn at(&mut self, file: &str, line: u32) {
+        self.place = format!("{file}:{line}");
+        self.push(VerilogStatement::Comment(format!("{PLACE_MARK}{}", self.place)));
     }
 
     /// A number of `width` bits, written at `at`; the emitter refuses the block if it does not fit, as the simulator does.
@@ -199,11 +212,12 @@ impl Kernel {
     }
 
     pub fn end_if(&mut self, test: Expr) {
-        let otherwise = self.frames.pop().unwrap_or_default();
-        let then = self.frames.pop().unwrap_or_default();
+        let otherwise = self.frame();
+        let mut then = self.frame();
         if then.is_empty() && otherwise.is_empty() {
             return;
         }
+        then.insert(0, self.branch());
         let otherwise = match otherwise.len() {
             0 => VerilogBlockOrConditional::None,
             _ => VerilogBlockOrConditional::Block(otherwise),
@@ -211,12 +225,25 @@ impl Kernel {
         self.push(VerilogStatement::If(VerilogConditional { test, then, otherwise }));
     }
 
+    /// The statements of a branch that is complete; none if there is nothing but places.
+    fn frame(&mut self) -> VerilogBlock {
+        let block = self.frames.pop().unwrap_or_default();
+        match block.iter().all(|s| matches!(s, VerilogStatement::Comment(_))) {
+            true => vec![],
+            false => block,
+        }
+    }
+
+    fn branch(&self) -> VerilogStatement {
+        VerilogStatement::Comment(format!("{BRANCH_MARK}{}", self.place))
+    }
+
     pub fn begin_match(&mut self) {
         self.matches.push(vec![]);
     }
 
     pub fn end_arm(&mut self, patterns: Vec<Expr>) {
-        let block = self.frames.pop().unwrap_or_default();
+        let block = self.frame();
         let condition = condition(&patterns);
         if let Some(cases) = self.matches.last_mut() {
             cases.push(VerilogCase { condition, block });
@@ -224,8 +251,9 @@ impl Kernel {
     }
 
     pub fn end_match(&mut self, test: Expr) {
-        let cases = self.matches.pop().unwrap_or_default();
+        let mut cases = self.matches.pop().unwrap_or_default();
         if cases.iter().any(|c| !c.block.is_empty()) {
+            cases[0].block.insert(0, self.branch());
             self.push(VerilogStatement::Match(VerilogMatch { test, cases }));
         }
     }

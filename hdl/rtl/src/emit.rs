@@ -1,6 +1,7 @@
 //! From a RustHDL block to Verilog: one module per distinct block, children before parents.
 
 use crate::module;
+use crate::mutate;
 use crate::types::REG_MARK;
 use rust_hdl_core::ast::Verilog;
 use rust_hdl_core::atom::AtomKind;
@@ -36,6 +37,8 @@ pub struct Module {
     /// What the block is for, from the kernel's doc comment.
     pub doc: String,
     pub text: String,
+    /// For each line of the text where in the source it comes from: `file:line`.
+    pub places: Vec<Option<String>>,
     pub ports: Vec<Port>,
 }
 
@@ -61,13 +64,41 @@ impl Design {
     }
 }
 
+/// The environment's variable that asks for [`Design`]s with `` `line `` directives: tools then
+/// speak of the kernels' files and lines. Coverage is counted so.
+pub const PLACES: &str = "NITOR_VERILOG_PLACES";
+
+impl Module {
+    /// What comes from no place of the source is of the file `verilog/MODULE`.
+    fn write_with_places(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut next = None;
+        for (i, line) in self.text.lines().enumerate() {
+            let place = self.places.get(i).and_then(Option::as_deref);
+            let (file, number) = match place.and_then(|p| p.rsplit_once(':')) {
+                Some((file, number)) => (file.to_string(), number.parse().unwrap_or(0)),
+                None => (format!("verilog/{}", self.name), i + 1),
+            };
+            if next.as_ref() != Some(&(file.clone(), number)) {
+                writeln!(f, "`line {number} \"{file}\" 0")?;
+            }
+            writeln!(f, "{line}")?;
+            next = Some((file, number + 1));
+        }
+        Ok(())
+    }
+}
+
 impl fmt::Display for Design {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let places = std::env::var_os(PLACES).is_some();
         for (i, module) in self.modules.iter().enumerate() {
             if i > 0 {
                 writeln!(f)?;
             }
-            f.write_str(&module.text)?;
+            match places {
+                true => module.write_with_places(f)?,
+                false => f.write_str(&module.text)?,
+            }
         }
         Ok(())
     }
@@ -218,6 +249,7 @@ impl Probe for Collect {
             return;
         }
         let code = node.hdl();
+        let code = mutate::mutated(&code).unwrap_or(code);
         let register = match &code {
             Verilog::Custom(text) => text.strip_prefix(REG_MARK),
             _ => None,

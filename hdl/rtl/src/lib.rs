@@ -4,6 +4,7 @@ pub mod build;
 pub mod emit;
 mod expr;
 mod module;
+mod mutate;
 mod names;
 mod types;
 

@@ -55,6 +55,14 @@ struct Writer<'a> {
     body: Vec<String>,
 }
 
+/// Ends a line of Verilog that has a place in the source: `file:line` follows, or nothing.
+const PLACE: char = '\u{1}';
+
+/// A line of Verilog without its place.
+fn unplaced(line: &str) -> &str {
+    line.split(PLACE).next().unwrap_or(line)
+}
+
 fn bits(width: usize) -> String {
     match width {
         1 => String::new(),
@@ -143,8 +151,11 @@ impl<'a> Writer<'a> {
             })
             .collect();
         let _ = writeln!(text, "{}\n);", lines.join(",\n"));
+        let mut places = vec![None; text.lines().count()];
         for part in [&self.decls, &self.body] {
             for line in part.iter().flat_map(|l| l.lines()) {
+                let (line, place) = line.split_once(PLACE).unwrap_or((line, ""));
+                places.push((!place.is_empty()).then(|| place.to_string()));
                 match line.is_empty() {
                     true => text.push('\n'),
                     false => {
@@ -158,6 +169,7 @@ impl<'a> Writer<'a> {
             name,
             doc: self.doc.join("\n"),
             text,
+            places,
             ports: self.ports.iter().map(|p| p.1.clone()).collect(),
         };
         (module, self.ports)

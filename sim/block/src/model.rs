@@ -5,6 +5,7 @@ use crate::cache::{self, at};
 use crate::verilator::{run, Toolchain};
 use crate::Error;
 use libloading::{Library, Symbol};
+use std::env;
 use std::ffi::{c_char, c_int, c_void};
 use std::fmt::Write;
 use std::fs;
@@ -143,7 +144,6 @@ const CXX_FLAGS: &[&str] = &[
     "-fno-gnu-unique",
     "-DVL_TIME_CONTEXT=1",
     "-DVL_USER_FATAL=1",
-    "-DVM_COVERAGE=0",
     "-DVM_SC=0",
     "-DVM_TIMING=0",
     "-DVM_TRACE_SAIF=0",
@@ -182,6 +182,16 @@ const VERILATOR_FLAGS: &[&str] = &[
     "block.v",
 ];
 
+/// Whether models count what is run: `NITOR_COVERAGE` names the folder for the counts, which are
+/// written when the process ends.
+fn counting() -> bool {
+    env::var_os("NITOR_COVERAGE").is_some_and(|folder| !folder.is_empty())
+}
+
+/// Toggles are counted in signals of any width.
+const COVERAGE_FLAGS: &[&str] =
+    &["--coverage-line", "--coverage-toggle", "--coverage-max-width", "100000"];
+
 /// Only our wrapper is checked here, that is, that the ports are what they are said to be. The block
 /// itself is for [`lint`](fn@crate::lint).
 const QUIET: &str = "`verilator_config\nlint_off -file \"*block.v\"\n";
@@ -193,8 +203,9 @@ impl Code {
         let wrapper = wrapper(top, ports);
         let table = port_table(ports);
         let flags = [CXX_FLAGS, VERILATOR_FLAGS, variant.flags()].concat().join(" ");
-        let shim = include_str!("shim.cc");
-        let inputs = [&tools.identity, &flags, verilog, &wrapper, shim];
+        let (shim, coverage) = (include_str!("shim.cc"), include_str!("coverage.h"));
+        let flags = format!("{flags} {}", counting());
+        let inputs = [&tools.identity, &flags, verilog, &wrapper, shim, coverage];
         let folder = cache::folder(top, &inputs, |work| {
             let write = |name: &str, text: &str| {
                 let path = work.join(name);
@@ -207,10 +218,14 @@ impl Code {
             if variant == Variant::Traced {
                 verilator.args(["--trace-fst", "--trace-structs"]);
             }
+            if counting() {
+                verilator.args(COVERAGE_FLAGS);
+            }
             run(verilator.current_dir(work).args(VERILATOR_FLAGS))?;
 
             write("ports.h", &table)?;
             write("shim.cc", shim)?;
+            write("coverage.h", coverage)?;
             let generated = cpp_files(&work.join("cpp"))?;
             let mut all = String::new();
             for file in generated.iter().map(String::as_str).chain(["shim.cc"]) {
@@ -227,7 +242,7 @@ impl Code {
                 compiler.args([concat!("-L", env!("NITOR_Z_LIB"), "/lib"), "-lz"]);
             }
             run(&mut compiler)?;
-            for scrap in ["cpp", "all.cc", "shim.cc", "ports.h", "quiet.vlt"] {
+            for scrap in ["cpp", "all.cc", "shim.cc", "coverage.h", "ports.h", "quiet.vlt"] {
                 let path = work.join(scrap);
                 let removed =
                     if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
@@ -276,6 +291,7 @@ impl Variant {
 fn compiler(tools: &Toolchain, variant: Variant) -> std::process::Command {
     let mut compiler = tools.compiler();
     compiler.args(CXX_FLAGS).args(variant.flags());
+    compiler.arg(if counting() { "-DVM_COVERAGE=1" } else { "-DVM_COVERAGE=0" });
     compiler.arg("-I").arg(tools.include()).arg("-I").arg(tools.include().join("vltstd"));
     compiler
 }
@@ -283,6 +299,7 @@ fn compiler(tools: &Toolchain, variant: Variant) -> std::process::Command {
 /// Verilator's run time, compiled once for all models.
 fn runtime(tools: &Toolchain, variant: Variant) -> Result<PathBuf, Error> {
     let flags = [CXX_FLAGS, variant.flags()].concat().join(" ");
+    let flags = format!("{flags} {}", counting());
     cache::folder("runtime", &[&tools.identity, &flags], |work| {
         let mut compiler = compiler(tools, variant);
         compiler.current_dir(work).arg("-c");
@@ -290,6 +307,9 @@ fn runtime(tools: &Toolchain, variant: Variant) -> Result<PathBuf, Error> {
         compiler.arg(tools.include().join("verilated_threads.cpp"));
         if variant == Variant::Traced {
             compiler.arg(tools.include().join("verilated_fst_c.cpp"));
+        }
+        if counting() {
+            compiler.arg(tools.include().join("verilated_cov.cpp"));
         }
         run(&mut compiler).map(drop)
     })

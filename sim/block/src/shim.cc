@@ -6,6 +6,11 @@
 #if VM_TRACE
 #include "verilated_fst_c.h"
 #endif
+#if VM_COVERAGE
+#include "Vblock___024root.h"
+#include "Vblock__Syms.h"
+#include "coverage.h"
+#endif
 
 #include <memory>
 #include <string>
@@ -61,6 +66,9 @@ EXPORT Instance* block_new(int seed) {
 EXPORT void block_delete(Instance* block) {
     block->guarded([&] {
         if (block->failure.empty()) block->model->final();
+#if VM_COVERAGE
+        nitor::Coverage<Vblock>::add(*block->model);
+#endif
 #if VM_TRACE
         block->trace.reset();
 #endif

@@ -14,6 +14,9 @@
 #include "nitor-sim/src/card.rs.h"
 #include "verilated.h"
 #include "verilated_fst_c.h"
+#if NITOR_COUNTS
+#include "coverage.h"
+#endif
 
 namespace nitor {
 
@@ -41,6 +44,9 @@ class PinnedCard final : public Card {
   ~PinnedCard() override {
     close_waves();
     model_->final();
+#if NITOR_COUNTS
+    Coverage<M>::add(*model_);
+#endif
   }
 
   std::uint64_t run(std::uint64_t until, bool stop_on_mgmt, bool stop_on_irq) override {

@@ -1,6 +1,6 @@
 //! Locals in Verilog.
 
-use super::{bits, Def, Kernel};
+use super::{bits, unplaced, Def, Kernel, PLACE};
 use crate::expr::literal;
 use rust_hdl_core::ast::{
     VerilogBlockOrConditional as Else, VerilogExpression as Expr, VerilogStatement as Stmt,
@@ -22,11 +22,12 @@ impl Kernel<'_> {
                 continue;
             }
             let width = self.w.scope.width_of(name)?;
+            let place = name.splitn(4, '%').nth(3).unwrap_or("");
             match def {
                 Def::Value(e) => {
                     let text = self.w.scope.assigned(e, width)?;
                     decls.push(format!("wire {}{verilog};", bits(width)));
-                    logic.push(format!("assign {verilog} = {text};"));
+                    logic.push(format!("assign {verilog} = {text};{PLACE}{place}"));
                 }
                 Def::Mux(Stmt::If(c)) => {
                     let test = self.w.scope.sized(&c.test, 1)?;
@@ -40,7 +41,8 @@ impl Kernel<'_> {
                         _ => return Err("a multiplexer without an else".to_string()),
                     };
                     decls.push(format!("wire {}{verilog};", bits(width)));
-                    logic.push(format!("assign {verilog} = {test} ? {then} : {otherwise};"));
+                    let text = format!("{test} ? {then} : {otherwise}");
+                    logic.push(format!("assign {verilog} = {text};{PLACE}{place}"));
                 }
                 Def::Mux(stmt) => {
                     let own = BTreeSet::from([name.clone()]);
@@ -59,7 +61,9 @@ impl Kernel<'_> {
                     self.statements_text(&[Stmt::Match(m)], &own, 1, &mut text)?;
                     text.push_str("end");
                     decls.push(format!("reg {}{verilog};", bits(width)));
-                    logic.push(text);
+                    let text: Vec<_> =
+                        text.lines().map(|l| format!("{}{PLACE}{place}", unplaced(l))).collect();
+                    logic.push(text.join("\n"));
                 }
                 Def::Replace(a, w, i, v) => {
                     let at = match i {

@@ -1,7 +1,8 @@
 //! Statements as always blocks, and the registers they feed.
 
 use super::paths::{always_assigned, assigns};
-use super::{bits, Kernel};
+use super::{bits, Kernel, PLACE};
+use crate::build::{BRANCH_MARK, PLACE_MARK};
 use crate::emit::Child;
 use crate::expr::number;
 use rust_hdl_core::ast::{
@@ -13,6 +14,19 @@ use std::fmt::Write;
 /// The reset of a register that has none.
 const NEVER: &str = "1'd0";
 
+/// What a comment says behind `kind`.
+fn mark<'a>(stmt: &'a Stmt, kind: &str) -> Option<&'a str> {
+    match stmt {
+        Stmt::Comment(c) => c.strip_prefix(kind),
+        _ => None,
+    }
+}
+
+/// The place of the `if` or `match` whose first branch this is.
+fn branch(block: &[Stmt]) -> Option<&str> {
+    mark(block.first()?, BRANCH_MARK)
+}
+
 impl Kernel<'_> {
     pub(super) fn statements_text(
         &mut self,
@@ -22,17 +36,20 @@ impl Kernel<'_> {
         out: &mut String,
     ) -> Result<(), String> {
         let pad = "    ".repeat(depth);
+        let mut place = "";
         for stmt in statements {
             match stmt {
+                Stmt::Comment(c) => place = c.strip_prefix(PLACE_MARK).unwrap_or(place),
                 Stmt::Assignment(Expr::Signal(n), e) if wanted.contains(n) => {
                     let width = self.w.scope.width_of(n)?;
                     let text = self.w.scope.assigned(e, width)?;
                     let name = self.w.scope.names.of(n);
-                    let _ = writeln!(out, "{pad}{name} = {text};");
+                    let _ = writeln!(out, "{pad}{name} = {text};{PLACE}{place}");
                 }
                 Stmt::If(c) if assigns(stmt, wanted) => {
                     let test = self.w.scope.condition(&c.test)?;
-                    let _ = writeln!(out, "{pad}if ({test}) begin");
+                    let place = branch(&c.then).unwrap_or(place);
+                    let _ = writeln!(out, "{pad}if ({test}) begin{PLACE}{place}");
                     self.statements_text(&c.then, wanted, depth + 1, out)?;
                     let otherwise: &[Stmt] = match &c.otherwise {
                         Else::Block(b) => b,
@@ -40,27 +57,30 @@ impl Kernel<'_> {
                         Else::None => &[],
                     };
                     if otherwise.iter().any(|s| assigns(s, wanted)) {
-                        let _ = writeln!(out, "{pad}end else begin");
+                        let _ = writeln!(out, "{pad}end else begin{PLACE}{place}");
                         self.statements_text(otherwise, wanted, depth + 1, out)?;
                     }
-                    let _ = writeln!(out, "{pad}end");
+                    let _ = writeln!(out, "{pad}end{PLACE}{place}");
                 }
                 Stmt::Match(m) if assigns(stmt, wanted) => {
                     let width = self.w.scope.width(&m.test)?.ok_or("a match on a number")?;
                     let test = self.w.scope.condition_of(&m.test, width)?;
-                    let _ = writeln!(out, "{pad}case ({test})");
+                    let place = m.cases.first().and_then(|c| branch(&c.block)).unwrap_or(place);
+                    let _ = writeln!(out, "{pad}case ({test}){PLACE}{place}");
                     let mut default = false;
                     for case in &m.cases {
                         default |= case.condition == "default";
                         let label = self.label(&case.condition, width)?;
-                        let _ = writeln!(out, "{pad}    {label}: begin");
+                        let arm = case.block.iter().find_map(|s| mark(s, PLACE_MARK));
+                        let arm = arm.unwrap_or(place);
+                        let _ = writeln!(out, "{pad}    {label}: begin{PLACE}{arm}");
                         self.statements_text(&case.block, wanted, depth + 2, out)?;
-                        let _ = writeln!(out, "{pad}    end");
+                        let _ = writeln!(out, "{pad}    end{PLACE}{arm}");
                     }
                     if !default {
                         let _ = writeln!(out, "{pad}    default: begin\n{pad}    end");
                     }
-                    let _ = writeln!(out, "{pad}endcase");
+                    let _ = writeln!(out, "{pad}endcase{PLACE}{place}");
                 }
                 _ => {}
             }

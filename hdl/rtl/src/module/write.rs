@@ -1,7 +1,7 @@
 //! A kernel's module: checks who drives what, and puts the parts in order.
 
 use super::paths::{always_assigned, assigns, targets};
-use super::{bits, Kernel, Module, Ports};
+use super::{bits, unplaced, Kernel, Module, Ports};
 use crate::emit::{Child, Direction};
 use crate::expr::number;
 use rust_hdl_core::ast::{VerilogExpression as Expr, VerilogStatement as Stmt};
@@ -169,8 +169,8 @@ impl Kernel<'_> {
         for (name, (width, value)) in self.w.scope.constants.clone() {
             let verilog = self.w.scope.names.of(&name);
             let used = |text: &String| {
-                text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'))
-                    .any(|word| word == verilog)
+                let apart = |c: char| !(c.is_ascii_alphanumeric() || c == '_');
+                text.lines().any(|l| unplaced(l).split(apart).any(|word| word == verilog))
             };
             let all = [&local_logic, &logic, &state, &instances];
             if all.iter().any(|part| part.iter().any(used))

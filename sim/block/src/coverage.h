@@ -1,0 +1,48 @@
+// Adds up what the instances of a model have counted, and writes it when the process ends: for
+// models built with NITOR_COVERAGE, which names the folder.
+#pragma once
+
+#include "verilated_cov.h"
+
+#include <unistd.h>
+
+#include <cstdlib>
+#include <iterator>
+#include <memory>
+#include <mutex>
+#include <string>
+
+namespace nitor {
+
+// An instance that never runs: its counters are the sum, its context knows their names.
+template <class M>
+class Coverage {
+ public:
+  static void add(const M& model) {
+    static Coverage all;
+    const std::lock_guard<std::mutex> lock{all.mutex_};
+    auto& sum = all.model_->rootp->vlSymsp->__Vcoverage;
+    const auto& counters = model.rootp->vlSymsp->__Vcoverage;
+    for (std::size_t i = 0; i < std::size(sum); ++i) {
+      const auto room = static_cast<std::uint32_t>(-1) - sum[i];
+      sum[i] += counters[i] < room ? counters[i] : room;
+    }
+  }
+
+ private:
+  Coverage() : model_{std::make_unique<M>(&context_, "sum")} {}
+
+  ~Coverage() {
+    const char* folder = std::getenv("NITOR_COVERAGE");
+    if (folder == nullptr || *folder == 0) return;
+    const auto place = reinterpret_cast<std::uintptr_t>(this);
+    const std::string name = std::to_string(getpid()) + "-" + std::to_string(place) + ".dat";
+    context_.coveragep()->write(std::string{folder} + "/" + name);
+  }
+
+  std::mutex mutex_;
+  VerilatedContext context_;
+  std::unique_ptr<M> model_;
+};
+
+}  // namespace nitor
