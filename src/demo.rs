@@ -140,9 +140,10 @@ fn measure(
     let played = play(args, &world, frames);
     signals::closing();
     let finish = world.borrow_mut().finish_capture();
+    if let (Ok(_) | Err(Failure::Stopped(..)), Err(e)) = (&played, finish) {
+        return Err(Failure::Environment(format!("cannot write {}: {e}", args.wire.display())));
+    }
     let (crossing, tcp) = played.map_err(|failure| stopped(failure, args))?;
-    finish
-        .map_err(|e| Failure::Environment(format!("cannot write {}: {e}", args.wire.display())))?;
     let (tcp, mut failed) = match tcp {
         Ok(fetched) => (Some(fetched), None),
         Err(failure) => (None, Some(failure)),
@@ -219,7 +220,7 @@ fn traffic(world: &World) -> (LinkStats, LinkStats) {
 const WINDOW: usize = 256;
 /// Cycles, a millisecond, without a frame after which those under way are lost.
 const PATIENCE: u64 = 250_000;
-/// So often nothing at all of a whole window, and the others are not sent.
+/// So often in a row, and the others are not sent.
 const EMPTY_WINDOWS: u32 = 2;
 
 /// A card pads to the shortest frame.
@@ -286,8 +287,8 @@ fn cross(
         a.nic.pair(0).tx.flush();
         let now = world.borrow().now();
         if now - last_arrival > PATIENCE {
-            empty += u32::from(sent - arrivals.passed(sent) >= WINDOW);
-            if empty == EMPTY_WINDOWS || sent - completed == slots {
+            empty += 1;
+            if empty == EMPTY_WINDOWS {
                 break;
             }
             arrivals.give_up(sent);
@@ -323,8 +324,10 @@ fn cross(
     if !wrong.is_nothing() {
         for (name, host) in [("A", &mut *a), ("B", b)] {
             let counters = host.nic.counters();
-            let counters = counters
-                .map_err(|e| Failure::Check(format!("host {name}'s card does not answer: {e}")))?;
+            let silent = |e: nitor_driver::Error| {
+                format!("{}; host {name}'s card does not answer: {e}", wrong.text())
+            };
+            let counters = counters.map_err(|e| Failure::Check(silent(e)))?;
             let telling = counters.into_iter().filter(|(c, n)| !c.is_traffic() && *n != 0);
             counted.extend(telling.map(|(c, n)| (format!("{name}.{}", c.name()), n)));
         }
