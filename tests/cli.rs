@@ -234,6 +234,19 @@ fn bench_loop_measures() {
     }
 }
 
+/// Long and short frames at random: what comes while a long one is written out waits.
+#[test]
+fn bench_loop_of_any_mix_loses_nothing() {
+    let folder = folder();
+    for width in ["128", "512"] {
+        let args = ["bench", "loop", "--frame", "mixed", "--count", "1024", "--json"];
+        let figures = succeeds(&folder, &[&args[..], &["--width", width]].concat());
+        assert_eq!(figures["frame"], "mixed");
+        assert_eq!(figures["frames"], 1024, "{figures}");
+        assert_eq!(figures["lost"], 0, "{figures}");
+    }
+}
+
 /// What low-latency queues are for: an order of magnitude, and no read. And pushing frames loses none.
 #[test]
 fn bench_latency_compares() {

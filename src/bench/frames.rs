@@ -1,11 +1,14 @@
 //! The frames of a bench: sizes, and bytes that tell which frame it is.
 
 use crate::machine;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
 use serde::{Serialize, Serializer};
 use std::str::FromStr;
 
 /// Bytes of the shortest and longest frame, without FCS.
-const RANGE: std::ops::RangeInclusive<u64> = 60..=9216;
+const RANGE: std::ops::RangeInclusive<u64> = 60..=LONGEST;
+const LONGEST: u64 = 9216;
 /// The usual Internet mix: 64, 594 and 1,518 bytes with FCS as 7 : 4 : 1, the sizes spread evenly.
 const IMIX: [usize; 12] = [60, 590, 60, 60, 590, 60, 1514, 60, 590, 60, 60, 590];
 
@@ -14,17 +17,21 @@ const IMIX: [usize; 12] = [60, 590, 60, 60, 590, 60, 1514, 60, 590, 60, 60, 590]
 pub enum Sizes {
     Fixed(u64),
     Imix,
+    /// Runs of short frames, of long ones and of any, at random: what waits behind a long frame is much or little.
+    Mixed,
 }
 
 impl FromStr for Sizes {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        if text == "imix" {
-            return Ok(Sizes::Imix);
+        match text {
+            "imix" => return Ok(Sizes::Imix),
+            "mixed" => return Ok(Sizes::Mixed),
+            _ => {}
         }
         let fixed = text.parse().ok().filter(|bytes| RANGE.contains(bytes)).map(Sizes::Fixed);
-        fixed.ok_or_else(|| "give 60 to 9216 bytes, or imix".into())
+        fixed.ok_or_else(|| "give 60 to 9216 bytes, imix or mixed".into())
     }
 }
 
@@ -33,16 +40,18 @@ impl Serialize for Sizes {
         match self {
             Sizes::Fixed(bytes) => to.serialize_u64(*bytes),
             Sizes::Imix => to.serialize_str("imix"),
+            Sizes::Mixed => to.serialize_str("mixed"),
         }
     }
 }
 
 impl Sizes {
-    /// Bytes of frame `n`.
-    pub fn of(self, n: usize) -> usize {
+    /// Bytes of each of `count` frames.
+    pub fn list(self, count: usize, seed: u64) -> Vec<usize> {
         match self {
-            Sizes::Fixed(bytes) => bytes as usize,
-            Sizes::Imix => IMIX[n % IMIX.len()],
+            Sizes::Fixed(bytes) => vec![bytes as usize; count],
+            Sizes::Imix => IMIX.into_iter().cycle().take(count).collect(),
+            Sizes::Mixed => mixed(count, seed),
         }
     }
 
@@ -50,6 +59,7 @@ impl Sizes {
         match self {
             Sizes::Fixed(bytes) => bytes as usize,
             Sizes::Imix => 1514,
+            Sizes::Mixed => LONGEST as usize,
         }
     }
 
@@ -57,8 +67,24 @@ impl Sizes {
         match self {
             Sizes::Fixed(bytes) => format!("{bytes} bytes"),
             Sizes::Imix => "60, 590 and 1,514 bytes as 7 : 4 : 1".into(),
+            Sizes::Mixed => "60 to 9,216 bytes at random".into(),
         }
     }
+}
+
+fn mixed(count: usize, seed: u64) -> Vec<usize> {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let mut sizes = Vec::with_capacity(count);
+    while sizes.len() < count {
+        let (run, range) = match rng.random_range(0..3) {
+            0 => (rng.random_range(1..=3), 1515..=LONGEST),
+            1 => (rng.random_range(1..=200), 60..=128),
+            _ => (rng.random_range(1..=16), RANGE),
+        };
+        let run = run.min(count - sizes.len());
+        sizes.extend((0..run).map(|_| rng.random_range(range.clone()) as usize));
+    }
+    sizes
 }
 
 /// Makes `frame` frame `n`: UDP, of its own flow, so that RSS has something to spread.

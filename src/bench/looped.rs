@@ -126,6 +126,7 @@ pub fn measure(args: &LoopArgs) -> Result<Measured, Failure> {
     world.borrow_mut().step(SETTLE);
 
     let count = args.count as usize;
+    let sizes = args.frame.list(count, args.seed);
     let stride = longest.next_multiple_of(64);
     let window = if args.llq {
         PUSHED_CYCLES * u32::from(args.width) as usize / LINE_BITS
@@ -157,7 +158,7 @@ pub fn measure(args: &LoopArgs) -> Result<Measured, Failure> {
         }
         let now = world.borrow().now();
         while sent < count && sent - received < window {
-            let (at, len) = (sent % slots * stride, args.frame.of(sent));
+            let (at, len) = (sent % slots * stride, sizes[sent]);
             frames::fill(&mut memory.as_mut_slice()[at..at + len], sent);
             let tx = &mut nic.pair(sent / RUN % queues).tx;
             let pushed = len.min(tx.max_push());
@@ -178,7 +179,7 @@ pub fn measure(args: &LoopArgs) -> Result<Measured, Failure> {
             while let Some(frame) = nic.pair(q).rx.receive().map_err(machine::fault)? {
                 let contents = frame.contiguous().unwrap_or_default();
                 let n = frames::number(contents).unwrap_or(usize::MAX);
-                if n >= sent || seen[n] || contents.len() != args.frame.of(n) {
+                if n >= sent || seen[n] || contents.len() != sizes[n] {
                     let len = frame.len();
                     return Err(Failure::Check(format!("a frame of {len} bytes came back wrong")));
                 }

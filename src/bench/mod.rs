@@ -27,10 +27,11 @@ pub enum Bench {
     allow_negative_numbers = true,
     after_help = "Examples:\n  nitor bench loop --frame 60 --count 4096 --width 512 --queues 4 --json\n  \
                   nitor bench loop --frame imix --width 512 --latency 2000 --stages\n  \
-                  nitor bench loop --frame 9000 --width 512 --wire 120\n  nitor bench loop --llq --width 512"
+                  nitor bench loop --frame 9000 --width 512 --wire 120\n  \
+                  nitor bench loop --frame mixed --seed 7\n  nitor bench loop --llq --width 512"
 )]
 pub struct LoopArgs {
-    /// Bytes of a frame without FCS, 60 to 9216; or imix: 60, 590 and 1,514 bytes as 7 : 4 : 1
+    /// Bytes of a frame without FCS, 60 to 9216; or imix: 60, 590 and 1,514 bytes as 7 : 4 : 1; or mixed: 60 to 9216 at random
     #[arg(long, default_value = "60")]
     frame: Sizes,
     /// Frames

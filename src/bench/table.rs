@@ -31,7 +31,7 @@ struct Rows {
 }
 
 /// Frame, queue pairs, latency in nanoseconds.
-const ROWS: [(Sizes, u16, u64); 12] = [
+const ROWS: [(Sizes, u16, u64); 14] = [
     (Sizes::Fixed(60), 1, 1000),
     (Sizes::Fixed(60), 4, 1000),
     (Sizes::Fixed(60), 16, 1000),
@@ -44,14 +44,18 @@ const ROWS: [(Sizes, u16, u64); 12] = [
     (Sizes::Fixed(1514), 16, 1000),
     (Sizes::Fixed(9000), 1, 1000),
     (Sizes::Fixed(9000), 16, 1000),
+    (Sizes::Mixed, 1, 1000),
+    (Sizes::Mixed, 16, 1000),
 ];
 
 fn arguments(width: Width, seed: u64, (frame, queues, latency): (Sizes, u16, u64)) -> LoopArgs {
     // Jumbo frames at the most that the link to the host carries: the wire must not be the limit.
     let jumbo = frame == Sizes::Fixed(9000) && width == Width::W512;
+    // Enough of them for many a run.
+    let typical = if frame == Sizes::Mixed { 1000 } else { frame.longest() as u64 };
     LoopArgs {
         frame,
-        count: (8_000_000 / frame.longest() as u64).clamp(1000, 4096 * u64::from(queues).min(4)),
+        count: (8_000_000 / typical).clamp(1000, 4096 * u64::from(queues).min(4)),
         width,
         queues,
         latency,
@@ -108,6 +112,7 @@ fn print(Rows { rows }: &Rows) {
         let frame = match m.frame {
             Sizes::Fixed(bytes) => bytes.to_string(),
             Sizes::Imix => "IMIX".into(),
+            Sizes::Mixed => "mixed".into(),
         };
         say!(
             "| {} | {frame} | {} | {} ns | {} Gb/s | {:.2} | {:.2} | {:.2} | {:.0} | {} |",
