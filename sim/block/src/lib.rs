@@ -23,6 +23,7 @@
 
 mod block;
 mod cache;
+mod fill;
 mod lint;
 mod model;
 pub mod stream;

@@ -2,6 +2,7 @@
 
 use crate::block::Block;
 use crate::cache::{self, at};
+use crate::fill;
 use crate::verilator::{run, Toolchain};
 use crate::Error;
 use libloading::{Library, Symbol};
@@ -200,6 +201,7 @@ impl Code {
     fn build(verilog: &str, top: &str, ports: &[Port], variant: Variant) -> Result<Code, Error> {
         let tools = Toolchain::find()?;
         let runtime = runtime(tools, variant)?;
+        let verilog = &fill::filled(verilog);
         let wrapper = wrapper(top, ports);
         let table = port_table(ports);
         let flags = [CXX_FLAGS, VERILATOR_FLAGS, variant.flags()].concat().join(" ");

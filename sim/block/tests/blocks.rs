@@ -329,3 +329,37 @@ fn sinks_see_broken_rules() {
     let changed = rule_broken("assign o_valid = 1; assign o_data = n;");
     assert!(changed.contains("payload changed before ready"), "{changed}");
 }
+
+/// Two memories that nothing is written to.
+#[test]
+fn unwritten_memories_hold_another_random_word_everywhere() {
+    const MEMORIES: &str = "
+module memory(input [3:0] at, output [69:0] word);
+    (* ram_style = \"block\" *) reg [69:0] mem [0:15];
+    assign word = mem[at];
+endmodule
+module t(input [3:0] at, output [69:0] even, output [69:0] odd);
+    memory a(.at(at), .word(even));
+    memory b(.at(at), .word(odd));
+endmodule
+";
+    let ports = [Port::input("at", 4), Port::output("even", 70), Port::output("odd", 70)];
+    let model = build(MEMORIES, &ports).unwrap();
+    let words = |seed| {
+        let mut block = model.block(seed);
+        let mut all = Vec::new();
+        for at in 0..16 {
+            block.set("at", at);
+            block.eval();
+            for port in ["even", "odd"] {
+                all.push(block.get_bits(port).to_bitvec());
+            }
+        }
+        all
+    };
+    let first = words(1);
+    assert!(first.iter().all(|word| word[..32].any() && word[32..64].any()));
+    let different: std::collections::HashSet<_> = first.iter().chain(&words(2)).cloned().collect();
+    assert_eq!(different.len(), 64);
+    assert_eq!(words(1), first);
+}
