@@ -10,7 +10,9 @@ use std::path::{Path, PathBuf};
 
 #[derive(clap::Args)]
 #[command(
-    after_help = "files.f names the files by themselves: verilator -F build/verilog/files.f, or -f in the folder\n\
+    after_help = "files.f names the files by themselves: verilator -F build/verilog/files.f, or -f in the folder.\n\
+    To simulate with Verilator 5.048: -fno-dfg-peephole-replace-shiftl-shiftl -fno-dfg-peephole-replace-shiftr-shiftr,\n\
+    since it folds two shifts into one by a sum that it cuts\n\
     Example:\n  nitor emit --width 512 --out build/verilog"
 )]
 pub struct Args {

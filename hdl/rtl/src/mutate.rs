@@ -219,7 +219,7 @@ mod tests {
     fn kernel() -> Verilog {
         let mut k = Kernel::new("T", "");
         k.at("a.rs", 1);
-        let sum = binary(Expr::Signal("a".into()), Op::Add, sized(3u32, 8));
+        let sum = binary(Expr::Signal("a".into()), Op::Add, sized(3, 8));
         let sum = k.bind("sum", sum);
         k.at("a.rs", 2);
         k.begin();
