@@ -334,7 +334,8 @@ fn mtu_lowered_under_segmentation() {
                 let pair = rig.nic.pair(0);
                 done += pair.tx.reap(32, |sent| assert_eq!(sent.token, 7)).unwrap();
                 while let Some(frame) = pair.rx.receive().unwrap() {
-                    assert!(frame.len() > 8000 || frame.to_vec() == packet.bytes[..1000]);
+                    let cut = [8000, 4000].map(|mss| packet.header + mss).contains(&frame.len());
+                    assert!(cut || frame.to_vec() == packet.bytes[..1000], "{}", frame.len());
                     quiet = 0;
                 }
                 pair.rx.refill();
@@ -380,7 +381,8 @@ fn pushed_heads() {
                 } else {
                     rig.rng.random_range(100..3000)
                 };
-                let mss = mss.max(payload / 100 + 1);
+                // Less is refused.
+                let mss = mss.max(payload / 100 + 1).max(8);
                 let partial = !cut && rig.rng.random();
                 let ip = rig.rng.random();
                 let wish = Offload {

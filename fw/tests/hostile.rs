@@ -4,7 +4,7 @@
 mod card;
 
 use card::*;
-use nitor_abi::admin::{part, ControlBuffer, CreateCq, CreateSq, Opcode, Status};
+use nitor_abi::admin::{ControlBuffer, CreateCq, CreateSq, Opcode, Status};
 use nitor_abi::bar::QueueCaps;
 use nitor_abi::feature::{AenqConfig, Feature, Mtu};
 use nitor_abi::mgmt::{self, CtxKind};
