@@ -271,7 +271,11 @@ fn idle_guests_on_a_busy_host_keep_their_cards() {
     let cores = std::thread::available_parallelism().map_or(2, usize::from);
     std::thread::scope(|scope| {
         for _ in 0..6 * cores {
-            scope.spawn(|| while busy.load(Ordering::Relaxed) {});
+            scope.spawn(|| {
+                while busy.load(Ordering::Relaxed) {
+                    std::hint::spin_loop()
+                }
+            });
         }
         let command = "sleep 30; ! dmesg | grep 'Keep alive watchdog'";
         let mut nitor = Command::new(env!("CARGO_BIN_EXE_nitor"));
