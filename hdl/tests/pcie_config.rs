@@ -3,7 +3,7 @@
 mod pcie_support;
 
 use nitor_block::Block;
-use pcie_support::{cases, start, Rng, CONFIG};
+use pcie_support::{cases, start, Rng, CONFIG, CONFIG_SMALL};
 use proptest::prelude::*;
 
 /// A register: offset, value after reset, bits that can be written, bits that a 1 clears, bits that a function-level reset keeps.
@@ -23,12 +23,24 @@ const fn writable(offset: u16, reset: u32, write: u32) -> Register {
     Register { offset, reset, write, clear: 0, kept: 0 }
 }
 
+const fn sticky(offset: u16, reset: u32, write: u32) -> Register {
+    Register { offset, reset, write, clear: 0, kept: !0 }
+}
+
+/// Uncorrectable errors that this card can have, and those of the data link, which have a mask and a severity all the same.
+const UNCORRECTABLE: u32 = 0x0017_d000;
+const WITH_LINK: u32 = UNCORRECTABLE | 0x10;
+const ADVISORY: u32 = 1 << 13;
+
 /// Everything that is not 0. The power state (0x44) and Device Control (0x68) have rules besides.
-const REGISTERS: [Register; 22] = [
+const REGISTERS: [Register; 42] = [
     read_only(0x00, 0xec20_1d0f),
-    Register { offset: 0x04, reset: 0x0010_0000, write: 0x0546, clear: 0x8000_0000, kept: 0 },
+    Register { offset: 0x04, reset: 0x0010_0000, write: 0x0546, clear: 0xf900_0000, kept: 0 },
     read_only(0x08, 0x0200_0000),
+    writable(0x0c, 0, 0xff),
     writable(0x10, 0, 0xffff_c000),
+    writable(0x18, 0xc, 0xfff0_0000),
+    writable(0x1c, 0, !0),
     read_only(0x2c, 0xec20_1d0f),
     read_only(0x34, 0x40),
     writable(0x3c, 0, 0xff),
@@ -40,25 +52,129 @@ const REGISTERS: [Register; 22] = [
     read_only(0x60, 0x0002_0010),
     read_only(0x64, 0x1000_8022),
     Register { offset: 0x68, reset: 0x2810, write: 0x79ff, clear: 0x000f_0000, kept: 0xe0 },
-    read_only(0x6c, 0x83),
-    Register { offset: 0x70, reset: 0x1083_0000, write: 0x01c3, clear: 0, kept: 0x01c3 },
+    // Without clock power management; active state power management is optional.
+    read_only(0x6c, 0x0040_0083),
+    Register { offset: 0x70, reset: 0x1083_0000, write: 0x00c3, clear: 0, kept: 0x00c3 },
     read_only(0x84, 0x1f),
     writable(0x88, 0, 0x1f),
     read_only(0x8c, 0x0e),
-    read_only(0x90, 3),
+    sticky(0x90, 0x001e_0003, 0xff9f),
     read_only(0x94, 0),
+    // Advanced error reporting.
+    read_only(0x100, 0x1482_0001),
+    Register { offset: 0x104, reset: 0, write: 0, clear: UNCORRECTABLE, kept: !0 },
+    sticky(0x108, 0, WITH_LINK),
+    sticky(0x10c, 0x0006_0010, WITH_LINK),
+    Register { offset: 0x110, reset: 0, write: 0, clear: ADVISORY, kept: !0 },
+    sticky(0x114, ADVISORY, 0x31c1),
+    sticky(0x118, 0, 0),
+    sticky(0x11c, 0, 0),
+    sticky(0x120, 0, 0),
+    sticky(0x124, 0, 0),
+    sticky(0x128, 0, 0),
+    // Secondary PCI Express: 8 lanes.
+    read_only(0x148, 0x0001_0019),
+    read_only(0x154, 0x7f00_7f00),
+    read_only(0x158, 0x7f00_7f00),
+    read_only(0x15c, 0x7f00_7f00),
+    read_only(0x160, 0x7f00_7f00),
+    read_only(0x164, 0),
 ];
+
+/// What other blocks may see, and the ports that say so.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Event {
+    Malformed,
+    Overflow,
+    /// A posted request.
+    Refused,
+    /// One that is answered.
+    Unsupported,
+    UnsupportedPoisoned,
+    Aborted,
+    Poisoned,
+    CompletionPoisoned,
+    CompletionUnsupported,
+    CompletionAborted,
+    Unexpected,
+    TimedOut,
+}
+
+use Event::*;
+
+/// Events of one source, of which there is one in a cycle at most: their header's port, and they.
+const SOURCES: [(&str, &[Event]); 3] = [
+    ("link_hdr", &[Malformed, Overflow]),
+    ("request_hdr", &[Refused, Unsupported, UnsupportedPoisoned, Aborted, Poisoned]),
+    (
+        "cpl_hdr",
+        &[CompletionPoisoned, CompletionUnsupported, CompletionAborted, Unexpected, TimedOut],
+    ),
+];
+
+impl Event {
+    fn ports(self) -> &'static [&'static str] {
+        match self {
+            Malformed => &["malformed"],
+            Overflow => &["overflow"],
+            Refused => &["unsupported"],
+            Unsupported => &["unsupported", "answered"],
+            UnsupportedPoisoned => &["unsupported", "parity"],
+            Aborted => &["aborted", "answered"],
+            Poisoned => &["poisoned", "parity"],
+            CompletionPoisoned => &["cpl_poisoned"],
+            CompletionUnsupported | CompletionAborted => &["cpl_refused"],
+            Unexpected => &["cpl_unexpected"],
+            TimedOut => &["cpl_timeout"],
+        }
+    }
+
+    /// Its bit in the uncorrectable error registers.
+    fn bit(self) -> Option<u32> {
+        Some(match self {
+            Malformed => 18,
+            Overflow => 17,
+            Refused | Unsupported | UnsupportedPoisoned => 20,
+            Aborted => 15,
+            Poisoned | CompletionPoisoned => 12,
+            Unexpected => 16,
+            TimedOut => 14,
+            CompletionUnsupported | CompletionAborted => return None,
+        })
+    }
+
+    /// Unless it is made fatal: somebody else reports it.
+    fn advisory(self) -> bool {
+        matches!(self, Unsupported | Aborted | Unexpected)
+    }
+
+    /// Status bits: specification, section 7.5.1.2.
+    fn status(self, command: u32) -> u32 {
+        match self {
+            UnsupportedPoisoned | Poisoned => 1 << 31,
+            CompletionPoisoned => 1 << 31 | (command >> 6 & 1) << 24,
+            CompletionUnsupported => 1 << 29,
+            CompletionAborted => 1 << 28,
+            Aborted => 1 << 27,
+            _ => 0,
+        }
+    }
+}
 
 struct Space {
     block: Block,
     model: Vec<u32>,
     flr: bool,
+    /// A time-out in D3hot.
+    late: bool,
+    /// Messages that were to be sent: their codes.
+    messages: Vec<u64>,
 }
 
 impl Space {
     fn new(seed: u64) -> Space {
         let model = REGISTERS.iter().map(|register| register.reset).collect();
-        Space { block: start(&CONFIG, seed), model, flr: false }
+        Space { block: start(&CONFIG, seed), model, flr: false, late: false, messages: vec![] }
     }
 
     fn index(offset: u16) -> Option<usize> {
@@ -108,6 +224,13 @@ impl Space {
             new = old;
         }
         self.model[i] = new & !(value & bytes & register.clear);
+        if offset == 0x104 && *self.at(0x104) >> *self.at(0x118) & 1 == 0 {
+            *self.at(0x118) = 0;
+        }
+        if self.late && *self.at(0x44) & 3 == 0 {
+            self.late = false;
+            self.model_event(TimedOut, [0; 4]);
+        }
         let resets = offset == 0x68 && value & bytes & 0x8000 != 0;
         assert_eq!(self.flr, resets);
         self.block.clock_low();
@@ -116,22 +239,98 @@ impl Space {
             for (register, value) in REGISTERS.iter().zip(&mut self.model) {
                 *value = register.reset & !register.kept | *value & register.kept;
             }
+            self.late = false;
+            // One of before is withdrawn.
+            self.messages.clear();
+        }
+        self.take_messages();
+    }
+
+    /// All that wait, the worst first.
+    fn take_messages(&mut self) {
+        self.messages.sort_unstable();
+        self.messages.dedup();
+        self.block.set("message_ready", 1);
+        let mut taken = vec![];
+        for _ in 0..8 {
+            self.block.clock_low();
+            if self.block.get("message_valid") == 1 {
+                taken.push(self.block.get("message"));
+            }
+            self.block.clock_high();
+        }
+        self.block.set("message_ready", 0);
+        taken.reverse();
+        assert_eq!(taken, self.messages);
+        self.messages.clear();
+    }
+
+    /// What becomes of an event: specification, figure 6-2 (device error signaling and logging).
+    fn model_event(&mut self, event: Event, header: [u32; 4]) {
+        let (command, control) = (*self.at(0x04), *self.at(0x68));
+        *self.at(0x04) |= event.status(command);
+        let Some(at) = event.bit() else { return };
+        let bit = 1 << at;
+        let (serr, unsupported) = (command >> 8 & 1 == 1, at == 20);
+        let reported = control >> 3 & 1 == 1;
+        let masked = *self.at(0x108) & bit != 0;
+        *self.at(0x68) |= u32::from(unsupported) << 19;
+        let fatal = *self.at(0x10c) & bit != 0;
+        let mut logged = true;
+        if !fatal && event.advisory() {
+            *self.at(0x68) |= 1 << 16;
+            *self.at(0x110) |= ADVISORY;
+            logged = *self.at(0x114) & ADVISORY == 0;
+            if logged && control & 1 == 1 && (!unsupported || reported) {
+                self.messages.push(0);
+            }
+        } else {
+            let class = 1 + u32::from(fatal);
+            *self.at(0x68) |= 1 << (16 + class);
+            let enabled = serr || control >> class & 1 == 1;
+            if !masked && enabled && (!unsupported || reported || serr) {
+                self.messages.push(if fatal { 3 } else { 1 });
+                *self.at(0x04) |= u32::from(serr) << 30;
+            }
+        }
+        let free = *self.at(0x118) == 0;
+        if logged {
+            *self.at(0x104) |= bit;
+            if free && !masked {
+                *self.at(0x118) = at;
+                for (i, dw) in header.into_iter().enumerate() {
+                    *self.at(0x11c + 4 * i as u16) = dw;
+                }
+            }
         }
     }
 
-    /// Errors that other blocks saw.
-    fn errors(&mut self, unsupported: bool, poisoned: bool) {
-        self.block.set("set_unsupported", unsupported.into());
-        self.block.set("set_poisoned", poisoned.into());
-        self.block.tick();
-        self.block.set("set_unsupported", 0);
-        self.block.set("set_poisoned", 0);
-        if unsupported {
-            *self.at(0x68) |= 0x0009_0000;
+    /// Events in one cycle, at most one of each source; in `access`' first cycle if there is one.
+    fn events(&mut self, rng: &mut Rng, events: &[Event]) {
+        for event in events {
+            event.ports().iter().for_each(|port| self.block.set(*port, 1));
+            let (port, _) = SOURCES.iter().find(|(_, all)| all.contains(event)).unwrap();
+            let mut header = [0; 4].map(|_: u32| rng.next() as u32);
+            match event {
+                CompletionUnsupported => header[1] = header[1] & !0xe000 | 1 << 13,
+                CompletionAborted => header[1] = header[1] & !0xe000 | 4 << 13,
+                _ => {}
+            }
+            let bytes: Vec<u8> = header.iter().flat_map(|dw| dw.to_le_bytes()).collect();
+            self.block.set_bytes(*port, &bytes);
+            let asleep = *self.at(0x44) & 3 != 0;
+            match event {
+                TimedOut if asleep => self.late = true,
+                // What was asked for never came.
+                TimedOut => self.model_event(TimedOut, [0; 4]),
+                event => self.model_event(*event, header),
+            }
         }
-        if poisoned {
-            *self.at(0x68) |= 0x0002_0000;
-            *self.at(0x04) |= 0x8000_0000;
+    }
+
+    fn no_events(&mut self) {
+        for event in SOURCES.iter().flat_map(|(_, events)| *events) {
+            event.ports().iter().for_each(|port| self.block.set(*port, 0));
         }
     }
 
@@ -146,6 +345,7 @@ impl Space {
             ("mem_enable", u64::from(command >> 1 & 1) & u64::from(awake)),
             ("bar0_base", (*self.at(0x10)).into()),
             ("mps", u64::from(control >> 5 & 7).min(2)),
+            ("read_timeout", (*self.at(0x88)).into()),
             ("mrrs", (control >> 12 & 7).into()),
             ("ext_tag", (control >> 8 & 1).into()),
             ("msix_enable", (msix >> 31).into()),
@@ -175,8 +375,16 @@ proptest! {
             };
             match rng.below(8) {
                 0 => {
-                    let (unsupported, poisoned) = (rng.percent(50), rng.percent(50));
-                    space.errors(unsupported, poisoned);
+                    let mut events = vec![];
+                    for (_, all) in SOURCES {
+                        if rng.percent(50) {
+                            events.push(*rng.pick(all));
+                        }
+                    }
+                    space.events(&mut rng, &events);
+                    space.block.tick();
+                    space.no_events();
+                    space.take_messages();
                 }
                 1..=3 => space.write(offset, rng.next() as u32, rng.below(16) as u8),
                 _ => space.read(offset),
@@ -206,6 +414,139 @@ fn found_by_a_host() {
     }
     // Power management, MSI-X, PCI Express.
     assert_eq!(found, [(0x01, 0x40), (0x11, 0x48), (0x10, 0x60)]);
+    let mut extended = vec![];
+    let mut at = 0x100;
+    while at != 0 {
+        let header = space.access(at, None);
+        extended.push((header & 0xffff, at));
+        at = (header >> 20) as u16;
+    }
+    // Advanced error reporting, Secondary PCI Express.
+    assert_eq!(extended, [(0x01, 0x100), (0x19, 0x148)]);
     // As many vectors as were asked for.
     assert_eq!(space.access(0x48, None) >> 16 & 0x7ff, 16);
+}
+
+/// An error in the very cycle in which what was there before is cleared.
+#[test]
+fn an_error_that_comes_while_others_are_cleared_stays() {
+    let mut rng = Rng(2);
+    for (offset, events) in [
+        (0x04, vec![CompletionPoisoned]),
+        (0x68, vec![Malformed, Refused]),
+        (0x104, vec![Malformed]),
+        (0x104, vec![TimedOut]),
+    ] {
+        let mut space = Space::new(3);
+        // An older one of another kind, whose header goes.
+        space.events(&mut rng, &[Poisoned]);
+        space.block.tick();
+        space.no_events();
+        for i in 0..4 {
+            assert_ne!(space.access(0x11c + 4 * i, None), 0);
+        }
+        let register = &REGISTERS[Space::index(offset).unwrap()];
+        *space.at(offset) &= !register.clear;
+        *space.at(0x118) &= if offset == 0x104 { 0 } else { !0 };
+        space.events(&mut rng, &events);
+        let block = &mut space.block;
+        // What is beside the status bits stays.
+        let be = if offset == 0x104 { 0b1111 } else { 0b1100 };
+        for (port, value) in [
+            ("bus_valid", 1),
+            ("bus_write", 1),
+            ("bus_addr", offset.into()),
+            ("bus_wdata", 0xffff_ffff),
+            ("bus_be", be),
+        ] {
+            block.set(port, value);
+        }
+        block.tick();
+        space.no_events();
+        space.block.tick();
+        space.block.set("bus_valid", 0);
+        for register in &REGISTERS {
+            space.read(register.offset);
+        }
+    }
+}
+
+/// Transactions Pending is what the read engine says.
+#[test]
+fn reads_under_way_are_pending() {
+    let mut space = Space::new(4);
+    for pending in [1, 0] {
+        space.block.set("pending", pending.into());
+        assert_eq!(space.access(0x68, None) >> 21 & 1, pending);
+        // Not to be cleared.
+        space.access(0x68, Some((1 << 21, 0b0100)));
+        assert_eq!(space.access(0x68, None) >> 21 & 1, pending);
+    }
+}
+
+/// Errors meanwhile share a message; a function-level reset takes it back.
+#[test]
+fn messages_wait_for_the_link() {
+    let mut space = Space::new(5);
+    let mut rng = Rng(6);
+    space.access(0x68, Some((0x280f, 15)));
+    let mut errors = |space: &mut Space, events: &[Event]| {
+        for event in events {
+            space.events(&mut rng, &[*event]);
+            space.block.tick();
+            space.no_events();
+        }
+        (0..3).for_each(|_| space.block.tick());
+        space.block.clock_low();
+        let offered = (space.block.get("message_valid"), space.block.get("message"));
+        space.block.clock_high();
+        offered
+    };
+    // The one on offer stays, whatever comes.
+    assert_eq!(errors(&mut space, &[Poisoned, Poisoned, TimedOut]), (1, 1));
+    assert_eq!(errors(&mut space, &[Malformed, Malformed]), (1, 1));
+    space.block.set("message_ready", 1);
+    let mut codes = vec![];
+    for _ in 0..12 {
+        space.block.clock_low();
+        if space.block.get("message_valid") == 1 {
+            codes.push(space.block.get("message"));
+        }
+        space.block.clock_high();
+    }
+    space.block.set("message_ready", 0);
+    assert_eq!(codes, [1, 3, 1]);
+    assert_eq!(errors(&mut space, &[Malformed, Poisoned]), (1, 3));
+    space.access(0x68, Some((0xa80f, 15)));
+    assert_eq!(errors(&mut space, &[]).0, 0);
+}
+
+/// Without advanced error reporting: no extended capabilities, and no message of an error that somebody else reports.
+#[test]
+fn small() {
+    let mut space = Space { block: start(&CONFIG_SMALL, 7), ..Space::new(7) };
+    let mut rng = Rng(8);
+    assert!((0x100..0x1000).step_by(4).all(|at| space.access(at, None) == 0));
+    // A lane of 2.5 GT/s, one completion time-out, no second link control.
+    for (at, value) in [(0x6c, 0x0040_0011), (0x70, 0x1011_0000), (0x84, 0x10), (0x8c, 2)] {
+        assert_eq!(space.access(at, None), value);
+    }
+    space.access(0x88, Some((0x1f, 15)));
+    space.access(0x90, Some((!0, 15)));
+    assert_eq!((space.access(0x88, None), space.access(0x90, None)), (0x10, 0));
+    space.access(0x68, Some((0x280f, 15)));
+    for (event, status, message) in [
+        (Unsupported, 0b1001, None),
+        (Unexpected, 0b0001, None),
+        (Refused, 0b1010, Some(1)),
+        (TimedOut, 0b0010, Some(1)),
+        (Malformed, 0b0100, Some(3)),
+    ] {
+        space.events(&mut rng, &[event]);
+        space.block.tick();
+        space.no_events();
+        space.messages = Vec::from_iter(message);
+        space.take_messages();
+        assert_eq!(space.access(0x68, Some((0xf_0000, 0b0100))) >> 16, status, "{event:?}");
+    }
 }

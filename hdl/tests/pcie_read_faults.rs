@@ -262,3 +262,46 @@ fn waiting_for_credits() {
         bench.nothing_besides();
     }
 }
+
+/// The host chooses when a read is given up, or that it never is. Its tag rests, and is no transaction then.
+#[test]
+fn the_time_out_is_chosen() {
+    const DISABLE: u64 = 1 << 4;
+    let wait = |bench: &mut Bench, cycles| (0..cycles).for_each(|_| bench.step());
+    for (value, least, most) in [
+        (0b0000, TIMEOUT, TIMEOUT + 2000),
+        (0b0001, TIMEOUT / 2, TIMEOUT * 9 / 10),
+        (0b0010, 20 * TIMEOUT, 40 * TIMEOUT),
+        // What is reserved is the default.
+        (0b0011, TIMEOUT, TIMEOUT + 2000),
+    ] {
+        let setup = Setup { faults: [0, 0, 0, 100, 0], ..Setup::fast() };
+        let mut bench = Bench::new(&READ128, 16, setup, 12);
+        bench.block.set("read_timeout", value);
+        let begin = bench.block.cycles();
+        bench.ask(read_of(0, 0x2000, 64));
+        wait(&mut bench, 100);
+        assert_eq!(bench.block.get("pending"), 1);
+        bench.sleep(begin + least);
+        assert_eq!((bench.failed, bench.block.get("pending")), (0, 1), "{value:#b}");
+        while bench.failed == 0 {
+            bench.step();
+            assert!(bench.block.cycles() - begin < most, "{value:#b}");
+        }
+        wait(&mut bench, 10);
+        assert_eq!((bench.block.get("pending"), bench.block.get("busy")), (0, 1));
+    }
+    let setup = Setup { faults: [0, 0, 0, 100, 0], ..Setup::fast() };
+    let mut bench = Bench::new(&READ128, 16, setup, 13);
+    bench.block.set("read_timeout", DISABLE);
+    bench.ask(read_of(0, 0x2000, 64));
+    wait(&mut bench, 100);
+    bench.sleep(5 * TIMEOUT);
+    wait(&mut bench, 100);
+    assert_eq!((bench.failed, bench.block.get("pending")), (0, 1));
+    // A reset waits no longer than by default.
+    bench.block.set("flush", 1);
+    bench.sleep(bench.block.cycles() + 9 * TIMEOUT);
+    bench.flushed();
+    assert_eq!((bench.block.get("pending"), bench.block.get("busy")), (0, 0));
+}

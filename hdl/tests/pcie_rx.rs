@@ -4,7 +4,7 @@ mod pcie_support;
 
 use std::collections::VecDeque;
 
-use nitor_block::Model;
+use nitor_block::{Block, Model};
 use pcie_support::streams::{Feed, Take};
 use pcie_support::{cases, start, Beat, Rng, Tlp, RX128, RX512, RX_SMALL};
 use proptest::prelude::*;
@@ -20,14 +20,18 @@ enum Kind {
     Completion,
     CompletionTooLong,
     CompletionTooShort,
+    CompletionBeyondPayload,
     NonPosted,
     NonPostedAcross4K,
     ConfigOfTwo,
+    /// Of no use to the card, as it may say.
+    MessageIgnored,
+    /// One that it would have to know.
     Message,
     Unknown,
 }
 
-const KINDS: [Kind; 16] = [
+const KINDS: [Kind; 18] = [
     Kind::Write,
     Kind::Write,
     Kind::Write,
@@ -38,16 +42,27 @@ const KINDS: [Kind; 16] = [
     Kind::Completion,
     Kind::CompletionTooLong,
     Kind::CompletionTooShort,
+    Kind::CompletionBeyondPayload,
     Kind::NonPosted,
     Kind::NonPosted,
     Kind::NonPostedAcross4K,
     Kind::ConfigOfTwo,
+    Kind::MessageIgnored,
     Kind::Message,
     Kind::Unknown,
 ];
 
-/// `most`: dwords of the largest write.
-fn make(rng: &mut Rng, kind: Kind, most: u64) -> Tlp {
+/// Unlock, power management, hot plug, slot power, vendors' type 1.
+const IGNORED: [u32; 12] = [0x00, 0x14, 0x19, 0x40, 0x41, 0x43, 0x44, 0x45, 0x47, 0x48, 0x50, 0x7f];
+
+/// What a block is told, and how it is built: dwords of the largest payload, and whether it is small.
+#[derive(Clone, Copy)]
+struct Limits {
+    most: u64,
+    small: bool,
+}
+
+fn make(rng: &mut Rng, kind: Kind, Limits { most, small }: Limits) -> Tlp {
     let wide = rng.percent(50);
     let high = if wide { rng.range(1, 0xffff) << 32 } else { 0 };
     let page = rng.below(1 << 16) << 12;
@@ -74,8 +89,12 @@ fn make(rng: &mut Rng, kind: Kind, most: u64) -> Tlp {
             let offset = 4096 - 4 * rng.range(1, dwords - 1);
             write(rng, dwords, offset)
         }
+        Kind::CompletionBeyondPayload => {
+            let dwords = rng.range(most + 1, 400) as usize;
+            with_header(0x4a00_0000, rng, dwords)
+        }
         Kind::Completion | Kind::CompletionTooLong | Kind::CompletionTooShort => {
-            let dwords = rng.range(1, 128) as usize;
+            let dwords = rng.range(1, most) as usize;
             match rng.below(4) {
                 0 if kind == Kind::Completion => with_header(0x0a00_0000, rng, 0),
                 _ => with_header(0x4a00_0000, rng, dwords),
@@ -95,7 +114,20 @@ fn make(rng: &mut Rng, kind: Kind, most: u64) -> Tlp {
             tlp
         }
         Kind::ConfigOfTwo => with_header(0x4400_0000, rng, 2),
-        Kind::Message => with_header(*rng.pick(&[0x3400_0000, 0x7400_0000]), rng, 0),
+        Kind::MessageIgnored | Kind::Message => {
+            // A small block says of each message that it has data.
+            let dwords = if small || rng.percent(50) { rng.range(1, most) } else { 0 } as usize;
+            let header = if dwords == 0 { 0x3000_0000 } else { 0x7000_0000 };
+            let routed = (rng.below(6) as u32) << 24;
+            let mut tlp = with_header(header | routed, rng, dwords);
+            let mut code = *rng.pick(&IGNORED);
+            while kind == Kind::Message && IGNORED.contains(&code) {
+                code = rng.below(256) as u32;
+            }
+            tlp.hdr[1] = tlp.hdr[1] & !0xff | code;
+            tlp.hdr[3] = rng.next() as u32;
+            tlp
+        }
         Kind::Unknown => with_header(*rng.pick(&[0x1b00_0000, 0x5f00_0000]), rng, 0),
     }
 }
@@ -105,7 +137,8 @@ struct Expected {
     writes: VecDeque<Tlp>,
     /// With the number of writes before it.
     requests: VecDeque<(Tlp, usize)>,
-    malformed: u64,
+    /// Headers of what is malformed.
+    malformed: VecDeque<[u32; 4]>,
 }
 
 /// Adds a TLP to what goes in and to what should come out.
@@ -113,11 +146,12 @@ fn add(
     rng: &mut Rng,
     k: usize,
     kind: Kind,
-    most: u64,
+    limits: Limits,
     feed: &mut VecDeque<Vec<Beat>>,
     expected: &mut Expected,
 ) {
-    let tlp = make(rng, kind, most);
+    let tlp = make(rng, kind, limits);
+    let header = tlp.hdr;
     let mut beats = tlp.beats(k, rng);
     let whole = beats.len();
     let noise = |rng: &mut Rng| (false, true, rng.bytes(16), rng.bytes(k));
@@ -135,11 +169,13 @@ fn add(
     }
     beats.last_mut().unwrap().1 = true;
     let fine = match kind {
-        Kind::Write => {
-            // What nobody needs of a write's header is not kept.
+        Kind::Write | Kind::Message => {
             let mut tlp = tlp;
-            tlp.hdr[0] &= 0x6000_43ff;
-            tlp.hdr[1] &= 0xff;
+            if limits.small {
+                // What nobody needs of it is not kept.
+                tlp.hdr[0] &= 0x7000_43ff;
+                tlp.hdr[1] &= 0xff;
+            }
             expected.writes.push_back(tlp);
             true
         }
@@ -153,11 +189,20 @@ fn add(
             expected.completions.extend(out);
             kind == Kind::Completion
         }
-        Kind::Message => true,
+        Kind::MessageIgnored => true,
         _ => false,
     };
-    expected.malformed += u64::from(!fine);
+    if !fine {
+        expected.malformed.push_back(header);
+    }
     feed.push_back(beats);
+}
+
+/// The header of what is wrong.
+fn header(block: &Block) -> [u32; 4] {
+    let bytes = block.get_bytes("err_hdr");
+    let dws = bytes.as_chunks::<4>().0.iter().map(|dw| u32::from_le_bytes(*dw));
+    Vec::from_iter(dws).try_into().unwrap()
 }
 
 fn sorts(
@@ -168,24 +213,26 @@ fn sorts(
     stall: u64,
     kinds: &[Kind],
     count: usize,
+    mps: u64,
 ) -> u64 {
-    let most = if std::ptr::eq(model, &*RX_SMALL) { 64 } else { 128 };
+    let limits = Limits { most: 32 << mps, small: std::ptr::eq(model, &*RX_SMALL) };
     let mut rng = Rng(seed);
     let mut block = start(model, seed);
+    block.set("mps", mps);
     let mut tlps = VecDeque::new();
     let mut expected = Expected {
         completions: vec![],
         writes: VecDeque::new(),
         requests: VecDeque::new(),
-        malformed: 0,
+        malformed: VecDeque::new(),
     };
     for _ in 0..count {
         let kind = *rng.pick(kinds);
-        add(&mut rng, k, kind, most, &mut tlps, &mut expected);
+        add(&mut rng, k, kind, limits, &mut tlps, &mut expected);
     }
     let mut link = Feed::new("link", k);
     let [mut cpl, mut posted, mut np] = ["cpl", "posted", "np"].map(Take::new);
-    let (mut requests, mut taken_writes, mut malformed) = (0u64, 0, 0);
+    let (mut requests, mut taken_writes) = (0u64, 0);
     let mut completions = expected.completions.into_iter();
     let begin = block.cycles();
     let mut quiet = 0;
@@ -197,8 +244,9 @@ fn sorts(
         if link.beats.is_empty() {
             if let Some(beats) = tlps.front() {
                 let kind = beats[0].2[3];
+                let message = matches!(kind & 0xf8, 0x30 | 0x70);
                 let non_posted =
-                    !matches!(kind, 0x40 | 0x60 | 0x0a | 0x4a | 0x34 | 0x74 | 0x1b | 0x5f);
+                    !message && !matches!(kind, 0x40 | 0x60 | 0x0a | 0x4a | 0x1b | 0x5f);
                 let may = !non_posted || (limit.wrapping_sub(requests + 1) & 0xff) < 128;
                 if may {
                     requests += u64::from(non_posted);
@@ -215,7 +263,11 @@ fn sorts(
         if link.sample(&block).is_some() || !tlps.is_empty() {
             quiet = 0;
         }
-        malformed += block.get("stat_malformed");
+        assert_eq!(block.get("err_overflow"), 0);
+        assert_eq!(block.get("stat_malformed"), block.get("err_malformed"));
+        if block.get("err_malformed") == 1 {
+            assert_eq!(Some(header(&block)), expected.malformed.pop_front());
+        }
         if let Some((sop, eop, hdr, data)) = cpl.beat(&block) {
             quiet = 0;
             let wanted = completions.next().expect("a completion that came");
@@ -238,7 +290,7 @@ fn sorts(
     }
     assert_eq!((expected.writes.len(), expected.requests.len()), (0, 0));
     assert_eq!(completions.next(), None);
-    assert_eq!(malformed, expected.malformed);
+    assert!(expected.malformed.is_empty(), "{:x?}", expected.malformed);
     block.cycles() - begin - 200
 }
 
@@ -256,12 +308,12 @@ proptest! {
     #[test]
     fn good_and_bad(seed: u64, wide: bool, idle in 0u64..80, stall in 0u64..80) {
         let (model, k) = model(wide);
-        sorts(model, k, seed, idle, stall, &KINDS, 150);
+        sorts(model, k, seed, idle, stall, &KINDS, 150, seed % 3);
     }
 
     #[test]
     fn good_and_bad_small(seed: u64, idle in 0u64..80, stall in 0u64..80) {
-        sorts(&RX_SMALL, 16, seed, idle, stall, &KINDS, 150);
+        sorts(&RX_SMALL, 16, seed, idle, stall, &KINDS, 150, seed % 2);
     }
 }
 
@@ -271,6 +323,7 @@ fn full_speed() {
     for wide in [false, true] {
         let (model, k) = model(wide);
         for kind in [Kind::Completion, Kind::Write] {
+            let limits = Limits { most: 128, small: false };
             let mut rng = Rng(3);
             let beats: usize = (0..300)
                 .map(|_| {
@@ -279,14 +332,14 @@ fn full_speed() {
                         completions: vec![],
                         writes: VecDeque::new(),
                         requests: VecDeque::new(),
-                        malformed: 0,
+                        malformed: VecDeque::new(),
                     };
                     let mut feed = VecDeque::new();
-                    add(&mut rng, k, kind, 128, &mut feed, &mut expected);
+                    add(&mut rng, k, kind, limits, &mut feed, &mut expected);
                     feed[0].len()
                 })
                 .sum();
-            let cycles = sorts(model, k, 3, 0, 0, &[kind], 300);
+            let cycles = sorts(model, k, 3, 0, 0, &[kind], 300, 2);
             assert!(cycles <= beats as u64 + 60, "{kind:?}: {cycles} cycles for {beats} beats");
         }
     }
@@ -321,5 +374,30 @@ fn requests_that_many_writes_pass() {
             }
             assert_eq!(came, requests, "{writes} writes passed");
         }
+    }
+}
+
+/// Requests beyond what was granted.
+#[test]
+fn requests_beyond_the_limit() {
+    for (model, k, places) in [(&*RX128, 16, 17), (&*RX512, 64, 17), (&*RX_SMALL, 16, 2)] {
+        let mut rng = Rng(1);
+        let mut block = start(model, 1);
+        let mut link = Feed::new("link", k);
+        let request = |i| Tlp::memory(false, 9, i, 15, 64, vec![0; 4]);
+        (0..20).for_each(|i| link.push(&request(i), &mut rng));
+        let mut lost = vec![];
+        for _ in 0..200 {
+            link.drive(&mut block, true);
+            block.clock_low();
+            link.sample(&block);
+            if block.get("err_overflow") == 1 {
+                assert_eq!((block.get("stat_malformed"), block.get("err_malformed")), (1, 0));
+                lost.push(header(&block));
+            }
+            block.clock_high();
+        }
+        let wanted: Vec<_> = (0..20).map(|i| request(i).hdr).collect();
+        assert!(lost.ends_with(&wanted[places + 1..]) && lost.len() <= 20 - places, "{lost:x?}");
     }
 }

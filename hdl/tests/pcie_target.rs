@@ -80,17 +80,36 @@ struct Bench {
     answers: VecDeque<(Vec<Access>, [u32; 3])>,
     refused: u64,
     malformed: u64,
+    /// What is said of posted and of other requests, and their headers.
+    errors: [VecDeque<(u64, [u32; 4])>; 2],
+}
+
+// What an error is: unsupported, aborted, poisoned, answered.
+const UNSUPPORTED: u64 = 8;
+const ABORTED: u64 = 4;
+const POISONED: u64 = 2;
+const ANSWERED: u64 = 1;
+
+/// The error of this cycle.
+fn error(block: &Block) -> (u64, [u32; 4]) {
+    let bits = ["err_unsupported", "err_aborted", "err_poisoned", "err_answered"];
+    let what = bits.into_iter().fold(0, |what, port| what << 1 | block.get(port));
+    let hdr = block.get_bytes("err_hdr");
+    let dws = hdr.as_chunks::<4>().0.iter().map(|dw| u32::from_le_bytes(*dw));
+    (what, Vec::from_iter(dws).try_into().unwrap())
 }
 
 impl Bench {
-    /// A memory write, to BAR0 or elsewhere.
+    /// A memory write, to BAR0 or elsewhere, or a message that the card does not know.
     fn write(&mut self) -> Tlp {
         let rng = &mut self.rng;
-        let ours = rng.percent(85);
+        let message = rng.percent(10);
+        let ours = !message && rng.percent(85);
         let poisoned = rng.percent(5);
         let dwords = if rng.percent(70) { 1 } else { rng.range(1, 128) };
         let offset = rng.below(4096 - dwords) * 4;
-        let base = if ours { BAR0 } else { *rng.pick(&[BAR0 + 0x4000, 0, BAR0 | 1 << 32]) };
+        let base =
+            if ours || message { BAR0 } else { *rng.pick(&[BAR0 + 0x4000, 0, BAR0 | 1 << 32]) };
         let (first, last) = (rng.below(16), if dwords == 1 { 0 } else { rng.range(1, 15) });
         let mut tlp = Tlp::memory(
             true,
@@ -101,6 +120,14 @@ impl Bench {
             rng.bytes(4 * dwords as usize),
         );
         tlp.hdr[0] |= u32::from(poisoned) << 14;
+        if message {
+            tlp.hdr[0] |= 0x3400_0000;
+            tlp.hdr[1] |= 0x7e;
+        }
+        if !ours || poisoned {
+            let what = if ours { POISONED } else { UNSUPPORTED };
+            self.errors[0].push_back((what, tlp.hdr));
+        }
         self.refused += u64::from(!ours);
         self.malformed += u64::from(poisoned);
         for i in 0..dwords {
@@ -124,22 +151,34 @@ impl Bench {
         tlp
     }
 
+    /// What the block says is wrong is, and in that order.
+    fn hear(&mut self, block: &Block) {
+        let error = error(block);
+        if error.0 != 0 {
+            let whose = self.errors.iter_mut().find(|errors| errors.front() == Some(&error));
+            whose.unwrap_or_else(|| panic!("{error:x?}")).pop_front();
+        }
+    }
+
     /// A request that is answered.
     fn request(&mut self) -> Tlp {
         let rng = &mut self.rng;
         let tag = rng.below(256) as u32;
-        let kind =
-            *rng.pick(&[0x00u32, 0x00, 0x20, 0x04, 0x44, 0x44, 0x02, 0x42, 0x05, 0x45, 0x01, 0x4c]);
+        let kind = *rng.pick(&[
+            0x00u32, 0x00, 0x20, 0x04, 0x44, 0x44, 0x02, 0x42, 0x05, 0x45, 0x01, 0x21, 0x4c,
+        ]);
         let memory = matches!(kind, 0x00 | 0x20);
+        let locked = matches!(kind, 0x01 | 0x21);
         let config = matches!(kind, 0x04 | 0x44);
-        let dwords = if memory && rng.percent(50) { *rng.pick(&[2, 2, 3, 16]) } else { 1 };
+        let dwords =
+            if (memory || locked) && rng.percent(50) { *rng.pick(&[2, 2, 3, 16]) } else { 1 };
         let function = u32::from(config && rng.percent(20)) * rng.range(1, 7) as u32;
         let poisoned = kind & 0x40 != 0 && rng.percent(20);
         let ours = !memory || rng.percent(80);
         let first = if dwords == 1 { rng.below(16) } else { rng.range(1, 15) } as u32;
         let last = if dwords == 1 { 0 } else { rng.range(1, 15) as u32 };
         let offset = if config { rng.below(1024) * 4 } else { rng.below(4000) * 4 } as u32;
-        let low = match (memory, config, ours) {
+        let low = match (memory || locked, config, ours) {
             (_, true, _) => (BDF + function) << 16 | offset,
             (true, _, true) => BAR0 as u32 + offset,
             _ => 0x1000_0000 + offset,
@@ -166,18 +205,30 @@ impl Bench {
                 accesses.push(Access { addr: u64::from(offset + 4 * i), write, be });
             }
         }
-        let (count, begin) = if memory { span(last << 4 | first, dwords) } else { (4, 0) };
+        let sized = memory || locked;
+        let (count, begin) = if sized { span(last << 4 | first, dwords) } else { (4, 0) };
         let status = match served {
             true => 0,
             false if memory && ours => 4,
             false => 1,
         };
         self.refused += u64::from(!served);
-        self.malformed += u64::from(kind == 0x44 && poisoned);
+        self.malformed += u64::from(poisoned);
+        if !served {
+            let what = match () {
+                _ if memory && ours => ABORTED | ANSWERED,
+                _ if kind == 0x44 && poisoned && function == 0 => POISONED,
+                _ if poisoned => UNSUPPORTED,
+                _ => UNSUPPORTED | ANSWERED,
+            };
+            self.errors[1].push_back((what, tlp.hdr));
+        }
         let with_data = served && kind != 0x44;
-        let lower = if memory { (low & 0x7c) + begin } else { 0 };
+        let lower = if sized { (low & 0x7c) + begin } else { 0 };
         let answer = [
-            if with_data { 0x4a00_0000 | dwords } else { 0x0a00_0000 } | class,
+            if with_data { 0x4a00_0000 | dwords } else { 0x0a00_0000 }
+                | class
+                | u32::from(locked) << 24,
             BDF << 16 | status << 13 | count,
             HOST << 16 | tag << 8 | lower,
         ];
@@ -197,6 +248,7 @@ fn serves(model: &Model, k: usize, seed: u64, idle: u64, stall: u64) {
         answers: VecDeque::new(),
         refused: 0,
         malformed: 0,
+        errors: Default::default(),
     };
     let mut rng = Rng(!seed);
     let mut posted = Feed::new("posted", k);
@@ -249,12 +301,14 @@ fn serves(model: &Model, k: usize, seed: u64, idle: u64, stall: u64) {
             data.resize(len, 0);
             assert_eq!(tlp.data, data);
         }
+        bench.hear(&block);
         refused += block.get("stat_unsupported");
         malformed += block.get("stat_poisoned");
         block.clock_high();
     }
     for _ in 0..600 {
         block.clock_low();
+        bench.hear(&block);
         refused += block.get("stat_unsupported");
         malformed += block.get("stat_poisoned");
         block.clock_high();
@@ -262,6 +316,7 @@ fn serves(model: &Model, k: usize, seed: u64, idle: u64, stall: u64) {
     assert_eq!((refused, malformed), (bench.refused, bench.malformed));
     assert_eq!(block.get("bdf"), u64::from(BDF));
     assert!(cfg.seen.is_empty() && bar.seen.is_empty());
+    assert_eq!(bench.errors, [const { VecDeque::new() }; 2]);
 }
 
 proptest! {

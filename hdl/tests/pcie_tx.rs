@@ -25,6 +25,8 @@ struct Setup {
     switching: u64,
     /// The receive buffer fills.
     press: u64,
+    /// There is an error to tell of.
+    errors: u64,
 }
 
 /// TLP `n` of an input: numbered by tag and address.
@@ -53,6 +55,8 @@ struct Merged {
     cycles: u64,
     /// TLPs that came out.
     sent: usize,
+    /// And error messages besides.
+    messages: usize,
     /// Reads taken while `payload` had more.
     reads_meanwhile: usize,
 }
@@ -79,6 +83,10 @@ fn merge(model: &Model, k: usize, seed: u64, counts: [usize; 4], setup: Setup) -
     let mut returns: VecDeque<(u64, [u64; 3])> = VecDeque::new();
     let mut expected_writes = 0;
     let mut writes = 0;
+    // A message that is offered, and how many were sent.
+    let mut message: Option<u32> = None;
+    let mut messages = 0;
+    block.set("requester", 0x4321);
     let begin = block.cycles();
     let mut last = begin;
     while waiting.iter().any(|tlps| !tlps.is_empty()) || !order.is_empty() {
@@ -116,6 +124,14 @@ fn merge(model: &Model, k: usize, seed: u64, counts: [usize; 4], setup: Setup) -
             let hdr: Vec<u8> = tlp.hdr.iter().flat_map(|dw| dw.to_le_bytes()).collect();
             block.set_bytes("np_hdr", &hdr);
         }
+        if message.is_none() && rng.percent(setup.errors) {
+            message = Some(*rng.pick(&[0, 1, 3]));
+        } else if setup.switching > 0 && rng.percent(5) {
+            // A function-level reset takes it back.
+            message = None;
+        }
+        block.set("message_valid", message.is_some().into());
+        block.set("message", message.unwrap_or(0).into());
         let stalled = rng.percent(setup.stall);
         link.drive(&mut block, !stalled);
         block.clock_low();
@@ -144,6 +160,15 @@ fn merge(model: &Model, k: usize, seed: u64, counts: [usize; 4], setup: Setup) -
                 }
             }
         }
+        if let (Some(what), 1) = (message, block.get("message_ready")) {
+            last = now;
+            message = None;
+            messages += 1;
+            let hdr = [0x3000_0000, 0x4321_0030 | what, 0, 0];
+            order.push_back(Tlp { hdr, data: vec![] });
+            used[0] += 1;
+            returns.push_back((now + setup.delay, [1, 0, 0]));
+        }
         if offering && block.get("np_ready") == 1 {
             last = now;
             offering = false;
@@ -169,6 +194,7 @@ fn merge(model: &Model, k: usize, seed: u64, counts: [usize; 4], setup: Setup) -
         block.clock_high();
     }
     let cycles = block.cycles() - begin;
+    block.set("message_valid", 0);
     for _ in 0..3 {
         block.clock_low();
         writes += block.get("stat_write");
@@ -176,7 +202,7 @@ fn merge(model: &Model, k: usize, seed: u64, counts: [usize; 4], setup: Setup) -
     }
     assert_eq!(writes, expected_writes);
     assert_eq!(block.get("idle"), 1);
-    Merged { cycles, sent, reads_meanwhile }
+    Merged { cycles, sent: sent - messages, messages, reads_meanwhile }
 }
 
 fn model(wide: bool) -> (&'static Model, usize) {
@@ -202,19 +228,21 @@ proptest! {
         data in 32u64..80,
         reads in 1u64..6,
         press in 0u64..=100,
+        errors in 0u64..30,
     ) {
         let (model, k) = model(wide);
         let credits = [headers, data, reads];
-        let setup = Setup { idle, stall, delay, credits, switching: 0, press };
+        let setup = Setup { idle, stall, delay, credits, switching: 0, press, errors };
         let counts = [100, 200, 150, 300];
-        let Merged { sent, .. } = merge(model, k, seed, counts, setup);
+        let Merged { sent, messages, .. } = merge(model, k, seed, counts, setup);
         prop_assert_eq!(sent, 750);
+        prop_assert!(errors < 3 || messages > 0);
     }
 
     /// With a narrower output.
     #[test]
     fn small(seed: u64, idle in 0u64..60, stall in 0u64..60, switching in 0u64..10, data in 32u64..80) {
-        let setup = Setup { idle, stall, delay: 20, credits: [8, data, 8], switching, press: switching };
+        let setup = Setup { idle, stall, delay: 20, credits: [8, data, 8], switching, press: switching, errors: switching };
         let Merged { sent, .. } = merge(&TX_SMALL, 16, seed, [60, 60, 60, 60], setup);
         prop_assert!((60..=240).contains(&sent) && (switching > 0 || sent == 240));
     }
@@ -223,7 +251,7 @@ proptest! {
     #[test]
     fn flush_and_bus_master(seed: u64, wide: bool, idle in 0u64..60, stall in 0u64..60, switching in 1u64..10) {
         let (model, k) = model(wide);
-        let setup = Setup { idle, stall, delay: 20, credits: [8, 64, 8], switching, press: switching };
+        let setup = Setup { idle, stall, delay: 20, credits: [8, 64, 8], switching, press: switching, errors: switching };
         let Merged { sent, .. } = merge(model, k, seed, [60, 60, 60, 60], setup);
         prop_assert!((60..240).contains(&sent));
     }

@@ -100,6 +100,11 @@ impl Completer {
         }
     }
 
+    /// What the card takes was changed: no completion is longer from now on, nor than it was at first.
+    pub fn limit_payload(&mut self, most: u32, bytes: u32) {
+        self.max_payload = bytes.min(most);
+    }
+
     /// Reads of the card that are not answered yet.
     pub fn outstanding(&self) -> usize {
         self.outstanding.iter().filter(|&&is| is).count()

@@ -274,6 +274,9 @@ impl Pending {
         let status = header.completion_fields().status;
         let configures = matches!(self.header.kind(), Kind::ConfigRead | Kind::ConfigWrite);
         match status {
+            _ if header.is_locked() != self.header.is_locked() => {
+                Err("a locked read has a completion of its own kind, and nothing else has".into())
+            }
             Status::Reserved(_) => Err(format!("{status:?}")),
             Status::ConfigRetry if !configures => Err("retry of a request to memory".into()),
             Status::Success => Ok(()),

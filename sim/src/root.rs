@@ -16,7 +16,7 @@ use crate::outbox::{Outbox, Purpose};
 use crate::quiet::QuietWatch;
 use crate::requester::{Ended, Outcome, Request, RequestError, RequestId, Requester};
 use crate::stats::{Event, LinkStats, Special, Stamp};
-use crate::tlp::{ByteEnables, Header, Kind};
+use crate::tlp::{ByteEnables, Header, Kind, Message};
 use crate::{CARD_ID, ROOT_ID};
 
 /// Byte offset of the command register in configuration space.
@@ -72,6 +72,14 @@ pub struct Bar {
     pub size: u64,
 }
 
+/// ERR_COR, ERR_NONFATAL or ERR_FATAL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ErrorMessage {
+    pub cycle: u64,
+    pub error: Message,
+    pub requester: u16,
+}
+
 /// What the root complex knows of its card.
 #[derive(Clone, Debug, Default)]
 pub struct Function {
@@ -93,6 +101,8 @@ pub struct RootComplex {
     pub interrupts: Interrupts,
     pub stats: LinkStats,
     pub monitor: Monitor,
+    /// Error messages of the card, in order.
+    pub errors: Vec<ErrorMessage>,
     completer: Completer,
     requester: Requester,
     outbox: Outbox,
@@ -129,6 +139,7 @@ impl RootComplex {
             interrupts: Interrupts::default(),
             stats: LinkStats::default(),
             monitor: Monitor::default(),
+            errors: Vec::new(),
             completer: Completer::new(config.completer.clone(), config.max_payload, rng),
             requester: Requester::new(config.request_timeout),
             outbox: Outbox::default(),
@@ -292,6 +303,11 @@ impl RootComplex {
                     _ => {}
                 }
             }
+            Kind::Message => {
+                let requester = header.requester();
+                let error = header.message();
+                self.errors.extend(error.map(|error| ErrorMessage { cycle, error, requester }));
+            }
             _ => {}
         }
     }
@@ -340,7 +356,9 @@ impl RootComplex {
         let header = Header(record.header);
         let cycle = record.last;
         let mut special = None;
+        // What is malformed the card drops.
         let whole = payload.len() == header.payload_len()
+            && payload.len() <= self.checker.limits.max_payload as usize
             && (header.address() & 0xfff) + payload.len() as u64 <= 4096;
         if header.kind() == Kind::MemWrite && whole {
             let word = payload.first_chunk().map(|word| u32::from_le_bytes(*word));
@@ -446,6 +464,7 @@ impl RootComplex {
             if enables & 1 != 0 {
                 limits.max_payload = 128 << (value >> 5 & 7);
                 self.reports = value & 7;
+                self.completer.limit_payload(self.config.max_payload, limits.max_payload);
             }
             if enables & 2 != 0 {
                 limits.max_read_request = 128 << (value >> 12 & 7);

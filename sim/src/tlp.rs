@@ -239,8 +239,8 @@ impl Header {
             (0, 0b00100 | 0b00101) => Kind::ConfigRead,
             (2, 0b00100 | 0b00101) => Kind::ConfigWrite,
             (1 | 3, 0b10000..=0b10111) => Kind::Message,
-            (0, 0b01010) => Kind::Completion,
-            (2, 0b01010) => Kind::CompletionData,
+            (0, 0b01010 | 0b01011) => Kind::Completion,
+            (2, 0b01010 | 0b01011) => Kind::CompletionData,
             _ => Kind::Other,
         }
     }
@@ -347,6 +347,11 @@ impl Header {
     /// Byte offset of a configuration request.
     pub fn config_offset(&self) -> u16 {
         (self.get(CFG_REGISTER) << 2) as u16
+    }
+
+    /// Whether it is a locked read, or the completion of one.
+    pub fn is_locked(&self) -> bool {
+        matches!(self.get(TYPE), 0b00001 | 0b01011)
     }
 
     /// The fields of a completion.

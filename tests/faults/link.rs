@@ -10,7 +10,7 @@ use super::scene::{plain, Scene};
 use super::{After, Case, CASE};
 
 /// A frame of A of which one read is answered like this.
-fn payload(scene: &mut Scene, fault: Fault, arrives: bool) {
+pub fn payload(scene: &mut Scene, fault: Fault, arrives: bool) {
     scene.fault_in_payload(fault, When::Nth(0));
     scene.send_on_a(1400, arrives);
     scene.no_more_faults();
@@ -37,7 +37,7 @@ fn admin(scene: &mut Scene, when: When) {
     scene.raw.ring_admin();
 }
 
-fn completion(tag: u8, requester: u16) -> Header {
+pub fn completion(tag: u8, requester: u16) -> Header {
     let status = Status::Success;
     Header::completion(
         CompletionFields {
@@ -52,20 +52,20 @@ fn completion(tag: u8, requester: u16) -> Header {
     )
 }
 
-fn raw_tlp(scene: &mut Scene, header: Header, payload: &[u8]) {
+pub fn raw_tlp(scene: &mut Scene, header: Header, payload: &[u8]) {
     scene.root(|root, now| root.post_raw(now, header, payload));
     scene.raw.step(200);
 }
 
-fn refused(scene: &mut Scene, header: Header, payload: &[u8], why: RequestError) {
+pub fn refused(scene: &mut Scene, header: Header, payload: &[u8], why: RequestError) {
     let request = Request::Raw { header, payload: payload.to_vec() };
     let host = scene.raw.function.host();
     let answer = scene.raw.world.borrow_mut().request(host, &request);
     assert_eq!(answer, Err(why));
 }
 
-const BOTH: ByteEnables = ByteEnables { first: 15, last: 15 };
-const WHOLE: ByteEnables = ByteEnables { first: 0xf, last: 0 };
+pub const BOTH: ByteEnables = ByteEnables { first: 15, last: 15 };
+pub const WHOLE: ByteEnables = ByteEnables { first: 0xf, last: 0 };
 
 pub const CASES: &[Case] = &[
     Case {
@@ -268,6 +268,28 @@ pub const CASES: &[Case] = &[
         commit: |scene| {
             let header = Header::mem_write(ROOT_ID, 0, scene.bar() + 0xffc, 2, BOTH);
             raw_tlp(scene, header, &[0xff; 8]);
+        },
+        ..CASE
+    },
+    Case {
+        name: "memory write longer than the largest payload in force",
+        does: "swallowed",
+        counters: &[("tlps_malformed", 1, 1)],
+        commit: |scene| {
+            let header = Header::mem_write(ROOT_ID, 0, scene.bar(), 65, BOTH);
+            raw_tlp(scene, header, &[0xff; 260]);
+        },
+        ..CASE
+    },
+    Case {
+        name: "a vendor's messages, of type 0 and of type 1",
+        does: "the first is dropped as an unsupported request, the second without a word",
+        counters: &[("requests_unsupported", 1, 1)],
+        commit: |scene| {
+            for code in [0x7e, 0x7f] {
+                let header = Header([0x3400_0000, code, scene.bar() as u32, 0]);
+                raw_tlp(scene, header, &[]);
+            }
         },
         ..CASE
     },

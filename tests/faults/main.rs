@@ -8,6 +8,7 @@
 mod support;
 
 mod document;
+mod errors;
 mod link;
 mod mixed;
 mod power;

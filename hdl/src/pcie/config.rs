@@ -5,15 +5,24 @@
 //! | 0x00 | header: 1d0f:ec20, class 0x020000, revision 0, BAR0 16 KiB, 32-bit, not prefetchable; BAR2 64-bit, prefetchable, if there are low-latency queues |
 //! | 0x40 | power management 1.2: D0 and D3hot; leaving D3hot resets nothing (No_Soft_Reset) |
 //! | 0x48 | MSI-X: table at BAR0 + 0x2000, pending bits at BAR0 + 0x3000 |
-//! | 0x60 | PCI Express 2, endpoint: max payload 512, extended tags, function-level reset |
+//! | 0x60 | PCI Express 2, endpoint: max payload 512, extended tags, function-level reset, 8 lanes of 8 GT/s |
+//! | 0x100 | advanced error reporting: [super::errors] |
+//! | 0x148 | Secondary PCI Express, which 8 GT/s asks for: its fields are those of a link that has equalized |
+//!
+//! With `small`: max payload 256, a lane of 2.5 GT/s, one completion time-out, nothing beyond 0x100.
 //!
 //! Answers in the cycle after the access appears; one access every 2 cycles. Everything not listed reads as 0 and takes no write.
-//! A max payload size beyond 512 is kept and reads back, but 512 is used.
-//! `flr` pulses for a cycle and resets this space too, but for max payload size and Link Control, as the specification asks.
+//! A max payload size beyond what there is is kept and reads back, but the largest is used.
+//! `flr` pulses for a cycle and resets this space too, but for max payload size, the registers of the link and what advanced error
+//! reporting keeps, as the specification asks.
 //!
-//! Errors: a poisoned TLP sets Detected Parity Error and, in Device Status, Non-Fatal Error; an unsupported request
-//! sets Unsupported Request Detected and, reported by a completion as nearly all are, Correctable Error.
+//! Errors come by the ports that are named like those of [super::errors], which says what they are; of an error bit that is set and cleared in the same
+//! cycle nothing is lost. Besides, a poisoned TLP sets Detected Parity Error, a poisoned completion Master Data Parity Error if parity
+//! errors are to be responded to; a completion with status unsupported request or completer abort sets Received Master or Target Abort, an aborted
+//! request Signaled Target Abort.
 
+use super::errors::Errors;
+use super::tlp;
 use crate::common::iface::*;
 use nitor_rtl::prelude::*;
 
@@ -32,14 +41,35 @@ pub struct Config {
     pub msix_enable: Signal<Out, Bit>,
     pub msix_mask: Signal<Out, Bit>,
     pub flr: Signal<Out, Bit>,
-    /// A request was not supported.
-    pub set_unsupported: Signal<In, Bit>,
-    /// A poisoned TLP came.
-    pub set_poisoned: Signal<In, Bit>,
+    /// Device Control 2: completion time-out's value and, above it, disable.
+    pub read_timeout: Signal<Out, Bits<5>>,
+    /// Reads are under way.
+    pub pending: Signal<In, Bit>,
+    pub malformed: Signal<In, Bit>,
+    pub overflow: Signal<In, Bit>,
+    pub link_hdr: Signal<In, Bits<128>>,
+    pub unsupported: Signal<In, Bit>,
+    pub aborted: Signal<In, Bit>,
+    pub poisoned: Signal<In, Bit>,
+    pub answered: Signal<In, Bit>,
+    /// A request had poisoned data, whatever else was wrong with it.
+    pub parity: Signal<In, Bit>,
+    pub request_hdr: Signal<In, Bits<128>>,
+    pub cpl_poisoned: Signal<In, Bit>,
+    /// A completion without success.
+    pub cpl_refused: Signal<In, Bit>,
+    pub cpl_unexpected: Signal<In, Bit>,
+    pub cpl_timeout: Signal<In, Bit>,
+    pub cpl_hdr: Signal<In, Bits<128>>,
+    pub message_valid: Signal<Out, Bit>,
+    pub message: Signal<Out, Bits<2>>,
+    pub message_ready: Signal<In, Bit>,
     // Command: 10 INTx disable, 8 SERR#, 6 parity, 2 bus master, 1 memory.
     command: Reg<Bits<16>>,
-    // 15 parity error detected.
-    status: Reg<Bits<16>>,
+    // Status 15:11 and 8: parity error detected, system error signaled, master and target abort received, target abort signaled, master's
+    // data parity error.
+    status: Reg<Bits<6>>,
+    cache_line: Reg<Bits<8>>,
     line: Reg<Bits<8>>,
     bar0: Reg<Bits<18>>,
     bar2: Reg<Bits<64>>,
@@ -49,7 +79,9 @@ pub struct Config {
     device_status: Reg<Bits<4>>,
     control2: Reg<Bits<5>>,
     link: Reg<Bits<16>>,
-    answered: Reg<Bit>,
+    link2: Reg<Bits<16>>,
+    errors: Errors,
+    taken: Reg<Bit>,
     rdata: Reg<Bits<32>>,
     flr_now: Reg<Bit>,
     master: Reg<Bit>,
@@ -60,15 +92,19 @@ pub struct Config {
 
 /// Device Control after reset: max read request 512, relaxed ordering and no snoop allowed.
 const CONTROL_INIT: u64 = 0x2810;
+/// Link Control 2 after reset: 8 GT/s are the target.
+const SPEED_8: u64 = 3;
 /// No phantom functions, no auxiliary power; bit 15 starts a function-level reset.
 const CONTROL_MASK: u64 = 0x79ff;
 
 impl Config {
-    /// `log_bar2`: log2 of BAR2's bytes; 0: there is none. `small`: the largest payload is 256 bytes, not 512.
+    /// `log_bar2`: log2 of BAR2's bytes; 0: there is none. `small`: see the module.
     pub fn new(vectors: usize, log_bar2: usize, small: bool) -> Self {
         assert!(log_bar2 < 32);
         Self {
             control: Reg::new(lit(CONTROL_INIT)),
+            link2: Reg::new(lit(SPEED_8)),
+            errors: Errors::new(!small),
             _vectors: vectors,
             _log_bar2: log_bar2,
             _small: small,
@@ -93,10 +129,14 @@ impl Logic for Config {
     /// Configuration space of the function.
     #[kernel]
     fn update(&mut self) {
-        registers!(self, clock, reset; command, status, line, bar0, bar2, d3, msix, control, device_status, control2, link);
-        registers!(self, clock, reset; answered, flr_now, master);
+        registers!(self, clock, reset; command, status, line, bar0, bar2, d3, msix, control, device_status, control2, link, link2);
+        registers!(self, clock, reset; cache_line, taken, flr_now, master);
         registers!(self, clock; rdata);
-        let status = self.status.q.val() | 0x10;
+        clocked!(self, clock, reset; errors);
+        let status = cat::<5, 11, 16>(
+            self.status.q.val().get_bits::<5>(1),
+            cat::<3, 8, 11>(bit_cast::<3, 1>(self.status.q.val().get_bits::<1>(0)), lit::<8>(0x10)),
+        );
         let header4 = cat::<16, 16, 32>(status, self.command.q.val());
         let pm = bit_cast::<32, 1>(lit::<1>(0))
             .replace_bit(0, self.d3.q.val())
@@ -104,7 +144,10 @@ impl Logic for Config {
             .replace_bit(3, true);
         let msix_control = lit::<16>(self._vectors - 1).set_slice::<2>(14, self.msix.q.val());
         let device = cat::<16, 16, 32>(
-            bit_cast::<16, 4>(self.device_status.q.val()),
+            bit_cast::<16, 6>(cat::<2, 4, 6>(
+                cat::<1, 1, 2>(self.pending.val().into(), lit::<1>(0)),
+                self.device_status.q.val(),
+            )),
             bit_cast::<16, 15>(self.control.q.val()),
         );
         let low_mask = if self._log_bar2 == 0 {
@@ -120,6 +163,7 @@ impl Logic for Config {
             0x00 => lit::<32>(0xec20_1d0fu32),
             0x04 => header4,
             0x08 => lit::<32>(0x0200_0000),
+            0x0c => bit_cast::<32, 8>(self.cache_line.q.val()),
             0x10 => cat::<18, 14, 32>(self.bar0.q.val(), lit::<14>(0)),
             0x18 => bar2.get_bits::<32>(0) | bar2_kind,
             0x1c => bar2.get_bits::<32>(32),
@@ -135,42 +179,50 @@ impl Logic for Config {
             // Function-level reset, role-based errors, extended tags, 512 or 256 bytes.
             0x64 => lit::<32>(if self._small { 0x1000_8021 } else { 0x1000_8022 }),
             0x68 => device,
-            // 8 lanes of 8 GT/s.
-            0x6c => lit::<32>(0x0000_0083),
-            0x70 => cat::<16, 16, 32>(lit::<16>(0x1083), self.link.q.val()),
+            // 8 lanes of 8 GT/s, or one of 2.5; power management of the active state is optional.
+            0x6c => lit::<32>(if self._small { 0x0040_0011 } else { 0x0040_0083 }),
+            0x70 => cat::<16, 16, 32>(
+                lit::<16>(if self._small { 0x1011 } else { 0x1083 }),
+                self.link.q.val(),
+            ),
             // Completion time-out ranges A to D, disable.
-            0x84 => lit::<32>(0x1f),
+            0x84 => lit::<32>(if self._small { 0x10 } else { 0x1f }),
             0x88 => bit_cast::<32, 5>(self.control2.q.val()),
-            0x8c => lit::<32>(0x0e),
-            0x90 => lit::<32>(3),
-            _ => lit::<32>(0),
+            0x8c => lit::<32>(if self._small { 0x02 } else { 0x0e }),
+            // At 8 GT/s a link has been equalized in all phases.
+            0x90 => {
+                if self._small {
+                    lit::<32>(0)
+                } else {
+                    cat::<16, 16, 32>(lit::<16>(0x1e), self.link2.q.val())
+                }
+            }
+            0x148 => lit::<32>(if self._small { 0 } else { 0x0001_0019 }),
+            // Two lanes a register: no preset or hint was asked for.
+            0x154 | 0x158 | 0x15c | 0x160 => lit::<32>(if self._small { 0 } else { 0x7f00_7f00 }),
+            _ => self.errors.value.val(),
         };
-        let start = self.bus.valid.val() && !self.answered.q.val();
-        self.answered.d.next = start;
+        let start = self.bus.valid.val() && !self.taken.q.val();
+        self.taken.d.next = start;
         self.rdata.d.next = value;
-        self.bus.ready.next = self.answered.q.val();
+        self.bus.ready.next = self.taken.q.val();
         self.bus.rdata.next = self.rdata.q.val();
 
-        // Errors are remembered until written with 1.
-        let mut seen = self.device_status.q.val();
-        if self.set_unsupported.val() {
-            seen = seen | 0b1001;
-        }
-        let mut parity = self.status.q.val();
-        if self.set_poisoned.val() {
-            parity = parity | 0x8000;
-            seen = seen | 0b0010;
-        }
         let write = start && self.bus.write.val();
         let new = merge(value, self.bus.wdata.val(), self.bus.be.val());
         // Where a byte is not enabled nothing is cleared.
         let ones = merge(lit::<32>(0), self.bus.wdata.val(), self.bus.be.val());
         self.flr_now.d.next = false;
+        let mut forgets = lit::<6>(0);
+        let mut forgotten = lit::<4>(0);
         if write {
             match addr {
                 0x04 => {
                     self.command.d.next = new.get_bits::<16>(0) & 0x0546;
-                    parity = parity & !ones.get_bits::<16>(16);
+                    forgets = cat::<5, 1, 6>(ones.get_bits::<5>(27), ones.get_bits::<1>(24));
+                }
+                0x0c => {
+                    self.cache_line.d.next = new.get_bits::<8>(0);
                 }
                 0x10 => {
                     self.bar0.d.next = new.get_bits::<18>(14);
@@ -198,22 +250,63 @@ impl Logic for Config {
                 0x68 => {
                     self.control.d.next = new.get_bits::<15>(0) & CONTROL_MASK;
                     self.flr_now.d.next = ones.get_bit(15);
-                    seen = seen & !ones.get_bits::<4>(16);
+                    forgotten = ones.get_bits::<4>(16);
                 }
                 0x70 => {
-                    self.link.d.next = new.get_bits::<16>(0) & 0x01c3;
+                    self.link.d.next = new.get_bits::<16>(0) & 0x00c3;
                 }
                 0x88 => {
-                    self.control2.d.next = new.get_bits::<5>(0);
+                    self.control2.d.next =
+                        new.get_bits::<5>(0) & lit::<5>(if self._small { 0x10 } else { 0x1f });
+                }
+                0x90 => {
+                    self.link2.d.next = new.get_bits::<16>(0) & 0xff9f;
                 }
                 _ => {}
             }
         }
-        self.device_status.d.next = seen;
-        self.status.d.next = parity;
+
+        // ---- Errors are remembered until written with 1.
+        self.errors.malformed.next = self.malformed.val();
+        self.errors.overflow.next = self.overflow.val();
+        self.errors.link_hdr.next = self.link_hdr.val();
+        self.errors.unsupported.next = self.unsupported.val();
+        self.errors.aborted.next = self.aborted.val();
+        self.errors.poisoned.next = self.poisoned.val();
+        self.errors.answered.next = self.answered.val();
+        self.errors.request_hdr.next = self.request_hdr.val();
+        self.errors.cpl_poisoned.next = self.cpl_poisoned.val();
+        self.errors.cpl_unexpected.next = self.cpl_unexpected.val();
+        self.errors.cpl_timeout.next = self.cpl_timeout.val();
+        self.errors.cpl_hdr.next = self.cpl_hdr.val();
+        self.errors.control.next = self.control.q.val().get_bits::<4>(0);
+        self.errors.serr.next = self.command.q.val().get_bit(8);
+        self.errors.awake.next = !self.d3.q.val();
+        self.errors.flr.next = self.flr_now.q.val();
+        self.errors.addr.next = addr;
+        self.errors.write.next = write;
+        self.errors.written.next = new;
+        self.errors.ones.next = ones;
+        self.message_valid.next = self.errors.message_valid.val();
+        self.message.next = self.errors.message.val();
+        self.errors.message_ready.next = self.message_ready.val();
+        let refusal = self.cpl_hdr.val().get_bits::<3>(45);
+        let refused = self.cpl_refused.val();
+        let answers_parity = self.command.q.val().get_bit(6);
+        let mut met = lit::<6>(0);
+        met = met.replace_bit(0, self.cpl_poisoned.val() && answers_parity);
+        met = met.replace_bit(1, self.aborted.val());
+        met = met.replace_bit(2, refused && refusal == lit::<3>(tlp::CA));
+        met = met.replace_bit(3, refused && refusal == lit::<3>(tlp::UR));
+        met = met.replace_bit(4, self.errors.signaled.val());
+        met = met.replace_bit(5, self.parity.val() || self.cpl_poisoned.val());
+        self.status.d.next = (self.status.q.val() & !forgets) | met;
+        self.device_status.d.next =
+            (self.device_status.q.val() & !forgotten) | self.errors.set.val();
         if self.flr_now.q.val() {
             self.command.d.next = lit::<16>(0);
-            self.status.d.next = lit::<16>(0);
+            self.status.d.next = lit::<6>(0);
+            self.cache_line.d.next = lit::<8>(0);
             self.line.d.next = lit::<8>(0);
             self.bar0.d.next = lit::<18>(0);
             self.bar2.d.next = lit::<64>(0);
@@ -234,6 +327,7 @@ impl Logic for Config {
         let mps = self.control.q.val().get_bits::<3>(5);
         let most = lit::<3>(if self._small { 1 } else { 2 });
         self.mps.next = if mps > most { most } else { mps };
+        self.read_timeout.next = self.control2.q.val();
         self.mrrs.next = self.control.q.val().get_bits::<3>(12);
         self.ext_tag.next = self.control.q.val().get_bit(8);
         self.msix_enable.next = self.msix.q.val().get_bit(1);

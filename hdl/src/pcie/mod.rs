@@ -2,6 +2,7 @@
 
 pub mod config;
 pub mod cut;
+pub mod errors;
 pub mod inline;
 pub mod inline_proof;
 pub mod order;

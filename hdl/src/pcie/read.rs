@@ -21,6 +21,10 @@
 //! | of wrong length, byte count or lower address | swallowed, the piece times out; `cpl_unexpected` |
 //! | missing for `_timeout` | the piece ends with `err`; `cpl_timeout`; nothing of it is written any more; the tag rests for eight times as long, so that what comes late meets no new request |
 //!
+//! `read_timeout` is Device Control 2's: the value in 3:0, of which each multiplies the time-out so that it comes into its range, and disable in bit 4; with
+//! `_small` there is one time-out. A tag rests for as long again where the time-out is a multiple. A read under way when it changes ends after the old
+//! time or the new, or between. During a flush the least holds, so that a reset ends.
+//!
 //! With `bus_master` low, pieces end with `err` at once, one that waits at `np` when `pcie/tx` has taken and dropped it. While `flush` is high requests are dropped and completions only
 //! free their tags; `busy` falls when none is outstanding; `flush` must stay high until then. After reset a walk of 2^T cycles fills the tag lists; what is answered before it is over is unexpected.
 
@@ -71,6 +75,9 @@ pub struct DmaRead<const D: usize, const K: usize, const L: usize, const T: usiz
     pub reset: Signal<In, Bit>,
     pub flush: Signal<In, Bit>,
     pub busy: Signal<Out, Bit>,
+    /// Reads are under way: Transactions Pending. Unlike `busy` not of tags that rest.
+    pub pending: Signal<Out, Bit>,
+    pub read_timeout: Signal<In, Bits<5>>,
     pub req: [ReadReqSnk; 4],
     pub bus: ReadBusSrc<D, K>,
     pub np_valid: Signal<Out, Bit>,
@@ -88,6 +95,8 @@ pub struct DmaRead<const D: usize, const K: usize, const L: usize, const T: usiz
     pub cpl_ur_ca: Signal<Out, Bit>,
     pub cpl_timeout: Signal<Out, Bit>,
     pub cpl_unexpected: Signal<Out, Bit>,
+    /// The header of the completion that the three are about that are no time-out.
+    pub cpl_hdr: Signal<Out, Bits<128>>,
 
     pieces: ReadCut,
     // `bus_master`, `flush` and `ext_tag` a cycle ago: what is sent when it should not be `pcie/tx` drops, and it is answered for as `unsent`.
@@ -123,7 +132,15 @@ pub struct DmaRead<const D: usize, const K: usize, const L: usize, const T: usiz
     epochs: LutRam<1, T>,
     record_scan: LutRam<16, T>,
     progress_scan: LutRam<{ prog::W }, T>,
+    /// Tags of these that rest.
+    resting: Reg<Bits<9>>,
+    is_pending: Reg<Bit>,
     cycles: Reg<Bits<32>>,
+    /// Time in units, each of so many cycles that one bit of their count changes.
+    moment: Reg<Bits<15>>,
+    beat_before: Reg<Bit>,
+    disabled: Reg<Bit>,
+    longer: Reg<Bits<4>>,
     scan: Reg<Bits<T>>,
     late_valid: Reg<Bit>,
     late_tag: Reg<Bits<T>>,
@@ -133,6 +150,7 @@ pub struct DmaRead<const D: usize, const K: usize, const L: usize, const T: usiz
     /// In units of 2^`_tick` cycles.
     _timeout: usize,
     _tick: usize,
+    _small: bool,
 }
 
 impl<const D: usize, const K: usize, const L: usize, const T: usize> DmaRead<D, K, L, T> {
@@ -143,6 +161,7 @@ impl<const D: usize, const K: usize, const L: usize, const T: usize> DmaRead<D, 
             tick += 1;
         }
         Self {
+            _small: small,
             pieces: ReadCut::new(small),
             reads: Skid::new(small),
             ..Self::ticking((timeout >> tick).max(1), tick)
@@ -151,7 +170,7 @@ impl<const D: usize, const K: usize, const L: usize, const T: usize> DmaRead<D, 
 
     /// With a time-out of so many units of 2^`tick` cycles.
     pub fn ticking(timeout: usize, tick: usize) -> Self {
-        assert!((1..=LONGEST).contains(&timeout) && tick <= 17);
+        assert!((1..=LONGEST).contains(&timeout) && tick <= 13);
         Self { _timeout: timeout, _tick: tick, ..Self::default() }
     }
 }
@@ -163,13 +182,35 @@ impl<const D: usize, const K: usize, const L: usize, const T: usize> Logic for D
         clocked!(self, clock, reset; pieces, reads, tags, more_tags, settle);
         clocked!(self, clock; epochs, record_scan, progress_scan);
         registers!(self, clock, reset; enabled, flushing, all_tags, unsent_valid, issue_valid);
-        registers!(self, clock, reset; fail_valid, done_valid, walk, outstanding, cycles, scan, late_valid, issued);
+        registers!(self, clock, reset; fail_valid, done_valid, walk, outstanding, resting, is_pending, cycles, moment, beat_before, disabled, longer, scan, late_valid, issued);
         registers!(self, clock; unsent_tag, unsent_epoch, issue_client, issue_op, issue_last, issue_with, fail_client, fail_op);
         registers!(self, clock; done_client, done_op, done_err, late_tag, late_epoch);
 
         self.cycles.d.next = self.cycles.q.val() + 1;
-        let now = self.cycles.q.val().get_bits::<15>(self._tick);
+        let now = self.moment.q.val();
         let flush = self.flush.val();
+        // What the host has chosen, or the default.
+        let chosen = self.read_timeout.val();
+        let free = flush || lit::<1>(self._small as usize).any();
+        self.longer.d.next = if free { lit::<4>(0) } else { chosen.get_bits::<4>(0) };
+        self.disabled.d.next = chosen.get_bit(4) && !flush;
+        let cycles = self.cycles.q.val();
+        let longer = self.longer.q.val();
+        // From 3 ms to 26 s, where the least is 100 us.
+        let beat = match longer {
+            0b0010 => cycles.get_bit(self._tick + 5),
+            0b0101 => cycles.get_bit(self._tick + 8),
+            0b0110 => cycles.get_bit(self._tick + 10),
+            0b1001 => cycles.get_bit(self._tick + 12),
+            0b1010 => cycles.get_bit(self._tick + 14),
+            0b1101 => cycles.get_bit(self._tick + 16),
+            0b1110 => cycles.get_bit(self._tick + 18),
+            _ => cycles.get_bit(self._tick),
+        };
+        self.beat_before.d.next = beat;
+        if beat != self.beat_before.q.val() {
+            self.moment.d.next = now + 1;
+        }
 
         for c in 0..4 {
             ReadReqSnk::link(&mut self.req[c], &mut self.pieces.req[c]);
@@ -305,9 +346,22 @@ impl<const D: usize, const K: usize, const L: usize, const T: usize> Logic for D
         let alive = old.get_bit(0) != old_progress.get_bit(prog::FREE);
         let rests = old_progress.get_bit(prog::ENDED)
             && old_progress.get_bit(prog::EPOCH) == old.get_bit(0);
-        let limit = if rests { lit::<15>(8 * self._timeout) } else { lit::<15>(self._timeout) };
+        let much_longer = longer.get_bits::<3>(1).any();
+        let limit = if rests {
+            if much_longer {
+                lit::<15>(2 * self._timeout)
+            } else {
+                lit::<15>(8 * self._timeout)
+            }
+        } else if longer == 1 {
+            // Its range ends at 100 us.
+            lit::<15>(3 * self._timeout / 4)
+        } else {
+            lit::<15>(self._timeout)
+        };
+        let matters = rests || !self.disabled.q.val();
         if !self.late_valid.q.val() && !walking {
-            self.late_valid.d.next = alive && age > limit;
+            self.late_valid.d.next = alive && matters && age > limit;
             self.late_tag.d.next = self.scan.q.val();
             self.late_epoch.d.next = old.get_bit(0);
         }
@@ -341,6 +395,16 @@ impl<const D: usize, const K: usize, const L: usize, const T: usize> Logic for D
         }
         self.outstanding.d.next = outstanding;
         self.busy.next = self.outstanding.q.val() != 0;
+        let mut resting = self.resting.q.val();
+        if self.settle.rests.val() {
+            resting = resting + 1;
+        }
+        if self.settle.rested.val() {
+            resting = resting - 1;
+        }
+        self.resting.d.next = resting;
+        self.is_pending.d.next = self.outstanding.q.val() != self.resting.q.val();
+        self.pending.next = self.is_pending.q.val();
         self.bus.data_valid.next = self.settle.out_beat.val();
         self.bus.data_client.next = self.settle.out_client.val();
         self.bus.data_row.next = self.settle.out_row.val();
@@ -376,5 +440,6 @@ impl<const D: usize, const K: usize, const L: usize, const T: usize> Logic for D
         self.cpl_ur_ca.next = self.settle.stat.val().get_bit(1);
         self.cpl_timeout.next = self.settle.stat.val().get_bit(2);
         self.cpl_unexpected.next = self.settle.stat.val().get_bit(3);
+        self.cpl_hdr.next = self.settle.stat_hdr.val();
     }
 }

@@ -8,19 +8,23 @@
 //! | `rx_np_limit` | cumulative count of non-posted headers that may be sent: their FIFO of 16 (`_small`: a register) cannot overflow |
 //!
 //! A memory write is kept back until it is whole and its length is right, and shows 3 cycles after its end. 32 beats (`_small`: 16) and 16
-//! headers are held, of these only what a write's receiver needs: format, length, poisoning, byte enables and address; the rest reads 0.
+//! headers are held, with `_small` of these only what a receiver needs; the rest reads 0.
 //! When they are full `link.ready` falls. As the target empties them without waiting for anything upstream,
 //! completions behind are late but never stuck. A non-posted request is offered, from a register, once all memory writes that came before it are taken, and
 //! never holds up anything: any number of writes that came after it may pass while it waits ([super::order]).
 //!
 //! | TLP | what happens |
 //! |---|---|
-//! | write longer than 512 bytes (`_small`: 256) or across 4 KB, or ending elsewhere than its length says | swallowed, `stat_malformed` |
+//! | write or message longer than `mps`, at most 512 bytes (`_small`: 256), or ending elsewhere than its length says; write across 4 KB | swallowed, `stat_malformed` |
+//! | completion longer than `mps` | the same: its read times out |
 //! | non-posted request across 4 KB, of more than a beat, configuration or I/O of more than a dword | the same |
 //! | completion that runs on | cut where its length says, `stat_malformed` |
 //! | completion that ends early | passed on: the read engine ends its piece; `stat_malformed` |
-//! | message | ignored: the card has no use for any |
-//! | unknown type; non-posted request beyond the limit | swallowed, `stat_malformed` |
+//! | message that a function may ignore, see [ignores] | swallowed |
+//! | any other message | passed on with the writes, for the target to refuse |
+//! | unknown type; non-posted request beyond the limit (`err_overflow`) | swallowed, `stat_malformed` |
+//!
+//! `err_malformed`, `err_overflow` are `stat_malformed` by kinds; in the same cycle `err_hdr` is the header of what is meant.
 
 use super::order::RequestOrder;
 use super::tlp;
@@ -39,7 +43,12 @@ pub struct TlpRx<const D: usize> {
     pub posted: TlpSrc<D>,
     pub np: TlpSrc<D>,
     pub rx_np_limit: Signal<Out, Bits<8>>,
+    /// Largest payload, as in Device Control.
+    pub mps: Signal<In, Bits<3>>,
     pub stat_malformed: Signal<Out, Bit>,
+    pub err_malformed: Signal<Out, Bit>,
+    pub err_overflow: Signal<Out, Bit>,
+    pub err_hdr: Signal<Out, Bits<128>>,
     // Beats from the link.
     beats: Skid<D>,
     sides: Skid<130>,
@@ -52,12 +61,14 @@ pub struct TlpRx<const D: usize> {
     m_class: Reg<Bits<2>>,
     m_bad: Reg<Bit>,
     m_promised: Reg<Bits<9>>,
-    // The TLP under way: where it goes, how many beats it still has, header of a write.
+    // The TLP under way: where it goes, how many beats it still has, header.
     kind: Reg<Bits<2>>,
     left: Reg<Bits<9>>,
     hdr: Reg<Bits<128>>,
     // Writes: {requests before it, beats, header} of the whole ones. Indices have a lap bit.
-    writes: Fifo<93, 4>,
+    writes: Fifo<94, 4>,
+    /// What else is in the headers.
+    headers: Fifo<45, 4>,
     store: LutRam<D, 5>,
     small_store: LutRam<D, 4>,
     begin: Reg<Bits<6>>,
@@ -69,16 +80,17 @@ pub struct TlpRx<const D: usize> {
     gone: Reg<Bits<6>>,
     // What counts of a request: its dword, its header.
     np_data: Fifo<32, 4>,
-    np_side: Fifo<120, 4>,
+    np_side: Fifo<128, 4>,
     np_few: Skid<152>,
     /// Of at most 16 that wait.
     order: RequestOrder<5>,
     // The request on offer.
     np_valid: Reg<Bit>,
-    np_hdr: Reg<Bits<120>>,
+    np_hdr: Reg<Bits<128>>,
     np_word: Reg<Bits<32>>,
     limit: Reg<Bits<8>>,
     malformed: Reg<Bit>,
+    overflow: Reg<Bit>,
     _small: bool,
 }
 
@@ -95,33 +107,59 @@ impl<const D: usize> TlpRx<D> {
     }
 }
 
+/// Of a memory write's header, what [pack_rest] leaves of its format.
+const WRITE_REST: u64 = 1 << 19;
 const SWALLOW: u64 = 0;
 const COMPLETION: u64 = 1;
 const POSTED: u64 = 2;
 const NON_POSTED: u64 = 3;
-/// What a write's receiver needs of its header: address, byte enables, poisoned, wide, length.
+/// What a receiver needs of the header of a write: address, byte enables, poisoned, wide, length; and that it is a message.
 #[kernel]
-fn pack_write(hdr: Bits<128>) -> Bits<82> {
-    let marks = cat::<1, 1, 2>(hdr.get_bit(14).into(), hdr.get_bit(29).into());
+fn pack_write(hdr: Bits<128>) -> Bits<83> {
+    let marks = cat::<1, 2, 3>(
+        hdr.get_bits::<1>(28),
+        cat::<1, 1, 2>(hdr.get_bit(14).into(), hdr.get_bit(29).into()),
+    );
     let address = cat::<32, 32, 64>(hdr.get_bits::<32>(96), hdr.get_bits::<32>(64));
-    cat::<64, 18, 82>(
+    cat::<64, 19, 83>(
         address,
-        cat::<8, 10, 18>(hdr.get_bits::<8>(32), cat::<2, 8, 10>(marks, hdr.get_bits::<8>(0))),
+        cat::<8, 11, 19>(hdr.get_bits::<8>(32), cat::<3, 8, 11>(marks, hdr.get_bits::<8>(0))),
     )
 }
 
+/// All else.
 #[kernel]
-fn unpack_write(x: Bits<82>) -> Bits<128> {
-    lit::<128>(0)
-        .set_slice::<8>(24, lit::<8>(tlp::MWR32))
-        .replace_bit(29, x.get_bit(8))
-        .replace_bit(14, x.get_bit(9))
-        .set_slice::<8>(0, x.get_bits::<8>(0))
-        .set_slice::<8>(32, x.get_bits::<8>(10))
-        .set_slice::<64>(64, x.get_bits::<64>(18))
+fn pack_rest(hdr: Bits<128>) -> Bits<45> {
+    let low = cat::<13, 6, 19>(hdr.get_bits::<13>(15), hdr.get_bits::<6>(8));
+    cat::<24, 21, 45>(hdr.get_bits::<24>(40), cat::<2, 19, 21>(hdr.get_bits::<2>(30), low))
 }
 
-/// What counts of a non-posted request's header: reserved bits and hints don't.
+#[kernel]
+fn unpack_write(x: Bits<83>, rest: Bits<45>) -> Bits<128> {
+    lit::<128>(0)
+        .set_slice::<8>(0, x.get_bits::<8>(0))
+        .set_slice::<6>(8, rest.get_bits::<6>(0))
+        .replace_bit(14, x.get_bit(9))
+        .set_slice::<13>(15, rest.get_bits::<13>(6))
+        .replace_bit(28, x.get_bit(10))
+        .replace_bit(29, x.get_bit(8))
+        .set_slice::<2>(30, rest.get_bits::<2>(19))
+        .set_slice::<8>(32, x.get_bits::<8>(11))
+        .set_slice::<24>(40, rest.get_bits::<24>(21))
+        .set_slice::<64>(64, x.get_bits::<64>(19))
+}
+
+/// Messages without a meaning for the card, by their codes: Unlock, PM_Active_State_Nak, PME_Turn_Off (answered where the link is looked
+/// after), those of old hot-plug slots, Set_Slot_Power_Limit, and type 1 of vendors.
+#[kernel]
+fn ignores(code: Bits<8>) -> Bit {
+    match code {
+        0x00 | 0x14 | 0x19 | 0x40 | 0x41 | 0x43 | 0x44 | 0x45 | 0x47 | 0x48 | 0x50 | 0x7f => true,
+        _ => false,
+    }
+}
+
+/// What a receiver needs of a non-posted request's header: all but reserved bits and hints.
 #[kernel]
 fn pack_request(hdr: Bits<128>) -> Bits<120> {
     let class = cat::<8, 3, 11>(hdr.get_bits::<8>(24), hdr.get_bits::<3>(20));
@@ -143,7 +181,7 @@ fn unpack_request(x: Bits<120>) -> Bits<128> {
 #[kernel]
 fn classify(kind: Bits<8>) -> Bits<2> {
     match kind {
-        tlp::CPL | tlp::CPLD => lit::<2>(COMPLETION),
+        tlp::CPL | tlp::CPLD | tlp::CPL_LOCKED | tlp::CPLD_LOCKED => lit::<2>(COMPLETION),
         tlp::MWR32 | tlp::MWR64 => lit::<2>(POSTED),
         0x00 | 0x20 | 0x01 | 0x21 | 0x02 | 0x42 | 0x04 | 0x44 | 0x05 | 0x45 => lit::<2>(NON_POSTED),
         0x4c | 0x6c | 0x4d | 0x6d | 0x4e | 0x6e => lit::<2>(NON_POSTED),
@@ -157,9 +195,9 @@ impl<const D: usize> Logic for TlpRx<D> {
     fn update(&mut self) {
         registers!(self, clock, reset; m_valid, m_class, m_bad, m_promised);
         registers!(self, clock, reset; kind, left, begin, tail, head, gone);
-        registers!(self, clock, reset; limit, malformed, full, np_valid);
+        registers!(self, clock, reset; limit, malformed, overflow, full, np_valid);
         registers!(self, clock; m_sop, m_eop, m_hdr, m_data, hdr, np_hdr, np_word);
-        clocked!(self, clock, reset; beats, sides, writes, order, np_data, np_side, np_few);
+        clocked!(self, clock, reset; beats, sides, writes, headers, order, np_data, np_side, np_few);
         clocked!(self, clock; store, small_store);
         let small = lit::<1>(self._small as usize).any();
         self.beats.in_valid.next = self.link.valid.val();
@@ -181,7 +219,12 @@ impl<const D: usize> Logic for TlpRx<D> {
         let filled =
             (bit_cast::<16, 11>(dwords) + lit::<16>(D / 32 - 1)) >> lit::<16>(clog2(D / 32));
         let promised = if with_data { bit_cast::<9, 16>(filled) } else { lit::<9>(1) };
-        let header_class = classify(kind);
+        let message = match kind & 0xf8 {
+            0x30 | 0x70 => true,
+            _ => false,
+        };
+        let ignored = message && ignores(header.get_bits::<8>(32));
+        let header_class = if message && !ignored { lit::<2>(POSTED) } else { classify(kind) };
         let memory = kind.get_bits::<5>(0) == 0 || kind.get_bits::<5>(0) == 1;
         let offset =
             if header.get_bit(29) { header.get_bits::<10>(98) } else { header.get_bits::<10>(66) };
@@ -190,13 +233,14 @@ impl<const D: usize> Logic for TlpRx<D> {
             0x02 | 0x42 | 0x04 | 0x44 | 0x05 | 0x45 => true,
             _ => false,
         };
-        let message = match kind & 0xf8 {
-            0x30 | 0x70 => true,
-            _ => false,
+        let most = match self.mps.val() {
+            0 => lit::<11>(32),
+            1 => lit::<11>(64),
+            _ => lit::<11>(if self._small { 64 } else { 128 }),
         };
-        let header_bad = (header_class == SWALLOW && !message)
+        let header_bad = (header_class == SWALLOW && !ignored)
             || (memory && crosses)
-            || (header_class == POSTED && dwords > lit::<11>(if self._small { 64 } else { 128 }))
+            || (with_data && dwords > most && header_class != NON_POSTED)
             || (one_dword && length != 1);
 
         // What came.
@@ -267,28 +311,34 @@ impl<const D: usize> Logic for TlpRx<D> {
         self.small_store.waddr.next = self.tail.q.val().get_bits::<4>(0);
         self.small_store.wdata.next = data;
         self.writes.in_valid.next = whole;
-        self.writes.in_data.next = cat::<5, 88, 93>(
+        self.writes.in_data.next = cat::<5, 89, 94>(
             self.order.stamp.val(),
-            cat::<6, 82, 88>(stored - self.begin.q.val(), pack_write(write_hdr)),
+            cat::<6, 83, 89>(stored - self.begin.q.val(), pack_write(write_hdr)),
         );
+        self.headers.in_valid.next = whole && !small;
+        self.headers.in_data.next = pack_rest(write_hdr);
+        if go && sop {
+            self.hdr.d.next = hdr;
+        }
         if go && to_posted {
-            self.hdr.d.next = write_hdr;
             self.tail.d.next = if wrong_end { self.begin.q.val() } else { stored };
         }
         if whole {
             self.begin.d.next = stored;
         }
         let write = self.writes.out_data.val();
-        let write_ends = self.gone.q.val() + 1 == write.get_bits::<6>(82);
+        let write_ends = self.gone.q.val() + 1 == write.get_bits::<6>(83);
         self.store.raddr.next = self.head.q.val().get_bits::<5>(0);
         self.posted.valid.next = self.writes.out_valid.val();
         self.posted.sop.next = self.gone.q.val() == 0;
         self.posted.eop.next = write_ends;
         self.small_store.raddr.next = self.head.q.val().get_bits::<4>(0);
-        self.posted.hdr.next = unpack_write(write.get_bits::<82>(0));
+        let rest = if small { lit::<45>(WRITE_REST) } else { self.headers.out_data.val() };
+        self.posted.hdr.next = unpack_write(write.get_bits::<83>(0), rest);
         self.posted.data.next =
             if small { self.small_store.rdata.val() } else { self.store.rdata.val() };
         self.writes.out_ready.next = self.posted.ready.val() && write_ends;
+        self.headers.out_ready.next = self.posted.ready.val() && write_ends;
         if pop {
             self.head.d.next = self.head.q.val() + 1;
             self.gone.d.next = if write_ends { lit::<6>(0) } else { self.gone.q.val() + 1 };
@@ -303,18 +353,21 @@ impl<const D: usize> Logic for TlpRx<D> {
         self.np_data.in_valid.next = push_np && !small;
         self.np_data.in_data.next = data.get_bits::<32>(0);
         self.np_side.in_valid.next = push_np && !small;
-        let request = pack_request(hdr);
         self.order.came.next = push_np;
-        self.np_side.in_data.next = request;
+        self.np_side.in_data.next = hdr;
         self.np_few.in_valid.next = push_np && small;
-        self.np_few.in_data.next = cat::<32, 120, 152>(data.get_bits::<32>(0), request);
+        self.np_few.in_data.next = cat::<32, 120, 152>(data.get_bits::<32>(0), pack_request(hdr));
         let few = self.np_few.out_data.val();
-        let np = if small { few.get_bits::<120>(0) } else { self.np_side.out_data.val() };
+        let np = if small {
+            unpack_request(few.get_bits::<120>(0))
+        } else {
+            self.np_side.out_data.val()
+        };
         let np_word = if small { few.get_bits::<32>(120) } else { self.np_data.out_data.val() };
         let np_there =
             if small { self.np_few.out_valid.val() } else { self.np_side.out_valid.val() };
         self.order.waits.next = self.writes.out_valid.val();
-        self.order.oldest.next = write.get_bits::<5>(88);
+        self.order.oldest.next = write.get_bits::<5>(89);
         let behind = !self.order.free.val();
         let np_free = !self.np_valid.q.val() || self.np.ready.val();
         let pop_np = np_free && !behind;
@@ -330,7 +383,7 @@ impl<const D: usize> Logic for TlpRx<D> {
         self.np.valid.next = self.np_valid.q.val();
         self.np.sop.next = true;
         self.np.eop.next = true;
-        self.np.hdr.next = unpack_request(self.np_hdr.q.val());
+        self.np.hdr.next = self.np_hdr.q.val();
         self.np.data.next = bit_cast::<D, 32>(self.np_word.q.val());
         let mut limit = self.limit.q.val();
         if pop_np && np_there {
@@ -342,7 +395,12 @@ impl<const D: usize> Logic for TlpRx<D> {
         self.limit.d.next = limit;
         self.rx_np_limit.next = self.limit.q.val() + lit::<8>(if self._small { 1 } else { 16 });
 
-        self.malformed.d.next = go && ((sop && bad_header) || wrong_end || (stays && !push_np));
+        let overflows = stays && !push_np;
+        self.malformed.d.next = go && ((sop && bad_header) || wrong_end || overflows);
+        self.overflow.d.next = overflows;
         self.stat_malformed.next = self.malformed.q.val();
+        self.err_malformed.next = self.malformed.q.val() && !self.overflow.q.val();
+        self.err_overflow.next = self.overflow.q.val();
+        self.err_hdr.next = self.hdr.q.val();
     }
 }

@@ -54,6 +54,11 @@ pub struct ReadSettle<const D: usize, const K: usize, const L: usize, const T: u
     pub out_op: Signal<Out, Bits<9>>,
     /// Poisoned, unsupported or aborted, timed out, unexpected.
     pub stat: Signal<Out, Bits<4>>,
+    /// The header of the completion that `stat` is about.
+    pub stat_hdr: Signal<Out, Bits<128>>,
+    // A tag begins to rest after its time-out, and ends to.
+    pub rests: Signal<Out, Bit>,
+    pub rested: Signal<Out, Bit>,
     records: BlockRam<{ rec::W }, T>,
     progresses: LutRam<{ prog::W }, T>,
     /// Beats are taken.
@@ -79,6 +84,7 @@ pub struct ReadSettle<const D: usize, const K: usize, const L: usize, const T: u
     // Of its header.
     s_ours: [Reg<Bit>; 3],
     s_bad: [Reg<Bit>; 3],
+    s_hdr: [Reg<Bits<96>>; 4],
     s_poisoned: [Reg<Bit>; 3],
     s_skip: [Reg<Bits<2>>; 4],
     s_count: [Reg<Bits<13>>; 3],
@@ -121,6 +127,7 @@ pub struct ReadSettle<const D: usize, const K: usize, const L: usize, const T: u
     fails: Reg<Bit>,
     before: Reg<Bits<13>>,
     stats: Reg<Bits<4>>,
+    resting: Reg<Bits<2>>,
     // The completion under way: its data count; bytes from this beat on; where the next beat goes; its tag is free at its end.
     go_keep: Reg<Bit>,
     go_until: Reg<Bits<13>>,
@@ -150,9 +157,9 @@ impl<const D: usize, const K: usize, const L: usize, const T: usize> Logic
         registers!(self, clock, reset; open, in_valid, s_valid[..], s_sop[..], s_eop[..], s_late[..]);
         registers!(self, clock, reset; s_unsent[..], s_hits[..], s_ours[..], s_bad[..], s_poisoned[..]);
         registers!(self, clock, reset; ending, tight, short_length, aligned, epoch);
-        registers!(self, clock, reset; far, back, left, left_fits, was_err, was_ended, was_free, same, write, beat, ends, is_final, over, fails, stats);
+        registers!(self, clock, reset; far, back, left, left_fits, was_err, was_ended, was_free, same, write, beat, ends, is_final, over, fails, stats, resting);
         registers!(self, clock, reset; go_keep, go_free, freed);
-        registers!(self, clock; in_sop, in_eop, in_hdr, in_data, in_tag, s_tag[..], s_data[..], s_skip[..], s_count[..], s_length[..], s_epoch[..],
+        registers!(self, clock; in_sop, in_eop, in_hdr, in_data, in_tag, s_tag[..], s_data[..], s_skip[..], s_count[..], s_length[..], s_epoch[..], s_hdr[..],
             low[..], rest[..], all[..], found, client[..], op[..], base[..], old, new, before, go_until, go_dst, go_tag);
         let flush = self.flush.val();
 
@@ -198,9 +205,12 @@ impl<const D: usize, const K: usize, const L: usize, const T: usize> Logic
         self.s_data[0].d.next = self.in_data.q.val();
         self.s_ours[0].d.next = !self.walking.val()
             && bit_cast::<16, 8>(cpl_tag) < lit::<16>(1 << T)
-            && hdr.get_bits::<16>(80) == self.requester.val();
+            && hdr.get_bits::<16>(80) == self.requester.val()
+            // The card asks for nothing locked.
+            && !hdr.get_bit(24);
         self.s_bad[0].d.next = hdr.get_bits::<3>(45) != 0 || !hdr.get_bit(30);
         self.s_poisoned[0].d.next = hdr.get_bit(14);
+        self.s_hdr[0].d.next = hdr.get_bits::<96>(0);
         self.s_skip[0].d.next = hdr.get_bits::<2>(64);
         self.low[0].d.next = hdr.get_bits::<7>(64);
         self.s_count[0].d.next = if hdr.get_bits::<12>(32) == 0 {
@@ -220,6 +230,7 @@ impl<const D: usize, const K: usize, const L: usize, const T: usize> Logic
             self.s_tag[i].d.next = self.s_tag[i - 1].q.val();
             self.s_data[i].d.next = self.s_data[i - 1].q.val();
             self.s_skip[i].d.next = self.s_skip[i - 1].q.val();
+            self.s_hdr[i].d.next = self.s_hdr[i - 1].q.val();
         }
         let its_life = self.s_epoch[1].q.val() == self.found.q.val().get_bit(rec::EPOCH);
         self.s_late[1].d.next = self.s_late[0].q.val();
@@ -371,6 +382,11 @@ impl<const D: usize, const K: usize, const L: usize, const T: usize> Logic
             .replace_bit(2, late_first)
             .replace_bit(3, sop && !ends_bad && !counts);
         self.stat.next = self.stats.q.val();
+        self.stat_hdr.next = bit_cast::<128, 96>(self.s_hdr[3].q.val());
+        self.resting.d.next =
+            lit::<2>(0).replace_bit(0, late_first).replace_bit(1, over_now && was_ended);
+        self.rests.next = self.resting.q.val().get_bit(0);
+        self.rested.next = self.resting.q.val().get_bit(1);
 
         // ---- What it comes to: the new progress, a tag that is free when the last beat of its last completion is in, the beat's place.
         let walking = self.walking.val();

@@ -17,9 +17,14 @@
 //! | longer memory read from BAR0 | completer abort: BAR0 is registers |
 //! | type 0 configuration request for function 0 | answered |
 //! | memory outside the BARs or while memory space is off, I/O, locked, atomic, type 1, other functions | unsupported request; a write is dropped |
-//! | poisoned write | dropped, `stat_poisoned`; to configuration space unsupported request too |
+//! | a message that the card has to know and does not | unsupported request |
+//! | poisoned write, or any other with data | dropped; what is not posted is answered as an unsupported request |
 //!
-//! Refusals and aborts pulse `stat_unsupported`. A posted write waits for the register buses only, never for the upstream direction: a
+//! Refusals and aborts pulse `stat_unsupported`, poisoned data `stat_poisoned`. For [super::errors] there is besides what the error is: one a request, and
+//! where a poisoned one is refused anyway that it is unsupported; `err_answered` if its completion tells the requester, who of
+//! a poisoned one learns too little from it; its header.
+//!
+//! A posted write waits for the register buses only, never for the upstream direction: a
 //! non-posted request is taken only when its completion has room, and in turn with the writes on offer.
 //!
 //! A beat is taken into a register together with what it is: BAR matched, format, length. What is done with it follows from that, and
@@ -47,6 +52,11 @@ pub struct Target<const D: usize> {
     pub bdf: Signal<Out, Bits<16>>,
     pub stat_unsupported: Signal<Out, Bit>,
     pub stat_poisoned: Signal<Out, Bit>,
+    pub err_unsupported: Signal<Out, Bit>,
+    pub err_aborted: Signal<Out, Bit>,
+    pub err_poisoned: Signal<Out, Bit>,
+    pub err_answered: Signal<Out, Bit>,
+    pub err_hdr: Signal<Out, Bits<128>>,
     bus_dev: Reg<Bits<16>>,
     // The beat at hand: of a non-posted request, or of a write; `q_first`: its TLP's first.
     q_valid: Reg<Bit>,
@@ -54,7 +64,7 @@ pub struct Target<const D: usize> {
     q_first: Reg<Bit>,
     q_data: Reg<Bits<D>>,
     // Its TLP's header: what of the address is left, what matched, dwords to come.
-    q_hdr: Reg<Bits<64>>,
+    q_hdr: Reg<Bits<128>>,
     q_low: Reg<Bits<32>>,
     q_bar0: Reg<Bits<2>>,
     q_bar2: Reg<Bits<2>>,
@@ -97,6 +107,8 @@ pub struct Target<const D: usize> {
     cpl_sop: Reg<Bit>,
     cpl_beats: Reg<Bits<4>>,
     zeros: Reg<Bits<11>>,
+    /// Of a locked read.
+    cpl_locked: Reg<Bit>,
     /// Traffic class and attributes.
     cpl_class: Reg<Bits<5>>,
     cpl_full: Reg<Bit>,
@@ -107,7 +119,10 @@ pub struct Target<const D: usize> {
     cpl_lower: Reg<Bits<7>>,
     cpl_data: Reg<Bits<64>>,
     unsupported: Reg<Bit>,
-    malformed: Reg<Bit>,
+    parity: Reg<Bit>,
+    // Unsupported, aborted, poisoned, answered.
+    error: Reg<Bits<4>>,
+    error_hdr: Reg<Bits<128>>,
     _log_bar2: usize,
 }
 
@@ -164,7 +179,7 @@ fn end_byte(be: Bits<4>) -> Bits<4> {
 /// Of the Byte Count of a memory read (specification, table 2-38): bytes of its last dword, less those before the first; the others are
 /// four a dword.
 #[kernel]
-fn odd_bytes(hdr: Bits<64>) -> Bits<4> {
+fn odd_bytes(hdr: Bits<128>) -> Bits<4> {
     let first = hdr.get_bits::<4>(32);
     let last = hdr.get_bits::<4>(36);
     let one = hdr.get_bits::<10>(0) == 1;
@@ -195,12 +210,17 @@ impl<const D: usize> Logic for Target<D> {
         registers!(self, clock, reset; cfg_valid, bar_valid, bus_write);
         registers!(self, clock; q_data, q_hdr, q_low, addr);
         registers!(self, clock, reset; line_valid);
-        registers!(self, clock, reset; cpl_valid, cpl_sop, cpl_beats, zeros, cpl_class, cpl_full);
-        registers!(self, clock, reset; unsupported, malformed);
+        registers!(self, clock, reset; cpl_valid, cpl_sop, cpl_beats, zeros, cpl_locked, cpl_class, cpl_full);
+        registers!(self, clock, reset; unsupported, parity, error);
         registers!(self, clock; bus_addr, bus_wdata, bus_be, line_addr, line_data, line_dwords, line_first, line_last, cpl_len, cpl_status,
-            cpl_count, cpl_whose, cpl_lower, cpl_data);
+            cpl_count, cpl_whose, cpl_lower, cpl_data, error_hdr);
         self.stat_unsupported.next = self.unsupported.q.val();
-        self.stat_poisoned.next = self.malformed.q.val();
+        self.stat_poisoned.next = self.parity.q.val();
+        self.err_unsupported.next = self.error.q.val().get_bit(3);
+        self.err_aborted.next = self.error.q.val().get_bit(2);
+        self.err_poisoned.next = self.error.q.val().get_bit(1);
+        self.err_answered.next = self.error.q.val().get_bit(0);
+        self.err_hdr.next = self.error_hdr.q.val();
         self.bdf.next = self.bus_dev.q.val();
 
         // ---- A beat is taken, with what its header says. Beats that nothing waits for make room for the next at once.
@@ -227,7 +247,8 @@ impl<const D: usize> Logic for Target<D> {
         let wide = new.get_bit(29);
         let low = if wide { new.get_bits::<32>(96) } else { new.get_bits::<32>(64) };
         let bar2_mask = lit::<64>((1u64 << self._log_bar2) - 1);
-        let enabled = self.mem_enable.val();
+        // Where a message goes is no address.
+        let enabled = self.mem_enable.val() && !new.get_bit(28);
         // Both are held against the BARs, whichever is taken.
         let bar0 = self.bar0_base.val();
         let bar2 = self.bar2_base.val();
@@ -316,7 +337,7 @@ impl<const D: usize> Logic for Target<D> {
             }
         }
         if starts {
-            self.q_hdr.d.next = new.get_bits::<64>(0);
+            self.q_hdr.d.next = new;
             self.q_low.d.next = low;
             self.q_bar0.d.next = if enabled { hits.get_bits::<2>(2) } else { lit::<2>(0) };
             self.q_bar2.d.next = if self._log_bar2 == 0 {
@@ -336,6 +357,9 @@ impl<const D: usize> Logic for Target<D> {
         let kind = hdr.get_bits::<8>(24);
         let is_write = kind == tlp::CFG_WR0;
         let is_memory = kind == tlp::MRD32 || kind == tlp::MRD64;
+        // Never served, but its completion is of a kind of its own.
+        let is_locked = hdr.get_bits::<5>(24) == 1;
+        let sized = is_memory || is_locked;
         let asked_low = self.q_low.q.val();
         let few = hdr.get_bits::<10>(0) == 1 || hdr.get_bits::<10>(0) == 2;
         let to_128 = lit::<6>(32) - bit_cast::<6, 5>(asked_low.get_bits::<5>(2));
@@ -347,8 +371,8 @@ impl<const D: usize> Logic for Target<D> {
         self.reads.d.next = is_memory && in_bar && few;
         self.zeroes.d.next = is_memory && in_bar2;
         let lower = cat::<5, 2, 7>(asked_low.get_bits::<5>(2), first_byte(hdr.get_bits::<4>(32)));
-        self.lower.d.next = if is_memory { lower } else { lit::<7>(0) };
-        self.odd.d.next = if is_memory { odd_bytes(hdr) } else { lit::<4>(4) };
+        self.lower.d.next = if sized { lower } else { lit::<7>(0) };
+        self.odd.d.next = if sized { odd_bytes(hdr) } else { lit::<4>(4) };
         if !self.seen.q.val() {
             self.now.d.next =
                 if rest < bit_cast::<11, 6>(to_128) { bit_cast::<6, 11>(rest) } else { to_128 };
@@ -383,8 +407,19 @@ impl<const D: usize> Logic for Target<D> {
         if at_once {
             self.cpl_data.d.next = lit::<64>(0);
         }
-        self.unsupported.d.next = refused || (at_once && !self.zeroes.q.val());
-        self.malformed.d.next = broken || (np && !self.seen.q.val() && is_write && poisoned);
+        let declined = at_once && !self.zeroes.q.val();
+        let aborts = declined && self.memory.q.val() && in_bar;
+        let spoiled = declined && poisoned && hdr.get_bit(30);
+        let ours_spoiled = spoiled && self.config_write.q.val() && asked_low.get_bits::<3>(16) == 0;
+        self.unsupported.d.next = refused || declined;
+        self.parity.d.next = broken || spoiled;
+        let mut error = lit::<4>(0);
+        error = error.replace_bit(3, refused || (declined && !aborts && !ours_spoiled));
+        error = error.replace_bit(2, aborts);
+        error = error.replace_bit(1, (broken && !refused) || ours_spoiled);
+        error = error.replace_bit(0, declined && !spoiled);
+        self.error.d.next = error;
+        self.error_hdr.d.next = hdr;
         if done {
             self.q_valid.d.next = false;
             self.seen.d.next = false;
@@ -392,6 +427,7 @@ impl<const D: usize> Logic for Target<D> {
             self.cpl_sop.d.next = true;
             self.cpl_class.d.next = cat::<3, 2, 5>(hdr.get_bits::<3>(20), hdr.get_bits::<2>(12));
             self.cpl_full.d.next = self.zeroes.q.val() || (serves && !self.config_write.q.val());
+            self.cpl_locked.d.next = is_locked;
             self.cpl_len.d.next = if self.zeroes.q.val() {
                 self.now.q.val()
             } else {
@@ -414,7 +450,7 @@ impl<const D: usize> Logic for Target<D> {
             // Modulo 4096; from -3 to 4 beside whole dwords.
             let odd = self.odd.q.val();
             let signed = if odd.get_bit(3) { lit::<12>(0xff0) } else { lit::<12>(0) };
-            let whole = if self.memory.q.val() {
+            let whole = if self.memory.q.val() || is_locked {
                 (bit_cast::<12, 10>(hdr.get_bits::<10>(0)) << 2) - 4
             } else {
                 lit::<12>(0)
@@ -459,6 +495,7 @@ impl<const D: usize> Logic for Target<D> {
         let class = self.cpl_class.q.val();
         let dw0 = lit::<32>(0)
             .set_slice::<8>(24, if full { lit::<8>(tlp::CPLD) } else { lit::<8>(tlp::CPL) })
+            .replace_bit(24, self.cpl_locked.q.val())
             .set_slice::<3>(20, class.get_bits::<3>(2))
             .set_slice::<2>(12, class.get_bits::<2>(0))
             .set_slice::<6>(0, if full { self.cpl_len.q.val() } else { lit::<6>(0) });

@@ -13,6 +13,10 @@ pub const CFG_RD0: u64 = 0x04;
 pub const CFG_WR0: u64 = 0x44;
 pub const CPL: u64 = 0x0a;
 pub const CPLD: u64 = 0x4a;
+pub const CPL_LOCKED: u64 = 0x0b;
+pub const CPLD_LOCKED: u64 = 0x4b;
+/// A message without data to the root complex.
+pub const MSG_TO_ROOT: u64 = 0x30;
 
 /// Completion status.
 pub const SC: u64 = 0;
@@ -50,4 +54,14 @@ pub fn request_header(
     let dw2 = if wide { addr.get_bits::<32>(32) } else { low };
     let dw3 = if wide { low } else { lit::<32>(0) };
     cat::<64, 64, 128>(cat::<32, 32, 64>(dw3, dw2), cat::<32, 32, 64>(dw1, dw0))
+}
+
+/// Header of a message that tells of an error: 0 ERR_COR, 1 ERR_NONFATAL, 3 ERR_FATAL.
+#[kernel]
+pub fn error_message(requester: Bits<16>, what: Bits<2>) -> Bits<128> {
+    lit::<128>(0)
+        .set_slice::<8>(24, lit::<8>(MSG_TO_ROOT))
+        .set_slice::<2>(32, what)
+        .set_slice::<2>(36, lit::<2>(3))
+        .set_slice::<16>(48, requester)
 }

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `cpl`, `inline`, `payload` | TLPs with data; `inline_privileged` beside `inline`: passes a flush |
 //! | `np_*` | memory reads, headers alone |
+//! | `message_*` | error messages: see [super::errors]; `requester` is who sends them |
 //! | `link` | to the link layer |
 //! | `fc_*` | cumulative limits of posted headers, posted data (16 bytes each), non-posted headers |
 //! | `flush`, `bus_master` | see below |
@@ -23,12 +24,16 @@
 //! `press`: what the wire brought piles up. Reads then go only when `payload` does not, one after eight of its
 //! TLPs at the latest: the wire can't wait, and what is sent can.
 //!
+//! A message is rare and goes first, as soon as a TLP ends and a posted header may be sent; but two of them let a posted TLP that waits go between. `flush`
+//! and `bus_master` are nothing to it. It costs a cycle besides its own.
+//!
 //! `flush`: a DMA TLP whose first beat is taken while it is high is dropped, unless privileged; those taken before are sent to
 //! their end. `bus_master` low: posted TLPs wait; a read taken while it is low is dropped, and so the read engine, which sees the same
 //! two signals in the same cycle, knows of each read whether it was sent. Completions go on in both cases.
 //! Beats without `sop` where a TLP should begin are dropped: the rest of one whose source was reset during a flush.
 //! When `flush` falls DMA sources offer nothing older.
 
+use super::tlp;
 use crate::common::iface::*;
 use crate::common::skid::Skid;
 use nitor_rtl::prelude::*;
@@ -44,6 +49,10 @@ pub struct TlpTx<const D: usize> {
     pub np_valid: Signal<In, Bit>,
     pub np_ready: Signal<Out, Bit>,
     pub np_hdr: Signal<In, Bits<128>>,
+    pub message_valid: Signal<In, Bit>,
+    pub message: Signal<In, Bits<2>>,
+    pub message_ready: Signal<Out, Bit>,
+    pub requester: Signal<In, Bits<16>>,
     pub link: TlpSrc<D>,
     pub fc_ph: Signal<In, Bits<8>>,
     pub fc_pd: Signal<In, Bits<12>>,
@@ -69,6 +78,10 @@ pub struct TlpTx<const D: usize> {
     bare: Reg<Bit>,
     /// Its TLP has begun.
     mid: Reg<Bit>,
+    /// Nobody's beats are taken: a message is next.
+    says: Reg<Bit>,
+    /// No other posted TLP has gone since the last one.
+    said_last: Reg<Bit>,
     /// The posted input that goes next when both wait: 1 for `payload`.
     owed: Reg<Bit>,
     /// TLPs of `payload` that a read has let pass.
@@ -81,6 +94,7 @@ pub struct TlpTx<const D: usize> {
     plenty_reads: Reg<Bit>,
     read_fits: Reg<Bit>,
     // The TLP on offer a cycle ago fitted; nothing posted can have begun since.
+    message_fits: Reg<Bit>,
     inline_fits: Reg<Bit>,
     payload_fits: Reg<Bit>,
     quiet: Reg<Bit>,
@@ -124,7 +138,7 @@ impl<const D: usize> Logic for TlpTx<D> {
     #[kernel]
     fn update(&mut self) {
         registers!(self, clock, reset; limit_ph, limit_pd, limit_nph, ph, pd, nph);
-        registers!(self, clock, reset; turn, grant, bare, mid, owed, yielded, stat, plenty, plenty_reads, read_fits, inline_fits, payload_fits, quiet, pushed);
+        registers!(self, clock, reset; turn, grant, bare, mid, says, said_last, owed, yielded, stat, plenty, plenty_reads, read_fits, message_fits, inline_fits, payload_fits, quiet, pushed);
         clocked!(self, clock, reset; beats, sides);
         let flush = self.flush.val();
         let dma = self.bus_master.val();
@@ -185,13 +199,30 @@ impl<const D: usize> Logic for TlpTx<D> {
             || (read_open && self.np_valid.val());
         let push = take && !drop;
         let begin = push && !self.mid.q.val();
-        self.beats.in_valid.next = push;
-        self.beats.in_data.next = data;
-        self.sides.in_valid.next = push;
-        self.sides.in_data.next =
+        let says = self.says.q.val();
+        let said = says && room && self.message_valid.val();
+        self.message_ready.next = says && room;
+        let entry =
             cat::<1, 129, 130>(Bits::<1>::from(eop), cat::<1, 128, 129>(Bits::<1>::from(sop), hdr));
+        self.beats.in_valid.next = push || said;
+        self.beats.in_data.next = data;
+        self.sides.in_valid.next = push || said;
+        self.sides.in_data.next = if says {
+            cat::<2, 128, 130>(
+                lit::<2>(3),
+                tlp::error_message(self.requester.val(), self.message.val()),
+            )
+        } else {
+            entry
+        };
         if push {
             self.mid.d.next = !eop;
+        }
+        if said {
+            self.ph.d.next = self.ph.q.val() + 1;
+            self.said_last.d.next = true;
+        } else if take && (grant == INLINE || grant == PAYLOAD) {
+            self.said_last.d.next = false;
         }
         if begin && posted {
             self.ph.d.next = self.ph.q.val() + 1;
@@ -220,10 +251,11 @@ impl<const D: usize> Logic for TlpTx<D> {
         let one_nph = left_nph == 1;
         let read_begins = room && turn.get_bit(READ as usize);
         self.read_fits.d.next = some_nph && !(one_nph && read_begins && self.read_fits.q.val());
-        let posted_begins =
-            (turn.get_bit(INLINE as usize) || turn.get_bit(PAYLOAD as usize)) && !self.mid.q.val();
+        let posted_turn = turn.get_bit(INLINE as usize) || turn.get_bit(PAYLOAD as usize) || says;
+        let posted_begins = posted_turn && !self.mid.q.val();
         self.quiet.d.next = !posted_begins;
         let some_ph = !left_ph.get_bit(7) && left_ph.get_bits::<7>(0).any();
+        self.message_fits.d.next = some_ph;
         self.inline_fits.d.next = self.inline.valid.val()
             && self.inline.sop.val()
             && some_ph
@@ -289,7 +321,15 @@ impl<const D: usize> Logic for TlpTx<D> {
             _ => plenty && dma && !flush,
         };
         let between = if push { eop } else { !self.mid.q.val() };
-        if between {
+        let posted_waits = dma && (self.inline.valid.val() || self.payload.valid.val());
+        let may_say = (plenty || (seen && self.message_fits.q.val()))
+            && !(self.said_last.q.val() && posted_waits);
+        let next_says = between && !says && self.message_valid.val() && may_say;
+        self.says.d.next = next_says || (says && !room && self.message_valid.val());
+        if next_says {
+            self.turn.d.next = lit::<4>(0);
+            self.bare.d.next = false;
+        } else if between && !(says && !room) {
             if found {
                 self.grant.d.next = next;
                 self.turn.d.next = chosen;
@@ -312,7 +352,7 @@ impl<const D: usize> Logic for TlpTx<D> {
         self.sides.out_ready.next = self.link.ready.val();
         self.beats.out_ready.next = self.link.ready.val();
 
-        self.pushed.d.next = push;
+        self.pushed.d.next = push || said;
         self.idle.next = !self.sides.out_valid.val()
             && !self.pushed.q.val()
             && (!self.mid.q.val() || grant == CPL);

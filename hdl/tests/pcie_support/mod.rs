@@ -54,6 +54,7 @@ pub fn designs() -> Vec<Emitted> {
         target512(),
         target128(),
         config(),
+        config_small(),
         read512(),
         read128(),
         read_small(),
@@ -83,6 +84,7 @@ blocks! {
     target128, TARGET128: Target::<128>::new(20);
     target512, TARGET512: Target::<512>::new(20);
     config, CONFIG: Config::new(17, 20, false);
+    config_small, CONFIG_SMALL: Config::new(4, 0, true);
     read128, READ128: DmaRead::<128, 16, 4, 5>::new(TIMEOUT as usize, false);
     read512, READ512: DmaRead::<512, 64, 6, 8>::new(TIMEOUT as usize, false);
     read_small, READ_SMALL: DmaRead::<128, 16, 4, 4>::new(TIMEOUT as usize, true);
