@@ -31,8 +31,8 @@ const APART: [Step; 3] = [
 ];
 
 pub const PARTS: [Part; 2] = [
-    Part { guests: 2, apart: false, processors: 2, iommu: true, steps: &STEPS },
-    Part { guests: 2, apart: true, processors: 2, iommu: true, steps: &APART },
+    Part { guests: 2, apart: false, processors: 2, iommu: true, port: false, steps: &STEPS },
+    Part { guests: 2, apart: true, processors: 2, iommu: true, port: false, steps: &APART },
 ];
 
 /// What testpmd has sent and received, by its own count. What it says to have missed comes late, with the card's signs of life,

@@ -24,6 +24,8 @@ pub struct Shape<'a> {
     pub socket: Option<&'a Path>,
     /// Whether the guest has an IOMMU, which its kernel uses strictly: a page is mapped for as long as the card needs it.
     pub iommu: bool,
+    /// Whether the card is behind a root port, which hears of its errors, and not in the root complex itself.
+    pub port: bool,
     /// Whether its /dev/mem reaches registers that a driver has claimed.
     pub relaxed: bool,
     /// More arguments for QEMU.
@@ -37,6 +39,7 @@ pub struct Guest {
     agent: UnixStream,
     console: PathBuf,
     errors: PathBuf,
+    monitor: PathBuf,
     /// Bytes that came after the end of a command.
     rest: Vec<u8>,
 }
@@ -52,6 +55,8 @@ const BOOT: Duration = Duration::from_secs(180);
 /// How often a wait looks for a signal.
 const ATTENTION: Duration = Duration::from_millis(100);
 const MARK: u8 = 1;
+/// QEMU's name of the card.
+pub const CARD: &str = "card";
 /// What the guest's `init` says when it takes commands.
 const READY: &str = "ready";
 const PANIC: &str = "Kernel panic";
@@ -93,12 +98,19 @@ impl Guest {
         command.arg("-serial").arg(format!("file:{}", console.display()));
         command.arg("-chardev").arg(format!("socket,id=agent,path={}", port.display()));
         command.args(["-serial", "chardev:agent"]);
+        let monitor = folder.join(format!("monitor{number}"));
+        command.arg("-monitor").arg(format!("unix:{},server=on,wait=off", monitor.display()));
         if shape.iommu {
             command.args(["-device", "intel-iommu,caching-mode=on"]);
+        }
+        if shape.port {
+            command.args(["-device", "pcie-root-port,id=rp,chassis=1,slot=1"]);
         }
         if let Some(socket) = shape.socket {
             let device = serde_json::json!({
                 "driver": "vfio-user-pci",
+                "id": CARD,
+                "bus": if shape.port { "rp" } else { "pcie.0" },
                 "socket": {"type": "unix", "path": socket},
                 "x-no-posted-writes": true,
                 "x-msg-timeout": 600_000,
@@ -144,7 +156,7 @@ impl Guest {
             thread::sleep(Duration::from_millis(10));
         };
         agent.set_nonblocking(false).map_err(cannot)?;
-        Ok(Guest { number, child, agent, console, errors, rest: Vec::new() })
+        Ok(Guest { number, child, agent, console, errors, monitor, rest: Vec::new() })
     }
 
     /// Waits until the guest is ready for commands.
@@ -231,6 +243,34 @@ impl Guest {
                 Err(e) if is_no_end(&e) => {}
                 Err(e) => return Err(self.lost(&e.to_string())),
             }
+        }
+    }
+
+    /// Tells QEMU's monitor something.
+    pub fn monitor(&self, command: &str) -> Result<(), Failure> {
+        let said = UnixStream::connect(&self.monitor).and_then(|mut monitor| {
+            monitor.set_read_timeout(Some(Duration::from_secs(10)))?;
+            monitor.write_all(format!("{command}\n").as_bytes())?;
+            // One prompt comes before the command and one after it.
+            let mut said = String::new();
+            let mut buffer = [0; 4096];
+            while said.matches("(qemu)").count() < 2 {
+                let len = monitor.read(&mut buffer)?;
+                said += &String::from_utf8_lossy(&buffer[..len]);
+                if len == 0 {
+                    break;
+                }
+            }
+            Ok(said)
+        });
+        let number = self.number;
+        match said {
+            Ok(said) if said.contains("OK") => Ok(()),
+            Ok(said) => {
+                let last = said.lines().rev().nth(1).unwrap_or_default().to_string();
+                Err(Failure::Check(format!("guest {number}: {command}: QEMU says {last}")))
+            }
+            Err(e) => Err(Failure::Environment(format!("guest {number}: QEMU's monitor: {e}"))),
         }
     }
 

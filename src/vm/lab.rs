@@ -22,6 +22,8 @@ pub struct Plan {
     pub kernel: String,
     pub processors: u32,
     pub iommu: bool,
+    /// Whether the cards are behind root ports.
+    pub port: bool,
     /// Whether DPDK is in the guests.
     pub dpdk: bool,
 }
@@ -59,6 +61,7 @@ pub fn plain(kernel: &str, folder: &Path, more: &[&str]) -> Result<Guest, Failur
         memory_mib: 256,
         socket: None,
         iommu: false,
+        port: false,
         relaxed: false,
         more,
     };
@@ -109,6 +112,7 @@ impl Lab {
                 memory_mib: if plan.dpdk { 768 } else { 256 },
                 socket: Some(&socket),
                 iommu: plan.iommu,
+                port: plan.port,
                 relaxed: plan.dpdk,
                 more: &[],
             };

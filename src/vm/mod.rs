@@ -100,6 +100,7 @@ pub fn run(args: &Args) -> Outcome {
         kernel: args.kernel.clone(),
         processors: args.queues.into(),
         iommu: args.iommu || args.dpdk,
+        port: false,
         dpdk: args.dpdk,
     };
     let mut files = Files::default();

@@ -1,6 +1,7 @@
 //! `nitor vm story`: what a stock driver does with the card, step by step, each checked.
 
 use crate::report::{grouped, Failure};
+use crate::vm::guest::CARD;
 use crate::vm::lab::{Lab, Plan};
 use nitor_vfio::{Ask, Summary};
 use std::time::{Duration, Instant};
@@ -20,14 +21,16 @@ pub struct Part {
     pub apart: bool,
     pub processors: u32,
     pub iommu: bool,
+    /// Each card is behind a root port.
+    pub port: bool,
     pub steps: &'static [Step],
 }
 
 /// `nitor vm --story`.
 pub const STORY: [Part; 3] = [
-    Part { guests: 1, apart: false, processors: 4, iommu: false, steps: &ALONE },
-    Part { guests: 1, apart: false, processors: 1, iommu: true, steps: &GUARDED },
-    Part { guests: 2, apart: false, processors: 1, iommu: false, steps: &TOGETHER },
+    Part { guests: 1, apart: false, processors: 4, iommu: false, port: false, steps: &ALONE },
+    Part { guests: 1, apart: false, processors: 1, iommu: true, port: true, steps: &GUARDED },
+    Part { guests: 2, apart: false, processors: 1, iommu: false, port: false, steps: &TOGETHER },
 ];
 
 /// With one guest and a host of ours on its wire.
@@ -47,14 +50,15 @@ const ALONE: [Step; 13] = [
     Step { title: "The driver is unloaded and loaded ten times over traffic", play: reloaded },
 ];
 
-/// With one guest that has an IOMMU and uses it strictly.
-const GUARDED: [Step; 3] = [
+/// With one guest that has an IOMMU and uses it strictly, and its card behind a root port.
+const GUARDED: [Step; 4] = [
     Step { title: "The driver is loaded behind an IOMMU", play: probe },
     Step { title: "The interface comes up, and a ping is answered", play: ping },
     Step {
         title: "A file there and back, each page mapped as long as the card needs it",
         play: guarded,
     },
+    Step { title: "An error on the link: the kernel's AER service tells of it", play: wrong },
 ];
 
 /// With two guests, a card each and a wire between them.
@@ -290,6 +294,46 @@ fn guarded(scene: &mut Scene) -> Result<(), Failure> {
     Ok(())
 }
 
+/// In the guest: or'ing a bit into a byte of configuration space. SERR# Enable of the card and of its port, and the port's that passes
+/// on what comes from below; QEMU's port sends nothing without.
+const REPORTING: &str = "or() { v=$(dd if=$1/config bs=1 skip=$2 count=1 2>/dev/null | hexdump -e '1/1 \"%u\"'); printf \"\\\\$(printf %o $((v | $3)))\" | dd of=$1/config bs=1 seek=$2 conv=notrunc 2>/dev/null; }; \
+    card=$(readlink -f /sys/class/net/eth0/device); or $card 5 1; or $card/.. 5 1; or $card/.. 62 2";
+
+/// A TLP that is wrong goes to the card: a write outside its BARs.
+fn wrong(scene: &mut Scene) -> Result<(), Failure> {
+    const TLP: [u32; 4] = [0x4000_0001, 0x0000_5a0f, 0x0bad_0000, 0];
+    scene.sh(0, REPORTING)?;
+    scene.sh(0, "dmesg -c >/dev/null")?;
+    let before = scene.lab.summary()?.guests[0].errors;
+    scene.lab.tell(Ask::Tlp(TLP, vec![0; 4]))?;
+    let told = scene.lab.summary()?.guests[0].errors;
+    scene.check(
+        [told[0] - before[0], told[1] - before[1], told[2] - before[2]] == [0, 1, 0],
+        "the card sends one ERR_NONFATAL",
+    );
+    // QEMU's vfio has no way from a device's error messages to a guest: its monitor sends what the card has sent. What error it is said to be is
+    // nothing to the port, but for the message's class; the kernel finds out from the card.
+    scene.lab.guests[0].monitor(&format!("pcie_aer_inject_error {CARD} POISON_TLP"))?;
+    let seen = scene.until(0, 30, "dmesg | grep -q 'TLP Header' || ! sleep 1")?;
+    let log = scene.sh(0, "dmesg")?;
+    let lines: Vec<_> = log
+        .lines()
+        .filter(|line| line.contains("PCIe") || line.contains("AER") || line.contains("error"))
+        .collect();
+    for line in &lines {
+        say!("          {line}");
+    }
+    scene.check(seen, "the kernel's AER service has heard of it, and asked the card");
+    for (what, wanted) in [
+        ("whose error it is", "[1d0f:ec20]"),
+        ("an unsupported request", "UnsupReq"),
+        ("the TLP's header, as the card has kept it", "40000001 00005a0f 0bad0000"),
+    ] {
+        scene.check(log.contains(wanted), format!("it says {what}: {wanted}"));
+    }
+    scene.pinged(0, PEER, "")
+}
+
 /// Interrupts of the queues a packet, while bytes come from the peer.
 fn interrupts_per_packet(scene: &mut Scene) -> Result<f64, Failure> {
     const INTERRUPTS: &str =
@@ -424,12 +468,13 @@ fn exchange(scene: &mut Scene) -> Result<(), Failure> {
 pub fn play(plan: &Plan, file_kib: u64, parts: &[Part]) -> Result<(), Failure> {
     let mut failed = Vec::new();
     let (mut number, mut checks, begin) = (0, 0, Instant::now());
-    for &Part { guests, apart, processors, iommu, steps } in parts {
+    for &Part { guests, apart, processors, iommu, port, steps } in parts {
         let mut plan = plan.clone();
         plan.options.guests = guests;
         plan.options.apart = apart;
         plan.processors = processors;
         plan.iommu = iommu;
+        plan.port = port;
         let lab = Lab::open(&plan)?;
         say!(
             "\nLinux {}, unmodified, in {guests} guest{}; cards of {} bits\n",

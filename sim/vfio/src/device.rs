@@ -7,6 +7,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::MetadataExt;
 use std::rc::Rc;
 
+use nitor_abi::pci::express::{DEVICE_CONTROL, REPORT_ALL};
 use nitor_sim::enumerate::SetupError;
 use nitor_sim::iommu::Permission;
 use nitor_sim::memory::Block;
@@ -17,7 +18,6 @@ const COMMAND: u16 = 0x04;
 const MEMORY_ENABLE: u16 = 1 << 1;
 const BARS: std::ops::Range<u16> = 0x10..0x28;
 const ROM: u16 = 0x30;
-const DEVICE_CONTROL: u16 = 8;
 const FUNCTION_LEVEL_RESET: u32 = 1 << 15;
 const MSIX_ENABLE: u32 = 1 << 31;
 
@@ -89,6 +89,14 @@ impl Device {
         world
             .config_write(self.host, msix, control & !MSIX_ENABLE)
             .map_err(|error| SetupError::Config { offset: msix, error })?;
+        // As firmware does; QEMU sends no error message of a device that has none to report when it is found.
+        if let Some(express) = world.host(self.host).root.function.express {
+            let offset = express + DEVICE_CONTROL;
+            let control = world.config_read(self.host, offset).map(|control| control & 0xffff);
+            control
+                .and_then(|control| world.config_write(self.host, offset, control | REPORT_ALL))
+                .map_err(|error| SetupError::Config { offset, error })?;
+        }
         self.command = 0;
         self.vectors.resize_with(count.into(), Vector::default);
         self.vectors.iter_mut().for_each(|vector| vector.pending = false);

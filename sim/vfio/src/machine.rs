@@ -28,6 +28,7 @@ use nitor_sim::checker::Rule;
 use nitor_sim::completer::Latency;
 use nitor_sim::firmware::standard;
 use nitor_sim::iommu::Permission;
+use nitor_sim::tlp::{self, Header};
 use nitor_sim::wire::WireConfig;
 use nitor_sim::{HostConfig, World, CYCLE_NS};
 
@@ -96,6 +97,8 @@ pub enum Ask {
     Gone,
     /// Plugs the guest's wire in or pulls it.
     Link(bool),
+    /// Sends the card any TLP at all.
+    Tlp([u32; 4], Vec<u8>),
     /// The card's firmware does nothing more until the driver resets the card.
     Hang,
     /// The card's own counters.
@@ -136,6 +139,8 @@ pub struct GuestSummary {
     /// Accesses to memory that the guest has not mapped for the card.
     pub denied: u64,
     pub reads_outstanding: usize,
+    /// Error messages of the card: correctable, non-fatal, fatal.
+    pub errors: [u64; 3],
     /// The first of the accesses that were denied.
     pub refused: Vec<String>,
     /// Resets of the card by its driver that nobody asked for: when, and what the driver gave as its reason.
@@ -575,6 +580,11 @@ impl Cards {
                 }
                 self.settle();
             }
+            Ask::Tlp(header, payload) => {
+                let now = world.now();
+                world.host_mut(guest).root.post_raw(now, Header(header), &payload);
+                self.settle();
+            }
             Ask::Hang => {
                 world.host_mut(guest).hang_firmware(true);
                 self.hung[guest] = true;
@@ -656,6 +666,10 @@ impl Cards {
                 frames_in: root.stats.frames_in,
                 denied: root.stats.iommu_read_faults + root.stats.iommu_write_faults,
                 reads_outstanding: root.reads_outstanding(),
+                errors: [tlp::Message::Correctable, tlp::Message::NonFatal, tlp::Message::Fatal]
+                    .map(|kind| {
+                        root.errors.iter().filter(|error| error.error == kind).count() as u64
+                    }),
                 refused: violations(number, true).collect(),
                 resets: self.resets[number].clone(),
             }
