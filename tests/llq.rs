@@ -93,6 +93,8 @@ fn a_bad_link() {
                     posted_headers: Some(rng.random_range(1..8)),
                     posted_data: Some(rng.random_range(32..64)),
                     non_posted_headers: Some(rng.random_range(1..8)),
+                    completion_headers: Some(rng.random_range(1..8)),
+                    completion_data: None,
                     delay: (1, 100),
                 };
                 host.pressure = Pressure {

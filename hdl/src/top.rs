@@ -55,10 +55,14 @@ pub struct Card<
     pub rx: TlpSnk<D>,
     /// TLPs to the root complex.
     pub tx: TlpSrc<D>,
-    /// Posted headers, posted data and non-posted headers the root complex accepts in all.
+    /// Posted headers, posted data, non-posted headers, headers and data of completions that the link's other end accepts in all; see
+    /// [crate::pcie::tx].
     pub fc_ph: Signal<In, Bits<8>>,
     pub fc_pd: Signal<In, Bits<12>>,
     pub fc_nph: Signal<In, Bits<8>>,
+    pub fc_cplh: Signal<In, Bits<8>>,
+    pub fc_cpld: Signal<In, Bits<12>>,
+    pub fc_cpl_infinite: Signal<In, Bits<2>>,
     /// Non-posted headers the card accepts in all.
     pub rx_np_limit: Signal<Out, Bits<8>>,
     pub mac_tx: MacSrc<D>,
@@ -161,6 +165,9 @@ impl<
             fc_ph: Default::default(),
             fc_pd: Default::default(),
             fc_nph: Default::default(),
+            fc_cplh: Default::default(),
+            fc_cpld: Default::default(),
+            fc_cpl_infinite: Default::default(),
             rx_np_limit: Default::default(),
             mac_tx: Default::default(),
             mac_rx: Default::default(),
@@ -323,6 +330,9 @@ impl<
         self.out.fc_ph.next = self.fc_ph.val();
         self.out.fc_pd.next = self.fc_pd.val();
         self.out.fc_nph.next = self.fc_nph.val();
+        self.out.fc_cplh.next = self.fc_cplh.val();
+        self.out.fc_cpld.next = self.fc_cpld.val();
+        self.out.fc_cpl_infinite.next = self.fc_cpl_infinite.val();
         self.out.flush.next = flush;
         self.out.bus_master.next = self.space.bus_master.val();
         self.out.press.next = self.rxp.press.val();

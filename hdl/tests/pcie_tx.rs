@@ -21,6 +21,8 @@ struct Setup {
     delay: u64,
     /// Credits at first: posted headers, posted data, non-posted headers.
     credits: [u64; 3],
+    /// Of completions headers and data; 0 is infinite.
+    completions: [u64; 2],
     /// Flush and bus mastering change.
     switching: u64,
     /// The receive buffer fills.
@@ -32,7 +34,7 @@ struct Setup {
 /// TLP `n` of an input: numbered by tag and address.
 fn tlp(rng: &mut Rng, input: usize, n: usize) -> Tlp {
     let dwords = match input {
-        0 => rng.below(3),
+        0 => *rng.pick(&[0, 1, 2, 32]),
         1 => rng.range(1, 16),
         2 => rng.range(1, 128),
         _ => 0,
@@ -78,9 +80,13 @@ fn merge(model: &Model, k: usize, seed: u64, counts: [usize; 4], setup: Setup) -
     // Taken and to leave, in that order.
     let mut order: VecDeque<Tlp> = VecDeque::new();
     let (mut sent, mut reads_meanwhile) = (0, 0);
-    let mut granted = setup.credits;
-    let mut used = [0u64; 3];
-    let mut returns: VecDeque<(u64, [u64; 3])> = VecDeque::new();
+    let ([a, b, c], [d, e]) = (setup.credits, setup.completions);
+    let mut granted = [a, b, c, d, e];
+    let infinite = [d == 0, e == 0];
+    let mut used = [0u64; 5];
+    let mut returns: VecDeque<(u64, [u64; 5])> = VecDeque::new();
+    let infinite_bits = u64::from(infinite[0]) | u64::from(infinite[1]) << 1;
+    block.set("fc_cpl_infinite", infinite_bits);
     let mut expected_writes = 0;
     let mut writes = 0;
     // A message that is offered, and how many were sent.
@@ -103,6 +109,8 @@ fn merge(model: &Model, k: usize, seed: u64, counts: [usize; 4], setup: Setup) -
         block.set("fc_ph", granted[0] & 0xff);
         block.set("fc_pd", granted[1] & 0xfff);
         block.set("fc_nph", granted[2] & 0xff);
+        block.set("fc_cplh", granted[3] & 0xff);
+        block.set("fc_cpld", granted[4] & 0xfff);
         // A grant is from the cycle before.
         let may = master || flush;
         flush ^= rng.percent(setup.switching);
@@ -148,7 +156,12 @@ fn merge(model: &Model, k: usize, seed: u64, counts: [usize; 4], setup: Setup) -
                 if keep && i > 0 {
                     assert!(master || may, "a write without leave");
                     expected_writes += 1;
-                    let needs = [1, data_credits(tlp), 0];
+                }
+                if keep {
+                    let needs = match i {
+                        0 => [0, 0, 0, 1, data_credits(tlp)],
+                        _ => [1, data_credits(tlp), 0, 0, 0],
+                    };
                     used.iter_mut().zip(needs).for_each(|(used, needs)| *used += needs);
                     returns.push_back((now + setup.delay, needs));
                 }
@@ -177,13 +190,11 @@ fn merge(model: &Model, k: usize, seed: u64, counts: [usize; 4], setup: Setup) -
             if !flush && master {
                 order.push_back(tlp);
                 used[2] += 1;
-                returns.push_back((now + setup.delay, [0, 0, 1]));
+                returns.push_back((now + setup.delay, [0, 0, 1, 0, 0]));
             }
         }
-        assert!(
-            used.iter().zip(granted).all(|(used, limit)| *used <= limit),
-            "{used:?} of {granted:?}"
-        );
+        let endless = [false, false, false, infinite[0], infinite[1]];
+        assert!((0..5).all(|i| endless[i] || used[i] <= granted[i]), "{used:?} of {granted:?}");
         if let Some(tlp) = link.sample(&block) {
             last = now;
             let mut wanted = order.pop_front().expect("a TLP that was taken");
@@ -227,12 +238,15 @@ proptest! {
         headers in 1u64..6,
         data in 32u64..80,
         reads in 1u64..6,
+        completions in 0u64..6,
+        completion_data in prop::sample::select(vec![0u64, 8, 9, 20, 30]),
         press in 0u64..=100,
         errors in 0u64..30,
     ) {
         let (model, k) = model(wide);
         let credits = [headers, data, reads];
-        let setup = Setup { idle, stall, delay, credits, switching: 0, press, errors };
+        let completions = [completions, completion_data];
+        let setup = Setup { idle, stall, delay, credits, completions, switching: 0, press, errors };
         let counts = [100, 200, 150, 300];
         let Merged { sent, messages, .. } = merge(model, k, seed, counts, setup);
         prop_assert_eq!(sent, 750);
@@ -242,7 +256,8 @@ proptest! {
     /// With a narrower output.
     #[test]
     fn small(seed: u64, idle in 0u64..60, stall in 0u64..60, switching in 0u64..10, data in 32u64..80) {
-        let setup = Setup { idle, stall, delay: 20, credits: [8, data, 8], switching, press: switching, errors: switching };
+        let completions = [data % 3, 8 * (data % 2)];
+        let setup = Setup { idle, stall, delay: 20, credits: [8, data, 8], completions, switching, press: switching, errors: switching };
         let Merged { sent, .. } = merge(&TX_SMALL, 16, seed, [60, 60, 60, 60], setup);
         prop_assert!((60..=240).contains(&sent) && (switching > 0 || sent == 240));
     }
@@ -251,7 +266,8 @@ proptest! {
     #[test]
     fn flush_and_bus_master(seed: u64, wide: bool, idle in 0u64..60, stall in 0u64..60, switching in 1u64..10) {
         let (model, k) = model(wide);
-        let setup = Setup { idle, stall, delay: 20, credits: [8, 64, 8], switching, press: switching, errors: switching };
+        let completions = [seed % 4, 8 * (seed % 5)];
+        let setup = Setup { idle, stall, delay: 20, credits: [8, 64, 8], completions, switching, press: switching, errors: switching };
         let Merged { sent, .. } = merge(model, k, seed, [60, 60, 60, 60], setup);
         prop_assert!((60..240).contains(&sent));
     }
@@ -289,6 +305,50 @@ fn full_speed() {
             }
             let Merged { cycles, .. } = merge(model, k, 5, counts, setup);
             assert!(cycles <= beats + 20, "{counts:?}: {cycles} cycles for {beats} beats");
+        }
+    }
+}
+
+/// Completions that wait for credits hold nobody up, and go when there are some.
+#[test]
+fn completions_without_credits() {
+    for (model, k) in [(&*TX128, 16), (&*TX512, 64), (&*TX_SMALL, 16)] {
+        for [headers, data] in [[0, 100], [100, 0], [0, 0]] {
+            let mut rng = Rng(11);
+            let mut block = start(model, 11);
+            let mut feeds = INPUTS.map(|prefix| Feed::new(prefix, k));
+            for (i, feed) in feeds.iter_mut().enumerate() {
+                (0..20).for_each(|n| feed.push(&tlp(&mut rng, i.max(1), n), &mut rng));
+            }
+            // One dword each.
+            feeds[0].beats.clear();
+            for n in 0..20 {
+                let mut completion = tlp(&mut rng, 2, n);
+                completion.data.truncate(4);
+                completion.hdr[0] = 0x4a00_0001;
+                feeds[0].push(&completion, &mut rng);
+            }
+            let mut link = Take::new("link");
+            for (port, value) in [("fc_ph", 100), ("fc_pd", 2000), ("fc_nph", 100)] {
+                block.set(port, value);
+            }
+            block.set("bus_master", 1);
+            let mut went = [0; 2];
+            for cycle in 0..4000 {
+                let granted = if cycle < 3000 { [headers, data] } else { [100, 100] };
+                block.set("fc_cplh", granted[0]);
+                block.set("fc_cpld", granted[1]);
+                feeds.iter_mut().for_each(|feed| feed.drive(&mut block, true));
+                link.drive(&mut block, true);
+                block.clock_low();
+                feeds.iter_mut().for_each(|feed| drop(feed.sample(&block)));
+                if let Some(tlp) = link.sample(&block) {
+                    went[usize::from(tlp.kind() == 0x4a)] += 1;
+                }
+                block.clock_high();
+                assert!(cycle != 2999 || went == [40, 0], "{went:?} with {granted:?}");
+            }
+            assert_eq!(went, [40, 20]);
         }
     }
 }

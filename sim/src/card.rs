@@ -70,6 +70,8 @@ mod bridge {
         posted_headers: u32,
         posted_data: u32,
         non_posted_headers: u32,
+        completion_headers: u32,
+        completion_data: u32,
         /// Cycles until a TLP's credits are granted again.
         credit_delay_min: u32,
         credit_delay_max: u32,

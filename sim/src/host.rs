@@ -38,6 +38,9 @@ pub struct Credits {
     /// In 16-byte units. Fewer than the largest payload needs would block the card for ever.
     pub posted_data: Option<u16>,
     pub non_posted_headers: Option<u8>,
+    /// Of completions. A root port has room for each it asked for; a switch between may grant few, but a whole one at least.
+    pub completion_headers: Option<u8>,
+    pub completion_data: Option<u16>,
     /// Cycles until the credits of a TLP are granted again: at least and at most.
     pub delay: (u32, u32),
 }
@@ -49,6 +52,8 @@ impl Default for Credits {
             posted_headers: Some(64),
             posted_data: Some(1024),
             non_posted_headers: Some(64),
+            completion_headers: None,
+            completion_data: None,
             delay: (8, 24),
         }
     }
@@ -97,13 +102,16 @@ impl HostConfig {
             );
             (probability * 65536.0) as u32
         };
-        let Credits { posted_headers, posted_data, non_posted_headers, delay } = self.credits;
+        let Credits { posted_headers, posted_data, non_posted_headers, delay, .. } = self.credits;
+        let Credits { completion_headers, completion_data, .. } = self.credits;
         let largest = self.root.max_payload / 16;
         assert!(
             posted_data.is_none_or(|credits| u32::from(credits) >= largest)
                 && posted_headers != Some(0)
-                && non_posted_headers != Some(0),
-            "too few credits for a TLP of the largest payload"
+                && non_posted_headers != Some(0)
+                && completion_headers.is_none_or(|credits| (1..128).contains(&credits))
+                && completion_data.is_none_or(|credits| (8..2048).contains(&credits)),
+            "too few credits for a TLP of the largest payload, or more than PCI Express can grant"
         );
         ShimConfig {
             seed,
@@ -115,6 +123,8 @@ impl HostConfig {
             posted_headers: posted_headers.map_or(0, u32::from),
             posted_data: posted_data.map_or(0, u32::from),
             non_posted_headers: non_posted_headers.map_or(0, u32::from),
+            completion_headers: completion_headers.map_or(0, u32::from),
+            completion_data: completion_data.map_or(0, u32::from),
             credit_delay_min: delay.0,
             credit_delay_max: delay.1,
         }

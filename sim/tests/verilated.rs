@@ -84,6 +84,8 @@ fn a_card_lives_with_the_fewest_credits_and_much_pressure() {
             posted_headers: Some(1),
             posted_data: Some(16),
             non_posted_headers: Some(1),
+            completion_headers: Some(1),
+            completion_data: Some(8),
             delay: (50, 500),
         };
         exercise(config, 3, REACTION);

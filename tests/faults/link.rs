@@ -233,6 +233,8 @@ pub const CASES: &[Case] = &[
                 posted_headers: Some(2),
                 posted_data: Some(20),
                 non_posted_headers: Some(1),
+                completion_headers: Some(1),
+                completion_data: Some(8),
                 delay: (1500, 2000),
             },
             ..host

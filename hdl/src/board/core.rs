@@ -268,6 +268,9 @@ impl<
         self.card.fc_ph.next = self.credit.ph.val();
         self.card.fc_pd.next = self.credit.pd.val();
         self.card.fc_nph.next = self.credit.nph.val();
+        self.card.fc_cplh.next = lit::<8>(0);
+        self.card.fc_cpld.next = lit::<12>(0);
+        self.card.fc_cpl_infinite.next = lit::<2>(3);
         self.card.link_up.next = self.wire_up.val();
         MacSrc::<D>::link(&mut self.mac_tx, &mut self.card.mac_tx);
         MacSnk::<D>::link(&mut self.mac_rx, &mut self.card.mac_rx);

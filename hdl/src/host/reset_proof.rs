@@ -170,6 +170,9 @@ impl Logic for LifeEnds {
         self.tx.fc_ph.next = self.limit_ph.val();
         self.tx.fc_pd.next = self.limit_pd.val();
         self.tx.fc_nph.next = lit::<8>(0);
+        self.tx.fc_cplh.next = lit::<8>(0);
+        self.tx.fc_cpld.next = lit::<12>(0);
+        self.tx.fc_cpl_infinite.next = lit::<2>(3);
         self.tx.flush.next = flush;
         self.tx.bus_master.next = self.bus_master.val();
         self.tx.press.next = false;

@@ -6,20 +6,22 @@
 //! | `np_*` | memory reads, headers alone |
 //! | `message_*` | error messages: see [super::errors]; `requester` is who sends them |
 //! | `link` | to the link layer |
-//! | `fc_*` | cumulative limits of posted headers, posted data (16 bytes each), non-posted headers |
+//! | `fc_*` | cumulative limits of posted headers, posted data (16 bytes each), non-posted headers, completions' headers and data |
+//! | `fc_cpl_infinite` | completions' headers (bit 0) and data (bit 1) have no limit, as a root port says; a switch may grant few |
 //! | `flush`, `bus_master` | see below |
 //! | `idle` | nothing is under way but what an input has yet to begin: during `flush` it means that no DMA can follow |
 //!
 //! A TLP is taken whole, and only with its credits: what is taken leaves in the order it was taken, across all
 //! inputs. So a completion never passes a posted write taken before it, and one taken later is not held up by those
-//! that wait for credits; reads without credit block nobody. The turn goes round, none starves; a posted TLP that lacks credits when
+//! that wait for credits; reads and completions without credit block nobody. The turn goes round, none starves; a posted TLP that lacks credits when
 //! its turn has come is not passed by the other posted input, so that small ones do not eat a large one's credits.
 //!
 //! A beat leaves 1 cycle after it was taken. One beat a cycle, no gap between TLPs of one input or of several; an input
 //! that was idle is granted in the cycle after it is seen. While fewer credits are left than three of the largest TLPs
-//! need (3 headers, 96 data) headers are looked at before they are granted, which costs two cycles a TLP. When `link` stalls,
+//! need (3 headers, 96 data; 24 data for completions, of 128 bytes at most) headers are looked at before they are granted, which costs two cycles a TLP. When `link` stalls,
 //! two beats are held and the inputs wait. With `small` the output takes a beat in two cycles, which is enough for gigabits.
-//! Every `ready` follows from registers, `flush` and `bus_master` alone. A limit never counts as infinite: whoever grants infinite credit keeps it ahead.
+//! Every `ready` follows from registers, `flush` and `bus_master` alone. Of posted TLPs and reads a limit never counts as infinite: whoever grants
+//! infinite credit keeps it ahead.
 //!
 //! `press`: what the wire brought piles up. Reads then go only when `payload` does not, one after eight of its
 //! TLPs at the latest: the wire can't wait, and what is sent can.
@@ -57,6 +59,9 @@ pub struct TlpTx<const D: usize> {
     pub fc_ph: Signal<In, Bits<8>>,
     pub fc_pd: Signal<In, Bits<12>>,
     pub fc_nph: Signal<In, Bits<8>>,
+    pub fc_cplh: Signal<In, Bits<8>>,
+    pub fc_cpld: Signal<In, Bits<12>>,
+    pub fc_cpl_infinite: Signal<In, Bits<2>>,
     pub flush: Signal<In, Bit>,
     pub bus_master: Signal<In, Bit>,
     pub press: Signal<In, Bit>,
@@ -67,10 +72,14 @@ pub struct TlpTx<const D: usize> {
     limit_ph: Reg<Bits<8>>,
     limit_pd: Reg<Bits<12>>,
     limit_nph: Reg<Bits<8>>,
+    limit_cplh: Reg<Bits<8>>,
+    limit_cpld: Reg<Bits<12>>,
     // What was sent against them.
     ph: Reg<Bits<8>>,
     pd: Reg<Bits<12>>,
     nph: Reg<Bits<8>>,
+    cplh: Reg<Bits<8>>,
+    cpld: Reg<Bits<12>>,
     // The input whose beats are taken, a bit each if there is one; its number.
     turn: Reg<Bits<4>>,
     grant: Reg<Bits<2>>,
@@ -98,6 +107,10 @@ pub struct TlpTx<const D: usize> {
     inline_fits: Reg<Bit>,
     payload_fits: Reg<Bit>,
     quiet: Reg<Bit>,
+    // The same of completions.
+    plenty_cpl: Reg<Bit>,
+    cpl_fits: Reg<Bit>,
+    cpl_quiet: Reg<Bit>,
     /// A beat is on its way to the output.
     pushed: Reg<Bit>,
 }
@@ -121,6 +134,16 @@ fn data_credits(hdr: Bits<128>) -> Bits<12> {
     (dwords + 3) >> 2
 }
 
+/// The same of a completion, which may have none.
+#[kernel]
+fn completion_credits(hdr: Bits<128>) -> Bits<12> {
+    if hdr.get_bit(30) {
+        data_credits(hdr)
+    } else {
+        lit::<12>(0)
+    }
+}
+
 /// `required` more fit below `limit`: specification, section 2.6.1.2.
 #[kernel]
 fn fits<const N: usize>(limit: Bits<N>, sent: Bits<N>, required: Bits<N>) -> Bit {
@@ -138,6 +161,7 @@ impl<const D: usize> Logic for TlpTx<D> {
     #[kernel]
     fn update(&mut self) {
         registers!(self, clock, reset; limit_ph, limit_pd, limit_nph, ph, pd, nph);
+        registers!(self, clock, reset; limit_cplh, limit_cpld, cplh, cpld, plenty_cpl, cpl_fits, cpl_quiet);
         registers!(self, clock, reset; turn, grant, bare, mid, says, said_last, owed, yielded, stat, plenty, plenty_reads, read_fits, message_fits, inline_fits, payload_fits, quiet, pushed);
         clocked!(self, clock, reset; beats, sides);
         let flush = self.flush.val();
@@ -145,6 +169,8 @@ impl<const D: usize> Logic for TlpTx<D> {
         self.limit_ph.d.next = self.fc_ph.val();
         self.limit_pd.d.next = self.fc_pd.val();
         self.limit_nph.d.next = self.fc_nph.val();
+        self.limit_cplh.d.next = self.fc_cplh.val();
+        self.limit_cpld.d.next = self.fc_cpld.val();
 
         // The granted input's beat.
         let grant = self.grant.q.val();
@@ -238,6 +264,10 @@ impl<const D: usize> Logic for TlpTx<D> {
         if begin && grant == READ {
             self.nph.d.next = self.nph.q.val() + 1;
         }
+        if begin && grant == CPL {
+            self.cplh.d.next = self.cplh.q.val() + 1;
+            self.cpld.d.next = self.cpld.q.val() + completion_credits(hdr);
+        }
 
         // What is left now, for the next cycle: less one TLP that may begin in this one, and one that may in that.
         let left_ph = self.limit_ph.q.val() - self.ph.q.val();
@@ -272,6 +302,25 @@ impl<const D: usize> Logic for TlpTx<D> {
                 self.pd.q.val(),
                 data_credits(self.payload.hdr.val()),
             );
+        let left_cplh = self.limit_cplh.q.val() - self.cplh.q.val();
+        let left_cpld = self.limit_cpld.q.val() - self.cpld.q.val();
+        let any_cplh = self.fc_cpl_infinite.val().get_bit(0);
+        let any_cpld = self.fc_cpl_infinite.val().get_bit(1);
+        self.plenty_cpl.d.next = (any_cplh || three(left_cplh))
+            && (any_cpld
+                || (!left_cpld.get_bit(11)
+                    && (left_cpld.get_bits::<6>(5).any() || left_cpld.get_bits::<2>(3).all())));
+        let cpl_begins = turn.get_bit(CPL as usize) && !self.mid.q.val();
+        self.cpl_quiet.d.next = !cpl_begins;
+        self.cpl_fits.d.next = self.cpl.valid.val()
+            && self.cpl.sop.val()
+            && (any_cplh || (!left_cplh.get_bit(7) && left_cplh.get_bits::<7>(0).any()))
+            && (any_cpld
+                || fits::<12>(
+                    self.limit_cpld.q.val(),
+                    self.cpld.q.val(),
+                    completion_credits(self.cpl.hdr.val()),
+                ));
 
         // Who may begin a TLP in the next cycle: with `plenty` any, else one whose header has been seen.
         let plenty = self.plenty.q.val();
@@ -291,8 +340,13 @@ impl<const D: usize> Logic for TlpTx<D> {
         let may_read = self.np_valid.val()
             && !yields
             && (flush || !dma || plenty_reads || (self.read_fits.q.val() && !read_begins));
+        let plenty_cpl = self.plenty_cpl.q.val();
+        let may_cpl = self.cpl.valid.val()
+            && (!self.cpl.sop.val()
+                || plenty_cpl
+                || (self.cpl_quiet.q.val() && !cpl_begins && self.cpl_fits.q.val()));
         let mut may = lit::<4>(0);
-        may = may.replace_bit(CPL as usize, self.cpl.valid.val());
+        may = may.replace_bit(CPL as usize, may_cpl);
         may = may.replace_bit(INLINE as usize, may_inline);
         may = may.replace_bit(PAYLOAD as usize, may_payload);
         may = may.replace_bit(READ as usize, may_read);
@@ -316,7 +370,7 @@ impl<const D: usize> Logic for TlpTx<D> {
         );
         // Where nobody waits the last input keeps the grant unseen, if any TLP of its could go.
         let keep = match grant {
-            CPL => true,
+            CPL => plenty_cpl,
             READ => plenty_reads && dma && !flush,
             _ => plenty && dma && !flush,
         };

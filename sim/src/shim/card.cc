@@ -60,7 +60,9 @@ Card::Card(const ShimConfig& config)
       credit_delay_max_(config.credit_delay_max),
       finite_posted_headers_(config.posted_headers != 0),
       finite_posted_data_(config.posted_data != 0),
-      finite_non_posted_headers_(config.non_posted_headers != 0) {
+      finite_non_posted_headers_(config.non_posted_headers != 0),
+      finite_completion_headers_(config.completion_headers != 0),
+      finite_completion_data_(config.completion_data != 0) {
   Dice seeds;
   seeds.seed(config.seed);
   for (Dice* dice : {&rx_dice_, &tx_dice_, &mac_rx_dice_, &mac_tx_dice_, &credit_dice_}) {
@@ -72,6 +74,8 @@ Card::Card(const ShimConfig& config)
   granted_.posted_headers = initial(config.posted_headers, kHeaderLead);
   granted_.posted_data = initial(config.posted_data, kDataLead);
   granted_.non_posted_headers = initial(config.non_posted_headers, kHeaderLead);
+  granted_.completion_headers = config.completion_headers;
+  granted_.completion_data = config.completion_data;
 }
 
 Card::PacketPtr Card::fresh_packet(rust::Slice<const std::uint8_t> data) {
@@ -217,17 +221,26 @@ void Card::count_credits(const Header& header, std::uint8_t& flags) {
       taken.non_posted_headers = 1;
       break;
     case Class::kCompletion:
-      return;  // The root complex has room for every completion it asked for.
+      if (finite_completion_headers_) taken.completion_headers = 1;
+      if (finite_completion_data_ && (header[0] & kHasData)) {
+        taken.completion_data = (dwords(header) + 3) / 4;
+      }
+      if (taken.completion_headers == 0 && taken.completion_data == 0) return;
+      break;
   }
   used_.posted_headers += taken.posted_headers;
   used_.posted_data += taken.posted_data;
   used_.non_posted_headers += taken.non_posted_headers;
+  used_.completion_headers += taken.completion_headers;
+  used_.completion_data += taken.completion_data;
   const auto overrun = [](std::uint32_t used, std::uint32_t granted) {
     return static_cast<std::int32_t>(used - granted) > 0;
   };
   if (overrun(used_.posted_headers, granted_.posted_headers) ||
       overrun(used_.posted_data, granted_.posted_data) ||
-      overrun(used_.non_posted_headers, granted_.non_posted_headers)) {
+      overrun(used_.non_posted_headers, granted_.non_posted_headers) ||
+      overrun(used_.completion_headers, granted_.completion_headers) ||
+      overrun(used_.completion_data, granted_.completion_data)) {
     flags |= kCreditOverrun;
   }
   std::uint64_t at = cycle_ + credit_delay_min_;
@@ -244,6 +257,8 @@ void Card::return_credits() {
     granted_.posted_headers += credits.posted_headers;
     granted_.posted_data += credits.posted_data;
     granted_.non_posted_headers += credits.non_posted_headers;
+    granted_.completion_headers += credits.completion_headers;
+    granted_.completion_data += credits.completion_data;
     returns_.pop_front();
   }
   if (!finite_posted_headers_) granted_.posted_headers = used_.posted_headers + kHeaderLead;

@@ -148,6 +148,7 @@ class Card {
   // Credits we grant: limits and use, as running totals.
   struct Credits {
     std::uint32_t posted_headers = 0, posted_data = 0, non_posted_headers = 0;
+    std::uint32_t completion_headers = 0, completion_data = 0;
   };
   struct Return {
     std::uint64_t at;
@@ -155,6 +156,8 @@ class Card {
   };
   Credits granted_, used_;
   bool finite_posted_headers_, finite_posted_data_, finite_non_posted_headers_;
+  // Infinite ones the card need not count.
+  bool finite_completion_headers_, finite_completion_data_;
   std::deque<Return> returns_;
 
   // Management bus.

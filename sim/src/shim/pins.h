@@ -150,6 +150,9 @@ class PinnedCard final : public Card {
     m.fc_ph = granted_.posted_headers & 0xff;
     m.fc_pd = granted_.posted_data & 0xfff;
     m.fc_nph = granted_.non_posted_headers & 0xff;
+    m.fc_cplh = granted_.completion_headers & 0xff;
+    m.fc_cpld = granted_.completion_data & 0xfff;
+    m.fc_cpl_infinite = (finite_completion_data_ ? 0 : 2) | (finite_completion_headers_ ? 0 : 1);
   }
 
   // Puts the next beat of `slot` in `data`; its length.
