@@ -180,7 +180,7 @@ fn merge(model: &Model, k: usize, seed: u64, counts: [usize; 4], setup: Setup) -
             let hdr = [0x3000_0000, 0x4321_0030 | what, 0, 0];
             order.push_back(Tlp { hdr, data: vec![] });
             used[0] += 1;
-            returns.push_back((now + setup.delay, [1, 0, 0]));
+            returns.push_back((now + setup.delay, [1, 0, 0, 0, 0]));
         }
         if offering && block.get("np_ready") == 1 {
             last = now;

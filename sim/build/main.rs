@@ -1,5 +1,7 @@
 //! Elaborates the card, verilates it at both widths and compiles the result behind cxx.
 
+#[path = "../block/src/fill.rs"]
+mod fill;
 mod verilate;
 
 use std::env;
@@ -27,7 +29,7 @@ fn main() {
 }
 
 fn build() -> Result<()> {
-    for file in ["build", "src/card.rs", "src/shim"] {
+    for file in ["build", "src/card.rs", "src/shim", "block/src/fill.rs", "block/src/coverage.h"] {
         println!("cargo::rerun-if-changed={file}");
     }
     let out = PathBuf::from(env::var("OUT_DIR")?);
@@ -38,7 +40,7 @@ fn build() -> Result<()> {
     let mut libraries = Vec::new();
 
     for &width in widths() {
-        let verilog = verilog(width)?;
+        let verilog = fill::filled(&verilog(width)?);
         let folder = out.join(format!("vnic{width}"));
         includes.push(folder.clone());
         let library = Library { name: format!("nitor-sim-vnic{width}"), out: out.clone() };

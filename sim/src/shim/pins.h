@@ -26,7 +26,8 @@ class PinnedCard final : public Card {
   // The rest of the arguments is for the model.
   template <class... More>
   explicit PinnedCard(const ShimConfig& config, More&&... more) : Card(config) {
-    context_.randReset(0);
+    context_.randReset(2);
+    context_.randSeed(1 + config.seed % 0x7ffffffe);
     context_.traceEverOn(true);
     model_ = std::make_unique<M>(&context_, "card", std::forward<More>(more)...);
     model_->reset = 1;

@@ -13,8 +13,8 @@ struct ScriptedModel {
   ScriptedModel(VerilatedContext*, const char*, const Script& script) : script_(script) {}
 
   CData clock = 0, reset = 0, link_up = 0, probe = 0;
-  CData fc_ph = 0, fc_nph = 0;
-  SData fc_pd = 0;
+  CData fc_ph = 0, fc_nph = 0, fc_cplh = 0, fc_cpl_infinite = 0;
+  SData fc_pd = 0, fc_cpld = 0;
   // To the card: taken at once, and forgotten.
   CData rx_valid = 0, rx_ready = 1, rx_sop = 0, rx_eop = 0, rx_np_limit = 0;
   VlWide<4> rx_hdr, rx_data, mac_rx_data;
