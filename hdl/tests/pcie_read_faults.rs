@@ -53,6 +53,7 @@ fn given_up_in_a_completion() {
         bench.setup.faults = [0; 5];
         bench.ask(read_of(2, 0x5000, 512));
         bench.inject(completion(tag, REQUESTER, 0, false, 2 << 28 | 0x1100, 256, 256));
+        bench.expected.unexpected += 1;
         bench.run(1000);
         bench.nothing_besides();
         assert_eq!((bench.failed, bench.done[2]), (1, 2));
@@ -304,4 +305,52 @@ fn the_time_out_is_chosen() {
     bench.sleep(bench.block.cycles() + 9 * TIMEOUT);
     bench.flushed();
     assert_eq!((bench.block.get("pending"), bench.block.get("busy")), (0, 0));
+}
+
+/// Once a read is given up nobody waits for its completions: whatever they say, they are unexpected, and nothing else.
+#[test]
+fn too_late_is_unexpected() {
+    for wide in [false, true] {
+        for (status, poison) in [(0, false), (0, true), (1, false), (4, false)] {
+            let (model, k) = model(wide);
+            let setup = Setup { faults: [0, 0, 0, 100, 0], ..Setup::fast() };
+            let mut bench = Bench::new(model, k, setup, 14);
+            bench.ask(read_of(2, 0x1000, 256));
+            bench.run(2 * TIMEOUT);
+            let tag = bench.tags[0];
+            let late = |from: u64, left| {
+                completion(tag, REQUESTER, status, poison, 2 << 28 | from, 128, left)
+            };
+            bench.inject(late(0x1000, 256));
+            bench.expected.unexpected += 1;
+            if status == 0 {
+                bench.inject(late(0x1080, 128));
+                bench.expected.unexpected += 1;
+            }
+            bench.run(1000);
+            bench.nothing_besides();
+            // Its tag is free all the same.
+            assert_eq!(bench.block.get("busy"), 0);
+        }
+    }
+}
+
+/// A completion that says success and has no data tells of nobody who would report it: it is unexpected, and its read times out.
+#[test]
+fn success_without_data() {
+    for wide in [false, true] {
+        let (model, k) = model(wide);
+        let setup = Setup { faults: [0, 0, 0, 100, 0], ..Setup::fast() };
+        let mut bench = Bench::new(model, k, setup, 15);
+        bench.ask(read_of(2, 0x1000, 64));
+        while bench.tags.is_empty() {
+            bench.step();
+        }
+        let mut empty = completion(bench.tags[0], REQUESTER, 1, false, 0, 0, 64);
+        empty.hdr[1] &= !(7 << 13);
+        bench.inject(empty);
+        bench.expected.unexpected += 1;
+        bench.run(2 * TIMEOUT);
+        bench.nothing_besides();
+    }
 }

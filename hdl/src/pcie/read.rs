@@ -14,12 +14,12 @@
 //!
 //! | completion | what happens |
 //! |---|---|
-//! | unsupported, aborted | the piece ends with `err`; `cpl_ur_ca` |
+//! | of any status but success | the piece ends with `err`; `cpl_ur_ca` |
 //! | poisoned | its data are written, the piece ends with `err` when complete; `cpl_poisoned` |
 //! | ends before its length | what came is written, the piece ends with `err` when complete |
 //! | of no outstanding tag, of another requester | swallowed; `cpl_unexpected` |
-//! | of wrong length, byte count or lower address | swallowed, the piece times out; `cpl_unexpected` |
-//! | missing for `_timeout` | the piece ends with `err`; `cpl_timeout`; nothing of it is written any more; the tag rests for eight times as long, so that what comes late meets no new request |
+//! | of wrong length, byte count or lower address, a success without data | swallowed, the piece times out; `cpl_unexpected` |
+//! | missing for `_timeout` | the piece ends with `err`; `cpl_timeout`; nothing of it is written any more; the tag rests for eight times as long, so that what comes late meets no new request, and is `cpl_unexpected`, whatever it says |
 //!
 //! `read_timeout` is Device Control 2's: the value in 3:0, of which each multiplies the time-out so that it comes into its range, and disable in bit 4; with
 //! `_small` there is one time-out. A tag rests for as long again where the time-out is a multiple. A read under way when it changes ends after the old

@@ -207,8 +207,10 @@ impl<const D: usize, const K: usize, const L: usize, const T: usize> Logic
             && bit_cast::<16, 8>(cpl_tag) < lit::<16>(1 << T)
             && hdr.get_bits::<16>(80) == self.requester.val()
             // The card asks for nothing locked.
-            && !hdr.get_bit(24);
-        self.s_bad[0].d.next = hdr.get_bits::<3>(45) != 0 || !hdr.get_bit(30);
+            && !hdr.get_bit(24)
+            // What is a success has data.
+            && (hdr.get_bit(30) || hdr.get_bits::<3>(45).any());
+        self.s_bad[0].d.next = hdr.get_bits::<3>(45).any();
         self.s_poisoned[0].d.next = hdr.get_bit(14);
         self.s_hdr[0].d.next = hdr.get_bits::<96>(0);
         self.s_skip[0].d.next = hdr.get_bits::<2>(64);
@@ -376,11 +378,12 @@ impl<const D: usize, const K: usize, const L: usize, const T: usize> Logic
         self.base[1].d.next = self.base[0].q.val();
         self.client[1].d.next = self.client[0].q.val();
         self.op[1].d.next = self.op[0].q.val();
+        // Of a read that was given up nobody waits for any.
         self.stats.d.next = lit::<4>(0)
-            .replace_bit(0, counts && self.s_poisoned[2].q.val())
-            .replace_bit(1, ends_bad)
+            .replace_bit(0, counts && !was_ended && self.s_poisoned[2].q.val())
+            .replace_bit(1, ends_bad && !was_ended)
             .replace_bit(2, late_first)
-            .replace_bit(3, sop && !ends_bad && !counts);
+            .replace_bit(3, sop && (was_ended || (!ends_bad && !counts)));
         self.stat.next = self.stats.q.val();
         self.stat_hdr.next = bit_cast::<128, 96>(self.s_hdr[3].q.val());
         self.resting.d.next =
