@@ -95,6 +95,8 @@ enum Event {
     Poisoned,
     CompletionPoisoned,
     CompletionUnsupported,
+    /// With a status that is none: as one with the former.
+    CompletionReserved,
     CompletionAborted,
     Unexpected,
     TimedOut,
@@ -108,7 +110,14 @@ const SOURCES: [(&str, &[Event]); 3] = [
     ("request_hdr", &[Refused, Unsupported, UnsupportedPoisoned, Aborted, Poisoned]),
     (
         "cpl_hdr",
-        &[CompletionPoisoned, CompletionUnsupported, CompletionAborted, Unexpected, TimedOut],
+        &[
+            CompletionPoisoned,
+            CompletionUnsupported,
+            CompletionReserved,
+            CompletionAborted,
+            Unexpected,
+            TimedOut,
+        ],
     ),
 ];
 
@@ -123,7 +132,7 @@ impl Event {
             Aborted => &["aborted", "answered"],
             Poisoned => &["poisoned", "parity"],
             CompletionPoisoned => &["cpl_poisoned"],
-            CompletionUnsupported | CompletionAborted => &["cpl_refused"],
+            CompletionUnsupported | CompletionReserved | CompletionAborted => &["cpl_refused"],
             Unexpected => &["cpl_unexpected"],
             TimedOut => &["cpl_timeout"],
         }
@@ -139,7 +148,7 @@ impl Event {
             Poisoned | CompletionPoisoned => 12,
             Unexpected => 16,
             TimedOut => 14,
-            CompletionUnsupported | CompletionAborted => return None,
+            CompletionUnsupported | CompletionReserved | CompletionAborted => return None,
         })
     }
 
@@ -153,7 +162,7 @@ impl Event {
         match self {
             UnsupportedPoisoned | Poisoned => 1 << 31,
             CompletionPoisoned => 1 << 31 | (command >> 6 & 1) << 24,
-            CompletionUnsupported => 1 << 29,
+            CompletionUnsupported | CompletionReserved => 1 << 29,
             CompletionAborted => 1 << 28,
             Aborted => 1 << 27,
             _ => 0,
@@ -313,6 +322,10 @@ impl Space {
             let mut header = [0; 4].map(|_: u32| rng.next() as u32);
             match event {
                 CompletionUnsupported => header[1] = header[1] & !0xe000 | 1 << 13,
+                CompletionReserved => {
+                    let status = *rng.pick(&[3, 5, 6, 7]);
+                    header[1] = header[1] & !0xe000 | status << 13;
+                }
                 CompletionAborted => header[1] = header[1] & !0xe000 | 4 << 13,
                 _ => {}
             }

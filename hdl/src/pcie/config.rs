@@ -18,7 +18,7 @@
 //!
 //! Errors come by the ports that are named like those of [super::errors], which says what they are; of an error bit that is set and cleared in the same
 //! cycle nothing is lost. Besides, a poisoned TLP sets Detected Parity Error, a poisoned completion Master Data Parity Error if parity
-//! errors are to be responded to; a completion with status unsupported request or completer abort sets Received Master or Target Abort, an aborted
+//! errors are to be responded to; a completion with status completer abort sets Received Target Abort, one with any other that is no success Received Master Abort, an aborted
 //! request Signaled Target Abort.
 
 use super::errors::Errors;
@@ -290,14 +290,15 @@ impl Logic for Config {
         self.message_valid.next = self.errors.message_valid.val();
         self.message.next = self.errors.message.val();
         self.errors.message_ready.next = self.message_ready.val();
-        let refusal = self.cpl_hdr.val().get_bits::<3>(45);
         let refused = self.cpl_refused.val();
+        // A status that is reserved counts as unsupported request.
+        let by_completer = self.cpl_hdr.val().get_bits::<3>(45) == lit::<3>(tlp::CA);
         let answers_parity = self.command.q.val().get_bit(6);
         let mut met = lit::<6>(0);
         met = met.replace_bit(0, self.cpl_poisoned.val() && answers_parity);
         met = met.replace_bit(1, self.aborted.val());
-        met = met.replace_bit(2, refused && refusal == lit::<3>(tlp::CA));
-        met = met.replace_bit(3, refused && refusal == lit::<3>(tlp::UR));
+        met = met.replace_bit(2, refused && by_completer);
+        met = met.replace_bit(3, refused && !by_completer);
         met = met.replace_bit(4, self.errors.signaled.val());
         met = met.replace_bit(5, self.parity.val() || self.cpl_poisoned.val());
         self.status.d.next = (self.status.q.val() & !forgets) | met;
