@@ -227,7 +227,7 @@ fn model(wide: bool) -> (&'static Model, usize) {
 proptest! {
     #![proptest_config(cases(40))]
 
-    /// The running counts of credits wrap several times.
+    /// Little of everything.
     #[test]
     fn few_credits(
         seed: u64,
@@ -270,6 +270,18 @@ proptest! {
         let setup = Setup { idle, stall, delay: 20, credits: [8, 64, 8], completions, switching, press: switching, errors: switching };
         let Merged { sent, .. } = merge(model, k, seed, [60, 60, 60, 60], setup);
         prop_assert!((60..240).contains(&sent));
+    }
+}
+
+/// Long enough that every count of credits wraps.
+#[test]
+fn counts_wrap() {
+    for (wide, completions) in [(false, [3, 30]), (true, [1, 8]), (true, [0, 9]), (false, [2, 0])] {
+        let (model, k) = model(wide);
+        let credits = [3, 40, 2];
+        let setup = Setup { delay: 3, credits, completions, errors: 2, ..Setup::default() };
+        let Merged { sent, .. } = merge(model, k, 12, [2000, 300, 400, 600], setup);
+        assert_eq!(sent, 3300);
     }
 }
 
