@@ -303,6 +303,7 @@ impl<
         self.space.cpl_timeout.next = self.read.cpl_timeout.val();
         self.space.cpl_hdr.next = self.read.cpl_hdr.val();
         self.space.pending.next = self.read.pending.val();
+        self.space.flush.next = flush;
         self.read.read_timeout.next = self.space.read_timeout.val();
         self.out.message_valid.next = self.space.message_valid.val();
         self.out.message.next = self.space.message.val();

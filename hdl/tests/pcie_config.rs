@@ -534,6 +534,50 @@ fn messages_wait_for_the_link() {
     assert_eq!(errors(&mut space, &[]).0, 0);
 }
 
+/// What becomes of the reads of before a function-level reset nobody hears of, then or later; of a device reset's everybody does.
+#[test]
+fn reads_of_before_a_function_level_reset() {
+    let mut rng = Rng(9);
+    for resets in [false, true] {
+        let mut space = Space::new(8);
+        space.block.set("flush", 1);
+        space.write(0x68, if resets { 0xa810 } else { 0x2810 }, 15);
+        space.write(0x114, 0, 15);
+        for awake in [true, false] {
+            space.write(0x44, if awake { 0 } else { 3 }, 1);
+            for event in [CompletionPoisoned, CompletionUnsupported, CompletionAborted, TimedOut] {
+                let before = space.model.clone();
+                space.events(&mut rng, &[event]);
+                if resets {
+                    (space.model, space.late) = (before, false);
+                }
+                space.block.tick();
+                space.no_events();
+            }
+            // Nobody has waited for it in any life.
+            space.events(&mut rng, &[Unexpected]);
+            space.block.tick();
+            space.no_events();
+        }
+        for _ in 0..20 {
+            space.block.tick();
+        }
+        space.block.set("flush", 0);
+        space.write(0x44, 0, 1);
+        REGISTERS.iter().for_each(|register| space.read(register.offset));
+        // And now they are its own.
+        space.events(&mut rng, &[CompletionPoisoned]);
+        space.block.tick();
+        space.no_events();
+        space.events(&mut rng, &[TimedOut]);
+        space.block.tick();
+        space.no_events();
+        for register in &REGISTERS {
+            space.read(register.offset);
+        }
+    }
+}
+
 /// Without advanced error reporting: no extended capabilities, and no message of an error that somebody else reports.
 #[test]
 fn small() {

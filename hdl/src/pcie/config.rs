@@ -14,7 +14,7 @@
 //! Answers in the cycle after the access appears; one access every 2 cycles. Everything not listed reads as 0 and takes no write.
 //! A max payload size beyond what there is is kept and reads back, but the largest is used.
 //! `flr` pulses for a cycle and resets this space too, but for max payload size, the registers of the link and what advanced error
-//! reporting keeps, as the specification asks.
+//! reporting keeps, as the specification asks. How the reads of before end while `flush` is high is no error of the function that comes after.
 //!
 //! Errors come by the ports that are named like those of [super::errors], which says what they are; of an error bit that is set and cleared in the same
 //! cycle nothing is lost. Besides, a poisoned TLP sets Detected Parity Error, a poisoned completion Master Data Parity Error if parity
@@ -45,6 +45,8 @@ pub struct Config {
     pub read_timeout: Signal<Out, Bits<5>>,
     /// Reads are under way.
     pub pending: Signal<In, Bit>,
+    /// From the cycle after `flr` on: reads of before may still end.
+    pub flush: Signal<In, Bit>,
     pub malformed: Signal<In, Bit>,
     pub overflow: Signal<In, Bit>,
     pub link_hdr: Signal<In, Bits<128>>,
@@ -84,6 +86,8 @@ pub struct Config {
     taken: Reg<Bit>,
     rdata: Reg<Bits<32>>,
     flr_now: Reg<Bit>,
+    /// The reads that end now are a former life's.
+    disowned: Reg<Bit>,
     master: Reg<Bit>,
     _vectors: usize,
     _log_bar2: usize,
@@ -130,7 +134,7 @@ impl Logic for Config {
     #[kernel]
     fn update(&mut self) {
         registers!(self, clock, reset; command, status, line, bar0, bar2, d3, msix, control, device_status, control2, link, link2);
-        registers!(self, clock, reset; cache_line, taken, flr_now, master);
+        registers!(self, clock, reset; cache_line, taken, flr_now, disowned, master);
         registers!(self, clock; rdata);
         clocked!(self, clock, reset; errors);
         let status = cat::<5, 11, 16>(
@@ -275,9 +279,12 @@ impl Logic for Config {
         self.errors.poisoned.next = self.poisoned.val();
         self.errors.answered.next = self.answered.val();
         self.errors.request_hdr.next = self.request_hdr.val();
-        self.errors.cpl_poisoned.next = self.cpl_poisoned.val();
+        self.disowned.d.next = self.flr_now.q.val() || (self.disowned.q.val() && self.flush.val());
+        let matters = !self.disowned.q.val();
+        let spoiled = self.cpl_poisoned.val() && matters;
+        self.errors.cpl_poisoned.next = spoiled;
         self.errors.cpl_unexpected.next = self.cpl_unexpected.val();
-        self.errors.cpl_timeout.next = self.cpl_timeout.val();
+        self.errors.cpl_timeout.next = self.cpl_timeout.val() && matters;
         self.errors.cpl_hdr.next = self.cpl_hdr.val();
         self.errors.control.next = self.control.q.val().get_bits::<4>(0);
         self.errors.serr.next = self.command.q.val().get_bit(8);
@@ -290,17 +297,17 @@ impl Logic for Config {
         self.message_valid.next = self.errors.message_valid.val();
         self.message.next = self.errors.message.val();
         self.errors.message_ready.next = self.message_ready.val();
-        let refused = self.cpl_refused.val();
+        let refused = self.cpl_refused.val() && matters;
         // A status that is reserved counts as unsupported request.
         let by_completer = self.cpl_hdr.val().get_bits::<3>(45) == lit::<3>(tlp::CA);
         let answers_parity = self.command.q.val().get_bit(6);
         let mut met = lit::<6>(0);
-        met = met.replace_bit(0, self.cpl_poisoned.val() && answers_parity);
+        met = met.replace_bit(0, spoiled && answers_parity);
         met = met.replace_bit(1, self.aborted.val());
         met = met.replace_bit(2, refused && by_completer);
         met = met.replace_bit(3, refused && !by_completer);
         met = met.replace_bit(4, self.errors.signaled.val());
-        met = met.replace_bit(5, self.parity.val() || self.cpl_poisoned.val());
+        met = met.replace_bit(5, self.parity.val() || spoiled);
         self.status.d.next = (self.status.q.val() & !forgets) | met;
         self.device_status.d.next =
             (self.device_status.q.val() & !forgotten) | self.errors.set.val();
