@@ -144,6 +144,7 @@ impl<P: PciFunction + Clone, T> QueuePair<P, T> {
     /// Takes over what is worth keeping of the pair before a reset.
     pub(crate) fn inherit(&mut self, old: Self) {
         self.unmasks = old.unmasks;
+        (self.tx_delay, self.rx_delay) = (old.tx_delay, old.rx_delay);
         self.rx.inherit(&old.rx);
         self.tx.inherit(old.tx);
     }
@@ -180,7 +181,7 @@ impl<P: PciFunction + Clone, T> QueuePair<P, T> {
     }
 
     /// How long completions may wait for others before they interrupt, in the card's units. Holds from the next
-    /// [unmask](Self::unmask) on. The longest is 32,767 units.
+    /// [unmask](Self::unmask) on, and outlives a reset. The longest is 32,767 units.
     pub fn set_delays(&mut self, tx: u16, rx: u16) -> Result<()> {
         let wanted = Interrupt { tx_delay: tx, rx_delay: rx, ..Default::default() };
         if !wanted.fits() {

@@ -12,6 +12,10 @@ use crate::lines::TxRing;
 use crate::pci::PciFunction;
 use crate::ring::Completion;
 
+/// Least payload of a segment: TCP's least of 48 bytes, of which 40 may be options. Cards may complete a packet with less, and not
+/// send it.
+const MIN_MSS: u16 = 8;
+
 /// A piece of a packet in DMA memory. Any alignment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Segment {
@@ -42,7 +46,7 @@ pub struct Offload {
     /// Sum up the IPv4 header.
     pub l3_checksum: bool,
     pub l4_checksum: L4Checksum,
-    /// Cut a TCP packet into ones of that many bytes of payload, 1 to 16,383.
+    /// Cut a TCP packet into ones of that many bytes of payload, 8 to 16,383.
     pub tso_mss: Option<u16>,
     /// Where the network header begins.
     pub l3_offset: u8,
@@ -99,9 +103,10 @@ impl Offload {
     fn fits(&self) -> bool {
         let data =
             TxData { l3_proto: self.l3_proto, l4_proto: self.l4_proto, ..Default::default() };
+        let sensible = self.tso_mss.is_none_or(|mss| mss >= MIN_MSS);
         // Most packets want nothing.
         *self == Offload::default()
-            || (data.fits() && (!self.wanted() || (self.meta().fits() && self.tso_mss != Some(0))))
+            || (data.fits() && (!self.wanted() || (self.meta().fits() && sensible)))
     }
 }
 
@@ -117,7 +122,7 @@ pub enum Refusal {
     TooManySegments,
     /// The card does not offer the offload.
     Unsupported,
-    /// A number for which a descriptor has no room: an address of more than 48 bits, or one of the [Offload].
+    /// A number for which a descriptor has no room, or that no packet has: an address of more than 48 bits, or one of the [Offload].
     OutOfRange,
     /// The queue has failed and needs a reset.
     Failed,

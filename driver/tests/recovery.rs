@@ -218,3 +218,22 @@ fn a_recovery_that_fails_can_be_tried_again() {
     drop(ena);
     card.assert_clean();
 }
+
+/// What was chosen while it ran.
+#[test]
+fn delays_outlive_a_reset() {
+    let card = SoftCard::new();
+    let mut ena = card.open(Config { pairs: 2, ..small(INTERRUPTS) }).unwrap();
+    ena.pair(1).set_delays(77, 99).unwrap();
+    for _ in 0..2 {
+        ena.recover(ResetReason::UserTrigger).unwrap();
+        ena.pair(0).unmask();
+        let of_0 = *card.inner().unmasked.last().unwrap();
+        ena.pair(1).unmask();
+        let of_1 = *card.inner().unmasked.last().unwrap();
+        assert_ne!(of_0 & 0x3fff_ffff, 77 << 15 | 99, "each pair's are its own");
+        assert_eq!(of_1 & 0x3fff_ffff, 77 << 15 | 99);
+    }
+    ena.close().unwrap();
+    card.assert_clean();
+}

@@ -123,7 +123,7 @@ fn numbers_that_do_not_fit_are_refused() {
     let pair = ena.pair(0);
     let mut send = |piece, offload: Offload| pair.tx.send_with(&[piece], &offload, 1);
     let refused = Err((Refusal::OutOfRange, 1));
-    for mss in [0, 16_384, 16_385, u16::MAX] {
+    for mss in [0, 1, 7, 16_384, 16_385, u16::MAX] {
         assert_eq!(send(short, cut(mss)), refused, "{mss}");
     }
     assert_eq!(send(short, Offload { l4_words: 64, ..tcp }), refused);
@@ -133,7 +133,8 @@ fn numbers_that_do_not_fit_are_refused() {
         assert_eq!(send(Segment { iova, len: 1000 }, Offload::default()), refused, "{iova:#x}");
     }
     assert_eq!((pair.tx.in_flight(), pair.tx.stats().packets), (0, 0));
-    // The largest that do.
+    // The least and the largest that do.
+    assert_eq!(pair.tx.send_with(&[short], &cut(8), 3), Ok(()));
     assert_eq!(pair.tx.send_with(&[short], &cut(16_383), 1), Ok(()));
     assert_eq!(pair.tx.send_with(&[long], &cut(8_000), 2), Ok(()));
 
