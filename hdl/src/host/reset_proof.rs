@@ -19,6 +19,8 @@ pub struct LifeEnds {
     pub wants: Signal<In, Bits<5>>,
     pub last: Signal<In, Bits<5>>,
     pub cpl: Signal<In, Bit>,
+    /// There is an error to tell of.
+    pub error: Signal<In, Bit>,
     pub link_ready: Signal<In, Bit>,
     pub limit_ph: Signal<In, Bits<8>>,
     pub limit_pd: Signal<In, Bits<12>>,
@@ -54,6 +56,7 @@ impl LifeEnds {
             wants: Default::default(),
             last: Default::default(),
             cpl: Default::default(),
+            error: Default::default(),
             link_ready: Default::default(),
             limit_ph: Default::default(),
             limit_pd: Default::default(),
@@ -165,6 +168,9 @@ impl Logic for LifeEnds {
         self.tx.cpl.eop.next = true;
         self.tx.cpl.hdr.next = lit::<128>(0);
         self.tx.cpl.data.next = lit::<32>(0);
+        self.tx.message_valid.next = self.error.val();
+        self.tx.message.next = lit::<2>(0);
+        self.tx.requester.next = lit::<16>(0);
         self.tx.np_valid.next = false;
         self.tx.np_hdr.next = lit::<128>(0);
         self.tx.fc_ph.next = self.limit_ph.val();

@@ -74,6 +74,7 @@ impl Logic for ReadTags {
         self.read.requester.next = lit::<16>(0);
         self.read.ext_tag.next = false;
         self.read.bus_master.next = true;
+        self.read.read_timeout.next = lit::<5>(0);
 
         let issued = self.read.bus.issue_valid.val();
         let mine = issued && self.read.issue_tag.val() == self.any_tag.val();
@@ -184,6 +185,7 @@ impl Logic for ReadLate {
         self.read.requester.next = lit::<16>(0);
         self.read.ext_tag.next = false;
         self.read.bus_master.next = true;
+        self.read.read_timeout.next = lit::<5>(0);
 
         let mut asked = self.asked.q.val();
         let owed = asked.get_bit(self.cpl_tag.val().index());

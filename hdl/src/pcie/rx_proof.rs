@@ -64,6 +64,7 @@ impl Logic for RxOrder {
         self.rx.link.eop.next = ends;
         self.rx.link.hdr.next = lit::<128>(0).set_slice::<8>(24, kind).set_slice::<10>(0, length);
         self.rx.link.data.next = lit::<128>(0);
+        self.rx.mps.next = lit::<3>(0);
         // One that waits would hold up what is behind it.
         self.rx.cpl.ready.next = true;
         self.rx.posted.ready.next = self.posted_ready.val();

@@ -8,7 +8,7 @@ use std::process::Command;
 use std::time::Instant;
 
 use nitor_rtl::prelude::Block;
-use nitor_rtl::{emit, with_stack, Direction};
+use nitor_rtl::{emit, with_stack, Design, Direction};
 
 /// How a property is proved.
 #[derive(Clone, Copy, Debug)]
@@ -50,6 +50,18 @@ fn run(command: &mut Command) -> String {
     text
 }
 
+/// The block as Verilog; panics if an input of what is in it is not driven.
+pub fn emitted<T: Block + 'static>(
+    name: &'static str,
+    make: impl FnOnce() -> T + Send + 'static,
+) -> Design {
+    with_stack(move || {
+        let mut block = make();
+        block.connect_all();
+        emit(&block, name).unwrap_or_else(|error| panic!("{error}"))
+    })
+}
+
 /// Proves that `ok` of the block is always high, given that `given` was; panics if it is not so.
 pub fn prove<T: Block + 'static>(
     name: &'static str,
@@ -59,11 +71,7 @@ pub fn prove<T: Block + 'static>(
     let begin = Instant::now();
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("proofs").join(name);
     fs::create_dir_all(&folder).unwrap();
-    let design = with_stack(move || {
-        let mut block = make();
-        block.connect_all();
-        emit(&block, name).unwrap_or_else(|error| panic!("{error}"))
-    });
+    let design = emitted(name, make);
     // Inputs are free; those that begin with `any_` are free but constant. The first cycle is one of reset.
     let mut wrapper = String::from("module proof(input clock, input reset");
     let mut body = String::new();
@@ -151,8 +159,9 @@ pub fn prove<T: Block + 'static>(
             possible(depth);
             aiger("proof.v", "proof.aig");
             let said = abc(&format!("read_aiger proof.aig; fold; bmc3 -F {} -T 900", depth + 1));
-            // Where its time is over ABC tells the steps it came to, in the same words.
-            let whole = said.contains("No output asserted") && !said.contains("Resource limit");
+            // Of a resource limit ABC always speaks; where its time is over it says so, and tells the steps it came to.
+            let all = format!("No output asserted in {} frames", depth + 1);
+            let whole = said.contains(&all) && !said.contains("timeout");
             assert!(whole, "{name}: not proved\n{said}");
             format!("{depth} steps")
         }
@@ -253,11 +262,7 @@ pub fn cells<T: Block + 'static>(
 ) -> BTreeMap<String, usize> {
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("cells").join(name);
     fs::create_dir_all(&folder).unwrap();
-    let design = with_stack(move || {
-        let mut block = make();
-        block.connect_all();
-        emit(&block, name).unwrap_or_else(|error| panic!("{error}"))
-    });
+    let design = emitted(name, make);
     fs::write(folder.join("block.v"), design.to_string()).unwrap();
     let script = format!(
         "read_verilog block.v; synth_ecp5 -nowidelut -top {name}; write_verilog -noattr cells.v"
@@ -282,11 +287,7 @@ pub fn equivalent<T: Block + 'static>(
     let begin = Instant::now();
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("equivalent").join(name);
     fs::create_dir_all(&folder).unwrap();
-    let design = with_stack(move || {
-        let mut block = make();
-        block.connect_all();
-        emit(&block, name).unwrap_or_else(|error| panic!("{error}"))
-    });
+    let design = emitted(name, make);
     fs::write(folder.join("block.v"), from_reset(&design.to_string())).unwrap();
     // The first cycle is one of reset; from then on no output may differ.
     let inputs: Vec<_> = design.ports().iter().filter(|p| p.direction == Direction::In).collect();

@@ -5,7 +5,7 @@
 
 mod engine;
 
-use engine::{cells, equivalent, prove, Method};
+use engine::{cells, emitted, equivalent, prove, Method};
 use nitor_hdl::common::ram::{BankedRam, BlockRam, ByteRam, LutRam, RowPairRam};
 use nitor_hdl::proofs::*;
 
@@ -16,7 +16,13 @@ macro_rules! proofs {
         fn $name() {
             prove(stringify!($name), || $block, $method);
         }
-    )*};
+    )*
+
+    /// They keep up with the blocks they speak of, proved or not.
+    #[test]
+    fn all_are_emitted() {
+        $(emitted(stringify!($name), || $block);)*
+    }};
 }
 
 proofs! {
