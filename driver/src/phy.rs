@@ -48,15 +48,15 @@ impl<P: PciFunction + Clone> Phy<P> {
         PhyDevice { phy: self, pair }
     }
 
-    /// Why the queue pair does nothing any more.
+    /// Why the queue pair did nothing any more when its device was last used.
     pub fn fault(&self) -> Option<QueueFault> {
         self.fault
     }
 
     fn reap(&mut self, tx: &mut TxQueue<P, u64>) {
         let free = &mut self.free;
-        let reaped = tx.reap(usize::MAX, |sent| free.push(sent.token));
-        self.fault = self.fault.or(reaped.err());
+        // A fault stays with its queue.
+        let _ = tx.reap(usize::MAX, |sent| free.push(sent.token));
     }
 }
 
@@ -83,6 +83,8 @@ impl<P: PciFunction + Clone> Drop for PhyDevice<'_, P> {
     fn drop(&mut self) {
         self.pair.tx.flush();
         self.phy.reap(&mut self.pair.tx);
+        // Not what was: after a reset the pair is another.
+        self.phy.fault = self.pair.fault();
     }
 }
 
@@ -101,13 +103,7 @@ impl<P: PciFunction + Clone> Device for PhyDevice<'_, P> {
         if !self.can_send() {
             return None;
         }
-        let frame = match self.pair.rx.receive() {
-            Ok(frame) => frame?,
-            Err(fault) => {
-                self.phy.fault = Some(fault);
-                return None;
-            }
-        };
+        let frame = self.pair.rx.receive().ok()??;
         let token = PhyTxToken { phy: self.phy, tx: &mut self.pair.tx };
         Some((PhyRxToken { frame }, token))
     }

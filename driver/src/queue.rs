@@ -143,8 +143,15 @@ impl<P: PciFunction + Clone, T> QueuePair<P, T> {
 
     /// Takes over what is worth keeping of the pair before a reset.
     pub(crate) fn inherit(&mut self, old: Self) {
+        let delays = (old.tx_delay, old.rx_delay);
+        if delays != (self.tx_delay, self.rx_delay) {
+            (self.tx_delay, self.rx_delay) = delays;
+            // It was unmasked with those of the configuration.
+            if self.vector.is_some() {
+                self.unmask();
+            }
+        }
         self.unmasks = old.unmasks;
-        (self.tx_delay, self.rx_delay) = (old.tx_delay, old.rx_delay);
         self.rx.inherit(&old.rx);
         self.tx.inherit(old.tx);
     }

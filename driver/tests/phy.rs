@@ -4,7 +4,7 @@
 
 mod soft;
 
-use nitor_driver::{Config, Mode, Phy, ResetReason};
+use nitor_driver::{Config, Mode, Phy, QueueFault, ResetReason};
 use smoltcp::iface::{Config as StackConfig, Interface, SocketSet};
 use smoltcp::phy::Device;
 use smoltcp::socket::tcp;
@@ -117,4 +117,28 @@ fn goes_on_after_a_reset() {
         side.ena.recover(ResetReason::UserTrigger).unwrap();
     }
     assert_eq!(side.card.inner().faults, Vec::<String>::new());
+}
+
+/// A fault is told while there is one: who resets the card because of it does so once.
+#[test]
+fn a_fault_ends_with_the_reset() {
+    let tx: fn(&mut Misbehaviour) = |wrong| wrong.tx_completion = Some(|entry| entry[1] = 0xff);
+    let rx: fn(&mut Misbehaviour) = |wrong| wrong.rx_completion = Some(|entry| entry[7] = 0xff);
+    for (spoil, fault) in [(tx, QueueFault::TxReqId), (rx, QueueFault::RxReqId)] {
+        let mut side = Side::new(A, 1, 2048);
+        let mut sockets = SocketSet::new(vec![]);
+        let client = sockets.add(socket());
+        let context = side.stack.context();
+        sockets.get_mut::<tcp::Socket>(client).connect(context, (B, 80), 4000).unwrap();
+        spoil(&mut side.card.inner().wrong);
+        for _ in 0..4 {
+            side.poll(&mut sockets);
+            side.card.inner().receive(&[0xff; 60]);
+        }
+        assert_eq!(side.phy.fault(), Some(fault));
+        side.card.inner().wrong = Misbehaviour::default();
+        side.ena.recover(fault.reset_reason()).unwrap();
+        side.poll(&mut sockets);
+        assert_eq!((side.phy.fault(), side.ena.health()), (None, None));
+    }
 }

@@ -227,6 +227,8 @@ fn delays_outlive_a_reset() {
     ena.pair(1).set_delays(77, 99).unwrap();
     for _ in 0..2 {
         ena.recover(ResetReason::UserTrigger).unwrap();
+        let first = *card.inner().unmasked.last().unwrap();
+        assert_eq!(first & 0x3fff_ffff, 77 << 15 | 99, "the first interrupt too");
         ena.pair(0).unmask();
         let of_0 = *card.inner().unmasked.last().unwrap();
         ena.pair(1).unmask();
