@@ -327,6 +327,12 @@ fn too_late_is_unexpected() {
                 bench.inject(late(0x1080, 128));
                 bench.expected.unexpected += 1;
             }
+            // They are no transaction while they come, either.
+            bench.setup.gap = 50;
+            for _ in 0..100 {
+                bench.step();
+                assert_eq!(bench.block.get("pending"), 0);
+            }
             bench.run(1000);
             bench.nothing_besides();
             // Its tag is free all the same.

@@ -56,7 +56,7 @@ pub struct ReadSettle<const D: usize, const K: usize, const L: usize, const T: u
     pub stat: Signal<Out, Bits<4>>,
     /// The header of the completion that `stat` is about.
     pub stat_hdr: Signal<Out, Bits<128>>,
-    // A tag begins to rest after its time-out, and ends to.
+    // A tag begins to rest after its time-out; one that did is given back.
     pub rests: Signal<Out, Bit>,
     pub rested: Signal<Out, Bit>,
     records: BlockRam<{ rec::W }, T>,
@@ -128,11 +128,12 @@ pub struct ReadSettle<const D: usize, const K: usize, const L: usize, const T: u
     before: Reg<Bits<13>>,
     stats: Reg<Bits<4>>,
     resting: Reg<Bits<2>>,
-    // The completion under way: its data count; bytes from this beat on; where the next beat goes; its tag is free at its end.
+    // The completion under way: its data count; bytes from this beat on; where the next beat goes; its tag is free at its end, and has rested.
     go_keep: Reg<Bit>,
     go_until: Reg<Bits<13>>,
     go_dst: Reg<Bits<20>>,
     go_free: Reg<Bit>,
+    go_rested: Reg<Bit>,
     freed: Reg<Bit>,
     go_tag: Reg<Bits<T>>,
     place: ReadPlace<D, K, L>,
@@ -158,7 +159,7 @@ impl<const D: usize, const K: usize, const L: usize, const T: usize> Logic
         registers!(self, clock, reset; s_unsent[..], s_hits[..], s_ours[..], s_bad[..], s_poisoned[..]);
         registers!(self, clock, reset; ending, tight, short_length, aligned, epoch);
         registers!(self, clock, reset; far, back, left, left_fits, was_err, was_ended, was_free, same, write, beat, ends, is_final, over, fails, stats, resting);
-        registers!(self, clock, reset; go_keep, go_free, freed);
+        registers!(self, clock, reset; go_keep, go_free, go_rested, freed);
         registers!(self, clock; in_sop, in_eop, in_hdr, in_data, in_tag, s_tag[..], s_data[..], s_skip[..], s_count[..], s_length[..], s_epoch[..], s_hdr[..],
             low[..], rest[..], all[..], found, client[..], op[..], base[..], old, new, before, go_until, go_dst, go_tag);
         let flush = self.flush.val();
@@ -386,8 +387,6 @@ impl<const D: usize, const K: usize, const L: usize, const T: usize> Logic
             .replace_bit(3, sop && (was_ended || (!ends_bad && !counts)));
         self.stat.next = self.stats.q.val();
         self.stat_hdr.next = bit_cast::<128, 96>(self.s_hdr[3].q.val());
-        self.resting.d.next =
-            lit::<2>(0).replace_bit(0, late_first).replace_bit(1, over_now && was_ended);
         self.rests.next = self.resting.q.val().get_bit(0);
         self.rested.next = self.resting.q.val().get_bit(1);
 
@@ -402,13 +401,19 @@ impl<const D: usize, const K: usize, const L: usize, const T: usize> Logic
         self.progress.next = if walking { lit::<{ prog::W }>(0) } else { self.new.q.val() };
         let first = self.s_sop[3].q.val();
         let last = self.s_eop[3].q.val();
-        self.freed.d.next =
-            (self.over.q.val() && (!first || last)) || (last && !first && self.go_free.q.val());
+        let over_at_once = self.over.q.val() && (!first || last);
+        let over_at_last = last && !first && self.go_free.q.val();
+        self.freed.d.next = over_at_once || over_at_last;
+        let rested = self.new.q.val().get_bit(prog::ENDED);
+        self.resting.d.next = lit::<2>(0)
+            .replace_bit(0, late_first)
+            .replace_bit(1, (over_at_once && rested) || (over_at_last && self.go_rested.q.val()));
         self.freed_valid.next = self.freed.q.val();
         self.go_tag.d.next = self.s_tag[3].q.val();
         self.freed_tag.next = self.go_tag.q.val();
         if first {
             self.go_free.d.next = self.over.q.val() && !last;
+            self.go_rested.d.next = rested;
         } else if last {
             self.go_free.d.next = false;
         }
