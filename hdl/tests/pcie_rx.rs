@@ -28,10 +28,12 @@ enum Kind {
     MessageIgnored,
     /// One that it would have to know.
     Message,
+    /// Of a traffic class that its code does not have.
+    MessageOfClass,
     Unknown,
 }
 
-const KINDS: [Kind; 18] = [
+const KINDS: [Kind; 19] = [
     Kind::Write,
     Kind::Write,
     Kind::Write,
@@ -49,6 +51,7 @@ const KINDS: [Kind; 18] = [
     Kind::ConfigOfTwo,
     Kind::MessageIgnored,
     Kind::Message,
+    Kind::MessageOfClass,
     Kind::Unknown,
 ];
 
@@ -114,7 +117,7 @@ fn make(rng: &mut Rng, kind: Kind, Limits { most, small }: Limits) -> Tlp {
             tlp
         }
         Kind::ConfigOfTwo => with_header(0x4400_0000, rng, 2),
-        Kind::MessageIgnored | Kind::Message => {
+        Kind::MessageIgnored | Kind::Message | Kind::MessageOfClass => {
             // A small block says of each message that it has data.
             let dwords = if small || rng.percent(50) { rng.range(1, most) } else { 0 } as usize;
             let header = if dwords == 0 { 0x3000_0000 } else { 0x7000_0000 };
@@ -123,6 +126,12 @@ fn make(rng: &mut Rng, kind: Kind, Limits { most, small }: Limits) -> Tlp {
             let mut code = *rng.pick(&IGNORED);
             while kind == Kind::Message && IGNORED.contains(&code) {
                 code = rng.below(256) as u32;
+            }
+            if kind == Kind::MessageOfClass {
+                code = rng.pick(&[0u32, 0x10, 0x20, 0x30, 0x50]) | rng.below(16) as u32;
+                tlp.hdr[0] |= (rng.range(1, 7) as u32) << 20;
+            } else if ![0, 1, 2, 3, 5].contains(&(code >> 4)) {
+                tlp.hdr[0] |= (rng.below(8) as u32) << 20;
             }
             tlp.hdr[1] = tlp.hdr[1] & !0xff | code;
             tlp.hdr[3] = rng.next() as u32;

@@ -409,7 +409,7 @@ fn lengths() {
 fn routes() {
     for (model, k) in [(&*OFF128, 16), (&*OFF512, 64)] {
         let mut bench = Bench::new(model, k, 8, false);
-        let v4: [(&[u8], bool); 13] = [
+        let v4: [(&[u8], bool); 18] = [
             (&[1, 1, 1, 0], true),
             // Source routes with addresses left, and used up.
             (&[131, 7, 4, 10, 0, 0, 9, 0], false),
@@ -426,6 +426,12 @@ fn routes() {
             (&[148, 4, 0, 0], true),
             (&[148, 0, 0, 0], false),
             (&[148, 1, 1, 1], false),
+            // Options that end with the header, and that go on.
+            (&[1, 7, 3, 0], true),
+            (&[1, 1, 148, 4], false),
+            (&[7, 9, 4, 1, 1, 1, 1, 0], false),
+            (&[1, 1, 1, 131], false),
+            (&[0, 1, 148, 4], true),
         ];
         let v6: [(u8, &[u8], bool); 16] = [
             // Hop-by-hop and destination options: padding, router alert, home address, jumbo payload.

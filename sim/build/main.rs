@@ -121,7 +121,8 @@ fn configure(build: &mut cc::Build, includes: &[PathBuf]) {
         .cpp(true)
         .std("c++17")
         // Whatever the profile: at level 0 the model is 25 times slower, and 3 gains nothing.
-        .opt_level(2)
+        // What counts toggles is compiled for longer than it runs.
+        .opt_level(if verilate::toggles() { 1 } else { 2 })
         .define("VL_TIME_CONTEXT", "1")
         .define("VM_COVERAGE", if verilate::coverage() { "1" } else { "0" })
         .define("NITOR_COUNTS", if verilate::toggles() { "1" } else { "0" })

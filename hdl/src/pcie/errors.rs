@@ -8,7 +8,7 @@
 //! | `aborted` | completer abort, told by a completion too | advisory |
 //! | `poisoned`, `cpl_poisoned` | poisoned TLP: what it carried is lost | not fatal |
 //! | `cpl_unexpected` | unexpected completion | advisory |
-//! | `cpl_timeout` | completion time-out, after which no read is tried again; in D3hot it waits for D0 | not fatal |
+//! | `cpl_timeout` | completion time-out, after which the card tries no read again by itself; in D3hot it waits for D0 | not fatal |
 //!
 //! `set` are the four error bits of Device Status; a message is offered by `message_*` if it is enabled in `control` or by `serr`. An advisory
 //! error counts as correctable. Errors of one class while a message of it waits share that one.

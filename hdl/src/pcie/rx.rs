@@ -21,6 +21,7 @@
 //! | completion that runs on | cut where its length says, `stat_malformed` |
 //! | completion that ends early | passed on: the read engine ends its piece; `stat_malformed` |
 //! | message that a function may ignore, see [ignores] | swallowed |
+//! | message of a traffic class other than 0, whose code asks for class 0 | swallowed, `stat_malformed` |
 //! | any other message | passed on with the writes, for the target to refuse |
 //! | unknown type; non-posted request beyond the limit (`err_overflow`) | swallowed, `stat_malformed` |
 //!
@@ -159,6 +160,15 @@ fn ignores(code: Bits<8>) -> Bit {
     }
 }
 
+/// Codes of messages that have traffic class 0 (2.2.8): Unlock, LTR, OBFF and power management, interrupts, errors, slot power.
+#[kernel]
+fn best_effort(code: Bits<8>) -> Bit {
+    match code.get_bits::<4>(4) {
+        0 | 1 | 2 | 3 | 5 => true,
+        _ => false,
+    }
+}
+
 /// What a receiver needs of a non-posted request's header: all but reserved bits and hints.
 #[kernel]
 fn pack_request(hdr: Bits<128>) -> Bits<120> {
@@ -223,7 +233,8 @@ impl<const D: usize> Logic for TlpRx<D> {
             0x30 | 0x70 => true,
             _ => false,
         };
-        let ignored = message && ignores(header.get_bits::<8>(32));
+        let code = header.get_bits::<8>(32);
+        let ignored = message && ignores(code);
         let header_class = if message && !ignored { lit::<2>(POSTED) } else { classify(kind) };
         let memory = kind.get_bits::<5>(0) == 0 || kind.get_bits::<5>(0) == 1;
         let offset =
@@ -241,7 +252,8 @@ impl<const D: usize> Logic for TlpRx<D> {
         let header_bad = (header_class == SWALLOW && !ignored)
             || (memory && crosses)
             || (with_data && dwords > most && header_class != NON_POSTED)
-            || (one_dword && length != 1);
+            || (one_dword && length != 1)
+            || (message && best_effort(code) && header.get_bits::<3>(20).any());
 
         // What came.
         let valid = self.m_valid.q.val();

@@ -12,7 +12,8 @@
 //! | IPv4 | a loose or strict source route that is not used up |
 //!
 //! So is what the card can't read to its end: an IPv6 header other than those, hop-by-hop options and destination options, or one that
-//! does not end where TCP or UDP begins; an IPv4 option of a length that can't be.
+//! does not end where TCP or UDP begins; an IPv4 option of a length that can't be, or that goes on
+//! where L4 begins.
 //!
 //! **Speed.** A byte a cycle: of IPv4 3 cycles and the options, of IPv6 37 and the extension headers.
 
@@ -132,6 +133,7 @@ impl<const D: usize, const K: usize, const L: usize> Logic for TxRoute<D, K, L> 
         let closes = index.any() && left == 1 && v6;
         let mut bad = false;
         let mut part = self.part.q.val();
+        let mut over = self.over.q.val();
         if self.valid.q.val() {
             if !index.get_bit(2) {
                 self.index.d.next = index + 1;
@@ -159,7 +161,7 @@ impl<const D: usize, const K: usize, const L: usize> Logic for TxRoute<D, K, L> 
                         let pad = if v6 { !byte.any() } else { byte == 1 };
                         self.routes.d.next =
                             !v6 && (byte == lit::<8>(LOOSE) || byte == lit::<8>(STRICT));
-                        self.over.d.next = self.over.q.val() || (!v6 && !byte.any());
+                        over = over || (!v6 && !byte.any());
                         bad = v6 && (byte == lit::<8>(HOME_ADDRESS) || byte == lit::<8>(JUMBO));
                         if !pad {
                             part = Part::Length;
@@ -203,9 +205,13 @@ impl<const D: usize, const K: usize, const L: usize> Logic for TxRoute<D, K, L> 
             if v6 && (arrives != self.last.q.val() || kind == Header::Other) {
                 bad = true;
             }
+            if !v6 && self.last.q.val() && part != Part::Type && !over {
+                bad = true;
+            }
             self.bad.d.next = self.bad.q.val() || (bad && !self.over.q.val());
         }
         self.part.d.next = part;
+        self.over.d.next = over;
 
         // ---- From the beginning.
         if self.start.val() {

@@ -314,8 +314,9 @@ fn source_route(ip: &[u8], l3_len: usize) -> bool {
     let mut rest = &ip[20..l3_len];
     while let Some(&kind) = rest.first() {
         let skip = match (kind, rest.get(1)) {
-            (0, _) | (_, None) => return false,
+            (0, _) => return false,
             (1, _) => 1,
+            (_, None) => return true,
             (131 | 137, Some(&len)) => {
                 if len < 3 || rest.get(2).is_some_and(|&pointer| pointer <= len) {
                     return true;
@@ -325,7 +326,8 @@ fn source_route(ip: &[u8], l3_len: usize) -> bool {
             (_, Some(0 | 1)) => return true,
             (_, Some(&len)) => len,
         };
-        rest = &rest[usize::from(skip).min(rest.len())..];
+        let Some(behind) = rest.get(usize::from(skip)..) else { return true };
+        rest = behind;
     }
     false
 }
