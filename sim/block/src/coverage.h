@@ -8,7 +8,6 @@
 
 #include <cstdlib>
 #include <iterator>
-#include <memory>
 #include <mutex>
 #include <string>
 
@@ -30,19 +29,20 @@ class Coverage {
   }
 
  private:
-  Coverage() : model_{std::make_unique<M>(&context_, "sum")} {}
+  Coverage() : model_{new M{context_, "sum"}} {}
 
   ~Coverage() {
     const char* folder = std::getenv("NITOR_COVERAGE");
     if (folder == nullptr || *folder == 0) return;
     const auto place = reinterpret_cast<std::uintptr_t>(this);
     const std::string name = std::to_string(getpid()) + "-" + std::to_string(place) + ".dat";
-    context_.coveragep()->write(std::string{folder} + "/" + name);
+    context_->coveragep()->write(std::string{folder} + "/" + name);
   }
 
   std::mutex mutex_;
-  VerilatedContext context_;
-  std::unique_ptr<M> model_;
+  // Never destroyed: at the process's end that waits for a lock which nobody gives back.
+  VerilatedContext* const context_ = new VerilatedContext;
+  M* const model_;
 };
 
 }  // namespace nitor
