@@ -227,6 +227,7 @@ proptest! {
             line.extend(vec![(0, 0, rng.next() as u8); rng.range(8, 30) as usize]);
             if rng.percent(5) {
                 // A carrier that is no frame.
+                line.extend(vec![(1, 0, 0x55); rng.range(0, 3) as usize]);
                 line.extend(rng.bytes(20).iter().map(|b| (1, 0, if *b == 0xd5 { 0 } else { *b })));
                 continue;
             }
@@ -256,10 +257,17 @@ proptest! {
         line.extend(vec![(0, 0, 0); 200]);
         let mut frames = Frames::default();
         let mut events = [0u64; 5];
+        // So long that frames end and begin meanwhile.
+        let mut stuck = 0;
         for (i, (dv, er, data)) in line.iter().enumerate() {
             block.set("dv", u64::from(*dv));
             block.set("er", u64::from(*er));
             block.set("rxd", u64::from(*data));
+            if slow > 60 && rng.below(500) == 0 {
+                stuck = rng.range(50, 500);
+            }
+            stuck = stuck.saturating_sub(1);
+            let slow = if stuck > 0 { 100 } else { slow };
             block.set("word_ready", u64::from(!rng.percent(slow) || i + 100 > line.len()));
             block.clock_low();
             if block.get("word_valid") == 1 && block.get("word_ready") == 1 {

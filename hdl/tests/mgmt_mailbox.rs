@@ -268,6 +268,22 @@ proptest! {
             }
             bench.fail = !illegal && !to_host && len > 0 && rng.gen_ratio(1, 6);
             bench.start(addr, len, place, if to_host { 2 } else { 1 });
+            // Meanwhile the rest of the buffer is the bus's.
+            for _ in 0..rng.gen_range(0..12) {
+                let at: usize = 4 * rng.gen_range(0..512);
+                if illegal || (place as usize..(place + len) as usize).contains(&at) {
+                    continue;
+                }
+                let word = &mut buffer[at..at + 4];
+                if rng.gen() {
+                    let value: u32 = rng.gen();
+                    bench.access(true, 0x800 + at as u16, value, 0xf);
+                    word.copy_from_slice(&value.to_le_bytes());
+                } else {
+                    let want = u32::from_le_bytes((&*word).try_into().unwrap());
+                    prop_assert_eq!(bench.access(false, 0x800 + at as u16, 0, 0xf), want);
+                }
+            }
             let failed = bench.finish();
             let (reads, writes) =
                 (std::mem::take(&mut bench.reads), std::mem::take(&mut bench.writes));
