@@ -171,6 +171,9 @@ const VERILATOR_FLAGS: &[&str] = &[
     // One file compiles sooner than many: most of the time goes into Verilator's headers.
     "--output-split",
     "0",
+    // gcc takes minutes over a function of ten thousand lines, more so where lines are counted.
+    "--output-split-cfuncs",
+    "1500",
     "-Mdir",
     "cpp",
     // Names that only SystemVerilog reserves are free.
