@@ -218,8 +218,7 @@ fn sorts(
     model: &Model,
     k: usize,
     seed: u64,
-    idle: u64,
-    stall: u64,
+    [idle, stall]: [u64; 2],
     kinds: &[Kind],
     count: usize,
     mps: u64,
@@ -317,12 +316,12 @@ proptest! {
     #[test]
     fn good_and_bad(seed: u64, wide: bool, idle in 0u64..80, stall in 0u64..80) {
         let (model, k) = model(wide);
-        sorts(model, k, seed, idle, stall, &KINDS, 150, seed % 3);
+        sorts(model, k, seed, [idle, stall], &KINDS, 150, seed % 3);
     }
 
     #[test]
     fn good_and_bad_small(seed: u64, idle in 0u64..80, stall in 0u64..80) {
-        sorts(&RX_SMALL, 16, seed, idle, stall, &KINDS, 150, seed % 2);
+        sorts(&RX_SMALL, 16, seed, [idle, stall], &KINDS, 150, seed % 2);
     }
 }
 
@@ -348,7 +347,7 @@ fn full_speed() {
                     feed[0].len()
                 })
                 .sum();
-            let cycles = sorts(model, k, 3, 0, 0, &[kind], 300, 2);
+            let cycles = sorts(model, k, 3, [0, 0], &[kind], 300, 2);
             assert!(cycles <= beats as u64 + 60, "{kind:?}: {cycles} cycles for {beats} beats");
         }
     }
