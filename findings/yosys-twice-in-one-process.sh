@@ -7,8 +7,9 @@
 #
 # Needs python3 with pip. Seen: the first two counts of one process differ; two processes agree.
 set -euo pipefail
-cd "$(mktemp -d)"
-trap 'rm -rf "$PWD"' EXIT
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cd "$work"
 python3 -m pip install --quiet --root-user-action=ignore --no-deps --target . pyosys==0.70
 
 cat >hash.v <<'END'

@@ -1,15 +1,14 @@
 #!/usr/bin/env bash
 # Yosys 0.70 for ECP5 makes flip-flops of a memory with two write ports on one clock, without a word.
 #
-# The same memory on two clocks, or with (* no_rw_check *), is one DP16KD: a block RAM has
-# two write ports. What is in the way is the order of writes of one address in one cycle, which a
-# single clock defines and the block RAM does not. No message says that the memory
-# was not mapped; the cell count does.
+# The same memory on two clocks is one DP16KD. No message says that the memory was not mapped; the
+# cell count does.
 #
 # Needs python3 with pip. Seen: one clock 0 DP16KD and 4,096 flip-flops or more; two clocks 1 and none.
 set -euo pipefail
-cd "$(mktemp -d)"
-trap 'rm -rf "$PWD"' EXIT
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cd "$work"
 python3 -m pip install --quiet --root-user-action=ignore --no-deps --target . pyosys==0.70
 
 memory() { # <second clock>
