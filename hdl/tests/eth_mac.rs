@@ -296,6 +296,47 @@ proptest! {
     }
 }
 
+/// A frame is cut since nobody takes its words; somebody does again in any cycle of the next one: that is whole
+/// or lost, and so is the one behind it.
+#[test]
+fn an_end_that_is_owed_meets_the_next_frame() {
+    let mut rng = Rng(7);
+    let sent: Vec<Vec<u8>> = (0..3).map(|_| rng.bytes(80)).collect();
+    for (preamble, again) in [0, 1, 7].iter().flat_map(|p| (100..300).map(move |a| (*p, a))) {
+        let mut line = vec![];
+        for frame in &sent {
+            line.extend(vec![(1, 0x55); preamble]);
+            line.push((1, 0xd5));
+            line.extend(wired(frame).into_iter().map(|byte| (1, byte)));
+            line.extend([(0, 0); 12]);
+        }
+        line.extend([(0, 0); 100]);
+        let mut block = start(&RX, again as u64, 2);
+        let mut frames = Frames::default();
+        let mut events = [0u64; 5];
+        for (i, (dv, data)) in line.iter().enumerate() {
+            block.set("dv", *dv);
+            block.set("er", 0);
+            block.set("rxd", u64::from(*data));
+            block.set("word_ready", u64::from(i < 40 || i >= again));
+            block.clock_low();
+            if block.get("word_valid") == 1 && block.get("word_ready") == 1 {
+                frames.word(block.get("word"));
+            }
+            for (sum, name) in events.iter_mut().zip(["good", "bad_fcs", "runt", "giant", "lost"]) {
+                *sum += block.get(name);
+            }
+            block.clock_high();
+        }
+        let good: Vec<_> = frames.done.iter().filter(|f| !f.1).map(|f| &f.0).collect();
+        assert_eq!((events[0], events[4]), (good.len() as u64, 3 - good.len() as u64), "{again}");
+        let third = 2 * (preamble + 97);
+        assert!(good.contains(&&sent[2]) || again >= third, "{preamble}, {again}");
+        assert!(good.iter().all(|frame| sent[1..].contains(frame)), "{preamble}, {again}");
+        assert!(frames.open.is_empty());
+    }
+}
+
 /// Frames of 64 bytes and others at the wire's full rate, at the slowest core clock: none is lost either way.
 #[test]
 fn mac_loses_nothing_at_line_rate() {
