@@ -259,9 +259,17 @@ impl Space {
     fn take_messages(&mut self) {
         self.messages.sort_unstable();
         self.messages.dedup();
+        let mut taken = self.drained();
+        taken.reverse();
+        assert_eq!(taken, self.messages);
+        self.messages.clear();
+    }
+
+    /// The codes of those that wait, as the link takes them.
+    fn drained(&mut self) -> Vec<u64> {
         self.block.set("message_ready", 1);
         let mut taken = vec![];
-        for _ in 0..8 {
+        for _ in 0..12 {
             self.block.clock_low();
             if self.block.get("message_valid") == 1 {
                 taken.push(self.block.get("message"));
@@ -269,9 +277,7 @@ impl Space {
             self.block.clock_high();
         }
         self.block.set("message_ready", 0);
-        taken.reverse();
-        assert_eq!(taken, self.messages);
-        self.messages.clear();
+        taken
     }
 
     /// What becomes of an event: specification, figure 6-2 (device error signaling and logging).
@@ -518,17 +524,7 @@ fn messages_wait_for_the_link() {
     // The one on offer stays, whatever comes.
     assert_eq!(errors(&mut space, &[Poisoned, Poisoned, TimedOut]), (1, 1));
     assert_eq!(errors(&mut space, &[Malformed, Malformed]), (1, 1));
-    space.block.set("message_ready", 1);
-    let mut codes = vec![];
-    for _ in 0..12 {
-        space.block.clock_low();
-        if space.block.get("message_valid") == 1 {
-            codes.push(space.block.get("message"));
-        }
-        space.block.clock_high();
-    }
-    space.block.set("message_ready", 0);
-    assert_eq!(codes, [1, 3, 1]);
+    assert_eq!(space.drained(), [1, 3, 1]);
     assert_eq!(errors(&mut space, &[Malformed, Poisoned]), (1, 3));
     space.access(0x68, Some((0xa80f, 15)));
     assert_eq!(errors(&mut space, &[]).0, 0);
