@@ -337,6 +337,65 @@ fn an_end_that_is_owed_meets_the_next_frame() {
     }
 }
 
+/// What is received of this line of {dv, byte}, by somebody who takes every word: frames that are
+/// good, and the counts of those that are not.
+fn received(line: &[(u8, u8)]) -> (Vec<Vec<u8>>, [u64; 4]) {
+    let mut block = start(&RX, 1, 2);
+    let mut frames = Frames::default();
+    let mut events = [0; 4];
+    for (dv, data) in line.iter().chain(&[(0, 0); 100]) {
+        block.set("dv", u64::from(*dv));
+        block.set("er", 0);
+        block.set("rxd", u64::from(*data));
+        block.set("word_ready", 1);
+        block.clock_low();
+        if block.get("word_valid") == 1 {
+            frames.word(block.get("word"));
+        }
+        for (sum, name) in events.iter_mut().zip(["bad_fcs", "runt", "giant", "lost"]) {
+            *sum += block.get(name);
+        }
+        block.clock_high();
+    }
+    assert!(frames.open.is_empty());
+    (frames.done.into_iter().filter(|f| !f.1).map(|f| f.0).collect(), events)
+}
+
+#[test]
+fn frames_behind_the_longest() {
+    let mut rng = Rng(3);
+    for (size, giants) in [(LONGEST - 1, 0), (LONGEST, 0), (LONGEST + 1, 1)] {
+        let sent = [rng.bytes(size - 4), rng.bytes(60), rng.bytes(61)];
+        let line = sent.iter().flat_map(|frame| {
+            let bytes = [vec![0xd5], wired(frame)].concat();
+            bytes.into_iter().map(|b| (1, b)).chain([(0, 0)])
+        });
+        let (good, events) = received(&line.collect::<Vec<_>>());
+        assert_eq!(good, sent[giants..], "{size}");
+        assert_eq!(events, [0, 0, giants as u64, 0], "{size}");
+    }
+}
+
+/// Of what begins with another preamble nothing is a frame, a start delimiter within it neither.
+#[test]
+fn a_preamble_is_clean() {
+    let frame = Rng(4).bytes(60);
+    for (preamble, clean) in [
+        (&[0x55, 0x55][..], true),
+        (&[], true),
+        (&[0x55, 0x54], false),
+        (&[0x55, 0x55, 0x57, 0x55], false),
+        (&[0x5d], false),
+        (&[0x54, 0x55], false),
+    ] {
+        let bytes = [preamble, &[0xd5], &wired(&frame)].concat();
+        let line: Vec<_> = bytes.into_iter().map(|byte| (1, byte)).collect();
+        let (good, events) = received(&line);
+        assert_eq!(good.len(), usize::from(clean), "{preamble:x?}");
+        assert_eq!(events, [0; 4], "{preamble:x?}");
+    }
+}
+
 /// Frames of 64 bytes and others at the wire's full rate, at the slowest core clock: none is lost either way.
 #[test]
 fn mac_loses_nothing_at_line_rate() {

@@ -541,6 +541,24 @@ fn events_do_not_wait_for_the_link() {
     assert!(per_vector.len() < 19);
 }
 
+/// A vector ends beside a stream of events and unmasks of others that never ends.
+#[test]
+fn an_end_does_not_wait_for_others() {
+    let mut bench = Bench::new(1, false);
+    bench.program();
+    bench.block.set("enable", 1);
+    for v in 0..2000 {
+        bench.arm(2 + v % 18, 0, 0);
+        bench.event.push((2 + v % 18, v % 2 == 0));
+    }
+    bench.steps(100);
+    for _ in 0..10 {
+        let took = bench.end(1);
+        assert!(took <= 40, "{took} cycles");
+    }
+    assert!(!bench.event.is_empty() && !bench.unmask.is_empty());
+}
+
 /// What forbids a message.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Mask {

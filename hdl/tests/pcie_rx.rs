@@ -80,7 +80,9 @@ fn make(rng: &mut Rng, kind: Kind, Limits { most, small }: Limits) -> Tlp {
     match kind {
         Kind::Write | Kind::WriteWrongEnd => {
             let dwords = rng.range(1, most);
-            let offset = 4 * rng.below(1024 - dwords);
+            // Some end where the page does.
+            let last = 1024 - dwords;
+            let offset = 4 * if rng.percent(20) { last } else { rng.below(last) };
             write(rng, dwords, offset)
         }
         Kind::WriteTooLong => {

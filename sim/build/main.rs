@@ -13,7 +13,7 @@ use verilate::{Result, Verilator};
 /// Widths of the card, in bits. Fuzzers count branches at one of them: the other is the same logic,
 /// and as long to compile.
 fn widths() -> &'static [u32] {
-    if verilate::coverage() && !verilate::toggles() {
+    if verilate::coverage() && !verilate::written() {
         &[128]
     } else {
         &[128, 512]
@@ -125,7 +125,7 @@ fn configure(build: &mut cc::Build, includes: &[PathBuf]) {
         .opt_level(if verilate::toggles() { 1 } else { 2 })
         .define("VL_TIME_CONTEXT", "1")
         .define("VM_COVERAGE", if verilate::coverage() { "1" } else { "0" })
-        .define("NITOR_COUNTS", if verilate::toggles() { "1" } else { "0" })
+        .define("NITOR_COUNTS", if verilate::written() { "1" } else { "0" })
         .define("VM_SC", "0")
         .define("VM_TIMING", "0")
         .define("VM_TRACE", "1")

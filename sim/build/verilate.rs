@@ -38,14 +38,22 @@ const FLAGS: &[&str] = &[
 
 /// Whether the models count the branches that are taken.
 pub fn coverage() -> bool {
-    env::var_os("CARGO_FEATURE_COVERAGE").is_some() || toggles()
+    env::var_os("CARGO_FEATURE_COVERAGE").is_some() || written()
 }
 
-/// Whether they count toggles too, and write the counts when the process ends: `NITOR_COVERAGE`
-/// names the folder.
+/// Whether they write the counts when the process ends: `NITOR_COVERAGE` names the folder.
+pub fn written() -> bool {
+    set("NITOR_COVERAGE")
+}
+
+/// Whether toggles are among what is written.
 pub fn toggles() -> bool {
-    println!("cargo::rerun-if-env-changed=NITOR_COVERAGE");
-    env::var_os("NITOR_COVERAGE").is_some_and(|folder| !folder.is_empty())
+    written() && set("NITOR_TOGGLES")
+}
+
+fn set(name: &str) -> bool {
+    println!("cargo::rerun-if-env-changed={name}");
+    env::var_os(name).is_some_and(|value| !value.is_empty())
 }
 
 /// An installed Verilator: the folder with `bin` and `include`.

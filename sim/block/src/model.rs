@@ -186,15 +186,37 @@ const VERILATOR_FLAGS: &[&str] = &[
     "block.v",
 ];
 
-/// Whether models count what is run: `NITOR_COVERAGE` names the folder for the counts, which are
-/// written when the process ends.
-fn counting() -> bool {
-    env::var_os("NITOR_COVERAGE").is_some_and(|folder| !folder.is_empty())
+/// What models count of what is run.
+#[derive(Clone, Copy, PartialEq)]
+enum Counts {
+    Nothing,
+    Lines,
+    /// In signals of any width.
+    LinesAndToggles,
 }
 
-/// Toggles are counted in signals of any width.
-const COVERAGE_FLAGS: &[&str] =
-    &["--coverage-line", "--coverage-toggle", "--coverage-max-width", "100000"];
+/// `NITOR_COVERAGE` names the folder for the counts, which are written when the process ends.
+/// With `NITOR_TOGGLES` toggles are among them.
+fn counts() -> Counts {
+    let set = |name| env::var_os(name).is_some_and(|value| !value.is_empty());
+    match (set("NITOR_COVERAGE"), set("NITOR_TOGGLES")) {
+        (false, _) => Counts::Nothing,
+        (true, false) => Counts::Lines,
+        (true, true) => Counts::LinesAndToggles,
+    }
+}
+
+impl Counts {
+    fn flags(self) -> &'static [&'static str] {
+        match self {
+            Counts::Nothing => &[],
+            Counts::Lines => &["--coverage-line"],
+            Counts::LinesAndToggles => {
+                &["--coverage-line", "--coverage-toggle", "--coverage-max-width", "100000"]
+            }
+        }
+    }
+}
 
 /// Only our wrapper is checked here, that is, that the ports are what they are said to be. The block
 /// itself is for [`lint`](fn@crate::lint).
@@ -209,7 +231,7 @@ impl Code {
         let table = port_table(ports);
         let flags = [CXX_FLAGS, VERILATOR_FLAGS, variant.flags()].concat().join(" ");
         let (shim, coverage) = (include_str!("shim.cc"), include_str!("coverage.h"));
-        let flags = format!("{flags} {}", counting());
+        let flags = format!("{flags} {:?}", counts().flags());
         let inputs = [&tools.identity, &flags, verilog, &wrapper, shim, coverage];
         let folder = cache::folder(top, &inputs, |work| {
             let write = |name: &str, text: &str| {
@@ -223,9 +245,7 @@ impl Code {
             if variant == Variant::Traced {
                 verilator.args(["--trace-fst", "--trace-structs"]);
             }
-            if counting() {
-                verilator.args(COVERAGE_FLAGS);
-            }
+            verilator.args(counts().flags());
             run(verilator.current_dir(work).args(VERILATOR_FLAGS))?;
 
             write("ports.h", &table)?;
@@ -296,7 +316,8 @@ impl Variant {
 fn compiler(tools: &Toolchain, variant: Variant) -> std::process::Command {
     let mut compiler = tools.compiler();
     compiler.args(CXX_FLAGS).args(variant.flags());
-    compiler.arg(if counting() { "-DVM_COVERAGE=1" } else { "-DVM_COVERAGE=0" });
+    let counting = counts() != Counts::Nothing;
+    compiler.arg(if counting { "-DVM_COVERAGE=1" } else { "-DVM_COVERAGE=0" });
     compiler.arg("-I").arg(tools.include()).arg("-I").arg(tools.include().join("vltstd"));
     compiler
 }
@@ -304,7 +325,7 @@ fn compiler(tools: &Toolchain, variant: Variant) -> std::process::Command {
 /// Verilator's run time, compiled once for all models.
 fn runtime(tools: &Toolchain, variant: Variant) -> Result<PathBuf, Error> {
     let flags = [CXX_FLAGS, variant.flags()].concat().join(" ");
-    let flags = format!("{flags} {}", counting());
+    let flags = format!("{flags} {}", counts() != Counts::Nothing);
     cache::folder("runtime", &[&tools.identity, &flags], |work| {
         let mut compiler = compiler(tools, variant);
         compiler.current_dir(work).arg("-c");
@@ -313,7 +334,7 @@ fn runtime(tools: &Toolchain, variant: Variant) -> Result<PathBuf, Error> {
         if variant == Variant::Traced {
             compiler.arg(tools.include().join("verilated_fst_c.cpp"));
         }
-        if counting() {
+        if counts() != Counts::Nothing {
             compiler.arg(tools.include().join("verilated_cov.cpp"));
         }
         run(&mut compiler).map(drop)

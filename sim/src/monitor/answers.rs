@@ -10,7 +10,8 @@ pub const ENTRY: usize = 64;
 pub struct Answers {
     pub base: u64,
     pub depth: u16,
-    pub written: u16,
+    /// All that ever were, of which the host and the card count 16 bits.
+    pub written: u64,
     /// Of the entry at hand: its bytes, and which of them have been written.
     entry: [u8; ENTRY],
     seen: u64,
@@ -44,8 +45,9 @@ impl Answers {
         phase_at: usize,
         [place, phase_rule]: [Rule; 2],
     ) -> Result<Option<[u8; ENTRY]>, Breach> {
-        let slot = self.written % self.depth;
-        let expected = self.base.wrapping_add(u64::from(slot) * ENTRY as u64);
+        let depth = u64::from(self.depth);
+        let slot = self.written % depth;
+        let expected = self.base.wrapping_add(slot * ENTRY as u64);
         let offset = address.wrapping_sub(expected);
         let len = bytes.len() as u64;
         let fits = offset < ENTRY as u64 && offset + len <= ENTRY as u64;
@@ -63,8 +65,8 @@ impl Answers {
         if !whole {
             return Ok(None);
         }
-        let phase = u8::from((self.written / self.depth).is_multiple_of(2));
-        self.written = self.written.wrapping_add(1);
+        let phase = u8::from((self.written / depth).is_multiple_of(2));
+        self.written += 1;
         self.seen = 0;
         if self.entry[phase_at] & 1 != phase {
             return Err(Breach::new(phase_rule, format!("entry {slot} with phase {}", 1 - phase)));

@@ -65,14 +65,14 @@ pub struct Monitor {
     answers: Answers,
     events: Answers,
     event_limit: u16,
-    submitted: u16,
+    submitted: u64,
     response: u64,
     /// Registers to be read without a read, as the host asked.
     questions: VecDeque<u32>,
     /// What was so before the reset that is under way.
     before: Option<Box<Monitor>>,
     /// Memory that commands under way, and the host's attributes, give to the card.
-    lent: Vec<(u16, Range<u64>)>,
+    lent: Vec<(u64, Range<u64>)>,
     attributes: Vec<Range<u64>>,
     cqs: BTreeMap<u16, Cq>,
     sqs: BTreeMap<(Direction, u16), Sq>,
@@ -215,10 +215,10 @@ impl Monitor {
     /// Notes the memory that commands up to `tail` name.
     fn lend(&mut self, tail: u16, iommu: &Iommu) {
         let depth = self.commands.depth;
-        if depth == 0 || tail.wrapping_sub(self.answers.written) > depth {
+        if depth == 0 || tail.wrapping_sub(self.answers.written as u16) > depth {
             return;
         }
-        while self.submitted != tail {
+        while self.submitted as u16 != tail {
             let mut entry = [0; ENTRY];
             if self.command(self.submitted, &mut entry, iommu) {
                 let (op, feature) = (entry[2], entry[17]);
@@ -233,12 +233,12 @@ impl Monitor {
                     self.attributes.push(debug..debug + u64::from(u32_at(&entry, 36)));
                 }
             }
-            self.submitted = self.submitted.wrapping_add(1);
+            self.submitted += 1;
         }
     }
 
-    fn command(&self, number: u16, entry: &mut [u8; ENTRY], iommu: &Iommu) -> bool {
-        let slot = u64::from(number % self.commands.depth);
+    fn command(&self, number: u64, entry: &mut [u8; ENTRY], iommu: &Iommu) -> bool {
+        let slot = number % u64::from(self.commands.depth);
         let address = self.commands.base.wrapping_add(slot * ENTRY as u64);
         iommu.read(CARD_ID, address, entry).is_ok()
     }
@@ -289,10 +289,11 @@ impl Monitor {
         let from = address.wrapping_sub(base);
         let (slot, until) = (from / ENTRY as u64, (from + (end - address)).div_ceil(ENTRY as u64));
         let oldest = self.answers.written;
-        let waiting = u64::from(self.submitted.wrapping_sub(oldest));
-        let ahead = (slot + u64::from(depth) - u64::from(oldest % depth)) % u64::from(depth);
+        let waiting = self.submitted.saturating_sub(oldest);
+        let depth = u64::from(depth);
+        let ahead = (slot + depth - oldest % depth) % depth;
         let count = until - slot;
-        if until > depth.into() || ahead + count > waiting {
+        if until > depth || ahead + count > waiting {
             let detail = format!("commands {waiting} from {oldest} on are waiting");
             return Err(Breach::new(Rule::CommandFetch, detail));
         }
@@ -330,7 +331,7 @@ impl Monitor {
             return self.answered(&answer, iommu);
         }
         if self.events.contains(address) {
-            if self.events.written == self.event_limit {
+            if self.events.written as u16 == self.event_limit {
                 return Err(Breach::new(Rule::EventRoom, "the host has no room for an event"));
             }
             let rules = [Rule::EventPlace, Rule::EventPhase];
@@ -398,7 +399,7 @@ impl Monitor {
 
     /// The card has answered the oldest command.
     fn answered(&mut self, answer: &[u8], iommu: &Iommu) -> Verdict {
-        let number = self.answers.written.wrapping_sub(1);
+        let number = self.answers.written - 1;
         if number == self.submitted {
             return Err(Breach::new(Rule::AnswerUnasked, format!("there is no command {number}")));
         }

@@ -116,6 +116,18 @@ fn answers_in_pieces() {
     }
 }
 
+/// Where 65,536 is no multiple of its depth, a ring goes on in the middle.
+#[test]
+fn rings_of_any_depth_go_round_for_ever() {
+    let mut ring = Answers { base: ACQ, depth: 24, ..Answers::default() };
+    for number in 0..70_000 {
+        let answer = [u8::from(number / 24 % 2 == 0); ENTRY];
+        let at = ACQ + number % 24 * ENTRY as u64;
+        let taken = ring.take(at, &answer, 3, [Rule::AnswerPlace, Rule::AnswerPhase]);
+        assert_eq!(taken, Ok(Some(answer)), "{number}");
+    }
+}
+
 #[test]
 fn a_wild_queue_is_judged_little_and_others_as_ever() {
     let mut bench = Bench::busy();
