@@ -345,7 +345,7 @@ proptest! {
         let mut expected: BTreeMap<&str, u64> = BTreeMap::new();
         for _ in 0..400 {
             let addr = 4 * match rng.gen_range(0..6) {
-                0 => rng.gen_range(0..0x1000),
+                0 => rng.gen_range(0..0x4000),
                 1 => rng.gen_range(0x1000 / 4..0x2000 / 4),
                 2 => [0x1000, 0x1400, 0x1800][rng.gen_range(0..3)] / 4 + rng.gen_range(0..20),
                 3 => rng.gen_range(0..0x100 / 4),

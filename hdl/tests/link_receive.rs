@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 
 use nitor_block::{Block, Model};
 use nitor_hdl::link::receive::LinkReceive;
-use nitor_hdl::link::{BUS_WRITE, DATA, OPEN};
+use nitor_hdl::link::{BUS_WRITE, DATA, MOST_WORDS, OPEN, TLP};
 use proptest::prelude::*;
 use tx_support::{model, start, Rng};
 
@@ -25,6 +25,43 @@ fn cycle(block: &mut Block, rng: &mut Rng, busy: u64, written: &mut Vec<u64>) {
     }
     block.clock_high();
     block.set("word_valid", 0);
+}
+
+/// A frame, a word a cycle.
+fn give(block: &mut Block, frame: &[u64], mut cycle: impl FnMut(&mut Block)) {
+    for (i, &word) in frame.iter().enumerate() {
+        block.set("word_valid", 1);
+        block.set("word", u64::from(i + 1 == frame.len()) << 32 | word);
+        cycle(block);
+    }
+    for _ in 0..4 {
+        cycle(block);
+    }
+}
+
+/// Frames of more words than there may be, and than are kept, count as damaged; the next is as ever.
+#[test]
+fn frames_that_are_too_long() {
+    let mut rng = Rng(1);
+    let mut block = start(&RECEIVE, 1, 2);
+    let (mut written, mut damaged) = (vec![], 0);
+    let mut cycle = |block: &mut Block| {
+        damaged += block.get("stat_damaged");
+        cycle(block, &mut rng, 0, &mut written);
+    };
+    give(&mut block, &[OPEN, SESSION << 16], &mut cycle);
+    for (round, words) in [MOST_WORDS + 1, 510, 511, 520, 1200].into_iter().enumerate() {
+        let mut frame = vec![DATA | (round as u64) << 8, SESSION << 16 | words as u64];
+        frame.extend((0..words as u64 / 2).flat_map(|n| [BUS_WRITE | 0x100, n]));
+        give(&mut block, &frame, &mut cycle);
+        assert_eq!(block.get("expected"), round as u64, "{words}");
+        let good = [frame[0], SESSION << 16 | 2, BUS_WRITE | 0x100, 1000 + round as u64];
+        give(&mut block, &good, &mut cycle);
+        assert_eq!(block.get("expected"), round as u64 + 1, "{words}");
+        (0..40).for_each(|_| cycle(&mut block));
+    }
+    assert_eq!(damaged, 5);
+    assert_eq!(written, [1000, 1001, 1002, 1003, 1004]);
 }
 
 proptest! {
@@ -73,5 +110,64 @@ proptest! {
         prop_assert!(number > 20 && number < 199, "{} frames taken", number);
         prop_assert_eq!(written.len() as u64, seen);
         prop_assert!(written.is_sorted_by(|a, b| a < b), "{:?}", written);
+    }
+
+    /// TLPs leave as they were sent, whatever their length and however often the card refuses.
+    #[test]
+    fn tlps_as_sent(seed: u64, busy in 0u64..80) {
+        let mut rng = Rng(seed);
+        let mut block = start(&RECEIVE, seed, 2);
+        let mut sent = vec![];
+        let mut got: Vec<Vec<u64>> = vec![];
+        let mut cycle = |block: &mut Block, rng: &mut Rng| {
+            let ready = !rng.percent(busy);
+            block.set("tlp_ready", ready.into());
+            block.clock_low();
+            if ready && block.get("tlp_valid") == 1 {
+                let dwords = |bytes: Vec<u8>| -> Vec<u64> {
+                    let dword = |b: &[u8]| u32::from_le_bytes(b.try_into().unwrap()).into();
+                    bytes.chunks(4).map(dword).collect()
+                };
+                if block.get("tlp_sop") == 1 {
+                    got.push(dwords(block.get_bytes("tlp_hdr")));
+                }
+                let last = got.last_mut().unwrap();
+                last.extend(dwords(block.get_bytes("tlp_data")));
+                last.push(block.get("tlp_eop"));
+            }
+            block.clock_high();
+            block.set("word_valid", 0);
+        };
+        give(&mut block, &[OPEN, SESSION << 16], |block| cycle(block, &mut rng));
+        for number in 0..60u64 {
+            let mut frame = vec![DATA | (number & 0xff) << 8, 0];
+            for _ in 0..rng.range(1, 3) {
+                let dwords = if rng.percent(30) { 0 } else { rng.range(1, 64) } as usize;
+                let words: Vec<u64> = (0..4 + dwords).map(|_| rng.next() & 0xffff_ffff).collect();
+                frame.push(TLP | (dwords as u64) << 8);
+                frame.extend(&words);
+                let mut beats = words[..4].to_vec();
+                let count = dwords.div_ceil(4).max(1);
+                for (i, beat) in words[4..].chunks(4).chain([&[][..]]).take(count).enumerate() {
+                    beats.extend(beat);
+                    // What is behind the end of the last beat is nobody's.
+                    beats.extend(vec![u64::MAX; 4 - beat.len()]);
+                    beats.push((i + 1 == count).into());
+                }
+                sent.push(beats);
+            }
+            frame[1] = SESSION << 16 | (frame.len() as u64 - 2);
+            give(&mut block, &frame, |block| cycle(block, &mut rng));
+            for _ in 0..600 {
+                cycle(&mut block, &mut rng);
+            }
+            prop_assert_eq!(block.get("expected"), (number + 1) & 0xff);
+        }
+        prop_assert_eq!(got.len(), sent.len());
+        for (got, sent) in got.iter().zip(&sent) {
+            prop_assert_eq!(got.len(), sent.len());
+            let right = got.iter().zip(sent).all(|(g, s)| g == s || *s == u64::MAX);
+            prop_assert!(right, "{:x?}, not {:x?}", got, sent);
+        }
     }
 }

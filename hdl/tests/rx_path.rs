@@ -391,6 +391,29 @@ fn case_46_out_of_descriptors_and_back() {
     }
 }
 
+/// A frame that needs two buffers waits for the second, which is on its way to the card.
+#[test]
+fn a_frame_waits_for_its_second_buffer() {
+    for path in PATHS {
+        let mut rng = Rng(5);
+        let mut bench = Bench::new(path.model(), path.fast(400));
+        bench.create(0, 6);
+        bench.spread(&[0]);
+        for round in 1..=5 {
+            bench.post(0, 100);
+            bench.ring(0);
+            bench.settle();
+            bench.post(0, 100);
+            bench.ring(0);
+            bench.run(100);
+            bench.send(&rng.bytes(150));
+            bench.finish();
+            assert_eq!(bench.delivered(0), round, "{path:?}");
+        }
+        assert_eq!(bench.count("stat_drop_no_descriptor"), 0);
+    }
+}
+
 /// Case 49: a frame that needs more buffers than the limit is dropped, one that needs as many is not.
 #[test]
 fn case_49_no_more_buffers_than_the_limit() {

@@ -163,11 +163,20 @@ fn synthesise(
         ),
         false => "",
     };
+    // A tile of eight flip-flops has one reset. Where few share one it becomes logic, or in a full part the placer finds no tile for them.
+    let resets = match board.crowded {
+        true => concat!(
+            "opt_clean\n",
+            "dfflegalize -minsrst 9 -cell $_DFF_?_ 01 -cell $_DFF_?P?_ r -cell $_SDFF_?P?_ r",
+            " -cell $_DFFE_??_ 01 -cell $_DFFE_?P??_ r -cell $_SDFFE_?P??_ r -cell $_DLATCH_?_ x\n",
+        ),
+        false => "",
+    };
     // What a card is built without goes first. Blocks are mapped by themselves, so that the table says what each takes, and put together afterwards.
     let script = format!(
         "read_verilog {verilog}\nhierarchy -top {top}\nproc\nopt_expr\nopt_muxtree\nopt_expr\nopt_clean\nhierarchy -top {top}\n{hier}hierarchy -top {top}\nsetattr -mod -set keep_hierarchy 1 {blocks}\n\
          synth_lattice -family ecp5 -nowidelut -top {top} -run begin:map_gates\n{area}opt -full\nopt_dff\nopt_merge\nopt_clean\n\
-         synth_lattice -family ecp5 -nowidelut -top {top} -run map_gates:\ntee -q -o {stat} stat -json\nsetattr -mod -unset keep_hierarchy *\nflatten\n\
+         synth_lattice -family ecp5 -nowidelut -top {top} -run map_gates:map_ffs\n{resets}synth_lattice -family ecp5 -nowidelut -top {top} -run map_ffs:\ntee -q -o {stat} stat -json\nsetattr -mod -unset keep_hierarchy *\nflatten\n\
          opt_clean -purge\nwrite_json {json}\nwrite_verilog -noattr netlist.v\n",
         // Constants of the configuration go through several blocks.
         hier = "opt_hier\nopt_expr\nopt_clean\n".repeat(4),

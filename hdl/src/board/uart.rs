@@ -117,6 +117,6 @@ impl Logic for UartBoard {
             .replace_bit(0, self.core.heartbeat.val())
             .replace_bit(1, self.core.link.val())
             .replace_bit(2, self.core.activity.val());
-        self.led.next = if lit::<1>(self._low).get_bit(0) { !lights } else { lights };
+        self.led.next = lights ^ lit::<3>(7 * self._low as usize);
     }
 }

@@ -119,7 +119,8 @@ fn answers_in_pieces() {
 /// Where 65,536 is no multiple of its depth, a ring goes on in the middle.
 #[test]
 fn rings_of_any_depth_go_round_for_ever() {
-    let mut ring = Answers { base: ACQ, depth: 24, ..Answers::default() };
+    let mut ring = Answers::default();
+    (ring.base, ring.depth) = (ACQ, 24);
     for number in 0..70_000 {
         let answer = [u8::from(number / 24 % 2 == 0); ENTRY];
         let at = ACQ + number % 24 * ENTRY as u64;

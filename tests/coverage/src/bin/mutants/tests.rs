@@ -35,12 +35,6 @@ fn counts(name: &str) -> bool {
     !name.ends_with("_lint") && name != "proofs"
 }
 
-/// The tests of whole boards take long: they count for what no other test has, all but one of the
-/// blocks of the host's cable among them.
-fn concerns(test: &str, site: &str) -> bool {
-    test != "boards" || ["hdl/src/board/", "hdl/src/link/"].iter().any(|b| site.starts_with(b))
-}
-
 /// Builds the tests, runs each once as it is, and asks for its sites; the quickest first.
 pub fn all() -> Result<Vec<Test>> {
     let mut cargo = Command::new("cargo");
@@ -92,8 +86,7 @@ impl Test {
             self.took = begin.elapsed();
         }
         let text = fs::read_to_string(&file).unwrap_or_default();
-        let sites = text.lines().filter(|site| concerns(&self.name, site));
-        self.sites = sites.map(str::to_string).collect();
+        self.sites = text.lines().map(str::to_string).collect();
         let _ = fs::remove_file(&file);
         Ok(())
     }
