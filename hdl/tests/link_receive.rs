@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 
 use nitor_block::{Block, Model};
 use nitor_hdl::link::receive::LinkReceive;
-use nitor_hdl::link::{BUS_WRITE, DATA, MOST_WORDS, OPEN, TLP};
+use nitor_hdl::link::{BOARD_READ, BOARD_WRITE, BUS_READ, BUS_WRITE, DATA, MOST_WORDS, OPEN, TLP};
 use proptest::prelude::*;
 use tx_support::{model, start, Rng};
 
@@ -62,6 +62,48 @@ fn frames_that_are_too_long() {
     }
     assert_eq!(damaged, 5);
     assert_eq!(written, [1000, 1001, 1002, 1003, 1004]);
+}
+
+/// Registers of the card's bus and of the board are read and written, each where it is.
+#[test]
+fn registers_of_both_kinds() {
+    let mut block = start(&RECEIVE, 2, 2);
+    let (mut replies, mut bus, mut board) = (vec![], vec![], vec![]);
+    let mut cycle = |block: &mut Block| {
+        block.set("bus_ready", 1);
+        block.set("reply_ready", 1);
+        block.clock_low();
+        if block.get("bus_valid") == 1 {
+            let addr = block.get("bus_addr");
+            bus.push((addr, block.get("bus_write")));
+            block.set("bus_rdata", addr ^ 0x5555);
+        }
+        block.set("board_value", block.get("board_addr") ^ 0xaaaa);
+        board.extend((block.get("board_write") == 1).then(|| block.get("board_addr")));
+        replies.extend((block.get("reply_valid") == 1).then(|| block.get("reply")));
+        block.clock_high();
+        block.set("word_valid", 0);
+    };
+    give(&mut block, &[OPEN, SESSION << 16], &mut cycle);
+    let messages = [
+        BUS_READ | 0x104 << 16,
+        BOARD_READ | 0x20 << 16,
+        BOARD_WRITE | 0x100 | 0x24 << 16,
+        7,
+        BUS_WRITE | 0x100 | 0x108 << 16,
+        8,
+        BOARD_READ | 0x28 << 16,
+        BUS_READ | 0x10c << 16,
+    ];
+    let frame = [&[DATA, SESSION << 16 | messages.len() as u64], &messages[..]].concat();
+    give(&mut block, &frame, &mut cycle);
+    (0..200).for_each(|_| cycle(&mut block));
+    assert_eq!(bus, [(0x104, 0), (0x108, 1), (0x10c, 0)]);
+    // The value stays for some cycles.
+    board.dedup();
+    assert_eq!(board, [0x24]);
+    let values = [0x104 ^ 0x5555, 0x20 ^ 0xaaaa, 0x28 ^ 0xaaaa, 0x10c ^ 0x5555];
+    assert_eq!(replies, values);
 }
 
 proptest! {

@@ -333,6 +333,7 @@ impl<const D: usize, const W: usize, const A: usize> Logic for LinkSend<D, W, A>
                 }
             }
             Leaving::Word0 => {
+                // Never reached: `Idle` has waited until `out` is empty, so that the first word goes at once.
                 if step {
                     self.leaving.d.next = Leaving::Word1;
                 }

@@ -257,7 +257,7 @@ impl Wish {
         match rng.below(20) {
             0 => put(packet, len_at, rng.next()),
             1 => put(packet, len_at, len + rng.range(1, 3)),
-            2 => put(packet, len_at, len - rng.range(1, 3)),
+            2 => put(packet, len_at, len.wrapping_sub(rng.range(1, 3))),
             3 => put(packet, l4_at + 4, word(packet, l4_at + 4) + rng.range(1, 3)),
             4 if !v6 => put(packet, l3_at + 6, 1 << rng.below(16)),
             _ => {}

@@ -109,6 +109,7 @@ impl<const D: usize, const K: usize, const L: usize> Logic for TxWalk<D, K, L> {
         match state {
             WalkState::Idle => {}
             WalkState::Ask => {
+                // Never reached: `tx/llq/lines` reads for the walker in any cycle.
                 if self.walk_ready.val() {
                     self.state.d.next = WalkState::Take;
                 }
