@@ -21,7 +21,7 @@ back to its kernel.
 A line is reached if something it drives was driven by it. A branch is one way of an `if`, or an arm
 of a `match`; states of state machines are arms. A bit has toggled if it rose and if it fell: two
 toggles a bit, of every signal in the Verilog, counted in the tests of single blocks and in three of the
-whole card alone, since counting them costs ten times the rest. Bits that no configuration moves
+whole card alone, since counting them takes long. Bits that no configuration moves
 (constants, upper bits of addresses and lengths) are among those missing.
 ";
 
