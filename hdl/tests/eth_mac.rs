@@ -113,6 +113,35 @@ fn clocks(
     }
 }
 
+/// What the receiver makes of this line of {dv, er, byte}, its words taken in the cycles that `ready`
+/// says; and how often each of `EVENTS` came.
+fn receive(
+    block: &mut Block,
+    line: &[(u8, u8, u8)],
+    mut ready: impl FnMut(usize) -> bool,
+) -> (Vec<(Vec<u8>, bool)>, [u64; 5]) {
+    let mut frames = Frames::default();
+    let mut events = [0; 5];
+    for (i, (dv, er, data)) in line.iter().enumerate() {
+        block.set("dv", u64::from(*dv));
+        block.set("er", u64::from(*er));
+        block.set("rxd", u64::from(*data));
+        block.set("word_ready", u64::from(ready(i)));
+        block.clock_low();
+        if block.get("word_valid") == 1 && block.get("word_ready") == 1 {
+            frames.word(block.get("word"));
+        }
+        for (sum, name) in events.iter_mut().zip(EVENTS) {
+            *sum += block.get(name);
+        }
+        block.clock_high();
+    }
+    assert!(frames.open.is_empty());
+    (frames.done, events)
+}
+
+const EVENTS: [&str; 5] = ["good", "bad_fcs", "runt", "giant", "lost"];
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 40, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -255,39 +284,25 @@ proptest! {
             expected.push((seen, kind != 0));
         }
         line.extend(vec![(0, 0, 0); 200]);
-        let mut frames = Frames::default();
-        let mut events = [0u64; 5];
         // So long that frames end and begin meanwhile.
         let mut stuck = 0;
-        for (i, (dv, er, data)) in line.iter().enumerate() {
-            block.set("dv", u64::from(*dv));
-            block.set("er", u64::from(*er));
-            block.set("rxd", u64::from(*data));
+        let (done, events) = receive(&mut block, &line, |i| {
             if slow > 60 && rng.below(500) == 0 {
                 stuck = rng.range(50, 500);
             }
             stuck = stuck.saturating_sub(1);
             let slow = if stuck > 0 { 100 } else { slow };
-            block.set("word_ready", u64::from(!rng.percent(slow) || i + 100 > line.len()));
-            block.clock_low();
-            if block.get("word_valid") == 1 && block.get("word_ready") == 1 {
-                frames.word(block.get("word"));
-            }
-            for (sum, name) in events.iter_mut().zip(["good", "bad_fcs", "runt", "giant", "lost"]) {
-                *sum += block.get(name);
-            }
-            block.clock_high();
-        }
-        prop_assert!(frames.open.is_empty());
+            !rng.percent(slow) || i + 100 > line.len()
+        });
         if events[4] == 0 {
             prop_assert_eq!(&events[..4], &count);
-            prop_assert_eq!(frames.done, expected);
+            prop_assert_eq!(done, expected);
         } else {
             prop_assert!(slow > 0);
             prop_assert_eq!(events.iter().sum::<u64>(), expected.len() as u64);
             // Each that is not marked is one that was sent, in order.
             let mut sent = expected.iter().filter(|e| !e.1);
-            let good: Vec<_> = frames.done.iter().filter(|f| !f.1).collect();
+            let good: Vec<_> = done.iter().filter(|f| !f.1).collect();
             prop_assert_eq!(good.len() as u64, events[0]);
             for frame in good {
                 prop_assert!(sent.any(|e| e == frame));
@@ -305,60 +320,29 @@ fn an_end_that_is_owed_meets_the_next_frame() {
     for (preamble, again) in [0, 1, 7].iter().flat_map(|p| (100..300).map(move |a| (*p, a))) {
         let mut line = vec![];
         for frame in &sent {
-            line.extend(vec![(1, 0x55); preamble]);
-            line.push((1, 0xd5));
-            line.extend(wired(frame).into_iter().map(|byte| (1, byte)));
-            line.extend([(0, 0); 12]);
+            line.extend(vec![(1, 0, 0x55); preamble]);
+            line.push((1, 0, 0xd5));
+            line.extend(wired(frame).into_iter().map(|byte| (1, 0, byte)));
+            line.extend([(0, 0, 0); 12]);
         }
-        line.extend([(0, 0); 100]);
+        line.extend([(0, 0, 0); 100]);
         let mut block = start(&RX, again as u64, 2);
-        let mut frames = Frames::default();
-        let mut events = [0u64; 5];
-        for (i, (dv, data)) in line.iter().enumerate() {
-            block.set("dv", *dv);
-            block.set("er", 0);
-            block.set("rxd", u64::from(*data));
-            block.set("word_ready", u64::from(i < 40 || i >= again));
-            block.clock_low();
-            if block.get("word_valid") == 1 && block.get("word_ready") == 1 {
-                frames.word(block.get("word"));
-            }
-            for (sum, name) in events.iter_mut().zip(["good", "bad_fcs", "runt", "giant", "lost"]) {
-                *sum += block.get(name);
-            }
-            block.clock_high();
-        }
-        let good: Vec<_> = frames.done.iter().filter(|f| !f.1).map(|f| &f.0).collect();
+        let (done, events) = receive(&mut block, &line, |i| i < 40 || i >= again);
+        let good: Vec<_> = done.iter().filter(|f| !f.1).map(|f| &f.0).collect();
         assert_eq!((events[0], events[4]), (good.len() as u64, 3 - good.len() as u64), "{again}");
         let third = 2 * (preamble + 97);
         assert!(good.contains(&&sent[2]) || again >= third, "{preamble}, {again}");
         assert!(good.iter().all(|frame| sent[1..].contains(frame)), "{preamble}, {again}");
-        assert!(frames.open.is_empty());
     }
 }
 
-/// What is received of this line of {dv, byte}, by somebody who takes every word: frames that are
-/// good, and the counts of those that are not.
-fn received(line: &[(u8, u8)]) -> (Vec<Vec<u8>>, [u64; 4]) {
-    let mut block = start(&RX, 1, 2);
-    let mut frames = Frames::default();
-    let mut events = [0; 4];
-    for (dv, data) in line.iter().chain(&[(0, 0); 100]) {
-        block.set("dv", u64::from(*dv));
-        block.set("er", 0);
-        block.set("rxd", u64::from(*data));
-        block.set("word_ready", 1);
-        block.clock_low();
-        if block.get("word_valid") == 1 {
-            frames.word(block.get("word"));
-        }
-        for (sum, name) in events.iter_mut().zip(["bad_fcs", "runt", "giant", "lost"]) {
-            *sum += block.get(name);
-        }
-        block.clock_high();
-    }
-    assert!(frames.open.is_empty());
-    (frames.done.into_iter().filter(|f| !f.1).map(|f| f.0).collect(), events)
+/// The frames on this line of {dv, byte} that are good, for somebody who takes every word; and the
+/// counts of those that are not.
+fn good(line: &[(u8, u8)]) -> (Vec<Vec<u8>>, [u64; 4]) {
+    let line: Vec<_> =
+        line.iter().chain(&[(0, 0); 100]).map(|&(dv, byte)| (dv, 0, byte)).collect();
+    let (done, [_, others @ ..]) = receive(&mut start(&RX, 1, 2), &line, |_| true);
+    (done.into_iter().filter(|f| !f.1).map(|f| f.0).collect(), others)
 }
 
 #[test]
@@ -370,7 +354,7 @@ fn frames_behind_the_longest() {
             let bytes = [vec![0xd5], wired(frame)].concat();
             bytes.into_iter().map(|b| (1, b)).chain([(0, 0)])
         });
-        let (good, events) = received(&line.collect::<Vec<_>>());
+        let (good, events) = good(&line.collect::<Vec<_>>());
         assert_eq!(good, sent[giants..], "{size}");
         assert_eq!(events, [0, 0, giants as u64, 0], "{size}");
     }
@@ -390,7 +374,7 @@ fn a_preamble_is_clean() {
     ] {
         let bytes = [preamble, &[0xd5], &wired(&frame)].concat();
         let line: Vec<_> = bytes.into_iter().map(|byte| (1, byte)).collect();
-        let (good, events) = received(&line);
+        let (good, events) = good(&line);
         assert_eq!(good.len(), usize::from(clean), "{preamble:x?}");
         assert_eq!(events, [0; 4], "{preamble:x?}");
     }

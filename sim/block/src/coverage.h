@@ -17,18 +17,25 @@ namespace nitor {
 template <class M>
 class Coverage {
  public:
-  static void add(const M& model) {
+  static void add(const M& model) { add(*model.rootp->vlSymsp, 0); }
+
+ private:
+  template <class S>
+  static auto add(const S& symbols, int) -> decltype(void(symbols.__Vcoverage)) {
     static Coverage all;
     const std::lock_guard<std::mutex> lock{all.mutex_};
     auto& sum = all.model_->rootp->vlSymsp->__Vcoverage;
-    const auto& counters = model.rootp->vlSymsp->__Vcoverage;
+    const auto& counters = symbols.__Vcoverage;
     for (std::size_t i = 0; i < std::size(sum); ++i) {
       const auto room = static_cast<std::uint32_t>(-1) - sum[i];
       sum[i] += counters[i] < room ? counters[i] : room;
     }
   }
 
- private:
+  // A model in which there is nothing to count.
+  template <class S>
+  static void add(const S&, long) {}
+
   Coverage() : model_{new M{context_, "sum"}} {}
 
   ~Coverage() {
