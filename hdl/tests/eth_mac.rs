@@ -339,8 +339,7 @@ fn an_end_that_is_owed_meets_the_next_frame() {
 /// The frames on this line of {dv, byte} that are good, for somebody who takes every word; and the
 /// counts of those that are not.
 fn good(line: &[(u8, u8)]) -> (Vec<Vec<u8>>, [u64; 4]) {
-    let line: Vec<_> =
-        line.iter().chain(&[(0, 0); 100]).map(|&(dv, byte)| (dv, 0, byte)).collect();
+    let line: Vec<_> = line.iter().chain(&[(0, 0); 100]).map(|&(dv, byte)| (dv, 0, byte)).collect();
     let (done, [_, others @ ..]) = receive(&mut start(&RX, 1, 2), &line, |_| true);
     (done.into_iter().filter(|f| !f.1).map(|f| f.0).collect(), others)
 }
