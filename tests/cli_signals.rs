@@ -2,13 +2,14 @@
 
 use std::fs;
 use std::io::Read;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use nitor_capture::Capture;
-use nix::sys::signal::{kill, Signal};
+use nix::sys::signal::{kill, signal, SigHandler, Signal};
 use nix::unistd::Pid;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -16,12 +17,22 @@ use tempfile::TempDir;
 fn start(folder: &TempDir, args: &[&str]) -> Child {
     let mut command = Command::new(env!("CARGO_BIN_EXE_nitor"));
     command.args(args).current_dir(folder).stdout(Stdio::piped()).stderr(Stdio::piped());
+    // A shell that runs the tests in the background has them ignore SIGINT.
+    let heed = || {
+        for name in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
+            // SAFETY: no handler is installed, and `signal` may be called between fork and exec.
+            unsafe { signal(name, SigHandler::SigDfl) }?;
+        }
+        Ok(())
+    };
+    // SAFETY: `heed` allocates nothing and takes no lock.
+    unsafe { command.pre_exec(heed) };
     command.spawn().unwrap()
 }
 
 /// Sends the signal; the exit code, and what came to standard output and standard error.
-fn end(mut child: Child, signal: Signal) -> (Option<i32>, String, String) {
-    kill(Pid::from_raw(child.id() as i32), signal).unwrap();
+fn end(mut child: Child, sent: Signal) -> (Option<i32>, String, String) {
+    kill(Pid::from_raw(child.id() as i32), sent).unwrap();
     let begin = Instant::now();
     while child.try_wait().unwrap().is_none() {
         if begin.elapsed() > Duration::from_secs(60) {
@@ -66,7 +77,7 @@ fn is_whole(waves: &[u8]) -> bool {
 
 #[test]
 fn a_demo_closes_its_files() {
-    for (signal, code, name) in [
+    for (sent, code, name) in [
         (Signal::SIGINT, 130, "SIGINT"),
         (Signal::SIGTERM, 143, "SIGTERM"),
         (Signal::SIGHUP, 129, "SIGHUP"),
@@ -74,14 +85,14 @@ fn a_demo_closes_its_files() {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
         let mut args = vec!["demo", "--file", "100000000", "--wire", "w.pcapng", "--json"];
-        let waves = signal == Signal::SIGINT;
+        let waves = sent == Signal::SIGINT;
         if waves {
             args.extend(["--waves", "w.fst", "--waves-cycles", "1000000000"]);
         }
         let child = start(&folder, &args);
         // What is still to come would take an hour.
         until("frames on the wire", || len(&at("w.pcapng")) > 30_000);
-        let (exit, out, said) = end(child, signal);
+        let (exit, out, said) = end(child, sent);
         assert_eq!(exit, Some(code), "{said}");
         assert_eq!(said.lines().count(), 1, "{said}");
         let files = if waves { "; w.pcapng and w.fst until then" } else { "; w.pcapng until then" };
