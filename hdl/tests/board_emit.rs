@@ -19,13 +19,15 @@ fn emitted<B: Block>(make: impl FnOnce() -> B + Send + 'static) -> String {
 fn limits(verilog: &str) -> Vec<u64> {
     let begin = verilog.find("module dma_read_").expect("a read engine");
     let engine = &verilog[begin..begin + verilog[begin..].find("endmodule").unwrap()];
-    let literals = engine.split("15'h").skip(1);
-    let mut found: Vec<u64> = literals
-        .map(|rest| {
-            let digits = rest.find(|c: char| !c.is_ascii_hexdigit()).unwrap_or(rest.len());
-            u64::from_str_radix(&rest[..digits], 16).unwrap()
-        })
-        .collect();
+    let mut found = vec![];
+    for (base, radix) in [("15'h", 16), ("15'd", 10)] {
+        for rest in engine.split(base).skip(1) {
+            let digits = rest.find(|c: char| !c.is_digit(radix)).unwrap_or(rest.len());
+            found.push(u64::from_str_radix(&rest[..digits], radix).unwrap());
+        }
+    }
+    // Less is no time.
+    found.retain(|&number| number > 9);
     found.sort_unstable();
     found.dedup();
     found

@@ -1,7 +1,6 @@
 //! Expressions.
 
 use crate::scope::{Local, Lower};
-use crate::stmt::place;
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote, quote_spanned};
 use syn::{
@@ -137,7 +136,10 @@ impl Lower {
             Expr::Path(p) => self.path(p),
             Expr::Paren(p) => self.expr(&p.expr),
             Expr::Group(g) => self.expr(&g.expr),
-            Expr::Block(b) => self.block_value(&b.block),
+            Expr::Block(b) => {
+                self.refuse_assignments(b)?;
+                self.block_value(&b.block)
+            }
             Expr::If(i) => self.if_value(i),
             Expr::Match(m) => self.match_value(m),
             Expr::Binary(b) => {
@@ -195,28 +197,21 @@ impl Lower {
         let then = self.block_value(&i.then_branch)?;
         let otherwise = self.expr(otherwise)?;
         self.refuse_assignments(i)?;
-        let here = place(i.span());
         Ok(quote! { {
             let __c = #condition;
-            let __c = __k.name("cond", __c);
-            __k.begin();
             let __t = #then;
-            __k.begin();
             let __f = #otherwise;
-            #here
-            __k.end_if(__c.clone());
-            __k.mux("mux", __c, __t, __f)
+            ::nitor_rtl::build::mux(__c, __t, __f)
         } })
     }
 
-    /// Only statements merge what their branches assign to variables.
-    fn refuse_assignments(&self, branches: &(impl Spanned + Clone + Into<Expr>)) -> Result<()> {
-        let found = self.assigned(&branches.clone().into());
-        match found.first() {
-            None => Ok(()),
-            Some(_) => Err(syn::Error::new(
-                branches.span(),
-                "assign variables in statements, not inside an `if` or `match` used as a value",
+    /// A value drives nothing, and changes no variable that was there before.
+    fn refuse_assignments(&self, value: &(impl Spanned + Clone + Into<Expr>)) -> Result<()> {
+        match self.assigns(&value.clone().into()) {
+            false => Ok(()),
+            true => Err(syn::Error::new(
+                value.span(),
+                "assign variables and signals in statements, not inside a value",
             )),
         }
     }
@@ -224,28 +219,21 @@ impl Lower {
     fn match_value(&mut self, m: &syn::ExprMatch) -> Result<TokenStream> {
         let test = self.expr(&m.expr)?;
         self.refuse_assignments(m)?;
-        let here = place(m.span());
         let mut arms = TokenStream::new();
         for arm in &m.arms {
             let patterns = self.patterns(arm)?;
             let body = self.expr(&arm.body)?;
             arms.extend(quote! {
-                __k.begin();
                 let __v = #body;
                 let __p: Vec<::nitor_rtl::build::Expr> = #patterns;
-                __cases.push((__p.clone(), __v));
-                __k.end_arm(__p);
+                __cases.push((__p, __v));
             });
         }
         Ok(quote! { {
             let __m = #test;
-            let __m = __k.name("case", __m);
             let mut __cases = vec![];
-            __k.begin_match();
             #arms
-            #here
-            __k.end_match(__m.clone());
-            __k.select("select", __m, __cases)
+            ::nitor_rtl::build::select(__m, __cases)
         } })
     }
 
@@ -290,25 +278,25 @@ impl Lower {
             "get_bit" => {
                 wants(1)?;
                 let i = &args[0];
-                Ok(quote! { { let __a = #receiver; let __i = #i; __k.index(__a, __i) } })
+                Ok(quote! { { let __a = #receiver; let __i = #i; ::nitor_rtl::build::slice(__a, 1, __i) } })
             }
             "get_bits" => {
                 wants(1)?;
                 let (w, i) = (generic()?, &args[0]);
-                Ok(quote! { { let __a = #receiver; let __i = #i; __k.slice(__a, #w, __i) } })
+                Ok(quote! { { let __a = #receiver; let __i = #i; ::nitor_rtl::build::slice(__a, #w, __i) } })
             }
             "replace_bit" => {
                 wants(2)?;
                 let (i, v) = (&args[0], &args[1]);
                 Ok(
-                    quote! { { let __a = #receiver; let __i = #i; let __v = #v; __k.replace(__a, 1, __i, __v) } },
+                    quote! { { let __a = #receiver; let __i = #i; let __v = #v; ::nitor_rtl::build::replace(__a, 1, __i, __v) } },
                 )
             }
             "set_slice" => {
                 wants(2)?;
                 let (w, i, v) = (generic()?, &args[0], &args[1]);
                 Ok(
-                    quote! { { let __a = #receiver; let __i = #i; let __v = #v; __k.replace(__a, #w, __i, __v) } },
+                    quote! { { let __a = #receiver; let __i = #i; let __v = #v; ::nitor_rtl::build::replace(__a, #w, __i, __v) } },
                 )
             }
             _ => Err(syn::Error::new(
@@ -369,7 +357,7 @@ impl Lower {
                     _ => None,
                 });
                 match width {
-                    Some(w) => Ok(quote! { { let __a = #a; ::nitor_rtl::build::from(__a, #w) } }),
+                    Some(w) => Ok(quote! { { let __a = #a; ::nitor_rtl::build::cast(__a, #w) } }),
                     None => Ok(a),
                 }
             }

@@ -17,7 +17,8 @@ use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
 use scope::Lower;
 use syn::{
-    parse_macro_input, spanned::Spanned, Attribute, Expr, FnArg, ItemFn, Lit, Meta, Pat, Result,
+    parse_macro_input, spanned::Spanned, Attribute, Expr, FnArg, GenericParam, ItemFn, Lit, Meta, Pat,
+    Result,
 };
 
 #[proc_macro_attribute]
@@ -45,7 +46,7 @@ fn update(item: &ItemFn) -> Result<TokenStream> {
         ));
     }
     let doc = doc_of(&item.attrs);
-    let mut lower = Lower::default();
+    let mut lower = Lower::of(&item.block);
     let body = lower.block_statements(&item.block)?;
     let connects = stmt::connects(&item.block);
     let attrs = &item.attrs;
@@ -66,10 +67,9 @@ fn update(item: &ItemFn) -> Result<TokenStream> {
 }
 
 fn helper(item: &ItemFn) -> Result<TokenStream> {
-    let mut lower = Lower::default();
-    let mut params = vec![];
-    let mut binds = vec![];
-    for arg in &item.sig.inputs {
+    let mut lower = Lower::of(&item.block);
+    let (mut params, mut args, mut binds) = (vec![], vec![], vec![]);
+    for (i, arg) in item.sig.inputs.iter().enumerate() {
         let FnArg::Typed(arg) = arg else {
             return Err(syn::Error::new(arg.span(), "kernel functions take plain arguments"));
         };
@@ -79,15 +79,23 @@ fn helper(item: &ItemFn) -> Result<TokenStream> {
         let param = format_ident!("__arg_{}", name.ident);
         let wire = lower.bind(&name.ident);
         let text = name.ident.to_string();
-        binds.push(quote! { let #wire = __k.bind(#text, #param); });
+        binds.push(quote! { let #wire = __p[#i].clone(); });
+        args.push(quote! { (#text, #param) });
         params.push(quote! { #param: ::nitor_rtl::build::Expr });
     }
     let value = lower.block_value(&item.block)?;
+    let name = item.sig.ident.to_string();
+    let doc = doc_of(&item.attrs);
     let companion = format_ident!("{}__hdl", item.sig.ident);
     let item = &ItemFn { block: Box::new(rust::simulated(&item.block)), ..item.clone() };
     let vis = &item.vis;
     let generics = &item.sig.generics;
     let bounds = &item.sig.generics.where_clause;
+    let own = generics.params.iter().map(|p| match p {
+        GenericParam::Const(c) => c.ident.clone(),
+        GenericParam::Type(t) => t.ident.clone(),
+        GenericParam::Lifetime(l) => l.lifetime.ident.clone(),
+    });
     Ok(quote! {
         #[allow(clippy::assign_op_pattern, clippy::useless_conversion, clippy::identity_op)]
         #[allow(clippy::collapsible_if, clippy::collapsible_else_if, clippy::nonminimal_bool)]
@@ -95,8 +103,11 @@ fn helper(item: &ItemFn) -> Result<TokenStream> {
         #[doc(hidden)]
         #[allow(non_snake_case, unused_mut, unused_variables, unused_parens, clippy::all)]
         #vis fn #companion #generics (__k: &mut ::nitor_rtl::build::Kernel, #(#params),*) -> ::nitor_rtl::build::Expr #bounds {
-            #(#binds)*
-            #value
+            let __name = ::nitor_rtl::build::name_of(#companion::<#(#own),*>);
+            __k.call(__name, (#name, #doc), vec![#(#args),*], |__k, __p| {
+                #(#binds)*
+                #value
+            })
         }
     })
 }

@@ -17,9 +17,28 @@ pub enum Local {
 pub struct Lower {
     scopes: Vec<HashMap<String, Local>>,
     fresh: usize,
+    /// Of the source, not yet given to a statement: line and text.
+    comments: Vec<(usize, String)>,
 }
 
 impl Lower {
+    /// For a function with this body.
+    pub fn of(body: &syn::Block) -> Self {
+        let span = body.brace_token.span.join();
+        let text = span.source_text().unwrap_or_default();
+        let lines = text.lines().enumerate().filter_map(|(i, line)| {
+            let comment = line.trim().strip_prefix("//")?;
+            Some((span.start().line + i, comment.trim().to_string()))
+        });
+        Self { comments: lines.collect(), ..Self::default() }
+    }
+
+    /// The comments above a line that no statement has got.
+    pub fn comments_above(&mut self, line: usize) -> Vec<String> {
+        let here = self.comments.partition_point(|c| c.0 < line);
+        self.comments.drain(..here).map(|c| c.1).collect()
+    }
+
     pub fn enter(&mut self) {
         self.scopes.push(HashMap::new());
     }

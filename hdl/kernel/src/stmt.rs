@@ -2,7 +2,7 @@
 
 use crate::scope::{Local, Lower};
 use proc_macro2::TokenStream;
-use quote::{format_ident, quote, quote_spanned};
+use quote::{quote, quote_spanned};
 use syn::{spanned::Spanned, Block, Expr, ExprIf, ExprMatch, Pat, Result, Stmt};
 
 impl Lower {
@@ -11,7 +11,7 @@ impl Lower {
         self.enter();
         let mut out = TokenStream::new();
         for stmt in &block.stmts {
-            out.extend(place(stmt.span()));
+            out.extend(self.place(stmt.span()));
             out.extend(self.statement(stmt)?);
         }
         self.leave();
@@ -26,10 +26,10 @@ impl Lower {
         self.enter();
         let mut out = TokenStream::new();
         for stmt in rest {
-            out.extend(place(stmt.span()));
+            out.extend(self.place(stmt.span()));
             out.extend(self.statement(stmt)?);
         }
-        out.extend(place(last.span()));
+        out.extend(self.place(last.span()));
         let value = self.expr(last)?;
         self.leave();
         Ok(quote! { { #out #value } })
@@ -81,8 +81,11 @@ impl Lower {
         let value = self.expr(&init.expr)?;
         let text = name.ident.to_string();
         let wire = self.bind(&name.ident);
-        let mutable = name.mutability.is_some().then(|| quote! { mut });
-        Ok(quote! { let __v = #value; let #mutable #wire = __k.bind(#text, __v); })
+        let bind = match name.mutability {
+            Some(_) => quote! { variable },
+            None => quote! { bind },
+        };
+        Ok(quote! { let __v = #value; let #wire = __k.#bind(#text, __v); })
     }
 
     fn expr_statement(&mut self, e: &Expr) -> Result<TokenStream> {
@@ -103,10 +106,20 @@ impl Lower {
                 self.enter();
                 let ident = &index.ident;
                 self.constant(ident);
-                let range = &f.expr;
+                let (range, text) = (&f.expr, ident.to_string());
                 let body = self.block_statements(&f.body)?;
                 self.leave();
-                Ok(quote! { for #ident in #range { #body } })
+                let here = place(f.span());
+                Ok(quote! {
+                    __k.begin_loop(#text);
+                    for #ident in #range {
+                        __k.begin();
+                        #body
+                        __k.end_turn(#ident as i128);
+                    }
+                    #here
+                    __k.end_loop();
+                })
             }
             Expr::Block(b) => self.block_statements(&b.block),
             Expr::Macro(m) => self.macro_statement(&m.mac),
@@ -138,61 +151,44 @@ impl Lower {
             let c = &i.cond;
             return Ok(quote! { if #c { #then } else { #otherwise } });
         }
-        let vars = self.assigned(&Expr::If(i.clone()));
         let here = place(i.span());
-        let (before, after): (Vec<_>, Vec<_>) =
-            vars.iter().map(|v| (format_ident!("__b{}", v), format_ident!("__a{}", v))).unzip();
         Ok(quote! {
             let __c = #condition;
-            let __c = __k.name("cond", __c);
-            #(let #before = #vars.clone();)*
             __k.begin();
             #then
-            #(let #after = ::std::mem::replace(&mut #vars, #before);)*
             __k.begin();
             #otherwise
             #here
-            __k.end_if(__c.clone());
-            #(#vars = __k.mux(stringify!(#vars), __c.clone(), #after, #vars.clone());)*
+            __k.end_if(__c);
         })
     }
 
     fn match_statement(&mut self, m: &ExprMatch) -> Result<TokenStream> {
         let test = self.expr(&m.expr)?;
-        let vars = self.assigned(&Expr::Match(m.clone()));
-        let before: Vec<_> = vars.iter().map(|v| format_ident!("__b{}", v)).collect();
-        let after: Vec<_> = vars.iter().map(|v| format_ident!("__a{}", v)).collect();
-        let merge: Vec<_> = vars.iter().map(|v| format_ident!("__m{}", v)).collect();
         let mut arms = TokenStream::new();
         for arm in &m.arms {
             let patterns = self.patterns(arm)?;
+            let here = self.place(arm.span());
             let body = match &*arm.body {
                 Expr::Block(b) => self.block_statements(&b.block)?,
                 Expr::Tuple(t) if t.elems.is_empty() => quote! {},
                 e => self.expr_statement(e)?,
             };
-            let here = place(arm.span());
             arms.extend(quote! {
                 __k.begin();
                 #here
                 { #body }
-                #(let #after = ::std::mem::replace(&mut #vars, #before.clone());)*
                 let __p: Vec<::nitor_rtl::build::Expr> = #patterns;
-                #(#merge.push((__p.clone(), #after));)*
                 __k.end_arm(__p);
             });
         }
         let here = place(m.span());
         Ok(quote! {
             let __m = #test;
-            let __m = __k.name("case", __m);
-            #(let #before = #vars.clone();)*
-            #(let mut #merge = vec![];)*
             __k.begin_match();
             #arms
             #here
-            __k.end_match(__m.clone());
-            #(#vars = __k.select(stringify!(#vars), __m.clone(), #merge);)*
+            __k.end_match(__m);
         })
     }
 
@@ -313,9 +309,8 @@ impl Lower {
 
     fn assignment(&mut self, a: &syn::ExprAssign) -> Result<TokenStream> {
         let value = self.expr(&a.right)?;
-        if let Some((ident, wire)) = self.variable(&a.left) {
-            let text = ident.to_string();
-            return Ok(quote! { let __v = #value; #wire = __k.bind(#text, __v); });
+        if let Some((_, wire)) = self.variable(&a.left) {
+            return Ok(quote! { let __v = #value; __k.set(&#wire, __v); });
         }
         if let Expr::Field(f) = &*a.left {
             if matches!(&f.member, syn::Member::Named(n) if n == "next") {
@@ -335,22 +330,29 @@ impl Lower {
         }
     }
 
-    /// Variables of outer scopes assigned in a piece of syntax: each needs a multiplexer where branches meet.
-    pub fn assigned(&self, e: &Expr) -> Vec<syn::Ident> {
-        struct Find<'a>(&'a Lower, Vec<syn::Ident>);
+    /// Whether a piece of syntax assigns variables of outer scopes, or signals.
+    pub fn assigns(&self, e: &Expr) -> bool {
+        struct Find<'a>(&'a Lower, bool);
         impl<'s> syn::visit::Visit<'s> for Find<'_> {
             fn visit_expr_assign(&mut self, a: &'s syn::ExprAssign) {
-                if let Some((_, wire)) = self.0.variable(&a.left) {
-                    if !self.1.contains(&wire) {
-                        self.1.push(wire);
-                    }
-                }
+                let signal = matches!(&*a.left, Expr::Field(_));
+                self.1 |= signal || self.0.variable(&a.left).is_some();
                 syn::visit::visit_expr_assign(self, a);
             }
         }
-        let mut find = Find(self, vec![]);
+        let mut find = Find(self, false);
         syn::visit::Visit::visit_expr(&mut find, e);
         find.1
+    }
+
+    /// Tells the tree the source's file and line, and the comments above it.
+    pub fn place(&mut self, span: proc_macro2::Span) -> TokenStream {
+        let here = place(span);
+        let lines = self.comments_above(span.start().line);
+        match lines.is_empty() {
+            true => here,
+            false => quote! { #here __k.comment(&[#(#lines),*]); },
+        }
     }
 }
 

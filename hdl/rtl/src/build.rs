@@ -1,197 +1,216 @@
-//! Builds a kernel's syntax tree; the code that `#[kernel]` generates calls this.
-//!
-//! Locals are in static single assignment form: each is defined once, by an expression, a multiplexer or a slice replacement,
-//! and so a wire. Statements only assign signals. Names of locals start with `%`, which no signal does:
-//! `%stem%number%file:line`.
+//! Builds a kernel's tree; the code that `#[kernel]` generates calls this.
 
+use crate::tree::{Block, Comment, Function, Kind, Local, Loop, Stmt, Target, Tree};
+pub use crate::tree::{Expr, Op, Unary};
 use crate::types::{fitting, LiteralValue};
-use rust_hdl_core::ast::{
-    Verilog, VerilogBlock, VerilogBlockOrConditional, VerilogCase, VerilogConditional,
-    VerilogExpression, VerilogLink, VerilogMatch, VerilogStatement,
-};
-pub use rust_hdl_core::ast::{
-    VerilogExpression as Expr, VerilogLiteral, VerilogOp as Op, VerilogOpUnary as Unary,
-};
+use rust_hdl_core::ast::{Verilog, VerilogLink, VerilogLinkDetails};
 use rust_hdl_core::prelude::Synth;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap};
 
-/// Marks the comments that carry what the syntax tree has no place for.
+/// Mark the lines of a leaf that carry its type's name and doc.
 pub(crate) const TYPE_MARK: &str = "nitor:type ";
 pub(crate) const DOC_MARK: &str = "nitor:doc ";
-pub(crate) const STATE_MARK: &str = "nitor:state ";
-pub(crate) const FAULT_MARK: &str = "nitor:fault ";
-/// `file:line` of the next statement.
-pub(crate) const PLACE_MARK: &str = "nitor:place ";
-/// First in the first branch of an `if` or `match`: `file:line` of it.
-pub(crate) const BRANCH_MARK: &str = "nitor:branch ";
+/// Says in `Verilog::Custom` that a tree waits, by its number.
+pub(crate) const TREE_MARK: &str = "//nitor:tree ";
 
-/// An unsized number: it takes the width of what it meets.
-pub fn number(value: u128) -> Expr {
-    Expr::Literal(value.into())
+thread_local! {
+    static TREES: RefCell<(usize, HashMap<usize, Tree>)> = RefCell::default();
 }
 
-/// A number of `width` bits.
-pub fn sized(value: u128, width: usize) -> Expr {
-    Expr::Cast(Box::new(Expr::Literal(value.into())), width)
+/// The tree that a kernel's `hdl` left; it leaves each once.
+pub(crate) fn take(mark: &str) -> Option<Tree> {
+    let number = mark.parse().ok()?;
+    TREES.with_borrow_mut(|trees| trees.1.remove(&number))
+}
+
+/// A number that takes the width of what it meets.
+pub fn number(value: u128) -> Expr {
+    Expr::Number(value)
 }
 
 pub fn bit(value: bool) -> Expr {
-    sized(u128::from(value), 1)
+    Expr::Literal(u128::from(value), 1)
 }
 
 pub fn binary(l: Expr, op: Op, r: Expr) -> Expr {
-    Expr::Binary(Box::new(l), op, Box::new(r))
+    Expr::Binary(l.boxed(), op, r.boxed())
 }
 
 pub fn unary(op: Unary, a: Expr) -> Expr {
-    Expr::Unary(op, Box::new(a))
+    Expr::Unary(op, a.boxed())
 }
 
 pub fn cast(a: Expr, width: usize) -> Expr {
-    Expr::Cast(Box::new(a), width)
+    Expr::Cast(a.boxed(), width)
 }
 
-/// `Bits::<W>::from(x)`.
-pub fn from(a: Expr, width: usize) -> Expr {
-    cast(a, width)
+pub fn mux(condition: Expr, then: Expr, otherwise: Expr) -> Expr {
+    Expr::Mux(condition.boxed(), then.boxed(), otherwise.boxed())
 }
 
-/// `{hi, lo}`; the tree has no concatenation, the emitter knows this shape.
+pub fn select(test: Expr, cases: Vec<(Vec<Expr>, Expr)>) -> Expr {
+    Expr::Select(test.boxed(), cases)
+}
+
+pub fn slice(a: Expr, width: usize, at: Expr) -> Expr {
+    Expr::Slice(a.boxed(), width, at.boxed())
+}
+
+pub fn replace(a: Expr, width: usize, at: Expr, value: Expr) -> Expr {
+    Expr::Replace(a.boxed(), width, at.boxed(), value.boxed())
+}
+
+/// `{hi, lo}`.
 pub fn concat(hi: Expr, a: usize, lo: Expr, b: usize, width: usize) -> Expr {
     assert_eq!(a + b, width, "cat::<{a}, {b}, {width}>: the widths do not add up");
-    let hi = binary(cast(cast(hi, a), width), Op::Shl, number(b as u128));
-    binary(hi, Op::BitOr, cast(cast(lo, b), width))
+    Expr::Concat(vec![cast(hi, a), cast(lo, b)])
+}
+
+/// The name of a function with its generic arguments.
+pub fn name_of<T>(_: T) -> &'static str {
+    std::any::type_name::<T>()
 }
 
 /// The tree under construction.
 pub struct Kernel {
-    frames: Vec<VerilogBlock>,
-    matches: Vec<Vec<VerilogCase>>,
-    defs: VerilogBlock,
-    locals: usize,
-    /// Where in the source we are, `file:line`.
+    tree: Tree,
+    /// The blocks that are open, the innermost last.
+    blocks: Vec<Block>,
+    arms: Vec<Vec<(Vec<Expr>, Block)>>,
+    loops: Vec<Loop>,
+    functions: BTreeMap<&'static str, usize>,
     place: String,
+    comment: Vec<Comment>,
 }
 
 impl Kernel {
     pub fn new(type_name: &str, doc: &str) -> Self {
-        let mut defs = vec![VerilogStatement::Comment(format!("{TYPE_MARK}{type_name}"))];
-        defs.extend(doc.lines().map(|l| VerilogStatement::Comment(format!("{DOC_MARK}{l}"))));
-        Self { frames: vec![vec![]], matches: vec![], defs, locals: 0, place: String::new() }
+        Self {
+            tree: Tree {
+                type_name: type_name.to_string(),
+                doc: doc.lines().map(str::to_string).collect(),
+                ..Tree::default()
+            },
+            blocks: vec![vec![]],
+            arms: vec![],
+            loops: vec![],
+            functions: BTreeMap::new(),
+            place: String::new(),
+            comment: vec![],
+        }
     }
 
     pub fn finish(mut self) -> Verilog {
-        self.defs.append(&mut self.frames[0]);
-        Verilog::Combinatorial(self.defs)
+        self.tree.body = self.block();
+        let number = TREES.with_borrow_mut(|trees| {
+            trees.0 += 1;
+            trees.1.insert(trees.0, self.tree);
+            trees.0
+        });
+        Verilog::Custom(format!("{TREE_MARK}{number}"))
     }
 
     pub fn me(&mut self) -> &mut Self {
         self
     }
 
-    fn local(&mut self, stem: &str) -> Expr {
-        self.locals += 1;
-        // `__count_3` is the macro's own name for the variable `count`.
-        let stem =
-            stem.strip_prefix("__").map_or(stem, |s| s.rsplit_once('_').map_or(s, |(s, _)| s));
-        Expr::Signal(format!("%{stem}%{}%{}", self.locals, self.place))
+    fn fault(&mut self, fault: String) {
+        self.tree.fault.get_or_insert(fault);
+    }
+
+    fn local(&mut self, stem: &str, mutable: bool) -> usize {
+        let stem = stem.trim_start_matches('_').to_string();
+        self.tree.locals.push(Local { stem, mutable, width: 0, place: self.place.clone() });
+        self.tree.locals.len() - 1
+    }
+
+    fn push(&mut self, kind: Kind) {
+        let mut stmt = Stmt::new(kind, &self.place);
+        stmt.comment = std::mem::take(&mut self.comment);
+        if let Some(block) = self.blocks.last_mut() {
+            block.push(stmt);
+        }
+    }
+
+    fn block(&mut self) -> Block {
+        self.blocks.pop().unwrap_or_default()
     }
 
     /// What comes next is of this line of the source.
     pub fn at(&mut self, file: &str, line: u32) {
         self.place = format!("{file}:{line}");
-        self.push(VerilogStatement::Comment(format!("{PLACE_MARK}{}", self.place)));
+    }
+
+    /// What comes next has this comment in the source.
+    pub fn comment(&mut self, lines: &[&str]) {
+        let comment = |l: &&str| Comment { text: l.to_string(), place: self.place.clone() };
+        self.comment.extend(lines.iter().map(comment));
     }
 
     /// A number of `width` bits, written at `at`; the emitter refuses the block if it does not fit, as the simulator does.
     pub fn lit(&mut self, value: impl LiteralValue, width: usize, at: &str) -> Expr {
         let value = value.value().and_then(|value| fitting(value, width)).unwrap_or_else(|fault| {
-            self.defs.push(VerilogStatement::Comment(format!("{FAULT_MARK}{at}: {fault}")));
+            self.fault(format!("{at}: {fault}"));
             0
         });
-        sized(value, width)
+        Expr::Literal(value, width)
     }
 
-    /// Names a value.
+    /// A `let`.
     pub fn bind(&mut self, name: &str, value: Expr) -> Expr {
-        let local = self.local(name);
-        self.defs.push(VerilogStatement::Assignment(local.clone(), value));
-        local
+        let id = self.local(name, false);
+        self.push(Kind::Let(id, value));
+        Expr::Local(id)
     }
 
-    /// Names a value unless it is a name already.
-    pub fn name(&mut self, stem: &str, value: Expr) -> Expr {
-        match value {
-            Expr::Signal(_) => value,
-            _ => self.bind(stem, value),
+    /// A `let mut`.
+    pub fn variable(&mut self, name: &str, value: Expr) -> Expr {
+        let id = self.local(name, true);
+        self.push(Kind::Assign(Target::Local(id), value));
+        Expr::Local(id)
+    }
+
+    /// Assigns a `let mut`; replaced bits are written in place.
+    pub fn set(&mut self, variable: &Expr, value: Expr) {
+        let Expr::Local(id) = *variable else { return };
+        let mut parts = vec![];
+        let mut rest = value;
+        loop {
+            match rest {
+                Expr::Replace(base, width, at, value) if !at.reads(id) && !value.reads(id) => {
+                    parts.push((width, *at, *value));
+                    rest = *base;
+                }
+                // One more replacement, the innermost, may read what it replaces.
+                Expr::Replace(base, width, at, value) if *base == Expr::Local(id) => {
+                    parts.push((width, *at, *value));
+                    rest = *base;
+                    break;
+                }
+                other => {
+                    rest = other;
+                    break;
+                }
+            }
         }
-    }
-
-    pub fn mux(&mut self, name: &str, condition: Expr, then: Expr, otherwise: Expr) -> Expr {
-        let local = self.local(name);
-        let assign = |v| vec![VerilogStatement::Assignment(local.clone(), v)];
-        let statement = VerilogStatement::If(VerilogConditional {
-            test: condition,
-            then: assign(then),
-            otherwise: VerilogBlockOrConditional::Block(assign(otherwise)),
-        });
-        self.defs.push(statement);
-        local
-    }
-
-    pub fn select(&mut self, name: &str, test: Expr, cases: Vec<(Vec<Expr>, Expr)>) -> Expr {
-        let local = self.local(name);
-        let cases = cases
-            .into_iter()
-            .map(|(patterns, value)| VerilogCase {
-                condition: condition(&patterns),
-                block: vec![VerilogStatement::Assignment(local.clone(), value)],
-            })
-            .collect();
-        self.defs.push(VerilogStatement::Match(VerilogMatch { test, cases }));
-        local
-    }
-
-    pub fn index(&mut self, a: Expr, i: Expr) -> Expr {
-        let a = self.name("value", a);
-        Expr::Index(Box::new(a), Box::new(i))
-    }
-
-    pub fn slice(&mut self, a: Expr, width: usize, i: Expr) -> Expr {
-        let a = self.name("value", a);
-        Expr::Slice(Box::new(a), width, Box::new(i))
-    }
-
-    /// `a` with `width` bits from `i` on replaced.
-    pub fn replace(&mut self, a: Expr, width: usize, i: Expr, value: Expr) -> Expr {
-        let local = self.local("replaced");
-        self.defs.push(VerilogStatement::Macro(vec![
-            VerilogStatement::Assignment(local.clone(), a),
-            VerilogStatement::SliceAssignment {
-                base: local.clone(),
-                width,
-                offset: i,
-                replacement: value,
-            },
-        ]));
-        local
+        if rest != Expr::Local(id) {
+            self.push(Kind::Assign(Target::Local(id), rest));
+        }
+        for (width, at, value) in parts.into_iter().rev() {
+            self.push(Kind::Assign(Target::Part(id, width, at), value));
+        }
     }
 
     /// A state of an enumeration, by name.
     pub fn state<T: Synth>(&mut self, state: T, name: &str) -> Expr {
-        let value = state.verilog().as_usize();
-        let mark = format!("{STATE_MARK}{name} {} {value}", T::BITS);
-        self.defs.push(VerilogStatement::Comment(mark));
-        Expr::Signal(name.to_string())
-    }
-
-    fn push(&mut self, statement: VerilogStatement) {
-        if let Some(frame) = self.frames.last_mut() {
-            frame.push(statement);
-        }
+        let value = state.verilog().as_usize() as u128;
+        self.tree.states.insert(name.to_string(), (T::BITS, value));
+        Expr::State(name.to_string())
     }
 
     pub fn assign(&mut self, signal: String, value: Expr) {
-        self.push(VerilogStatement::Assignment(Expr::Signal(signal), value));
+        self.push(Kind::Assign(Target::Signal(signal), value));
     }
 
     pub fn wire(&mut self, to: String, from: String) {
@@ -204,73 +223,126 @@ impl Kernel {
     }
 
     pub fn link(&mut self, links: Vec<VerilogLink>) {
-        self.push(VerilogStatement::Link(links));
+        let full = |owner: &str, my: &str| format!("{owner}{}", my.replace('.', "$"));
+        let ends = |d: &VerilogLinkDetails| {
+            (full(&d.owner_name, &d.my_name), full(&d.other_name, &d.my_name))
+        };
+        for link in &links {
+            let (to, from) = match link {
+                VerilogLink::Forward(d) => {
+                    let (mine, other) = ends(d);
+                    (other, mine)
+                }
+                VerilogLink::Backward(d) | VerilogLink::Bidirectional(d) => ends(d),
+            };
+            self.wire(to, from);
+        }
     }
 
     pub fn begin(&mut self) {
-        self.frames.push(vec![]);
+        self.blocks.push(vec![]);
     }
 
     pub fn end_if(&mut self, test: Expr) {
-        let otherwise = self.frame();
-        let mut then = self.frame();
-        if then.is_empty() && otherwise.is_empty() {
-            return;
+        let otherwise = self.block();
+        let then = self.block();
+        if !then.is_empty() || !otherwise.is_empty() {
+            self.push(Kind::If(test, then, otherwise));
         }
-        then.insert(0, self.branch());
-        let otherwise = match otherwise.len() {
-            0 => VerilogBlockOrConditional::None,
-            _ => VerilogBlockOrConditional::Block(otherwise),
-        };
-        self.push(VerilogStatement::If(VerilogConditional { test, then, otherwise }));
-    }
-
-    /// The statements of a branch that is complete; none if there is nothing but places.
-    fn frame(&mut self) -> VerilogBlock {
-        let block = self.frames.pop().unwrap_or_default();
-        match block.iter().all(|s| matches!(s, VerilogStatement::Comment(_))) {
-            true => vec![],
-            false => block,
-        }
-    }
-
-    fn branch(&self) -> VerilogStatement {
-        VerilogStatement::Comment(format!("{BRANCH_MARK}{}", self.place))
     }
 
     pub fn begin_match(&mut self) {
-        self.matches.push(vec![]);
+        self.arms.push(vec![]);
     }
 
     pub fn end_arm(&mut self, patterns: Vec<Expr>) {
-        let block = self.frame();
-        let condition = condition(&patterns);
-        if let Some(cases) = self.matches.last_mut() {
-            cases.push(VerilogCase { condition, block });
+        let block = self.block();
+        if let Some(arms) = self.arms.last_mut() {
+            arms.push((patterns, block));
         }
     }
 
     pub fn end_match(&mut self, test: Expr) {
-        let mut cases = self.matches.pop().unwrap_or_default();
-        if cases.iter().any(|c| !c.block.is_empty()) {
-            cases[0].block.insert(0, self.branch());
-            self.push(VerilogStatement::Match(VerilogMatch { test, cases }));
+        let arms = self.arms.pop().unwrap_or_default();
+        if arms.iter().any(|a| !a.1.is_empty()) {
+            self.push(Kind::Match(test, arms));
         }
+    }
+
+    pub fn begin_loop(&mut self, index: &str) {
+        let index = index.trim_start_matches('_').to_string();
+        self.loops.push(Loop { index, turns: vec![], rolled: None });
+    }
+
+    pub fn end_turn(&mut self, index: i128) {
+        let block = self.block();
+        if let Some(l) = self.loops.last_mut() {
+            l.turns.push((index, block));
+        }
+    }
+
+    pub fn end_loop(&mut self) {
+        if let Some(l) = self.loops.pop() {
+            if l.turns.iter().any(|t| !t.1.is_empty()) {
+                self.push(Kind::For(l));
+            }
+        }
+    }
+
+    /// A call of the helper that `key` names with its generic arguments. A helper that is no more
+    /// than an expression takes its place.
+    pub fn call(
+        &mut self,
+        key: &'static str,
+        (name, doc): (&str, &str),
+        args: Vec<(&str, Expr)>,
+        body: impl FnOnce(&mut Self, &[Expr]) -> Expr,
+    ) -> Expr {
+        let (names, args): (Vec<&str>, Vec<Expr>) = args.into_iter().unzip();
+        let id = match self.functions.get(key) {
+            Some(&id) => id,
+            None => {
+                let place = self.place.clone();
+                let comment = std::mem::take(&mut self.comment);
+                let params: Vec<usize> = names.iter().map(|n| self.local(n, false)).collect();
+                self.begin();
+                let locals: Vec<Expr> = params.iter().map(|&id| Expr::Local(id)).collect();
+                let value = body(self, &locals);
+                let body = self.block();
+                let doc = doc.lines().map(str::to_string).collect();
+                let (name, last) = (name.to_string(), self.place.clone());
+                let function = Function { name, doc, params, body, value, width: 0, place: last };
+                self.tree.functions.push(function);
+                (self.place, self.comment) = (place, comment);
+                let id = self.tree.functions.len() - 1;
+                self.functions.insert(key, id);
+                id
+            }
+        };
+        inlined(&self.tree.functions[id], &args).unwrap_or(Expr::Call(id, args))
     }
 }
 
-fn condition(patterns: &[Expr]) -> String {
-    if patterns.is_empty() {
-        return "default".to_string();
+/// A function's value with arguments in place of parameters, if that says no expression twice.
+fn inlined(function: &Function, args: &[Expr]) -> Option<Expr> {
+    if !function.body.is_empty() {
+        return None;
     }
-    let texts = patterns.iter().map(|p| match p {
-        VerilogExpression::Signal(name) => name.clone(),
-        VerilogExpression::Literal(l) => format!("{l:x}"),
-        VerilogExpression::Cast(l, _) => match &**l {
-            VerilogExpression::Literal(l) => format!("{l:x}"),
-            _ => "unsupported pattern".to_string(),
-        },
-        _ => "unsupported pattern".to_string(),
+    let mut value = function.value.clone();
+    let used = value.locals();
+    for (param, arg) in function.params.iter().zip(args) {
+        let times = used.iter().filter(|id| *id == param).count();
+        let name = matches!(arg, Expr::Local(_) | Expr::Signal(_) | Expr::Literal(..));
+        if times > 1 && !name {
+            return None;
+        }
+    }
+    value.rewrite(&mut |e| {
+        if let Expr::Local(id) = e {
+            if let Some(n) = function.params.iter().position(|p| p == id) {
+                *e = args[n].clone();
+            }
+        }
     });
-    texts.collect::<Vec<_>>().join(", ")
+    Some(value)
 }

@@ -1,7 +1,6 @@
 //! From a RustHDL block to Verilog: one module per distinct block, children before parents.
 
 use crate::module;
-use crate::mutate;
 use crate::types::REG_MARK;
 use rust_hdl_core::ast::Verilog;
 use rust_hdl_core::atom::AtomKind;
@@ -249,7 +248,6 @@ impl Probe for Collect {
             return;
         }
         let code = node.hdl();
-        let code = mutate::mutated(&code).unwrap_or(code);
         let register = match &code {
             Verilog::Custom(text) => text.strip_prefix(REG_MARK),
             _ => None,

@@ -2,10 +2,15 @@
 
 pub mod build;
 pub mod emit;
-mod expr;
+mod check;
+mod flow;
+mod lower;
 mod module;
 mod mutate;
 mod names;
+mod roll;
+mod text;
+pub mod tree;
 mod types;
 
 pub use emit::{emit, with_stack, Design, Direction, EmitError, Module, Port};

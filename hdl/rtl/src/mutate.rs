@@ -6,24 +6,16 @@
 //! had been changed. `NITOR_MUTANT` names a site; `NITOR_MUTANTS` names a file to which the sites
 //! of every block that is emitted are added.
 
-use crate::build::{BRANCH_MARK, PLACE_MARK};
-use crate::expr::literal;
-use rust_hdl_core::ast::{
-    Verilog, VerilogBlockOrConditional as Else, VerilogExpression as Expr, VerilogOp as Op,
-    VerilogOpUnary as Unary, VerilogStatement as Stmt,
-};
+use crate::tree::{Block, Expr, Kind, Local, Op, Target, Tree, Unary};
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs::OpenOptions;
 use std::io::Write as _;
 
-/// The tree that is emitted in place of `code`, if a mutant is asked for.
-pub(crate) fn mutated(code: &Verilog) -> Option<Verilog> {
-    let Verilog::Combinatorial(block) = code else { return None };
+/// Changes the tree, if a mutant is asked for.
+pub(crate) fn mutate(tree: &mut Tree) {
     if let Some(file) = std::env::var_os("NITOR_MUTANTS") {
-        let mut walk = Walk { wanted: None, sites: BTreeSet::new() };
-        walk.block(&mut block.clone());
-        let text = walk.sites.iter().fold(String::new(), |mut text, site| {
+        let text = sites(tree).iter().fold(String::new(), |mut text, site| {
             let _ = writeln!(text, "{site}");
             text
         });
@@ -31,21 +23,34 @@ pub(crate) fn mutated(code: &Verilog) -> Option<Verilog> {
         // Whoever asked reads an empty file if this fails.
         let _ = file.and_then(|mut f| f.write_all(text.as_bytes()));
     }
-    let wanted = std::env::var("NITOR_MUTANT").ok()?;
-    let mut walk = Walk { wanted: Some(wanted), sites: BTreeSet::new() };
-    let mut block = block.clone();
-    walk.block(&mut block);
-    Some(Verilog::Combinatorial(block))
+    if let Ok(wanted) = std::env::var("NITOR_MUTANT") {
+        walked(tree, Some(wanted));
+    }
+}
+
+fn sites(tree: &Tree) -> BTreeSet<String> {
+    walked(&mut tree.clone(), None)
+}
+
+fn walked(tree: &mut Tree, wanted: Option<String>) -> BTreeSet<String> {
+    let mut walk = Walk { wanted, sites: BTreeSet::new(), locals: &tree.locals };
+    walk.block(&mut tree.body);
+    for f in &mut tree.functions {
+        walk.block(&mut f.body);
+        walk.value(&mut f.value, &f.place, &f.name, &mut 0);
+    }
+    walk.sites
 }
 
 /// Looks for the sites of a tree, and changes the wanted one.
-struct Walk {
+struct Walk<'a> {
     wanted: Option<String>,
     sites: BTreeSet<String>,
+    locals: &'a [Local],
 }
 
 /// What operators become.
-fn other(op: &Op) -> Option<(Op, &'static str)> {
+fn other(op: Op) -> Option<(Op, &'static str)> {
     Some(match op {
         Op::Add => (Op::Sub, "+ is -"),
         Op::Sub => (Op::Add, "- is +"),
@@ -64,7 +69,7 @@ fn other(op: &Op) -> Option<(Op, &'static str)> {
     })
 }
 
-impl Walk {
+impl Walk<'_> {
     /// Whether this is the site to change.
     fn at(&mut self, place: &str, stem: &str, number: usize, change: &str) -> bool {
         if place.is_empty() {
@@ -80,75 +85,34 @@ impl Walk {
         }
     }
 
-    fn block(&mut self, block: &mut [Stmt]) {
-        let mut here = String::new();
-        for stmt in block {
-            match stmt {
-                Stmt::Comment(c) => here = placed(c).unwrap_or(here),
-                Stmt::Assignment(Expr::Signal(name), value) if !name.starts_with('%') => {
-                    self.value(value, &here, "assign", &mut 0);
+    fn block(&mut self, block: &mut Block) {
+        block.retain_mut(|stmt| {
+            let place = stmt.place.clone();
+            match &mut stmt.kind {
+                Kind::Let(id, value) => self.local(*id, value, &place),
+                Kind::Assign(Target::Local(id) | Target::Part(id, ..), value) => {
+                    self.local(*id, value, &place);
                 }
-                Stmt::Assignment(Expr::Signal(name), value) => {
-                    let (stem, place) = local(name);
-                    self.value(value, &place, &stem, &mut 0);
-                }
-                Stmt::Macro(parts) => {
-                    for part in parts {
-                        if let Stmt::SliceAssignment {
-                            base: Expr::Signal(name), replacement, ..
-                        } = part
-                        {
-                            let (stem, place) = local(name);
-                            self.value(replacement, &place, &stem, &mut 0);
-                        }
-                    }
-                }
-                // A multiplexer's condition has a local of its own.
-                Stmt::If(_) | Stmt::Match(_) => self.branches(stmt),
-                _ => {}
-            }
-        }
-    }
-
-    /// Statements that drive signals.
-    fn statements(&mut self, block: &mut Vec<Stmt>) {
-        let mut place = String::new();
-        let mut dropped = vec![];
-        for (i, stmt) in block.iter_mut().enumerate() {
-            match stmt {
-                Stmt::Comment(c) => place = placed(c).unwrap_or(place),
-                Stmt::Assignment(Expr::Signal(name), value) if !name.starts_with('%') => {
+                Kind::Assign(Target::Signal(_), value) => {
                     self.value(value, &place, "assign", &mut 0);
-                    if self.at(&place, "assign", 0, "is missing") {
-                        dropped.push(i);
+                    return !self.at(&place, "assign", 0, "is missing");
+                }
+                Kind::If(test, ..) => {
+                    self.value(test, &place, "if", &mut 0);
+                    if self.at(&place, "branch", 0, "if is if not") {
+                        *test = Expr::Unary(Unary::Not, test.clone().boxed());
                     }
                 }
-                Stmt::If(_) | Stmt::Match(_) => self.branches(stmt),
-                _ => {}
+                Kind::Match(..) | Kind::For(_) => {}
             }
-        }
-        for i in dropped.into_iter().rev() {
-            block.remove(i);
-        }
+            stmt.blocks_mut().into_iter().for_each(|b| self.block(b));
+            true
+        });
     }
 
-    fn branches(&mut self, stmt: &mut Stmt) {
-        match stmt {
-            Stmt::If(c) => {
-                let place = c.then.first().and_then(branch).unwrap_or_default();
-                if self.at(&place, "branch", 0, "if is if not") {
-                    c.test = Expr::Unary(Unary::Not, Box::new(c.test.clone()));
-                }
-                self.statements(&mut c.then);
-                match &mut c.otherwise {
-                    Else::Block(block) => self.statements(block),
-                    Else::Conditional(stmt) => self.branches(stmt),
-                    Else::None => {}
-                }
-            }
-            Stmt::Match(m) => m.cases.iter_mut().for_each(|c| self.statements(&mut c.block)),
-            _ => {}
-        }
+    fn local(&mut self, id: usize, value: &mut Expr, place: &str) {
+        let stem = self.locals[id].stem.clone();
+        self.value(value, place, &stem, &mut 0);
     }
 
     fn value(&mut self, e: &mut Expr, place: &str, stem: &str, number: &mut usize) {
@@ -156,11 +120,9 @@ impl Walk {
         let own = *number;
         match e {
             Expr::Binary(l, op, r) => {
-                // A concatenation, as the tree has it.
-                let joined = matches!((&**l, &*op), (Expr::Binary(_, Op::Shl, _), Op::BitOr));
                 self.value(l, place, stem, number);
                 self.value(r, place, stem, number);
-                if let Some((new, change)) = other(op).filter(|_| !joined) {
+                if let Some((new, change)) = other(*op) {
                     if self.at(place, stem, own, change) {
                         *op = new;
                     }
@@ -172,54 +134,37 @@ impl Walk {
                     *e = (**a).clone();
                 }
             }
-            Expr::Cast(a, width) => {
-                if let Expr::Literal(l) = &**a {
-                    let Ok(value) = literal(l) else { return };
-                    let top = u128::MAX >> (128 - (*width).clamp(1, 128));
-                    let new = if value < top { value + 1 } else { value - value.min(1) };
-                    if new != value && self.at(place, stem, own, &format!("{value} is {new}")) {
-                        **a = Expr::Literal(new.into());
-                    }
-                    return;
+            Expr::Literal(value, width) => {
+                let top = u128::MAX >> (128 - (*width).clamp(1, 128));
+                let new = if *value < top { *value + 1 } else { *value - (*value).min(1) };
+                if new != *value && self.at(place, stem, own, &format!("{value} is {new}")) {
+                    *value = new;
                 }
+            }
+            // Places and patterns stay.
+            Expr::Slice(a, ..) => self.value(a, place, stem, number),
+            Expr::Replace(a, _, _, v) => {
                 self.value(a, place, stem, number);
+                self.value(v, place, stem, number);
             }
-            Expr::Paren(a) | Expr::Index(a, _) | Expr::Slice(a, ..) => {
-                self.value(a, place, stem, number)
+            Expr::Select(_, cases) => {
+                cases.iter_mut().for_each(|c| self.value(&mut c.1, place, stem, number));
             }
-            _ => {}
+            e => e.parts_mut().into_iter().for_each(|p| self.value(p, place, stem, number)),
         }
-    }
-}
-
-/// Stem and place of a local.
-fn local(name: &str) -> (String, String) {
-    let mut parts = name.splitn(4, '%').skip(1);
-    let stem = parts.next().unwrap_or_default().to_string();
-    (stem, parts.nth(1).unwrap_or_default().to_string())
-}
-
-/// The place that a comment tells.
-fn placed(comment: &str) -> Option<String> {
-    comment.strip_prefix(PLACE_MARK).map(str::to_string)
-}
-
-fn branch(stmt: &Stmt) -> Option<String> {
-    match stmt {
-        Stmt::Comment(c) => c.strip_prefix(BRANCH_MARK).map(str::to_string),
-        _ => None,
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::build::{binary, sized, Kernel};
+    use crate::build::{self, binary, Kernel};
+    use rust_hdl_core::ast::Verilog;
 
-    fn kernel() -> Verilog {
+    fn kernel() -> Tree {
         let mut k = Kernel::new("T", "");
         k.at("a.rs", 1);
-        let sum = binary(Expr::Signal("a".into()), Op::Add, sized(3, 8));
+        let sum = binary(Expr::Signal("a".into()), Op::Add, Expr::Literal(3, 8));
         let sum = k.bind("sum", sum);
         k.at("a.rs", 2);
         k.begin();
@@ -228,19 +173,13 @@ mod tests {
         k.begin();
         k.at("a.rs", 2);
         k.end_if(Expr::Signal("go".into()));
-        k.finish()
-    }
-
-    fn walked(wanted: Option<&str>) -> (BTreeSet<String>, String) {
-        let Verilog::Combinatorial(mut block) = kernel() else { unreachable!() };
-        let mut walk = Walk { wanted: wanted.map(str::to_string), sites: BTreeSet::new() };
-        walk.block(&mut block);
-        (walk.sites, format!("{block:?}"))
+        let Verilog::Custom(mark) = k.finish() else { unreachable!() };
+        build::take(mark.strip_prefix(build::TREE_MARK).unwrap()).unwrap()
     }
 
     #[test]
     fn each_site_is_another_tree() {
-        let (sites, plain) = walked(None);
+        let sites = sites(&kernel());
         let expected = [
             "a.rs:1 sum 1 + is -",
             "a.rs:1 sum 3 3 is 4",
@@ -248,8 +187,13 @@ mod tests {
             "a.rs:3 assign 0 is missing",
         ];
         assert_eq!(sites.iter().map(String::as_str).collect::<Vec<_>>(), expected);
-        let mut trees: BTreeSet<String> = sites.iter().map(|s| walked(Some(s)).1).collect();
-        trees.insert(plain);
+        let changed = |site: &String| {
+            let mut tree = kernel();
+            walked(&mut tree, Some(site.clone()));
+            format!("{:?}", tree.body)
+        };
+        let mut trees: BTreeSet<String> = sites.iter().map(changed).collect();
+        trees.insert(format!("{:?}", kernel().body));
         assert_eq!(trees.len(), 5);
     }
 }

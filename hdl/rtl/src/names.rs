@@ -52,16 +52,35 @@ pub struct Names {
 impl Names {
     /// The Verilog name of an internal name; the same each time.
     pub fn of(&mut self, internal: &str) -> String {
+        self.like(internal, internal)
+    }
+
+    /// The same, and if it has none yet, one like `stem`.
+    pub fn like(&mut self, internal: &str, stem: &str) -> String {
         if let Some(name) = self.given.get(internal) {
             return name.clone();
         }
-        let stem = match internal.strip_prefix('%') {
-            Some(local) => local.split('%').next().unwrap_or("local"),
-            None => internal,
-        };
         let name = self.unique(stem);
         self.given.insert(internal.to_string(), name.clone());
         name
+    }
+
+    /// Another internal name of what has a name.
+    pub fn same(&mut self, internal: &str, name: &str) {
+        self.given.insert(internal.to_string(), name.to_string());
+    }
+
+    pub fn is_taken(&self, name: &str) -> bool {
+        self.taken.contains(name)
+    }
+
+    /// Names that are free again once they have been used in some scope.
+    pub fn scope(&self) -> BTreeSet<String> {
+        self.taken.clone()
+    }
+
+    pub fn leave(&mut self, scope: BTreeSet<String>) {
+        self.taken = scope;
     }
 
     /// A fresh name like `stem`.
@@ -161,7 +180,8 @@ mod tests {
         assert_eq!(names.of("a$b"), "a_b");
         assert_eq!(names.of("reg"), "reg_");
         assert_eq!(names.of("$units"), "units_");
-        assert_eq!(names.of("%units%7"), "units__2");
-        assert_eq!(names.of("%sum%3"), "sum");
+        assert_eq!(names.unique("units"), "units__2");
+        assert_eq!(names.like("r$q", "r"), "r");
+        assert_eq!(names.of("r$q"), "r");
     }
 }

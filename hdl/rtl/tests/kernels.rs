@@ -237,8 +237,8 @@ impl Logic for Machine {
 fn states_registers_and_helpers() {
     let text = agree!(Machine, clocked, [reset, go, step], [busy, count, code, was]);
     assert!(text.contains("// States, registers with a reset value"), "{text}");
-    assert!(text.contains("total_q <= 8'h5a;"), "{text}");
-    assert!(text.contains("begin\n        seen_q <= seen_d;\n    end"), "never reset: {text}");
+    assert!(text.contains("total <= 8'd90;"), "{text}");
+    assert!(text.contains("begin\n        seen <= step;\n    end"), "never reset: {text}");
 }
 
 #[derive(LogicBlock, Default)]

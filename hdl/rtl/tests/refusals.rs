@@ -1,7 +1,8 @@
 //! What cannot be expressed in Verilog is refused, with the block's name and the cause.
 
-use nitor_rtl::build::{number, sized, Expr, Kernel, Op, Unary};
+use nitor_rtl::build::{number, slice, Expr, Kernel, Op, Unary};
 use nitor_rtl::{emit, prelude::*};
+use std::rc::Rc;
 
 fn refused(block: &impl Block, name: &str, cause: &str) {
     let error = emit(block, "top").unwrap_err();
@@ -219,31 +220,45 @@ fn literals_that_do_not_fit() {
     refused(&hand(drives(wide)), "top", "0x1fff8 does not fit in 8 bits");
 }
 
+/// What a block's `hdl` gives.
+#[derive(Default, Clone)]
+struct Code(Option<Rc<dyn Fn() -> Verilog>>);
+
 /// A block with Verilog of its own.
 #[derive(LogicBlock, Default)]
 struct Hand {
     a: Signal<In, Bits<8>>,
     x: Signal<Out, Bits<8>>,
-    _code: Verilog,
+    _code: Code,
 }
 
 impl Logic for Hand {
     fn update(&mut self) {}
 
     fn hdl(&self) -> Verilog {
-        self._code.clone()
+        self._code.0.as_ref().map_or(Verilog::Empty, |code| code())
     }
 }
 
-fn hand(code: Verilog) -> Hand {
+fn hand(code: Code) -> Hand {
     Hand { _code: code, ..Hand::default() }
 }
 
+fn fixed(code: Verilog) -> Code {
+    Code(Some(Rc::new(move || code.clone())))
+}
+
+fn built(build: impl Fn(&mut Kernel) + 'static) -> Code {
+    Code(Some(Rc::new(move || {
+        let mut k = Kernel::new("Hand", "");
+        build(&mut k);
+        k.finish()
+    })))
+}
+
 /// `x` driven by an expression.
-fn drives(value: Expr) -> Verilog {
-    let mut k = Kernel::new("Hand", "");
-    k.assign("x".to_string(), value);
-    k.finish()
+fn drives(value: Expr) -> Code {
+    built(move |k| k.assign("x".to_string(), value.clone()))
 }
 
 fn a() -> Box<Expr> {
@@ -252,12 +267,12 @@ fn a() -> Box<Expr> {
 
 #[test]
 fn blocks_without_verilog() {
-    refused(&hand(Verilog::Empty), "top", "the block has no Verilog");
+    refused(&hand(Code::default()), "top", "the block has no Verilog");
     let text = Verilog::Custom("assign x = a;".to_string());
-    refused(&hand(text), "top", "a leaf is made with nitor_rtl::leaf");
+    refused(&hand(fixed(text)), "top", "a leaf is made with nitor_rtl::leaf");
     let wrapper = Verilog::Wrapper(Wrapper { code: String::new(), cores: String::new() });
     let cause = "wrappers and black boxes are not supported; write a leaf";
-    refused(&hand(wrapper), "top", cause);
+    refused(&hand(fixed(wrapper)), "top", cause);
 }
 
 #[test]
@@ -271,19 +286,20 @@ fn expressions_without_a_width() {
     refused(&hand(drives(not)), "top", "Any of a number without a width");
 
     // A variable that is never anything but a number.
-    let mut k = Kernel::new("Hand", "");
-    let count = k.bind("count", number(3));
-    k.assign("x".to_string(), count);
-    refused(&hand(k.finish()), "top", "`count` has no width; use lit::<N>(..)");
+    let count = built(|k| {
+        let count = k.bind("count", number(3));
+        k.assign("x".to_string(), count);
+    });
+    refused(&hand(count), "top", "`count` has no width; use lit::<N>(..)");
 }
 
 #[test]
 fn operators_and_widths() {
     let of = |op| Expr::Binary(a(), op, a());
     refused(&hand(drives(of(Op::Mul))), "top", "multiplication is not supported");
-    let bit = Expr::Index(a(), Box::new(number(0)));
+    let bit = slice(*a(), 1, number(0));
     refused(&hand(drives(bit)), "top", "an expression of 1 bits where 8 are needed");
-    let mixed = Expr::Binary(a(), Op::Add, Box::new(sized(1, 4)));
+    let mixed = Expr::Binary(a(), Op::Add, Box::new(Expr::Literal(1, 4)));
     refused(&hand(drives(mixed)), "top", "operands of Add are 8 and 4 bits wide");
     let elsewhere = Expr::Signal("b".to_string());
     refused(&hand(drives(elsewhere)), "top", "`b` is not a signal of this block");

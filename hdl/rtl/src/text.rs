@@ -1,0 +1,267 @@
+//! Expressions as Verilog. All operands of an operation are as wide as Rust has them and as the
+//! result, so Verilog never widens any.
+
+use crate::check::width_of;
+use crate::names::Names;
+use crate::tree::{Affine, Expr, Op, Tree, Unary};
+use std::collections::BTreeMap;
+
+/// What expressions refer to.
+#[derive(Default)]
+pub struct Text {
+    pub names: Names,
+    /// For widths, and the names of functions.
+    pub tree: Tree,
+    /// Widths of signals and constants.
+    pub signals: BTreeMap<String, usize>,
+    /// Verilog names of locals.
+    pub locals: BTreeMap<usize, String>,
+    pub functions: BTreeMap<usize, String>,
+    /// Names of the loops' indices, by their depth.
+    pub indices: BTreeMap<usize, String>,
+}
+
+pub fn number(width: usize, value: u128) -> String {
+    match value < 100 || width < 4 {
+        true => format!("{width}'d{value}"),
+        false => format!("{width}'h{value:x}"),
+    }
+}
+
+/// How tightly an operator binds, in Verilog.
+fn rank(op: Op) -> u8 {
+    match op {
+        Op::Mul => 10,
+        Op::Add | Op::Sub => 9,
+        Op::Shl | Op::Shr => 8,
+        Op::Lt | Op::Le | Op::Gt | Op::Ge => 7,
+        Op::Eq | Op::Ne => 6,
+        Op::BitAnd => 5,
+        Op::BitXor => 4,
+        Op::BitOr => 3,
+        Op::LogicalAnd => 2,
+        Op::LogicalOr => 1,
+    }
+}
+
+fn sign(op: Op) -> &'static str {
+    match op {
+        Op::Add => "+",
+        Op::Sub => "-",
+        Op::Mul => "*",
+        Op::BitXor => "^",
+        Op::BitAnd => "&",
+        Op::BitOr => "|",
+        Op::Shl => "<<",
+        Op::Shr => ">>",
+        Op::Eq => "==",
+        Op::Ne => "!=",
+        Op::Lt => "<",
+        Op::Le => "<=",
+        Op::Gt => ">",
+        Op::Ge => ">=",
+        Op::LogicalAnd => "&&",
+        Op::LogicalOr => "||",
+    }
+}
+
+/// What is left of a shift by nothing: a loop's first turn has those.
+fn moved(e: &Expr) -> &Expr {
+    match e {
+        Expr::Binary(l, Op::Shl | Op::Shr, by) if by.number() == Some(0) => moved(l),
+        e => e,
+    }
+}
+
+impl Text {
+    pub fn width(&self, e: &Expr) -> usize {
+        width_of(e, &self.tree, &self.signals)
+    }
+
+    pub fn expr(&mut self, e: &Expr) -> String {
+        let e = moved(e);
+        match e {
+            Expr::Signal(name) => self.names.of(name),
+            Expr::Local(id) => self.locals.get(id).cloned().unwrap_or_else(|| format!("local_{id}")),
+            Expr::Number(v) => v.to_string(),
+            Expr::Literal(v, w) => number(*w, *v),
+            Expr::State(name) => self.names.of(name),
+            Expr::Concat(parts) => {
+                let parts: Vec<_> = parts.iter().map(|p| self.expr(p)).collect();
+                format!("{{{}}}", parts.join(", "))
+            }
+            Expr::Unary(op, a) => {
+                let sign = match op {
+                    Unary::Not if self.width(a) == 1 => "!",
+                    Unary::Not => "~",
+                    Unary::Neg => "-",
+                    Unary::All => "&",
+                    Unary::Any => "|",
+                    Unary::Xor => "^",
+                };
+                format!("{sign}{}", self.operand(a))
+            }
+            Expr::Binary(l, op, r) => self.binary(l, *op, r),
+            Expr::Mux(c, t, f) => {
+                let c = self.under(c, 1);
+                let (t, f) = (self.under(t, 1), self.expr(f));
+                match c.len() + t.len() + f.len() > 90 && !f.contains('\n') {
+                    true => format!("{c} ? {t} :\n    {f}"),
+                    false => format!("{c} ? {t} : {f}"),
+                }
+            }
+            Expr::Slice(a, w, at) => self.slice(a, *w, at),
+            Expr::Call(f, args) => {
+                let args: Vec<_> = args.iter().map(|a| self.expr(a)).collect();
+                format!("{}({})", self.functions[f], args.join(", "))
+            }
+            Expr::Index(affine, Some(w)) => self.value(affine, *w),
+            Expr::Index(affine, None) => self.index(affine),
+            Expr::Cast(a, _) => self.expr(a),
+            Expr::Select(..) | Expr::Replace(..) => String::from("'bx"),
+        }
+    }
+
+    /// What a unary operator applies to.
+    fn operand(&mut self, e: &Expr) -> String {
+        let e = moved(e);
+        let text = self.expr(e);
+        match e {
+            Expr::Binary(..) | Expr::Mux(..) | Expr::Unary(..) => format!("({text})"),
+            _ => text,
+        }
+    }
+
+    /// An operand, in parentheses if it binds less than `least` says.
+    fn under(&mut self, e: &Expr, least: u8) -> String {
+        let e = moved(e);
+        let text = self.expr(e);
+        let rank = match e {
+            Expr::Binary(_, op, _) => rank(*op),
+            Expr::Mux(..) => 0,
+            Expr::Index(affine, _) if affine.steps.len() > 1 || affine.base != 0 => 9,
+            _ => return text,
+        };
+        match rank < least {
+            true => format!("({text})"),
+            false => text,
+        }
+    }
+
+    fn binary(&mut self, l: &Expr, op: Op, r: &Expr) -> String {
+        let (l, r) = (moved(l), moved(r));
+        let own = rank(op);
+        let chains = |e: &Expr| match e {
+            Expr::Binary(_, inner, _) => {
+                // Of one kind; sums and comparisons within conditions; the rest says its order.
+                let within = matches!(op, Op::LogicalAnd | Op::LogicalOr) && rank(*inner) > 2;
+                let compared = rank(*inner) == 9 && matches!(own, 6 | 7);
+                *inner == op && !matches!(op, Op::Shl | Op::Shr | Op::Eq | Op::Ne) || within || compared
+                    || (rank(*inner) == 9 && own == 9)
+            }
+            _ => false,
+        };
+        let left = if chains(l) { self.under(l, own) } else { self.under(l, 11) };
+        let right = match chains(r) {
+            // What is on the right of a difference has its own parentheses.
+            true => self.under(r, own + u8::from(own >= 8)),
+            false => self.under(r, 11),
+        };
+        format!("{left} {} {right}", sign(op))
+    }
+
+    fn slice(&mut self, a: &Expr, w: usize, at: &Expr) -> String {
+        let n = self.width(a);
+        let name = self.expr(a);
+        if let Some(at) = at.number() {
+            let at = at as usize;
+            return match w {
+                _ if w == n => name,
+                1 => format!("{name}[{at}]"),
+                w => format!("{name}[{}:{at}]", at + w - 1),
+            };
+        }
+        format!("{name}{}", self.place(n, w, at))
+    }
+
+    /// A variable place in a word of `n` bits.
+    pub fn place(&mut self, n: usize, w: usize, at: &Expr) -> String {
+        let mut text = self.expr(at);
+        if !matches!(at, Expr::Number(_) | Expr::Index(..)) {
+            // As many bits as an index into so many bits has.
+            let (own, wanted) = (self.width(at), (usize::BITS - (n - 1).leading_zeros()) as usize);
+            if own < wanted {
+                text = format!("{{{}'d0, {text}}}", wanted - own);
+            }
+        }
+        match (w, at) {
+            (1, _) => format!("[{text}]"),
+            (w, Expr::Number(at)) => format!("[{}:{at}]", *at as usize + w - 1),
+            (w, _) => format!("[{text} +: {w}]"),
+        }
+    }
+
+    /// As an integer.
+    fn index(&mut self, affine: &Affine) -> String {
+        let term = |text: &Self, depth: usize, step: i128| match step {
+            1 => text.indices[&depth].clone(),
+            step => format!("{step} * {}", text.indices[&depth]),
+        };
+        self.sum(affine, &term, &|base| base.to_string())
+    }
+
+    /// As a value of `w` bits.
+    fn value(&mut self, affine: &Affine, w: usize) -> String {
+        let term = |text: &Self, depth: usize, step: i128| {
+            let index = &text.indices[&depth];
+            let index = match w {
+                1 => format!("{index}[0]"),
+                w if w <= 32 => format!("{index}[{}:0]", w - 1),
+                w => format!("{{{}'d0, {index}}}", w - 32),
+            };
+            match step {
+                1 => index,
+                step => format!("{} * {index}", number(w, step as u128)),
+            }
+        };
+        self.sum(affine, &term, &|base| number(w, base))
+    }
+
+    fn sum(
+        &mut self,
+        affine: &Affine,
+        term: &dyn Fn(&Self, usize, i128) -> String,
+        base: &dyn Fn(u128) -> String,
+    ) -> String {
+        let mut steps: Vec<_> = affine.steps.iter().filter(|s| *s.1 != 0).collect();
+        // What is added before what is taken away.
+        steps.sort_by_key(|s| (*s.1 < 0, *s.0));
+        let mut text = String::new();
+        if affine.base > 0 && steps.iter().all(|s| *s.1 < 0) || steps.is_empty() {
+            text = base(affine.base as u128);
+        }
+        for (depth, step) in steps {
+            let sign = match (text.is_empty(), *step < 0) {
+                (true, false) => "",
+                (true, true) => "-",
+                (false, false) => " + ",
+                (false, true) => " - ",
+            };
+            text = format!("{text}{sign}{}", term(self, *depth, step.abs()));
+        }
+        let late = affine.steps.values().any(|s| *s > 0);
+        match affine.base {
+            b if b > 0 && late => format!("{text} + {}", base(b as u128)),
+            b if b < 0 => format!("{text} - {}", base(b.unsigned_abs())),
+            _ => text,
+        }
+    }
+}
+
+/// `input [7:0] x;` and the like.
+pub fn bits(width: usize) -> String {
+    match width {
+        1 => String::new(),
+        w => format!("[{}:0] ", w - 1),
+    }
+}
