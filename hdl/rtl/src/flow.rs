@@ -61,8 +61,74 @@ pub fn flow(tree: &mut Tree) -> Flow {
     looped(&body, false, &mut flow.looped);
     let mut lets = BTreeMap::new();
     group(&body, &mut vec![], &early, tree, &mut flow, &mut lets);
+    circles(&body, &mut flow);
     tree.body = body;
     flow
+}
+
+/// What each local is computed from: the locals of its values, and of the conditions around.
+fn sources(block: &Block, above: &mut Vec<usize>, out: &mut BTreeMap<Key, BTreeSet<usize>>) {
+    for stmt in block {
+        let own: Vec<usize> = stmt.own().into_iter().flat_map(Expr::locals).collect();
+        if let Some(key) = key(stmt) {
+            let all = out.entry(key).or_default();
+            all.extend(own);
+            // A `let` is what it is, whatever the conditions are.
+            if !matches!(stmt.kind, Kind::Let(..)) {
+                all.extend(above.iter());
+            }
+            continue;
+        }
+        let had = above.len();
+        above.extend(own);
+        stmt.blocks().into_iter().for_each(|b| sources(b, above, out));
+        above.truncate(had);
+    }
+}
+
+/// Unites blocks that would wait for each other: in one block their statements are in order.
+fn circles(body: &Block, flow: &mut Flow) {
+    let mut from = BTreeMap::new();
+    sources(body, &mut vec![], &mut from);
+    let mut needs: BTreeMap<Key, BTreeSet<Key>> = BTreeMap::new();
+    for (key, ids) in &from {
+        let group = flow.group(key);
+        let ids = ids.iter().map(|id| flow.group(&Key::Local(*id))).filter(|k| *k != group);
+        let ids: Vec<Key> = ids.collect();
+        needs.entry(group).or_default().extend(ids);
+    }
+    let reach = |from: &Key| {
+        let mut seen = BTreeSet::new();
+        let mut open = vec![from.clone()];
+        while let Some(key) = open.pop() {
+            for next in needs.get(&key).into_iter().flatten() {
+                if seen.insert(next.clone()) {
+                    open.push(next.clone());
+                }
+            }
+        }
+        seen
+    };
+    let all: BTreeMap<Key, BTreeSet<Key>> = needs.keys().map(|k| (k.clone(), reach(k))).collect();
+    let mut joined = BTreeSet::new();
+    for (key, reached) in &all {
+        if !reached.contains(key) {
+            continue;
+        }
+        for other in reached {
+            if all.get(other).is_some_and(|back| back.contains(key)) {
+                flow.unite(key, other);
+                joined.extend([key.clone(), other.clone()]);
+            }
+        }
+    }
+    tree::walk(body, &mut |stmt| {
+        if let Kind::Let(id, _) = stmt.kind {
+            if joined.contains(&Key::Local(id)) && !flow.looped.contains(&id) {
+                flow.grouped.insert(id);
+            }
+        }
+    });
 }
 
 fn looped(block: &Block, inside: bool, out: &mut BTreeSet<usize>) {
@@ -225,9 +291,14 @@ fn apart(block: Block, tree: &mut Tree, times: &BTreeMap<usize, usize>) -> Block
             out.push(stmt);
             continue;
         };
-        let array = arrays(&l);
+        let mut array = arrays(&l);
         let whole: Block = l.turns.iter().flat_map(|t| t.1.clone()).collect();
         let assigned = locals(&whole);
+        // Clocked blocks have no variables: a register that needs the loop's `let`s is driven outside.
+        array.extend(signals(&whole).into_iter().filter(|name| {
+            let drives = slice(&whole, &|s: &Stmt| s.signal() == Some(name), &assigned);
+            name.ends_with("$d") && !read(&drives).is_disjoint(&assigned)
+        }));
         let own = |s: &Stmt| s.signal().is_some();
         let variables: BTreeSet<usize> =
             assigned.iter().copied().filter(|id| tree.locals[*id].mutable).collect();

@@ -2,6 +2,8 @@
 //!
 //! `NITOR_SEED` replays a run.
 
+mod icarus;
+
 use nitor_block::bitvec::prelude::*;
 use nitor_block::{Model, Port};
 use nitor_rtl::build::{cast, number, slice, Expr, Kernel, Op, Unary};
@@ -9,8 +11,6 @@ use nitor_rtl::prelude::*;
 use nitor_rtl::{emit, with_stack, Design, Direction};
 use rand::{rngs::StdRng, Rng, SeedableRng};
 use std::collections::BTreeMap;
-use std::fmt::Write;
-use std::process::Command;
 
 const WIDTHS: [usize; 10] = [1, 4, 8, 13, 16, 31, 32, 33, 64, 128];
 const BATCHES: usize = 8;
@@ -358,59 +358,6 @@ fn verilog(name: &str) -> String {
     name.replace('$', "_")
 }
 
-/// Each vector's outputs as Icarus sees them, or None where there is no Icarus.
-fn icarus(
-    design: &Design,
-    vectors: &[Inputs],
-    batch: usize,
-) -> Option<Vec<BTreeMap<String, u128>>> {
-    if Command::new("iverilog").arg("-V").output().is_err() {
-        assert!(std::env::var_os("NITOR_REQUIRE_TOOLS").is_none(), "iverilog is not installed");
-        eprintln!("SKIPPED: iverilog is not installed, only Verilator was asked");
-        return None;
-    }
-    let mut bench = String::from("module bench;\n");
-    let mut connections = vec![];
-    for p in design.ports() {
-        let kind = if p.direction == Direction::In { "reg" } else { "wire" };
-        let _ = writeln!(bench, "{kind} [{}:0] {};", p.width - 1, p.name);
-        connections.push(format!(".{0}({0})", p.name));
-    }
-    let _ = writeln!(bench, "expressions uut ({});\ninitial begin", connections.join(", "));
-    for inputs in vectors {
-        for (name, (w, v)) in inputs {
-            let _ = writeln!(bench, "{} = {w}'h{v:x};", verilog(name));
-        }
-        bench.push_str("#1;\n");
-        for p in design.ports().iter().filter(|p| p.direction == Direction::Out) {
-            let _ = writeln!(bench, "$display(\"{0} %h\", {0});", p.name);
-        }
-        bench.push_str("$display(\".\");\n");
-    }
-    bench.push_str("end\nendmodule\n");
-    let folder = std::env::temp_dir().join(format!("nitor-icarus-{}-{batch}", std::process::id()));
-    std::fs::create_dir_all(&folder).unwrap();
-    let (source, binary) = (folder.join("bench.v"), folder.join("bench"));
-    std::fs::write(&source, format!("{design}\n{bench}")).unwrap();
-    let compile =
-        Command::new("iverilog").args(["-g2005", "-o"]).args([&binary, &source]).output().unwrap();
-    assert!(compile.status.success(), "{}", String::from_utf8_lossy(&compile.stderr));
-    let run = Command::new(&binary).output().unwrap();
-    std::fs::remove_dir_all(&folder).unwrap();
-    let mut all = vec![BTreeMap::new()];
-    for line in String::from_utf8(run.stdout).unwrap().lines() {
-        match line.split_once(' ') {
-            Some((name, hex)) => {
-                let value = u128::from_str_radix(hex, 16)
-                    .unwrap_or_else(|_| panic!("{name} is {hex} in Icarus"));
-                all.last_mut().unwrap().insert(name.to_string(), value);
-            }
-            None => all.push(BTreeMap::new()),
-        }
-    }
-    Some(all)
-}
-
 #[test]
 fn random_expressions_mean_the_same_everywhere() {
     let seed = std::env::var("NITOR_SEED").ok().and_then(|s| s.parse().ok()).unwrap_or(20_261);
@@ -439,7 +386,11 @@ fn random_expressions_mean_the_same_everywhere() {
         nitor_block::lint(format!("{off}{design}"), "expressions").unwrap();
         let model = Model::build(design.to_string(), "expressions", &ports(&design)).unwrap();
         let mut block = model.block(seed);
-        let second = icarus(&design, &vectors, batch);
+        let bench: Vec<icarus::Vector> = vectors
+            .iter()
+            .map(|inputs| inputs.iter().map(|(name, (_, v))| (verilog(name), *v)).collect())
+            .collect();
+        let second = icarus::settled(&design, "expressions", &bench);
         for (v, inputs) in vectors.iter().enumerate() {
             for (name, (w, x)) in inputs {
                 let words = [*x as u64, (*x >> 64) as u64];

@@ -21,6 +21,8 @@ const SHORT: usize = 60;
 /// A part of the module's body, at its place in the kernel.
 enum Item {
     Wire(Stmt),
+    /// The group's variables: what reads them may stand before the group does.
+    Declare(Key),
     Group(Key),
 }
 
@@ -127,6 +129,14 @@ impl Kernel<'_> {
         for item in self.items(&is_clocked) {
             match item {
                 Item::Wire(stmt) => self.wire(&stmt, &mut logic),
+                Item::Declare(of) => {
+                    let stmts = self.stmts(&of);
+                    if let (Some(first), true) = (stmts.first(), matches!(of, Key::Local(_))) {
+                        comments(first, 0, &mut self.said, &mut logic);
+                    }
+                    let outer = self.outer(&stmts);
+                    logic.extend(declared(outer, 0));
+                }
                 Item::Group(of) => {
                     let stmts = self.stmts(&of);
                     if let ([stmt], Key::Signal(name)) = (stmts.as_slice(), &of) {
@@ -190,7 +200,7 @@ impl Kernel<'_> {
     /// Wires at the place of their `let`, groups at that of their last statement.
     fn items(&self, is_clocked: &dyn Fn(&str) -> bool) -> Vec<Item> {
         let mut order: Vec<(usize, Item)> = vec![];
-        let mut last: BTreeMap<Key, usize> = BTreeMap::new();
+        let mut places: BTreeMap<Key, (usize, usize)> = BTreeMap::new();
         let mut at = 0;
         tree::walk(&self.body, &mut |stmt| {
             at += 1;
@@ -201,10 +211,13 @@ impl Kernel<'_> {
                     order.push((at, Item::Wire(stmt.clone())));
                 }
                 (Key::Signal(name), _) if is_clocked(name) => {}
-                _ => drop(last.insert(self.flow.group(&own), at)),
+                _ => places.entry(self.flow.group(&own)).or_insert((at, at)).1 = at,
             }
         });
-        order.extend(last.into_iter().map(|(of, at)| (at, Item::Group(of))));
+        for (of, (first, last)) in places {
+            order.push((first, Item::Declare(of.clone())));
+            order.push((last, Item::Group(of)));
+        }
         order.sort_by_key(|o| o.0);
         order.into_iter().map(|o| o.1).collect()
     }
@@ -291,21 +304,21 @@ impl Kernel<'_> {
                 false => nets.push(format!("reg {}{verilog};", bits(self.w.text.signals[&name]))),
             }
         }
-        let (own, outer): (Vec<usize>, Vec<usize>) =
-            assigned(&stmts).into_iter().partition(|id| self.flow.looped.contains(id));
-        let _ = own;
         if let Some(first) = stmts.first() {
             comments(first, 0, &mut self.said, logic);
         }
-        let outer: Vec<_> = outer
-            .into_iter()
-            .map(|id| (self.w.text.locals[&id].clone(), self.w.text.tree.locals[id].width))
-            .collect();
-        logic.extend(declared(outer.clone(), 0));
+        let outer = self.outer(&stmts);
         let title = outer.first().map(|o| o.0.clone());
         let title = title.unwrap_or_else(|| "signals".to_string());
         logic.extend(self.always("@*", &title, stmts, "="));
         Ok(())
+    }
+
+    /// The variables of a block that others see.
+    fn outer(&self, stmts: &Block) -> Vec<(String, usize)> {
+        let outer = assigned(stmts).into_iter().filter(|id| !self.flow.looped.contains(id));
+        let named = |id| (self.w.text.locals[&id].clone(), self.w.text.tree.locals[id].width);
+        outer.map(named).collect()
     }
 
     /// An `always` block with its own declarations.
@@ -361,7 +374,9 @@ impl Kernel<'_> {
             given.insert((stem, width), name.clone());
             self.w.text.locals.insert(*id, name);
         }
-        let among = own.iter().copied().collect();
+        // Others of the block, too.
+        let among = assigned(stmts).into_iter().filter(|id| self.w.text.locals.contains_key(id));
+        let among = among.collect();
         let first: BTreeSet<_> = conditional(stmts, &among)
             .into_iter()
             .map(|id| (self.w.text.locals[&id].clone(), self.w.text.tree.locals[id].width))
@@ -382,8 +397,7 @@ impl Kernel<'_> {
             let wanted = |s: &Stmt| {
                 s.signal().and_then(|n| n.strip_suffix("$d")).is_some_and(|n| names.contains(&n))
             };
-            let mut stmts = flow::slice(&self.body, &wanted, &self.flow.looped);
-            inline(&mut stmts);
+            let stmts = flow::slice(&self.body, &wanted, &self.flow.looped);
             let resets = reset != NEVER;
             let mut lines = self.always(&format!("@(posedge {clock})"), "registers", stmts, "<=");
             if resets {
@@ -601,30 +615,4 @@ impl Kernel<'_> {
 
 fn push(lines: &mut Vec<String>, text: String, place: &str) {
     lines.push(text.lines().map(|l| format!("{l}{PLACE}{place}")).collect::<Vec<_>>().join("\n"));
-}
-
-/// Clocked blocks have no variables: a loop's `let`s are written out where they are read.
-fn inline(block: &mut Block) {
-    fn go(block: &mut Block, values: &mut BTreeMap<usize, Expr>, looped: bool) {
-        let mut out = vec![];
-        for mut stmt in std::mem::take(block) {
-            for e in stmt.own_mut() {
-                e.rewrite(&mut |e| {
-                    if let Expr::Local(id) = e {
-                        if let Some(value) = values.get(id) {
-                            *e = value.clone();
-                        }
-                    }
-                });
-            }
-            let inside = looped || matches!(stmt.kind, Kind::For(_));
-            stmt.blocks_mut().into_iter().for_each(|b| go(b, values, inside));
-            match stmt.kind {
-                Kind::Let(id, value) => drop(values.insert(id, value)),
-                _ => out.push(stmt),
-            }
-        }
-        *block = out;
-    }
-    go(block, &mut BTreeMap::new(), false);
 }
