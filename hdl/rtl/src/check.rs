@@ -502,6 +502,33 @@ pub fn joined(parts: Vec<Expr>) -> Expr {
     }
 }
 
+/// Folds an operation on numbers.
+pub fn fold(e: &mut Expr) {
+    let width = |e: &Expr| match e {
+        Expr::Literal(_, w) => Some(*w),
+        _ => None,
+    };
+    let new = match &*e {
+        Expr::Unary(Unary::Not, a) => width(a).map(|w| not((**a).clone(), w)),
+        Expr::Unary(op, a) => width(a).map(|w| reduced(*op, (**a).clone(), w)),
+        Expr::Binary(l, op, r) => width(l)
+            .filter(|_| width(r).is_some())
+            .map(|w| both((**l).clone(), *op, (**r).clone(), w)),
+        Expr::Mux(c, t, f) => width(c).map(|_| muxed((**c).clone(), (**t).clone(), (**f).clone())),
+        Expr::Concat(parts) => Some(joined(parts.clone())),
+        Expr::Slice(a, w, at) => match (&**a, at.number()) {
+            (Expr::Literal(v, _), Some(at)) if at < 128 => {
+                ones(*w).map(|mask| Expr::Literal(v >> at & mask, *w))
+            }
+            _ => None,
+        },
+        _ => None,
+    };
+    if let Some(new) = new {
+        *e = new;
+    }
+}
+
 pub fn not(a: Expr, width: usize) -> Expr {
     match a {
         Expr::Literal(v, w) if w <= 128 => Expr::Literal(!v & ones(w).unwrap_or(0), w),

@@ -204,19 +204,19 @@ impl Early {
 }
 
 /// The signals that a block assigns.
-fn signals(block: &Block) -> BTreeSet<String> {
+fn signals(block: &[Stmt]) -> BTreeSet<String> {
     let mut all = BTreeSet::new();
     tree::walk(block, &mut |s| all.extend(s.signal().map(str::to_string)));
     all
 }
 
-fn locals(block: &Block) -> BTreeSet<usize> {
+fn locals(block: &[Stmt]) -> BTreeSet<usize> {
     let mut all = BTreeSet::new();
     tree::walk(block, &mut |s| all.extend(s.local()));
     all
 }
 
-fn read(block: &Block) -> BTreeSet<usize> {
+fn read(block: &[Stmt]) -> BTreeSet<usize> {
     let mut all = BTreeSet::new();
     tree::walk(block, &mut |s| all.extend(s.own().into_iter().flat_map(Expr::locals)));
     all
@@ -407,18 +407,22 @@ fn kept(
     // Moving a statement changes its address: what is early is asked first.
     let reads: Vec<Vec<usize>> = block.iter().map(|s| early.reads(s)).collect();
     for (mut stmt, early_ids) in block.into_iter().zip(reads) {
-        if matches!(stmt.kind, Kind::For(_)) {
-            locals(&vec![stmt.clone()]).iter().for_each(|id| {
-                known.remove(id);
-            });
-            out.push(stmt);
-            continue;
-        }
         let drives = stmt.signal().is_some()
             || stmt.blocks().iter().any(|b| !signals(b).is_empty());
-        if drives && !early_ids.is_empty() {
+        let whole = matches!(stmt.kind, Kind::For(_));
+        let ids = match whole {
+            // What a loop does not change has one value in all its turns.
+            true => {
+                let mut ids = BTreeSet::new();
+                driving(stmt.blocks(), early, &mut ids);
+                let changed = locals(std::slice::from_ref(&stmt));
+                ids.difference(&changed).copied().collect()
+            }
+            false => early_ids,
+        };
+        if drives && !ids.is_empty() {
             let mut names = BTreeMap::new();
-            for id in early_ids {
+            for id in ids {
                 let name = *known.entry(id).or_insert_with(|| {
                     let Local { stem, width, place, .. } = tree.locals[id].clone();
                     let stem = format!("{stem}_so_far");
@@ -429,24 +433,56 @@ fn kept(
                 });
                 names.insert(id, name);
             }
-            for e in stmt.own_mut() {
-                e.rewrite(&mut |e| {
-                    if let Expr::Local(id) = e {
-                        *id = *names.get(id).unwrap_or(id);
-                    }
-                });
+            match whole {
+                true => stmt.blocks_mut().into_iter().for_each(|b| rename(b, &names)),
+                false => stmt.own_mut().into_iter().for_each(|e| renamed(e, &names)),
             }
+        }
+        if whole {
+            locals(std::slice::from_ref(&stmt)).iter().for_each(|id| {
+                known.remove(id);
+            });
+            out.push(stmt);
+            continue;
         }
         // Blocks in place: their statements' addresses are those that were asked for.
         for inner in stmt.blocks_mut() {
             *inner = kept(std::mem::take(inner), tree, early, &mut known.clone());
         }
-        locals(&vec![stmt.clone()]).iter().for_each(|id| {
+        locals(std::slice::from_ref(&stmt)).iter().for_each(|id| {
             known.remove(id);
         });
         out.push(stmt);
     }
     out
+}
+
+/// What statements that drive signals read on the way.
+fn driving(blocks: Vec<&Block>, early: &Early, out: &mut BTreeSet<usize>) {
+    for stmt in blocks.into_iter().flatten() {
+        if stmt.signal().is_some() || stmt.blocks().iter().any(|b| !signals(b).is_empty()) {
+            out.extend(early.reads(stmt));
+        }
+        driving(stmt.blocks(), early, out);
+    }
+}
+
+/// Gives locals other names, in all statements that drive signals.
+fn rename(block: &mut Block, names: &BTreeMap<usize, usize>) {
+    for stmt in block {
+        if stmt.signal().is_some() || stmt.blocks().iter().any(|b| !signals(b).is_empty()) {
+            stmt.own_mut().into_iter().for_each(|e| renamed(e, names));
+        }
+        stmt.blocks_mut().into_iter().for_each(|b| rename(b, names));
+    }
+}
+
+fn renamed(e: &mut Expr, names: &BTreeMap<usize, usize>) {
+    e.rewrite(&mut |e| {
+        if let Expr::Local(id) = e {
+            *id = *names.get(id).unwrap_or(id);
+        }
+    });
 }
 
 /// Unites what reads a variable on the way, or in a loop, with the variable.

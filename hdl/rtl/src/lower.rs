@@ -255,65 +255,8 @@ fn stored(block: &mut Block) {
     }
 }
 
-/// A variable that is assigned numbers alone, without condition, and read afterwards: a number. (No
-/// `always @*` would ever run for it.)
-fn constant(block: &mut Block, locals: &[Local]) {
-    let mut values: BTreeMap<usize, u128> = BTreeMap::new();
-    let mut out = BTreeSet::new();
-    fn go(
-        block: &Block,
-        branch: bool,
-        locals: &[Local],
-        values: &mut BTreeMap<usize, u128>,
-        out: &mut BTreeSet<usize>,
-        read: &mut BTreeSet<usize>,
-    ) {
-        for stmt in block {
-            read.extend(stmt.own().into_iter().flat_map(Expr::locals));
-            if let Some(id) = stmt.local() {
-                let new = match &stmt.kind {
-                    Kind::Assign(Target::Local(_), Expr::Literal(v, _)) => Some(*v),
-                    Kind::Assign(Target::Part(_, w, at), Expr::Literal(v, _)) => {
-                        let old = values.get(&id).copied();
-                        at.number().zip(old).filter(|_| locals[id].width <= 128).map(|(at, old)| {
-                            let mask = (u128::MAX >> (128 - w)) << at;
-                            old & !mask | v << at
-                        })
-                    }
-                    _ => None,
-                };
-                match new {
-                    Some(v) if !branch && !read.contains(&id) => drop(values.insert(id, v)),
-                    _ => drop(out.insert(id)),
-                }
-            }
-            let branch = branch || !matches!(stmt.kind, Kind::For(_));
-            stmt.blocks().into_iter().for_each(|b| go(b, branch, locals, values, out, read));
-        }
-    }
-    go(block, false, locals, &mut values, &mut out, &mut BTreeSet::new());
-    values.retain(|id, _| !out.contains(id));
-    fn place(
-        block: &mut Block,
-        locals: &[Local],
-        values: &BTreeMap<usize, u128>,
-        done: &mut BTreeSet<usize>,
-    ) {
-        block.retain_mut(|stmt| {
-            stmt.blocks_mut().into_iter().for_each(|b| place(b, locals, values, done));
-            let Some((id, value)) = stmt.local().and_then(|id| Some((id, *values.get(&id)?))) else {
-                return true;
-            };
-            stmt.kind = Kind::Let(id, Expr::Literal(value, locals[id].width));
-            done.insert(id)
-        });
-    }
-    place(block, locals, &values, &mut BTreeSet::new());
-}
-
 /// Variables that are assigned once become `let`s; locals that nobody reads go.
 pub fn sweep(tree: &mut Tree) {
-    constant(&mut tree.body, &tree.locals);
     stored(&mut tree.body);
     for f in &mut tree.functions {
         stored(&mut f.body);

@@ -3,11 +3,13 @@
 //! | module | what |
 //! |---|---|
 //! | here | ports and names; leaves; the module around its body |
+//! | `constant` | blocks that read nothing |
 //! | `drive` | who drives what, and whether on every path |
 //! | `kernel` | the parts of a kernel's module, in their order |
 //! | `print` | statements |
 //! | `usage` | which bits of what are read |
 
+mod constant;
 mod drive;
 mod kernel;
 mod print;

@@ -77,16 +77,29 @@ fn always_assigned(block: &Block, name: &str) -> bool {
 
 /// Of several assignments the last one counts: what an unconditional one overwrites goes.
 pub fn overwritten(block: Block) -> Block {
+    last(block, &mut BTreeSet::new())
+}
+
+/// `done`: what is driven behind, whatever happens.
+fn last(block: Block, done: &mut BTreeSet<String>) -> Block {
     let mut out: Block = vec![];
-    let mut done: BTreeSet<String> = BTreeSet::new();
-    for stmt in block.into_iter().rev() {
+    for mut stmt in block.into_iter().rev() {
+        if let Kind::For(l) = &mut stmt.kind {
+            for turn in l.turns.iter_mut().rev() {
+                turn.1 = last(std::mem::take(&mut turn.1), done);
+            }
+            if l.turns.iter().any(|t| !t.1.is_empty()) {
+                out.push(stmt);
+            }
+            continue;
+        }
         match stmt.signal().map(str::to_string) {
             Some(name) => {
                 if done.insert(name) {
                     out.push(stmt);
                 }
             }
-            None => out.extend(without(stmt, &done)),
+            None => out.extend(without(stmt, done)),
         }
     }
     out.reverse();

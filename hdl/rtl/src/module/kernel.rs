@@ -2,6 +2,7 @@
 
 use super::print::{assigned, comments, conditional, declared, Printer};
 use super::usage::{Name, Usage};
+use super::constant::{self, Place};
 use super::{drive, Module, Ports, Writer, PLACE};
 use crate::check::check;
 use crate::emit::{Child, Direction};
@@ -122,6 +123,22 @@ impl Kernel<'_> {
         reads.block(&self.body);
 
         let is_clocked = |name: &str| registers.contains_key(drive::owner(name));
+        let mut alone = BTreeMap::<Key, Key>::new();
+        tree::walk(&self.body, &mut |s| {
+            if let Some(own) = key(s).filter(|_| s.signal().is_some_and(is_clocked)) {
+                alone.insert(self.flow.group(&own), own);
+            }
+        });
+        tree::walk(&self.body, &mut |s| {
+            if let Some(own) = key(s) {
+                if alone.get(&self.flow.group(&own)).is_some_and(|register| *register != own) {
+                    alone.insert(Key::Local(usize::MAX), own);
+                }
+            }
+        });
+        if let Some(with) = alone.get(&Key::Local(usize::MAX)) {
+            return Err(format!("a register's next value is tied to {with:?}"));
+        }
         let mut direct: BTreeMap<String, String> = BTreeMap::new();
         let mut nets: Vec<String> = vec![];
         let mut outputs_reg = BTreeSet::new();
@@ -135,7 +152,11 @@ impl Kernel<'_> {
                         comments(first, 0, &mut self.said, &mut logic);
                     }
                     let outer = self.outer(&stmts);
-                    logic.extend(declared(outer, 0));
+                    let number = constant::run(&stmts, &self.w.text.tree.locals).is_some();
+                    logic.extend(declared(outer, 0).into_iter().map(|line| match number {
+                        true => line.replacen("reg ", "wire ", 1),
+                        false => line,
+                    }));
                 }
                 Item::Group(of) => {
                     let stmts = self.stmts(&of);
@@ -293,6 +314,9 @@ impl Kernel<'_> {
         outputs_reg: &mut BTreeSet<String>,
         logic: &mut Vec<String>,
     ) -> Result<(), String> {
+        if let Some(values) = constant::run(&stmts, &self.w.text.tree.locals) {
+            return self.numbers(&stmts, &values, nets, logic);
+        }
         let mut ports = vec![];
         tree::walk(&stmts, &mut |s| ports.extend(s.signal().map(str::to_string)));
         ports.sort();
@@ -311,6 +335,35 @@ impl Kernel<'_> {
         let title = outer.first().map(|o| o.0.clone());
         let title = title.unwrap_or_else(|| "signals".to_string());
         logic.extend(self.always("@*", &title, stmts, "="));
+        Ok(())
+    }
+
+    /// What a block that reads nothing leaves.
+    fn numbers(
+        &mut self,
+        stmts: &Block,
+        values: &BTreeMap<Place, u128>,
+        nets: &mut Vec<String>,
+        logic: &mut Vec<String>,
+    ) -> Result<(), String> {
+        let place = stmts.first().map_or("", |s| s.place.as_str());
+        for (target, value) in values {
+            let (name, width) = match target {
+                Place::Local(id) if self.flow.looped.contains(id) => continue,
+                Place::Local(id) => {
+                    (self.w.text.locals[id].clone(), self.w.text.tree.locals[*id].width)
+                }
+                Place::Signal(name) => {
+                    let width = self.w.text.signals[name];
+                    let verilog = self.w.text.names.of(name);
+                    if !self.w.ports.iter().any(|p| p.0 == *name) {
+                        nets.push(format!("wire {}{verilog};", bits(width)));
+                    }
+                    (verilog, width)
+                }
+            };
+            push(logic, format!("assign {name} = {};", number(width, *value)), place);
+        }
         Ok(())
     }
 
@@ -334,10 +387,11 @@ impl Kernel<'_> {
             equals,
             said: &mut self.said,
             indices: BTreeSet::new(),
+            branched: BTreeSet::new(),
             lines: vec![],
         };
         printer.block(&stmts, 1);
-        let (indices, lines) = (printer.indices, printer.lines);
+        let Printer { indices, branched, lines, .. } = printer;
         self.w.text.names.leave(scope);
         let named = !locals.is_empty() || !indices.is_empty();
         let label = match named {
@@ -347,6 +401,9 @@ impl Kernel<'_> {
         let mut out = vec![format!("always {event} begin{label}")];
         out.extend(declared(locals, 1));
         out.extend(indices.iter().map(|i| format!("    integer {i};")));
+        if equals == "=" {
+            out.extend(branched.iter().map(|i| format!("    {i} = 0;")));
+        }
         out.extend(first);
         out.extend(lines);
         out.push("end".to_string());
@@ -552,10 +609,11 @@ impl Kernel<'_> {
             equals: "=",
             said: &mut self.said,
             indices: BTreeSet::new(),
+            branched: BTreeSet::new(),
             lines: vec![],
         };
         printer.block(&stmts, 1);
-        let (indices, mut lines) = (printer.indices, printer.lines);
+        let Printer { indices, branched, mut lines, .. } = printer;
         if value.is_none() {
             let text = self.w.text.expr(&function.value);
             push(&mut lines, format!("    {name} = {text};"), "");
@@ -567,6 +625,7 @@ impl Kernel<'_> {
         out.extend(declared(locals, 1));
         out.extend(indices.iter().map(|i| format!("    integer {i};")));
         out.push("begin".to_string());
+        out.extend(branched.iter().map(|i| format!("    {i} = 0;")));
         out.extend(first);
         out.extend(lines);
         out.extend(sink);

@@ -16,6 +16,8 @@ pub struct Printer<'a> {
     pub said: &'a mut BTreeSet<Comment>,
     /// Declarations of the block's own: indices of its loops.
     pub indices: BTreeSet<String>,
+    /// Those of loops in branches: without a first value Yosys takes them for latches.
+    pub branched: BTreeSet<String>,
     pub lines: Vec<String>,
 }
 
@@ -98,6 +100,9 @@ impl Printer<'_> {
                     name = format!("{}_{n}", l.index);
                 }
                 self.indices.insert(name.clone());
+                if depth > 1 {
+                    self.branched.insert(name.clone());
+                }
                 self.text.indices.insert(level, name.clone());
                 let head = format!("for ({name} = {first}; {name} < {end}; {name} = {name} + 1)");
                 self.body(&head, block, depth, place);

@@ -68,7 +68,7 @@ fn run(design: &Design, top: &str, vectors: &[Vector], step: &str) -> Option<Vec
         match line.split_once(' ') {
             Some((name, hex)) => {
                 let value = u128::from_str_radix(hex, 16)
-                    .unwrap_or_else(|_| panic!("{name} is {hex} in Icarus"));
+                    .unwrap_or_else(|_| panic!("{name} is {hex} in Icarus\n{design}"));
                 all.last_mut().unwrap().insert(name.to_string(), value);
             }
             None => all.push(BTreeMap::new()),
