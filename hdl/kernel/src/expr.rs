@@ -278,12 +278,16 @@ impl Lower {
             "get_bit" => {
                 wants(1)?;
                 let i = &args[0];
-                Ok(quote! { { let __a = #receiver; let __i = #i; ::nitor_rtl::build::slice(__a, 1, __i) } })
+                Ok(
+                    quote! { { let __a = #receiver; let __i = #i; ::nitor_rtl::build::slice(__a, 1, __i) } },
+                )
             }
             "get_bits" => {
                 wants(1)?;
                 let (w, i) = (generic()?, &args[0]);
-                Ok(quote! { { let __a = #receiver; let __i = #i; ::nitor_rtl::build::slice(__a, #w, __i) } })
+                Ok(
+                    quote! { { let __a = #receiver; let __i = #i; ::nitor_rtl::build::slice(__a, #w, __i) } },
+                )
             }
             "replace_bit" => {
                 wants(2)?;

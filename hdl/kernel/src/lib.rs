@@ -17,8 +17,8 @@ use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
 use scope::Lower;
 use syn::{
-    parse_macro_input, spanned::Spanned, Attribute, Expr, FnArg, GenericParam, ItemFn, Lit, Meta, Pat,
-    Result,
+    parse_macro_input, spanned::Spanned, Attribute, Expr, FnArg, GenericParam, ItemFn, Lit, Meta,
+    Pat, Result,
 };
 
 #[proc_macro_attribute]

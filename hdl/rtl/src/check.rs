@@ -91,7 +91,8 @@ impl Check<'_> {
                 let at = self.place(&at)?;
                 let e = self.sized(&e, width)?;
                 // What is computed may be over the top: nothing is written there.
-                let kept = at.number().map_or(width, |at| width.min(whole.saturating_sub(at as usize)));
+                let kept =
+                    at.number().map_or(width, |at| width.min(whole.saturating_sub(at as usize)));
                 let Some(e) = self.cut(e, width, kept, 0) else { return Ok(vec![]) };
                 let width = kept;
                 let target = match width == whole && at == Expr::Number(0) {
@@ -104,7 +105,9 @@ impl Check<'_> {
                 let test = self.sized(&test, 1)?;
                 let (then, otherwise) = (self.block(then)?, self.block(otherwise)?);
                 match test {
-                    Expr::Literal(0, _) => return Ok(otherwise.into_iter().map(|s| s.kind).collect()),
+                    Expr::Literal(0, _) => {
+                        return Ok(otherwise.into_iter().map(|s| s.kind).collect())
+                    }
                     Expr::Literal(..) => return Ok(then.into_iter().map(|s| s.kind).collect()),
                     Expr::Unary(Unary::Not, test) if !otherwise.is_empty() => {
                         Kind::If(*test, otherwise, then)
@@ -158,9 +161,7 @@ impl Check<'_> {
                     let (w, _) = self.tree.states[name];
                     match w == width {
                         true => Ok(p.clone()),
-                        false => {
-                            Err(format!("the pattern {name} has {w} bits, the match {width}"))
-                        }
+                        false => Err(format!("the pattern {name} has {w} bits, the match {width}")),
                     }
                 }
                 p => literal(p.number().ok_or("unsupported pattern")?, width),
@@ -318,6 +319,9 @@ impl Check<'_> {
                 let w = width.or(want).ok_or(BARE)?;
                 let (l, width) = (fitted((l, width), w)?, w);
                 let by = self.place(r)?;
+                if by.number().is_some_and(|by| by >= width as u128) {
+                    return Ok((Expr::Literal(0, width), Some(width)));
+                }
                 return Ok((Expr::Binary(l.boxed(), *op, by.boxed()), Some(width)));
             }
             Op::LogicalAnd | Op::LogicalOr => {

@@ -57,7 +57,8 @@ pub fn flow(tree: &mut Tree) -> Flow {
     let early = Early::of(&body);
     body = kept(body, tree, &early, &mut BTreeMap::new());
     let early = Early::of(&body);
-    let mut flow = Flow { parent: BTreeMap::new(), looped: BTreeSet::new(), grouped: BTreeSet::new() };
+    let mut flow =
+        Flow { parent: BTreeMap::new(), looped: BTreeSet::new(), grouped: BTreeSet::new() };
     looped(&body, false, &mut flow.looped);
     let mut lets = BTreeMap::new();
     group(&body, &mut vec![], &early, tree, &mut flow, &mut lets);
@@ -226,9 +227,8 @@ fn read(block: &[Stmt]) -> BTreeSet<usize> {
 pub fn slice(block: &Block, wanted: &dyn Fn(&Stmt) -> bool, looped: &BTreeSet<usize>) -> Block {
     let mut needed = BTreeSet::new();
     loop {
-        let take = |s: &Stmt| {
-            wanted(s) || matches!(s.kind, Kind::Let(id, _) if needed.contains(&id))
-        };
+        let take =
+            |s: &Stmt| wanted(s) || matches!(s.kind, Kind::Let(id, _) if needed.contains(&id));
         let out = filter(block, &take);
         let more: BTreeSet<usize> =
             read(&out).into_iter().filter(|id| looped.contains(id)).collect();
@@ -249,7 +249,10 @@ fn filter(block: &Block, take: &dyn Fn(&Stmt) -> bool) -> Block {
         let kept = match &stmt.kind {
             Kind::Let(..) | Kind::Assign(..) => take(stmt).then(|| stmt.clone()),
             _ => {
-                let mut copy = Stmt { kind: stmt.kind.clone(), ..Stmt::new(Kind::Match(Expr::Number(0), vec![]), &stmt.place) };
+                let mut copy = Stmt {
+                    kind: stmt.kind.clone(),
+                    ..Stmt::new(Kind::Match(Expr::Number(0), vec![]), &stmt.place)
+                };
                 for (to, from) in copy.blocks_mut().into_iter().zip(stmt.blocks()) {
                     *to = filter(from, take);
                 }
@@ -268,7 +271,9 @@ fn filter(block: &Block, take: &dyn Fn(&Stmt) -> bool) -> Block {
 fn arrays(l: &Loop) -> BTreeSet<String> {
     let each: Vec<_> = l.turns.iter().map(|t| signals(&t.1)).collect();
     let all: BTreeSet<String> = each.iter().flatten().cloned().collect();
-    all.into_iter().filter(|name| l.turns.len() < 3 || !each.iter().all(|e| e.contains(name))).collect()
+    all.into_iter()
+        .filter(|name| l.turns.len() < 3 || !each.iter().all(|e| e.contains(name)))
+        .collect()
 }
 
 /// How often each local is assigned.
@@ -345,11 +350,8 @@ fn apart(block: Block, tree: &mut Tree, times: &BTreeMap<usize, usize>) -> Block
         );
         let had = !rest.is_empty();
         out.extend(rest);
-        let driven = slice(
-            &vec![single],
-            &|s| s.signal().is_some_and(|n| array.contains(n)),
-            &assigned,
-        );
+        let driven =
+            slice(&vec![single], &|s| s.signal().is_some_and(|n| array.contains(n)), &assigned);
         let Some(Stmt { kind: Kind::For(mut l), .. }) = driven.into_iter().next() else { continue };
         if had {
             for turn in &mut l.turns {
@@ -397,18 +399,13 @@ fn copied(block: &mut Block, tree: &mut Tree) {
 }
 
 /// Outside of loops: values on the way that signals depend on get names of their own.
-fn kept(
-    block: Block,
-    tree: &mut Tree,
-    early: &Early,
-    known: &mut BTreeMap<usize, usize>,
-) -> Block {
+fn kept(block: Block, tree: &mut Tree, early: &Early, known: &mut BTreeMap<usize, usize>) -> Block {
     let mut out: Block = vec![];
     // Moving a statement changes its address: what is early is asked first.
     let reads: Vec<Vec<usize>> = block.iter().map(|s| early.reads(s)).collect();
     for (mut stmt, early_ids) in block.into_iter().zip(reads) {
-        let drives = stmt.signal().is_some()
-            || stmt.blocks().iter().any(|b| !signals(b).is_empty());
+        let drives =
+            stmt.signal().is_some() || stmt.blocks().iter().any(|b| !signals(b).is_empty());
         let whole = matches!(stmt.kind, Kind::For(_));
         let ids = match whole {
             // What a loop does not change has one value in all its turns.

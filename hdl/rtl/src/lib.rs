@@ -1,8 +1,8 @@
 //! The language layer of the RTL: registers and helpers for kernels, and the Verilog emitter.
 
 pub mod build;
-pub mod emit;
 mod check;
+pub mod emit;
 mod flow;
 mod lower;
 mod module;

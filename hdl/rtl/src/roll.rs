@@ -22,6 +22,7 @@ pub fn roll(block: Block, depth: usize, locals: &[Local]) -> Block {
             .turns
             .drain(..)
             .map(|(i, block)| (i, roll(block, depth + 1, locals)))
+            .filter(|turn| !turn.1.is_empty())
             .collect();
         let mut comment = std::mem::take(&mut stmt.comment);
         while !turns.is_empty() {

@@ -82,7 +82,9 @@ impl Text {
         let e = moved(e);
         match e {
             Expr::Signal(name) => self.names.of(name),
-            Expr::Local(id) => self.locals.get(id).cloned().unwrap_or_else(|| format!("local_{id}")),
+            Expr::Local(id) => {
+                self.locals.get(id).cloned().unwrap_or_else(|| format!("local_{id}"))
+            }
             Expr::Number(v) => v.to_string(),
             Expr::Literal(v, w) => number(*w, *v),
             Expr::State(name) => self.names.of(name),
@@ -156,7 +158,9 @@ impl Text {
                 // Of one kind; sums and comparisons within conditions; the rest says its order.
                 let within = matches!(op, Op::LogicalAnd | Op::LogicalOr) && rank(*inner) > 2;
                 let compared = rank(*inner) == 9 && matches!(own, 6 | 7);
-                *inner == op && !matches!(op, Op::Shl | Op::Shr | Op::Eq | Op::Ne) || within || compared
+                *inner == op && !matches!(op, Op::Shl | Op::Shr | Op::Eq | Op::Ne)
+                    || within
+                    || compared
                     || (rank(*inner) == 9 && own == 9)
             }
             _ => false,

@@ -126,7 +126,8 @@ fn evaluate(e: &Expr, inputs: &Inputs) -> (usize, u128) {
         Expr::Mux(c, t, f) => evaluate(if evaluate(c, inputs).1 == 1 { t } else { f }, inputs),
         Expr::Select(test, cases) => {
             let test = evaluate(test, inputs).1;
-            let hit = |p: &[Expr]| p.is_empty() || p.iter().any(|p| index(p, inputs) as u128 == test);
+            let hit =
+                |p: &[Expr]| p.is_empty() || p.iter().any(|p| index(p, inputs) as u128 == test);
             evaluate(&cases.iter().find(|c| hit(&c.0)).unwrap().1, inputs)
         }
         Expr::Replace(a, w, i, v) => {
@@ -305,7 +306,8 @@ fn generate(rng: &mut StdRng, width: usize, depth: usize) -> Expr {
         }
         _ => {
             // Of parts that there are tests of.
-            let splits = [(8, 4, 4), (16, 8, 8), (32, 16, 16), (32, 31, 1), (33, 32, 1), (64, 33, 31)];
+            let splits =
+                [(8, 4, 4), (16, 8, 8), (32, 16, 16), (32, 31, 1), (33, 32, 1), (64, 33, 31)];
             match splits.iter().find(|s| s.0 == width) {
                 Some(&(_, a, b)) => Expr::Concat(vec![below(rng, a), below(rng, b)]),
                 None => below(rng, width),
@@ -381,7 +383,8 @@ fn random_expressions_mean_the_same_everywhere() {
             .collect();
         let design = design(&expressions);
         // Random comparisons may be constant; nobody would write them.
-        let off = ["UNSIGNED", "CMPCONST", "UNUSEDSIGNAL"].map(|w| format!("/* verilator lint_off {w} */\n"));
+        let off = ["UNSIGNED", "CMPCONST", "UNUSEDSIGNAL"]
+            .map(|w| format!("/* verilator lint_off {w} */\n"));
         let off = off.concat();
         nitor_block::lint(format!("{off}{design}"), "expressions").unwrap();
         let model = Model::build(design.to_string(), "expressions", &ports(&design)).unwrap();

@@ -81,9 +81,11 @@ impl Maker {
                 4 | 5 if !scope.lets.is_empty() => {
                     Value::Let(scope.lets[rng.gen_range(0..scope.lets.len())])
                 }
-                6 if scope.loops > 0 => {
-                    Value::Index(rng.gen_range(0..scope.loops), rng.gen_range(0..4), rng.gen_range(0..9))
-                }
+                6 if scope.loops > 0 => Value::Index(
+                    rng.gen_range(0..scope.loops),
+                    rng.gen_range(0..4),
+                    rng.gen_range(0..9),
+                ),
                 _ => Value::Input(rng.gen_range(0..INPUTS)),
             };
         }
@@ -252,9 +254,7 @@ impl Lowering<'_> {
         let literal = |v: u8| Expr::Literal(v.into(), 8);
         match value {
             Value::Input(i) => Expr::Signal(format!("i${i}")),
-            Value::Register(i) => {
-                Expr::Signal(format!("r${}$q", program * REGISTERS + i))
-            }
+            Value::Register(i) => Expr::Signal(format!("r${}$q", program * REGISTERS + i)),
             Value::Variable(id) | Value::Let(id) => self.locals[id].clone(),
             Value::Literal(v) => literal(*v),
             Value::Index(depth, step, base) => literal(step * self.indices[*depth] + base),
@@ -451,7 +451,9 @@ fn random_programs_mean_the_same_everywhere() {
         block.set("reset", 0);
         let bench: Vec<Vec<(String, u128)>> = inputs
             .iter()
-            .map(|inputs| inputs.iter().enumerate().map(|(i, v)| (format!("i_{i}"), (*v).into())).collect())
+            .map(|inputs| {
+                inputs.iter().enumerate().map(|(i, v)| (format!("i_{i}"), (*v).into())).collect()
+            })
             .collect();
         let second = icarus::clocked(&design, "programs", &bench);
         for (cycle, (inputs, expected)) in inputs.iter().zip(&expected).enumerate() {

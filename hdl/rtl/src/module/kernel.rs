@@ -1,8 +1,8 @@
 //! A kernel's module: its parts, in the order in which they stand.
 
+use super::constant::{self, Place};
 use super::print::{assigned, comments, conditional, declared, Printer};
 use super::usage::{Name, Usage};
-use super::constant::{self, Place};
 use super::{drive, Module, Ports, Writer, PLACE};
 use crate::check::check;
 use crate::emit::{Child, Direction};
@@ -78,19 +78,27 @@ impl Kernel<'_> {
             }
         });
         for stmt in &self.body {
-            let Kind::Assign(Target::Signal(port), Expr::Signal(net)) = &stmt.kind else { continue };
+            let Kind::Assign(Target::Signal(port), Expr::Signal(net)) = &stmt.kind else {
+                continue;
+            };
             let out = self.w.ports.iter().any(|p| p.0 == *port) && times[port.as_str()] == 1;
-            let from = blocks.iter().any(|c| {
-                drive::port(c, net).is_some_and(|p| p.direction == Direction::Out)
-            });
+            let from = blocks
+                .iter()
+                .any(|c| drive::port(c, net).is_some_and(|p| p.direction == Direction::Out));
             if out && from && given.insert(net.clone()) {
                 let verilog = self.w.text.names.of(port);
                 self.w.text.names.same(net, &verilog);
                 through.insert(port.clone());
             }
         }
+        // Inputs of blocks inside get a name if they need one: most are connected as they are.
+        let input = |name: &str| {
+            blocks
+                .iter()
+                .any(|c| drive::port(c, name).is_some_and(|p| p.direction == Direction::In))
+        };
         for name in self.w.text.signals.clone().keys() {
-            if !registers.contains_key(drive::owner(name)) {
+            if !registers.contains_key(drive::owner(name)) && !input(name) {
                 self.w.text.names.of(name);
             }
         }
@@ -167,7 +175,16 @@ impl Kernel<'_> {
                                 continue;
                             }
                             let (e, stmt) = (e.clone(), stmt.clone());
-                            self.net(name, &e, &stmt, &reads, &blocks, &mut nets, &mut direct, &mut logic);
+                            self.net(
+                                name,
+                                &e,
+                                &stmt,
+                                &reads,
+                                &blocks,
+                                &mut nets,
+                                &mut direct,
+                                &mut logic,
+                            );
                             continue;
                         }
                     }
@@ -375,12 +392,19 @@ impl Kernel<'_> {
     }
 
     /// An `always` block with its own declarations.
-    fn always(&mut self, event: &str, title: &str, stmts: Block, equals: &'static str) -> Vec<String> {
+    fn always(
+        &mut self,
+        event: &str,
+        title: &str,
+        stmts: Block,
+        equals: &'static str,
+    ) -> Vec<String> {
         self.used.block(&stmts);
         let looped = self.flow.looped.clone();
         let stmts = roll(stmts, 0, &self.w.text.tree.locals);
         let scope = self.w.text.names.scope();
-        let own: Vec<usize> = assigned(&stmts).into_iter().filter(|id| looped.contains(id)).collect();
+        let own: Vec<usize> =
+            assigned(&stmts).into_iter().filter(|id| looped.contains(id)).collect();
         let (locals, first) = self.scoped(&own, &stmts);
         let mut printer = Printer {
             text: &mut self.w.text,
@@ -438,7 +462,8 @@ impl Kernel<'_> {
             .into_iter()
             .map(|id| (self.w.text.locals[&id].clone(), self.w.text.tree.locals[id].width))
             .collect();
-        let first = first.into_iter().map(|(n, w)| format!("    {n} = {};", number(w, 0))).collect();
+        let first =
+            first.into_iter().map(|(n, w)| format!("    {n} = {};", number(w, 0))).collect();
         (locals, first)
     }
 
@@ -460,9 +485,11 @@ impl Kernel<'_> {
             if resets {
                 let from = lines.iter().position(|l| !l.starts_with("    integer ")).unwrap_or(0);
                 let from = from.max(1);
-                let from = from + lines[from..].iter().take_while(|l| l.starts_with("    integer ")).count();
+                let from = from
+                    + lines[from..].iter().take_while(|l| l.starts_with("    integer ")).count();
                 let end = lines.len() - 1;
-                let inner: Vec<String> = lines[from..end].iter().map(|l| format!("    {l}")).collect();
+                let inner: Vec<String> =
+                    lines[from..end].iter().map(|l| format!("    {l}")).collect();
                 lines.truncate(from);
                 lines.push(format!("    if ({reset}) begin"));
                 for name in &names {
@@ -497,7 +524,19 @@ impl Kernel<'_> {
                         value = Some(e.clone());
                     }
                 }
-                _ => tree::walk(stmt.blocks().into_iter().flatten().collect::<Vec<_>>().as_slice().iter().copied().cloned().collect::<Block>().as_slice(), &mut |s| branch |= s.signal() == Some(name)),
+                _ => tree::walk(
+                    stmt.blocks()
+                        .into_iter()
+                        .flatten()
+                        .collect::<Vec<_>>()
+                        .as_slice()
+                        .iter()
+                        .copied()
+                        .cloned()
+                        .collect::<Block>()
+                        .as_slice(),
+                    &mut |s| branch |= s.signal() == Some(name),
+                ),
             }
         }
         match value {

@@ -67,7 +67,9 @@ impl Printer<'_> {
         }
         let place = &stmt.place;
         match &stmt.kind {
-            Kind::If(test, then, otherwise) => self.conditional("", test, then, otherwise, depth, place),
+            Kind::If(test, then, otherwise) => {
+                self.conditional("", test, then, otherwise, depth, place)
+            }
             Kind::Match(test, arms) => {
                 let test = self.text.expr(test);
                 self.line(depth, &format!("case ({test})"), place);
@@ -161,7 +163,9 @@ impl Printer<'_> {
         self.block(then, depth + 1);
         match otherwise.as_slice() {
             [] => self.line(depth, "end", place),
-            [Stmt { kind: Kind::If(test, then, otherwise), place, comment }] if comment.is_empty() => {
+            [Stmt { kind: Kind::If(test, then, otherwise), place, comment }]
+                if comment.is_empty() =>
+            {
                 self.conditional("end else ", test, then, otherwise, depth, place);
             }
             _ => {
@@ -174,12 +178,7 @@ impl Printer<'_> {
 }
 
 /// The statement's comments, but for those that stand already.
-pub fn comments(
-    stmt: &Stmt,
-    depth: usize,
-    said: &mut BTreeSet<Comment>,
-    lines: &mut Vec<String>,
-) {
+pub fn comments(stmt: &Stmt, depth: usize, said: &mut BTreeSet<Comment>, lines: &mut Vec<String>) {
     for line in &stmt.comment {
         if said.insert(line.clone()) {
             lines.push(format!("{}// {}", "    ".repeat(depth), line.text));
@@ -189,7 +188,13 @@ pub fn comments(
 
 /// Locals that are assigned in some branch alone: without a first value they would be latches.
 pub fn conditional(block: &Block, among: &BTreeSet<usize>) -> BTreeSet<usize> {
-    fn go(block: &Block, branch: bool, among: &BTreeSet<usize>, sure: &mut BTreeSet<usize>, out: &mut BTreeSet<usize>) {
+    fn go(
+        block: &Block,
+        branch: bool,
+        among: &BTreeSet<usize>,
+        sure: &mut BTreeSet<usize>,
+        out: &mut BTreeSet<usize>,
+    ) {
         for stmt in block {
             if let Some(id) = stmt.local().filter(|id| among.contains(id)) {
                 if !sure.contains(&id) {
