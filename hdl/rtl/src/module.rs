@@ -3,14 +3,18 @@
 //! | module | what |
 //! |---|---|
 //! | here | ports and names; leaves; the module around its body |
+//! | `always` | `always` blocks and registers |
 //! | `constant` | blocks that read nothing |
 //! | `drive` | who drives what, and whether on every path |
+//! | `function` | helpers |
 //! | `kernel` | the parts of a kernel's module, in their order |
 //! | `print` | statements |
 //! | `usage` | which bits of what are read |
 
+mod always;
 mod constant;
 mod drive;
+mod function;
 mod kernel;
 mod print;
 mod usage;

@@ -294,6 +294,34 @@ fn slices_and_loops() {
 }
 
 #[derive(LogicBlock, Default)]
+struct Shadows {
+    a: Signal<In, Bits<8>>,
+    x: Signal<Out, Bits<8>>,
+}
+
+impl Logic for Shadows {
+    /// Locals of one name in loops in loops, the outer ones read again behind the inner ones.
+    #[kernel]
+    fn update(&mut self) {
+        let mut sum = lit::<8>(0);
+        for i in 0..4 {
+            let part = self.a.val() >> i;
+            for j in 0..3 {
+                let part = part + lit::<8>(j);
+                sum = sum ^ part;
+            }
+            sum = sum + part;
+        }
+        self.x.next = sum;
+    }
+}
+
+#[test]
+fn names_that_hide_others() {
+    agree!(Shadows, [a], [x]);
+}
+
+#[derive(LogicBlock, Default)]
 struct Chain {
     a: Signal<In, Bits<3>>,
     b: Signal<In, Bits<3>>,

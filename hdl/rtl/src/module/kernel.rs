@@ -1,21 +1,18 @@
 //! A kernel's module: its parts, in the order in which they stand.
 
 use super::constant::{self, Place};
-use super::print::{assigned, comments, conditional, declared, Printer};
+use super::print::{assigned, comments, declared};
 use super::usage::{Name, Usage};
 use super::{drive, Module, Ports, Writer, PLACE};
 use crate::check::check;
 use crate::emit::{Child, Direction};
 use crate::flow::{self, flow, key, Flow, Key};
 use crate::lower::{lower, sweep};
-use crate::roll::roll;
 use crate::text::{bits, number};
 use crate::tree::{self, Block, Comment, Expr, Kind, Stmt, Target, Tree};
 use rust_hdl_core::atom::AtomKind;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The reset of a register that has none.
-const NEVER: &str = "1'd0";
 /// Longer expressions get a wire before they go into a block.
 const SHORT: usize = 60;
 
@@ -43,12 +40,13 @@ impl Writer<'_> {
     }
 }
 
-struct Kernel<'a> {
-    w: Writer<'a>,
-    flow: Flow,
-    body: Block,
-    used: Usage,
-    said: BTreeSet<Comment>,
+pub(super) struct Kernel<'a> {
+    pub(super) w: Writer<'a>,
+    pub(super) flow: Flow,
+    pub(super) body: Block,
+    pub(super) used: Usage,
+    /// Comments that stand already.
+    pub(super) said: BTreeSet<Comment>,
 }
 
 impl Kernel<'_> {
@@ -391,163 +389,6 @@ impl Kernel<'_> {
         outer.map(named).collect()
     }
 
-    /// An `always` block with its own declarations.
-    fn always(
-        &mut self,
-        event: &str,
-        title: &str,
-        stmts: Block,
-        equals: &'static str,
-    ) -> Vec<String> {
-        self.used.block(&stmts);
-        let looped = self.flow.looped.clone();
-        let stmts = roll(stmts, 0, &self.w.text.tree.locals);
-        let scope = self.w.text.names.scope();
-        let own: Vec<usize> =
-            assigned(&stmts).into_iter().filter(|id| looped.contains(id)).collect();
-        let (locals, first) = self.scoped(&own, &stmts);
-        let mut printer = Printer {
-            text: &mut self.w.text,
-            equals,
-            said: &mut self.said,
-            indices: BTreeSet::new(),
-            branched: BTreeSet::new(),
-            lines: vec![],
-        };
-        printer.block(&stmts, 1);
-        let Printer { indices, branched, lines, .. } = printer;
-        self.w.text.names.leave(scope);
-        let named = !locals.is_empty() || !indices.is_empty();
-        let label = match named {
-            true => format!(" : {}", self.w.text.names.unique(&format!("{title}_logic"))),
-            false => String::new(),
-        };
-        let mut out = vec![format!("always {event} begin{label}")];
-        out.extend(declared(locals, 1));
-        out.extend(indices.iter().map(|i| format!("    integer {i};")));
-        if equals == "=" {
-            out.extend(branched.iter().map(|i| format!("    {i} = 0;")));
-        }
-        out.extend(first);
-        out.extend(lines);
-        out.push("end".to_string());
-        out
-    }
-
-    /// Names for the locals of a block or function, and first values for those that need one.
-    fn scoped(&mut self, own: &[usize], stmts: &Block) -> (Vec<(String, usize)>, Vec<String>) {
-        let mut locals = vec![];
-        let mut given: BTreeMap<(String, usize), String> = BTreeMap::new();
-        for id in own {
-            let (stem, width) = {
-                let l = &self.w.text.tree.locals[*id];
-                (l.stem.clone(), l.width)
-            };
-            // Turns that are written out one after the other share a name.
-            let name = match given.get(&(stem.clone(), width)) {
-                Some(name) => name.clone(),
-                None => {
-                    let name = self.w.text.names.unique(&stem);
-                    locals.push((name.clone(), width));
-                    name
-                }
-            };
-            given.insert((stem, width), name.clone());
-            self.w.text.locals.insert(*id, name);
-        }
-        // Others of the block, too.
-        let among = assigned(stmts).into_iter().filter(|id| self.w.text.locals.contains_key(id));
-        let among = among.collect();
-        let first: BTreeSet<_> = conditional(stmts, &among)
-            .into_iter()
-            .map(|id| (self.w.text.locals[&id].clone(), self.w.text.tree.locals[id].width))
-            .collect();
-        let first =
-            first.into_iter().map(|(n, w)| format!("    {n} = {};", number(w, 0))).collect();
-        (locals, first)
-    }
-
-    fn clocked(&mut self, registers: &BTreeMap<&str, &Child>) -> Result<Vec<Vec<String>>, String> {
-        let mut groups: BTreeMap<(String, String), Vec<&str>> = BTreeMap::new();
-        for name in registers.keys() {
-            let clock = self.simple(&format!("{name}$clock"))?;
-            let reset = self.simple(&format!("{name}$reset"))?;
-            groups.entry((clock, reset)).or_default().push(name);
-        }
-        let mut out = vec![];
-        for ((clock, reset), names) in groups {
-            let wanted = |s: &Stmt| {
-                s.signal().and_then(|n| n.strip_suffix("$d")).is_some_and(|n| names.contains(&n))
-            };
-            let stmts = flow::slice(&self.body, &wanted, &self.flow.looped);
-            let resets = reset != NEVER;
-            let mut lines = self.always(&format!("@(posedge {clock})"), "registers", stmts, "<=");
-            if resets {
-                let from = lines.iter().position(|l| !l.starts_with("    integer ")).unwrap_or(0);
-                let from = from.max(1);
-                let from = from
-                    + lines[from..].iter().take_while(|l| l.starts_with("    integer ")).count();
-                let end = lines.len() - 1;
-                let inner: Vec<String> =
-                    lines[from..end].iter().map(|l| format!("    {l}")).collect();
-                lines.truncate(from);
-                lines.push(format!("    if ({reset}) begin"));
-                for name in &names {
-                    let child = registers[name];
-                    let width = child.ports.iter().find(|p| p.0 == "d").map_or(1, |p| p.1.width);
-                    let q = self.w.text.names.of(&format!("{name}$q"));
-                    let init = number(width, child.register.unwrap_or(0));
-                    lines.push(format!("        {q} <= {init};"));
-                }
-                if inner.is_empty() {
-                    lines.push("    end".to_string());
-                } else {
-                    lines.push("    end else begin".to_string());
-                    lines.extend(inner);
-                    lines.push("    end".to_string());
-                }
-                lines.push("end".to_string());
-            }
-            out.push(lines);
-        }
-        Ok(out)
-    }
-
-    /// The value of a signal that is assigned once, without condition.
-    fn simple(&mut self, name: &str) -> Result<String, String> {
-        let mut value = None;
-        let mut branch = false;
-        for stmt in &self.body {
-            match stmt.signal() {
-                Some(n) if n == name => {
-                    if let Kind::Assign(_, e) = &stmt.kind {
-                        value = Some(e.clone());
-                    }
-                }
-                _ => tree::walk(
-                    stmt.blocks()
-                        .into_iter()
-                        .flatten()
-                        .collect::<Vec<_>>()
-                        .as_slice()
-                        .iter()
-                        .copied()
-                        .cloned()
-                        .collect::<Block>()
-                        .as_slice(),
-                    &mut |s| branch |= s.signal() == Some(name),
-                ),
-            }
-        }
-        match value {
-            Some(e) if !branch => {
-                self.used.expr(&e);
-                Ok(self.w.text.expr(&e))
-            }
-            _ => Err(format!("`{}` must be wired without condition", name.replace('$', "."))),
-        }
-    }
-
     fn instances(
         &mut self,
         blocks: &[&Child],
@@ -572,104 +413,6 @@ impl Kernel<'_> {
             }
             out.push(format!("{} {instance} (\n{}\n);", child.module, lines.join(",\n")));
         }
-        out
-    }
-
-    /// The functions that are called, each after those that it calls.
-    fn functions(&mut self) -> Result<Vec<Vec<String>>, String> {
-        let mut wanted: BTreeSet<usize> = BTreeSet::new();
-        let mut open: Vec<usize> = self.used.calls.iter().copied().collect();
-        while let Some(f) = open.pop() {
-            if wanted.insert(f) {
-                let function = &self.w.text.tree.functions[f];
-                let mut inner = Usage::default();
-                inner.block(&function.body);
-                inner.expr(&function.value);
-                open.extend(inner.calls);
-                self.used.states.extend(inner.states);
-            }
-        }
-        Ok(wanted.into_iter().map(|f| self.function(f)).collect())
-    }
-
-    fn function(&mut self, f: usize) -> Vec<String> {
-        let function = self.w.text.tree.functions[f].clone();
-        let mut used = Usage::default();
-        used.block(&function.body);
-        used.expr(&function.value);
-        let name = self.w.text.functions[&f].clone();
-        let scope = self.w.text.names.scope();
-        let stmts = roll(function.body, 0, &self.w.text.tree.locals);
-        let mut inputs = vec![];
-        let mut unused = vec![];
-        for &id in &function.params {
-            let (stem, width) = {
-                let l = &self.w.text.tree.locals[id];
-                (l.stem.clone(), l.width)
-            };
-            let verilog = self.w.text.names.unique(&stem);
-            inputs.push(format!("    input {}{verilog};", bits(width)));
-            if !used.all(&Name::Local(id), width) {
-                unused.push(verilog.clone());
-            }
-            self.w.text.locals.insert(id, verilog);
-        }
-        let mut own = assigned(&stmts);
-        // The local that is the value is called like the function.
-        let value = match &function.value {
-            Expr::Local(id) if own.contains(id) => Some(*id),
-            _ => None,
-        };
-        own.retain(|id| Some(*id) != value);
-        let (mut locals, mut first) = self.scoped(&own, &stmts);
-        for id in &own {
-            let width = self.w.text.tree.locals[*id].width;
-            let verilog = self.w.text.locals[id].clone();
-            if !used.all(&Name::Local(*id), width) && !unused.contains(&verilog) {
-                unused.push(verilog);
-            }
-        }
-        if let Some(id) = value {
-            self.w.text.locals.insert(id, name.clone());
-            if conditional(&stmts, &BTreeSet::from([id])).contains(&id) {
-                first.push(format!("    {name} = {};", number(function.width, 0)));
-            }
-        }
-        let sink = match unused.is_empty() {
-            true => None,
-            false => {
-                let sink = self.w.text.names.unique("unused");
-                locals.push((sink.clone(), 1));
-                Some(format!("    {sink} = &{{1'b0, {}}};", unused.join(", ")))
-            }
-        };
-        let mut printer = Printer {
-            text: &mut self.w.text,
-            equals: "=",
-            said: &mut self.said,
-            indices: BTreeSet::new(),
-            branched: BTreeSet::new(),
-            lines: vec![],
-        };
-        printer.block(&stmts, 1);
-        let Printer { indices, branched, mut lines, .. } = printer;
-        if value.is_none() {
-            let text = self.w.text.expr(&function.value);
-            push(&mut lines, format!("    {name} = {text};"), "");
-        }
-        self.w.text.names.leave(scope);
-        let mut out: Vec<String> = function.doc.iter().map(|l| format!("// {l}")).collect();
-        out.push(format!("function {}{name};", bits(function.width)));
-        out.extend(inputs);
-        out.extend(declared(locals, 1));
-        out.extend(indices.iter().map(|i| format!("    integer {i};")));
-        out.push("begin".to_string());
-        out.extend(branched.iter().map(|i| format!("    {i} = 0;")));
-        out.extend(first);
-        out.extend(lines);
-        out.extend(sink);
-        out.push("end".to_string());
-        out.push("endfunction".to_string());
         out
     }
 
@@ -711,6 +454,6 @@ impl Kernel<'_> {
     }
 }
 
-fn push(lines: &mut Vec<String>, text: String, place: &str) {
+pub(super) fn push(lines: &mut Vec<String>, text: String, place: &str) {
     lines.push(text.lines().map(|l| format!("{l}{PLACE}{place}")).collect::<Vec<_>>().join("\n"));
 }
