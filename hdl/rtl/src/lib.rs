@@ -1,4 +1,19 @@
 //! The language layer of the RTL: registers and helpers for kernels, and the Verilog emitter.
+//!
+//! A kernel's way to Verilog, each step a module:
+//!
+//! | step | what it does |
+//! |---|---|
+//! | `build` | `#[kernel]` calls it: the kernel as a `tree`, its loops run turn by turn |
+//! | `mutate` | one change, if the tests are to be measured |
+//! | `check` | widths; what is constant is folded |
+//! | `lower` | what Verilog has no expression for becomes statements; what nobody reads goes |
+//! | `flow` | which statements stay together in one `always @*`, and what stands alone |
+//! | `roll` | loops again where all turns are alike |
+//! | `module`, `text` | the Verilog: one module for each distinct block, children first |
+//!
+//! What can go wrong is told by `emit` with the block's path: a signal that nobody drives, a latch, a
+//! literal that does not fit, an expression without a width.
 
 pub mod build;
 mod check;
@@ -15,6 +30,10 @@ mod types;
 
 pub use emit::{emit, with_stack, Design, Direction, EmitError, Module, Port};
 pub use types::{cat, leaf, lit, match_key, BitsExt, LiteralValue, Reg};
+
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/kernel-language.md")]
+struct KernelLanguage;
 
 /// What a file of RTL needs.
 pub mod prelude {
