@@ -176,19 +176,29 @@ pub fn prove<T: Block + 'static>(
     println!("{name}: {how}, {:.1} s", begin.elapsed().as_secs_f64());
 }
 
+/// The register that a line assigns, and what: it may be behind a condition or a label.
+fn assigned(line: &str) -> Option<(&str, &str)> {
+    let code = line.strip_suffix(';')?;
+    code.match_indices(" <= ").find_map(|(at, _)| {
+        let (before, register) = code[..at].rsplit_once(' ').unwrap_or(("", &code[..at]));
+        let plain = register.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+        let begins = before.is_empty() || before.ends_with(')') || before.ends_with(':');
+        (plain && begins).then(|| (register, &code[at + 4..]))
+    })
+}
+
 /// The same text, beginning where a reset leaves it, and at zero what no reset sets.
 fn from_reset(text: &str) -> String {
     let (mut out, mut begin) = (String::new(), BTreeMap::new());
+    let (mut clocked, mut resets) = (false, false);
     for line in text.lines() {
-        if let Some((register, value)) =
-            line.trim().strip_suffix(';').and_then(|l| l.split_once(" <= "))
-        {
-            let plain = register.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
-            let constant = value.split_once('\'').is_some_and(|(w, _)| w.parse::<u32>().is_ok());
-            if plain && constant {
-                begin.insert(register.to_string(), value.to_string());
-            } else if plain {
-                begin.entry(register.to_string()).or_insert("0".to_string());
+        let code = line.trim();
+        clocked = (clocked || code.starts_with("always @(posedge")) && line != "    end";
+        resets = (resets || code == "if (reset) begin") && !code.starts_with("end");
+        if let Some((register, value)) = assigned(code).filter(|_| clocked) {
+            match resets {
+                true => drop(begin.insert(register.to_string(), value.to_string())),
+                false => drop(begin.entry(register.to_string()).or_insert("0".to_string())),
             }
         }
         if line == "endmodule" {
