@@ -35,6 +35,12 @@ fn bare(argument: &GenericArgument) -> TokenStream {
     quote! { #argument }
 }
 
+/// Where a field is in a record, and its width.
+pub fn field_place(base: &Expr, name: &syn::Ident) -> TokenStream {
+    let (base, method) = (crate::stmt::witness(base), format_ident!("__at_{}", name));
+    quote! { #base.#method() }
+}
+
 impl Lower {
     /// Whether an expression is a plain Rust value when the block is emitted.
     pub fn is_constant(&self, e: &Expr) -> bool {
@@ -162,8 +168,46 @@ impl Lower {
             }
             Expr::MethodCall(m) => self.method(m),
             Expr::Call(c) => self.call(c),
+            Expr::Field(f) => {
+                let syn::Member::Named(name) = &f.member else {
+                    return Err(syn::Error::new(f.span(), "a record's fields have names"));
+                };
+                let (a, place) = (self.expr(&f.base)?, field_place(&f.base, name));
+                Ok(quote! { {
+                    let (__at, __w) = #place;
+                    let __a = #a;
+                    ::nitor_rtl::build::slice(__a, __w, ::nitor_rtl::build::number(__at as u128))
+                } })
+            }
+            Expr::Struct(s) => self.record(s, e),
             _ => Err(syn::Error::new(e.span(), "this expression does not lower to hardware")),
         }
+    }
+
+    /// A record's fields as one word.
+    fn record(&mut self, s: &syn::ExprStruct, e: &Expr) -> Result<TokenStream> {
+        let mut fields = vec![];
+        for field in &s.fields {
+            let syn::Member::Named(name) = &field.member else {
+                return Err(syn::Error::new(field.span(), "a record's fields have names"));
+            };
+            let (name, value) = (name.to_string(), self.expr(&field.expr)?);
+            fields.push(quote! { let __v = #value; __fields.push((#name, __v)); });
+        }
+        let rest = match &s.rest {
+            Some(rest) => {
+                let rest = self.expr(rest)?;
+                quote! { Some(#rest) }
+            }
+            None => quote! { None },
+        };
+        let witness = crate::stmt::witness(e);
+        Ok(quote! { {
+            let mut __fields = vec![];
+            #(#fields)*
+            let __rest: Option<::nitor_rtl::build::Expr> = #rest;
+            ::nitor_rtl::build::record(&#witness, __fields, __rest)
+        } })
     }
 
     fn path(&mut self, p: &syn::ExprPath) -> Result<TokenStream> {
@@ -364,6 +408,15 @@ impl Lower {
                     Some(w) => Ok(quote! { { let __a = #a; ::nitor_rtl::build::cast(__a, #w) } }),
                     None => Ok(a),
                 }
+            }
+            "from_bits" if c.args.len() == 1 => {
+                let (a, witness) = (self.expr(&c.args[0])?, {
+                    let call = Expr::Call(c.clone());
+                    crate::stmt::witness(&call)
+                });
+                Ok(
+                    quote! { { let __a = #a; ::nitor_rtl::build::cast(__a, ::nitor_rtl::build::width_of(&#witness)) } },
+                )
             }
             "lit" | "bit_cast" | "cat" => {
                 Err(syn::Error::new(c.span(), format!("wrong number of arguments to `{name}`")))

@@ -6,6 +6,7 @@
 //! inlines the function's body at each call.
 
 mod expr;
+mod record;
 mod refuse;
 mod rust;
 mod scope;
@@ -28,6 +29,16 @@ pub fn kernel(
 ) -> proc_macro::TokenStream {
     let item = parse_macro_input!(item as ItemFn);
     lowered(&item).unwrap_or_else(|e| e.to_compile_error()).into()
+}
+
+/// A struct that is a word: a register's, a memory's, a port's. Its first field has the lowest bits.
+#[proc_macro_attribute]
+pub fn record(
+    _: proc_macro::TokenStream,
+    item: proc_macro::TokenStream,
+) -> proc_macro::TokenStream {
+    let item = parse_macro_input!(item as syn::ItemStruct);
+    record::record(&item).unwrap_or_else(|e| e.to_compile_error()).into()
 }
 
 fn lowered(item: &ItemFn) -> Result<TokenStream> {
@@ -79,7 +90,11 @@ fn helper(item: &ItemFn) -> Result<TokenStream> {
         let param = format_ident!("__arg_{}", name.ident);
         let wire = lower.bind(&name.ident);
         let text = name.ident.to_string();
-        binds.push(quote! { let #wire = __p[#i].clone(); });
+        let (ident, ty) = (&name.ident, &arg.ty);
+        binds.push(quote! {
+            let #wire = __p[#i].clone();
+            let #ident: #ty = Default::default();
+        });
         args.push(quote! { (#text, #param) });
         params.push(quote! { #param: ::nitor_rtl::build::Expr });
     }

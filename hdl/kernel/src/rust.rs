@@ -11,6 +11,12 @@ pub fn simulated(block: &Block) -> Block {
     block
 }
 
+pub fn simulated_expr(e: &Expr) -> Expr {
+    let mut e = e.clone();
+    Numbers.visit_expr_mut(&mut e);
+    e
+}
+
 struct Numbers;
 
 impl VisitMut for Numbers {

@@ -85,7 +85,22 @@ impl Lower {
             Some(_) => quote! { variable },
             None => quote! { bind },
         };
-        Ok(quote! { let __v = #value; let #wire = __k.#bind(#text, __v); })
+        let typed = self.typed(local, &init.expr);
+        Ok(quote! { let __v = #value; let #wire = __k.#bind(#text, __v); #typed })
+    }
+
+    /// The local as Rust has it, never computed: its type says where a record's fields are.
+    fn typed(&self, local: &syn::Local, init: &Expr) -> TokenStream {
+        let (pat, ty) = match &local.pat {
+            Pat::Type(t) => {
+                let ty = &t.ty;
+                (&*t.pat, quote! { : #ty })
+            }
+            pat => (pat, quote! {}),
+        };
+        let Pat::Ident(name) = pat else { return quote! {} };
+        let (ident, init) = (&name.ident, witness(init));
+        quote! { let #ident #ty = #init; }
     }
 
     fn expr_statement(&mut self, e: &Expr) -> Result<TokenStream> {
@@ -309,6 +324,15 @@ impl Lower {
 
     fn assignment(&mut self, a: &syn::ExprAssign) -> Result<TokenStream> {
         let value = self.expr(&a.right)?;
+        if let Some((wire, fields)) = self.field(&a.left) {
+            return Ok(quote! { {
+                let __v = #value;
+                let (mut __at, mut __w) = (0, 0);
+                #({ let (at, w) = #fields; __at += at; __w = w; })*
+                let __at = ::nitor_rtl::build::number(__at as u128);
+                __k.set(&#wire, ::nitor_rtl::build::replace(#wire.clone(), __w, __at, __v));
+            } });
+        }
         if let Some((_, wire)) = self.variable(&a.left) {
             return Ok(quote! { let __v = #value; __k.set(&#wire, __v); });
         }
@@ -319,6 +343,21 @@ impl Lower {
             }
         }
         Err(syn::Error::new(a.left.span(), "assign to `self.signal.next` or to a `let mut`"))
+    }
+
+    /// A field of a record that is a variable: the variable, and where each field on the way is.
+    fn field(&self, e: &Expr) -> Option<(syn::Ident, Vec<TokenStream>)> {
+        let Expr::Field(f) = e else { return None };
+        let syn::Member::Named(name) = &f.member else { return None };
+        let place = crate::expr::field_place(&f.base, name);
+        match self.variable(&f.base) {
+            Some((_, wire)) => Some((wire, vec![place])),
+            None => {
+                let (wire, mut fields) = self.field(&f.base)?;
+                fields.push(place);
+                Some((wire, fields))
+            }
+        }
     }
 
     fn variable(&self, e: &Expr) -> Option<(syn::Ident, syn::Ident)> {
@@ -359,6 +398,12 @@ impl Lower {
 /// Tells the tree the source's file and line.
 pub fn place(span: proc_macro2::Span) -> TokenStream {
     quote_spanned! { span => __k.at(file!(), line!()); }
+}
+
+/// An expression as Rust has it, of which only the type counts.
+pub fn witness(e: &Expr) -> TokenStream {
+    let e = crate::rust::simulated_expr(e);
+    quote! { ::nitor_rtl::build::witness(|| #e) }
 }
 
 fn constant(name: &syn::Ident) -> Expr {

@@ -1,5 +1,6 @@
 //! Builds a kernel's tree; the code that `#[kernel]` generates calls this.
 
+use crate::record::Record;
 use crate::tree::{Block, Comment, Function, Kind, Local, Loop, Stmt, Target, Tree};
 pub use crate::tree::{Expr, Op, Unary};
 use crate::types::{fitting, LiteralValue};
@@ -65,6 +66,28 @@ pub fn replace(a: Expr, width: usize, at: Expr, value: Expr) -> Expr {
 pub fn concat(hi: Expr, a: usize, lo: Expr, b: usize, width: usize) -> Expr {
     assert_eq!(a + b, width, "cat::<{a}, {b}, {width}>: the widths do not add up");
     Expr::Concat(vec![cast(hi, a), cast(lo, b)])
+}
+
+/// A value of the type that an expression has; the expression is never computed.
+pub fn witness<T: Default>(_: impl FnOnce() -> T) -> T {
+    T::default()
+}
+
+pub fn width_of<T: Synth>(_: &T) -> usize {
+    T::BITS
+}
+
+/// A record with these fields, and others as in `rest`.
+pub fn record<T: Record>(_: &T, fields: Vec<(&str, Expr)>, rest: Option<Expr>) -> Expr {
+    let mut parts = vec![];
+    for (name, at, width) in T::fields() {
+        let given = fields.iter().find(|f| f.0 == name).map(|f| cast(f.1.clone(), width));
+        let kept = rest.as_ref().map(|rest| slice(rest.clone(), width, number(at as u128)));
+        // Rust has seen that none is missing.
+        parts.extend(given.or(kept));
+    }
+    parts.reverse();
+    Expr::Concat(parts)
 }
 
 /// The name of a function with its generic arguments.

@@ -23,12 +23,15 @@ mod lower;
 mod module;
 mod mutate;
 mod names;
+pub mod record;
 mod roll;
 mod text;
 pub mod tree;
 mod types;
 
 pub use emit::{emit, with_stack, Design, Direction, EmitError, Module, Port};
+pub use num_bigint::BigUint;
+pub use record::{Field, Record, Word};
 pub use types::{cat, leaf, lit, match_key, BitsExt, LiteralValue, Reg};
 
 #[cfg(doctest)]
@@ -37,10 +40,14 @@ struct KernelLanguage;
 
 /// What a file of RTL needs.
 pub mod prelude {
+    pub use crate::record::{Record, Word};
     pub use crate::types::{cat, leaf, lit, BitsExt, Reg};
     pub use crate::{clocked, registers};
-    pub use nitor_kernel::kernel;
+    pub use nitor_kernel::{kernel, record};
+    pub use rust_hdl_core::ast::VerilogLiteral;
     pub use rust_hdl_core::prelude::*;
+    pub use rust_hdl_core::synth::{Synth, VCDValue};
+    pub use rust_hdl_core::type_descriptor::{TypeDescriptor, TypeField, TypeKind};
 }
 
 /// In a kernel: wires clock and reset of registers and makes them hold their value by default. Without a reset: data that another register says is there.

@@ -321,6 +321,97 @@ fn names_that_hide_others() {
     agree!(Shadows, [a], [x]);
 }
 
+/// What goes with a beat.
+#[record]
+struct Side<const N: usize> {
+    kind: Bits<3>,
+    last: Bit,
+    /// Of N bits.
+    data: Bits<N>,
+}
+
+#[record]
+struct Beat {
+    side: Side<8>,
+    count: Bits<4>,
+}
+
+#[kernel]
+fn counted(beat: Beat) -> Beat {
+    let mut beat = beat;
+    beat.count = beat.count + 1;
+    beat
+}
+
+#[derive(LogicBlock, Default)]
+struct Records {
+    clock: Signal<In, Clock>,
+    reset: Signal<In, Bit>,
+    a: Signal<In, Bits<8>>,
+    f: Signal<In, Bit>,
+    w: Signal<In, Bits<16>>,
+    x0: Signal<Out, Bits<8>>,
+    x1: Signal<Out, Bits<16>>,
+    x2: Signal<Out, Bits<4>>,
+    x3: Signal<Out, Bit>,
+    x4: Signal<Out, Bits<12>>,
+    beat: Reg<Beat>,
+    other: Reg<Beat>,
+    port: Pass<Beat>,
+}
+
+impl Logic for Records {
+    /// Fields read and written, literals with and without a rest, records in records, as bits.
+    #[kernel]
+    fn update(&mut self) {
+        registers!(self, clock, reset; beat, other);
+        let beat = self.beat.q.val();
+        let mut next = counted(beat);
+        if self.f.val() {
+            next.side.data = self.a.val();
+            next.side.last = beat.side.data == self.a.val();
+        } else if beat.side.last {
+            next.side = Side { kind: lit::<3>(5), ..beat.side };
+        }
+        self.beat.d.next = next;
+        self.other.d.next = Beat {
+            side: Side { data: beat.side.data + 3, kind: beat.count.get_bits::<3>(1), last: true },
+            count: Beat::from_bits(self.w.val()).count,
+        };
+        self.port.i.next = if self.f.val() { beat } else { self.other.q.val() };
+        self.x0.next = self.port.o.val().side.data;
+        self.x1.next = next.to_bits();
+        self.x2.next = self.other.q.val().count;
+        self.x3.next = self.port.o.val() == self.other.q.val();
+        let side = Side::<8>::from_bits(self.w.val().get_bits::<12>(2));
+        self.x4.next = side.to_bits::<12>() ^ beat.side.to_bits();
+    }
+}
+
+#[derive(LogicBlock, Default)]
+struct Pass<T: Synth> {
+    i: Signal<In, T>,
+    o: Signal<Out, T>,
+}
+
+impl<T: Synth> Logic for Pass<T> {
+    /// Passes what comes.
+    #[kernel]
+    fn update(&mut self) {
+        self.o.next = self.i.val();
+    }
+}
+
+#[test]
+fn records() {
+    let text = agree!(Records, clocked, [reset, a, f, w], [x0, x1, x2, x3, x4]);
+    assert!(text.contains("module pass_beat ("), "{text}");
+    assert_eq!(Beat::BITS, 16);
+    let beat = Beat::from_bits(lit::<16>(0x5a3e));
+    assert_eq!((beat.count, beat.side.data), (lit::<4>(5), lit::<8>(0xa3)));
+    assert_eq!(beat.to_bits::<16>(), lit::<16>(0x5a3e));
+}
+
 #[derive(LogicBlock, Default)]
 struct Chain {
     a: Signal<In, Bits<3>>,

@@ -1,0 +1,94 @@
+//! `#[record]`: a struct whose fields are places in a word.
+
+use proc_macro2::TokenStream;
+use quote::{format_ident, quote};
+use syn::{spanned::Spanned, Fields, ItemStruct, Result};
+
+pub fn record(item: &ItemStruct) -> Result<TokenStream> {
+    let Fields::Named(fields) = &item.fields else {
+        return Err(syn::Error::new(item.span(), "a record's fields have names"));
+    };
+    let names: Vec<_> = fields.named.iter().filter_map(|f| f.ident.clone()).collect();
+    let types: Vec<_> = fields.named.iter().map(|f| &f.ty).collect();
+    let texts: Vec<_> = names.iter().map(|n| n.to_string()).collect();
+    let places: Vec<_> = names.iter().map(|n| format_ident!("__at_{}", n)).collect();
+    let counts = 0..names.len();
+    let name = &item.ident;
+    let text = name.to_string();
+    let (with, generics, bounds) = item.generics.split_for_impl();
+    let bits = quote! { ::nitor_rtl::prelude::Synth };
+    Ok(quote! {
+        #[derive(Clone, Copy, Debug, Default, PartialEq)]
+        #item
+
+        impl #with #name #generics #bounds {
+            #(
+                #[doc(hidden)]
+                #[inline]
+                pub fn #places(&self) -> (usize, usize) {
+                    let (_, at, width) = <Self as ::nitor_rtl::Record>::fields()[#counts];
+                    (at, width)
+                }
+            )*
+        }
+
+        impl #with ::nitor_rtl::Record for #name #generics #bounds {
+            fn fields() -> Vec<::nitor_rtl::Field> {
+                let mut all = vec![];
+                let mut at = 0;
+                #(
+                    all.push((#texts, at, <#types as #bits>::BITS));
+                    at += <#types as #bits>::BITS;
+                )*
+                let _ = at;
+                all
+            }
+        }
+
+        impl #with ::nitor_rtl::Word for #name #generics #bounds {
+            fn pack(self) -> ::nitor_rtl::BigUint {
+                let mut all = ::nitor_rtl::BigUint::default();
+                let mut at = 0;
+                #(
+                    all |= ::nitor_rtl::Word::pack(self.#names) << at;
+                    at += <#types as #bits>::BITS;
+                )*
+                let _ = at;
+                all
+            }
+
+            fn unpack(bits: &::nitor_rtl::BigUint) -> Self {
+                let mut at = 0;
+                #(
+                    let #names = <#types as ::nitor_rtl::Word>::unpack(&(bits >> at));
+                    at += <#types as #bits>::BITS;
+                )*
+                let _ = at;
+                Self { #(#names),* }
+            }
+        }
+
+        impl #with ::nitor_rtl::prelude::Synth for #name #generics #bounds {
+            const BITS: usize = 0 #(+ <#types as #bits>::BITS)*;
+
+            fn descriptor() -> ::nitor_rtl::prelude::TypeDescriptor {
+                use ::nitor_rtl::prelude::{TypeDescriptor, TypeField, TypeKind};
+                let fields = vec![#(Box::new(TypeField {
+                    fieldname: #texts.to_string(),
+                    kind: <#types as #bits>::descriptor(),
+                })),*];
+                TypeDescriptor { name: #text.to_string(), kind: TypeKind::Composite(fields) }
+            }
+
+            fn vcd(self) -> ::nitor_rtl::prelude::VCDValue {
+                ::nitor_rtl::prelude::VCDValue::Composite(vec![
+                    #(Box::new(#bits::vcd(self.#names))),*
+                ])
+            }
+
+            fn verilog(self) -> ::nitor_rtl::prelude::VerilogLiteral {
+                ::nitor_rtl::record::literal(::nitor_rtl::Word::pack(self))
+            }
+        }
+    })
+}
