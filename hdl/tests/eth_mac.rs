@@ -14,7 +14,7 @@ use nitor_hdl::eth::mac::{event, Mac};
 use proptest::prelude::*;
 use tx_support::{model, start, Rng};
 
-static FIFO: LazyLock<Model> = LazyLock::new(|| model::<AsyncFifo<16, 4, 5>>("async_fifo"));
+static FIFO: LazyLock<Model> = LazyLock::new(|| model::<AsyncFifo<Bits<16>, 4, 5>>("async_fifo"));
 static TX: LazyLock<Model> = LazyLock::new(|| model::<GmiiTx>("gmii_tx"));
 static RX: LazyLock<Model> = LazyLock::new(|| model::<GmiiRx>("gmii_rx"));
 static MAC: LazyLock<Model> = LazyLock::new(|| model::<Mac>("mac"));

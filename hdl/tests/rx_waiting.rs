@@ -12,7 +12,7 @@ use rx_support::{config, model, model_of, start, Rng};
 use std::collections::VecDeque;
 use std::sync::LazyLock;
 
-static FIFO: LazyLock<Model> = LazyLock::new(|| model::<BlockFifo<9, 4>>("block_fifo"));
+static FIFO: LazyLock<Model> = LazyLock::new(|| model::<BlockFifo<Bits<9>, 4>>("block_fifo"));
 
 /// 32 rows of 16 bytes: 8 frames.
 type Waiting = RxWaiting<4, 3>;

@@ -114,7 +114,7 @@ pub fn is_keyword(name: &str) -> bool {
     lists.iter().any(|list| list.split(' ').any(|word| word == name))
 }
 
-/// `path::to::Fifo<8, 4>` -> `fifo_8_4`.
+/// `path::to::Fifo<Bits<8>, 4>` -> `fifo_8_4`.
 pub fn module_name(type_name: &str) -> String {
     let (path, generics) = match type_name.split_once('<') {
         Some((path, rest)) => (path, rest),
@@ -123,7 +123,8 @@ pub fn module_name(type_name: &str) -> String {
     let mut name = snake(path.rsplit("::").next().unwrap_or(path));
     for part in generics.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == ':')) {
         let part = part.rsplit("::").next().unwrap_or(part);
-        if !part.is_empty() {
+        // A number of bits says what it is.
+        if !part.is_empty() && part != "Bits" {
             name = format!("{name}_{}", snake(part));
         }
     }
@@ -154,6 +155,8 @@ mod tests {
     #[test]
     fn modules_are_named_after_their_types() {
         assert_eq!(module_name("a::b::Fifo<8, 4>"), "fifo_8_4");
+        assert_eq!(module_name("a::Fifo<rust_hdl::Bits<8>, 4>"), "fifo_8_4");
+        assert_eq!(module_name("a::Fifo<b::Beat<128>, 4>"), "fifo_beat_128_4");
         assert_eq!(module_name("TlpRx<128>"), "tlp_rx_128");
         assert_eq!(module_name("Module"), "module_");
     }

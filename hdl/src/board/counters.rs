@@ -19,7 +19,7 @@ pub struct Counters {
     sums: [Reg<Bits<3>>; EVENTS],
     /// {cleared, counter, half of its turn}
     walk: Reg<Bits<7>>,
-    totals: BlockRam<32, 5>,
+    totals: BlockRam<Bits<32>, 5>,
     sum: Reg<Bits<3>>,
     total: Reg<Bits<32>>,
     total_at: Reg<Bits<5>>,

@@ -1,6 +1,6 @@
 //! First-word-fall-through FIFO between two clocks, with gray pointers.
 //!
-//! 2^A entries of N bits in distributed RAM; A >= 2. Each side knows the other by a gray-coded pointer through two
+//! 2^A entries of type T in distributed RAM; A >= 2. Each side knows the other by a gray-coded pointer through two
 //! flip-flops, so it sees a change whole or not at all, 3 to 4 of its own cycles late: `in_ready` and `out_valid` may be
 //! pessimistic, never wrong. A word a cycle on either side as long as 2^A covers the round trip (A >= 4 for clocks of any ratio up
 //! to 4). When full it refuses; nothing is overwritten.
@@ -11,18 +11,18 @@ use super::ram::LutRam;
 use nitor_rtl::prelude::*;
 
 #[derive(LogicBlock)]
-pub struct AsyncFifo<const N: usize, const A: usize, const P: usize> {
+pub struct AsyncFifo<T: Synth, const A: usize, const P: usize> {
     pub in_clock: Signal<In, Clock>,
     pub in_reset: Signal<In, Bit>,
     pub in_valid: Signal<In, Bit>,
     pub in_ready: Signal<Out, Bit>,
-    pub in_data: Signal<In, Bits<N>>,
+    pub in_data: Signal<In, T>,
     pub out_clock: Signal<In, Clock>,
     pub out_reset: Signal<In, Bit>,
     pub out_valid: Signal<Out, Bit>,
     pub out_ready: Signal<In, Bit>,
-    pub out_data: Signal<Out, Bits<N>>,
-    ram: LutRam<N, A>,
+    pub out_data: Signal<Out, T>,
+    ram: LutRam<T, A>,
     // P = A + 1: pointers with a lap bit.
     tail: Reg<Bits<P>>,
     tail_gray: Reg<Bits<P>>,
@@ -40,7 +40,7 @@ pub struct AsyncFifo<const N: usize, const A: usize, const P: usize> {
     tail_seen: [Reg<Bits<P>>; 2],
 }
 
-impl<const N: usize, const A: usize, const P: usize> Default for AsyncFifo<N, A, P> {
+impl<T: Synth, const A: usize, const P: usize> Default for AsyncFifo<T, A, P> {
     fn default() -> Self {
         Self {
             in_clock: Default::default(),
@@ -75,7 +75,7 @@ pub fn gray<const P: usize>(x: Bits<P>) -> Bits<P> {
     x ^ (x >> lit::<4>(1))
 }
 
-impl<const N: usize, const A: usize, const P: usize> Logic for AsyncFifo<N, A, P> {
+impl<T: Synth, const A: usize, const P: usize> Logic for AsyncFifo<T, A, P> {
     /// FIFO between two clocks, with gray pointers.
     #[kernel]
     fn update(&mut self) {

@@ -15,7 +15,7 @@ pub struct CrossingOrder {
     pub any_number: Signal<In, Bits<4>>,
     pub given: Signal<Out, Bit>,
     pub ok: Signal<Out, Bit>,
-    fifo: AsyncFifo<1, 2, 3>,
+    fifo: AsyncFifo<Bits<1>, 2, 3>,
     given_in: Reg<Bits<4>>,
     taken: Reg<Bits<4>>,
     word: Reg<Bits<1>>,

@@ -1,6 +1,6 @@
 //! First-word-fall-through FIFO in block RAM: what [super::fifo::Fifo] is, for hundreds of words.
 //!
-//! 2^A entries of N bits. `out_valid` and `in_ready` are registers: `in_ready` falls when 2^A entries are held, a word written
+//! 2^A entries of type T. `out_valid` and `in_ready` are registers: `in_ready` falls when 2^A entries are held, a word written
 //! shows at the output two cycles later, one word a cycle both ways. When full it refuses; nothing is overwritten. `out_data` is the
 //! RAM's output, late in the cycle: take it by a register and decide nothing on it.
 
@@ -8,16 +8,16 @@ use super::ram::BlockRam;
 use nitor_rtl::prelude::*;
 
 #[derive(LogicBlock, Default)]
-pub struct BlockFifo<const N: usize, const A: usize> {
+pub struct BlockFifo<T: Synth, const A: usize> {
     pub clock: Signal<In, Clock>,
     pub reset: Signal<In, Bit>,
     pub in_valid: Signal<In, Bit>,
     pub in_ready: Signal<Out, Bit>,
-    pub in_data: Signal<In, Bits<N>>,
+    pub in_data: Signal<In, T>,
     pub out_valid: Signal<Out, Bit>,
     pub out_ready: Signal<In, Bit>,
-    pub out_data: Signal<Out, Bits<N>>,
-    ram: BlockRam<N, A>,
+    pub out_data: Signal<Out, T>,
+    ram: BlockRam<T, A>,
     head: Reg<Bits<A>>,
     tail: Reg<Bits<A>>,
     not_full: Reg<Bit>,
@@ -26,7 +26,7 @@ pub struct BlockFifo<const N: usize, const A: usize> {
     valid: Reg<Bit>,
 }
 
-impl<const N: usize, const A: usize> Logic for BlockFifo<N, A> {
+impl<T: Synth, const A: usize> Logic for BlockFifo<T, A> {
     /// First-word-fall-through FIFO in block RAM; `in_ready` and `out_valid` are registers.
     #[kernel]
     fn update(&mut self) {

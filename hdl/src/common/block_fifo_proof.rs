@@ -15,7 +15,7 @@ pub struct BlockFifoOrder {
     pub mark: Signal<In, Bit>,
     pub given: Signal<Out, Bit>,
     pub ok: Signal<Out, Bit>,
-    fifo: BlockFifo<2, 2>,
+    fifo: BlockFifo<Bits<2>, 2>,
     held: Reg<Bits<4>>,
     /// Words that are held for two cycles.
     settled: Reg<Bits<4>>,

@@ -1,6 +1,6 @@
 //! First-word-fall-through FIFO in distributed RAM.
 //!
-//! 2^A entries of N bits. `out_valid` and `in_ready` come from registers alone: `in_ready` falls when 2^A
+//! 2^A entries of type T. `out_valid` and `in_ready` come from registers alone: `in_ready` falls when 2^A
 //! entries are held, a word written shows at the output one cycle later, one word a cycle both ways. When
 //! full it refuses; nothing is overwritten. What is held follows from the two pointers, so `in_valid` and `out_ready`
 //! may come late in the cycle: two tables are behind them. For two words take [super::skid::Skid], for depths beyond some 64 words [super::ram::BlockRam] based queues.
@@ -9,25 +9,25 @@ use super::ram::LutRam;
 use nitor_rtl::prelude::*;
 
 #[derive(LogicBlock, Default)]
-pub struct Fifo<const N: usize, const A: usize> {
+pub struct Fifo<T: Synth, const A: usize> {
     pub clock: Signal<In, Clock>,
     pub reset: Signal<In, Bit>,
     pub in_valid: Signal<In, Bit>,
     pub in_ready: Signal<Out, Bit>,
-    pub in_data: Signal<In, Bits<N>>,
+    pub in_data: Signal<In, T>,
     pub out_valid: Signal<Out, Bit>,
     pub out_ready: Signal<In, Bit>,
-    pub out_data: Signal<Out, Bits<N>>,
+    pub out_data: Signal<Out, T>,
     /// Entries held, saturating at 255.
     pub level: Signal<Out, Bits<8>>,
-    ram: LutRam<N, A>,
+    ram: LutRam<T, A>,
     head: Reg<Bits<A>>,
     tail: Reg<Bits<A>>,
     not_full: Reg<Bit>,
     not_empty: Reg<Bit>,
 }
 
-impl<const N: usize, const A: usize> Logic for Fifo<N, A> {
+impl<T: Synth, const A: usize> Logic for Fifo<T, A> {
     /// First-word-fall-through FIFO; `in_ready` and `out_valid` are registers.
     #[kernel]
     fn update(&mut self) {

@@ -13,7 +13,7 @@ pub struct FifoCounts {
     pub out_ready: Signal<In, Bit>,
     pub given: Signal<Out, Bit>,
     pub ok: Signal<Out, Bit>,
-    fifo: Fifo<2, 2>,
+    fifo: Fifo<Bits<2>, 2>,
     held: Reg<Bits<16>>,
 }
 
@@ -55,7 +55,7 @@ pub struct FifoDeepCounts {
     pub out_ready: Signal<In, Bit>,
     pub given: Signal<Out, Bit>,
     pub ok: Signal<Out, Bit>,
-    fifo: Fifo<1, 6>,
+    fifo: Fifo<Bits<1>, 6>,
     held: Reg<Bits<16>>,
 }
 
@@ -97,7 +97,7 @@ pub struct FifoWrong {
     pub out_ready: Signal<In, Bit>,
     pub given: Signal<Out, Bit>,
     pub ok: Signal<Out, Bit>,
-    fifo: Fifo<2, 2>,
+    fifo: Fifo<Bits<2>, 2>,
     held: Reg<Bits<16>>,
 }
 
@@ -141,7 +141,7 @@ pub struct FifoOrder {
     pub mark: Signal<In, Bit>,
     pub given: Signal<Out, Bit>,
     pub ok: Signal<Out, Bit>,
-    fifo: Fifo<2, 2>,
+    fifo: Fifo<Bits<2>, 2>,
     held: Reg<Bits<4>>,
     marked: Reg<Bit>,
     gone: Reg<Bit>,

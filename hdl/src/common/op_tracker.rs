@@ -26,11 +26,11 @@ pub struct OpTracker<const A: usize> {
     pub complete: Signal<Out, Bit>,
     pub err: Signal<Out, Bit>,
     // {lap, closed, count}
-    issued: LutRam<10, A>,
-    issued_q: LutRam<10, A>,
+    issued: LutRam<Bits<10>, A>,
+    issued_q: LutRam<Bits<10>, A>,
     // {lap, err, count}
-    ended: LutRam<10, A>,
-    ended_q: LutRam<10, A>,
+    ended: LutRam<Bits<10>, A>,
+    ended_q: LutRam<Bits<10>, A>,
     walk: Reg<Bits<9>>,
     // The events as they came.
     issue: Reg<Bit>,

@@ -6,22 +6,22 @@ use super::fifo::Fifo;
 use nitor_rtl::prelude::*;
 
 #[derive(LogicBlock, Default)]
-pub struct Queue<const N: usize, const A: usize, const F: usize> {
+pub struct Queue<T: Synth, const A: usize, const F: usize> {
     pub clock: Signal<In, Clock>,
     pub reset: Signal<In, Bit>,
     pub in_valid: Signal<In, Bit>,
     pub in_ready: Signal<Out, Bit>,
-    pub in_data: Signal<In, Bits<N>>,
+    pub in_data: Signal<In, T>,
     pub out_valid: Signal<Out, Bit>,
     pub out_ready: Signal<In, Bit>,
-    pub out_data: Signal<Out, Bits<N>>,
+    pub out_data: Signal<Out, T>,
     pub level: Signal<Out, Bits<8>>,
-    deep: Fifo<N, A>,
-    flat: Fifo<N, F>,
+    deep: Fifo<T, A>,
+    flat: Fifo<T, F>,
     pub _small: bool,
 }
 
-impl<const N: usize, const A: usize, const F: usize> Logic for Queue<N, A, F> {
+impl<T: Synth, const A: usize, const F: usize> Logic for Queue<T, A, F> {
     /// First-word-fall-through FIFO of one of two depths.
     #[kernel]
     fn update(&mut self) {

@@ -16,19 +16,19 @@
 use nitor_rtl::prelude::*;
 use std::collections::BTreeMap;
 
-/// 2^A words of N bits, asynchronous read.
+/// 2^A words of type T, asynchronous read.
 #[derive(LogicBlock, Default)]
-pub struct LutRam<const N: usize, const A: usize> {
+pub struct LutRam<T: Synth, const A: usize> {
     pub clock: Signal<In, Clock>,
     pub we: Signal<In, Bit>,
     pub waddr: Signal<In, Bits<A>>,
-    pub wdata: Signal<In, Bits<N>>,
+    pub wdata: Signal<In, T>,
     pub raddr: Signal<In, Bits<A>>,
-    pub rdata: Signal<Out, Bits<N>>,
-    _mem: BTreeMap<usize, Bits<N>>,
+    pub rdata: Signal<Out, T>,
+    _mem: BTreeMap<usize, T>,
 }
 
-impl<const N: usize, const A: usize> Logic for LutRam<N, A> {
+impl<T: Synth, const A: usize> Logic for LutRam<T, A> {
     fn update(&mut self) {
         if self.clock.pos_edge() && self.we.val() {
             self._mem.insert(self.waddr.val().index(), self.wdata.val());
@@ -50,26 +50,26 @@ impl<const N: usize, const A: usize> Logic for LutRam<N, A> {
                  assign rdata = mem[raddr];\n",
                 // Two words are smaller in registers.
                 style = if A == 1 { "registers" } else { "distributed" },
-                n = N - 1,
+                n = T::BITS - 1,
                 d = (1usize << A) - 1
             ),
         )
     }
 }
 
-/// 2^A words of N bits, read data one cycle after the address.
+/// 2^A words of type T, read data one cycle after the address.
 #[derive(LogicBlock, Default)]
-pub struct BlockRam<const N: usize, const A: usize> {
+pub struct BlockRam<T: Synth, const A: usize> {
     pub clock: Signal<In, Clock>,
     pub we: Signal<In, Bit>,
     pub waddr: Signal<In, Bits<A>>,
-    pub wdata: Signal<In, Bits<N>>,
+    pub wdata: Signal<In, T>,
     pub raddr: Signal<In, Bits<A>>,
-    pub rdata: Signal<Out, Bits<N>>,
-    _mem: BTreeMap<usize, Bits<N>>,
+    pub rdata: Signal<Out, T>,
+    _mem: BTreeMap<usize, T>,
 }
 
-impl<const N: usize, const A: usize> Logic for BlockRam<N, A> {
+impl<T: Synth, const A: usize> Logic for BlockRam<T, A> {
     fn update(&mut self) {
         if self.clock.pos_edge() {
             let word = self._mem.get(&self.raddr.val().index());
@@ -92,7 +92,7 @@ impl<const N: usize, const A: usize> Logic for BlockRam<N, A> {
                  always @(posedge clock) begin\n    if (we) mem[waddr] <= wdata;\n    rdata <= mem[raddr];\nend\n",
                 // A few words are not worth a block.
                 style = if A <= 3 { "distributed" } else { "block" },
-                n = N - 1,
+                n = T::BITS - 1,
                 d = (1usize << A) - 1
             ),
         )
@@ -200,8 +200,8 @@ pub struct RowPairRam<const D: usize, const B: usize> {
     pub read_row: Signal<In, Bits<16>>,
     pub read_lo: Signal<Out, Bits<D>>,
     pub read_hi: Signal<Out, Bits<D>>,
-    even: BlockRam<D, B>,
-    odd: BlockRam<D, B>,
+    even: BlockRam<Bits<D>, B>,
+    odd: BlockRam<Bits<D>, B>,
     read_odd: Reg<Bit>,
 }
 

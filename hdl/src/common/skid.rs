@@ -8,30 +8,30 @@
 use nitor_rtl::prelude::*;
 
 #[derive(LogicBlock, Default)]
-pub struct Skid<const N: usize> {
+pub struct Skid<T: Synth> {
     pub clock: Signal<In, Clock>,
     pub reset: Signal<In, Bit>,
     pub in_valid: Signal<In, Bit>,
     pub in_ready: Signal<Out, Bit>,
-    pub in_data: Signal<In, Bits<N>>,
+    pub in_data: Signal<In, T>,
     pub out_valid: Signal<Out, Bit>,
     pub out_ready: Signal<In, Bit>,
-    pub out_data: Signal<Out, Bits<N>>,
+    pub out_data: Signal<Out, T>,
     ready: Reg<Bit>,
     valid: Reg<Bit>,
-    word: Reg<Bits<N>>,
+    word: Reg<T>,
     spare_valid: Reg<Bit>,
-    spare: Reg<Bits<N>>,
+    spare: Reg<T>,
     pub _relaxed: bool,
 }
 
-impl<const N: usize> Skid<N> {
+impl<T: Synth> Skid<T> {
     pub fn new(relaxed: bool) -> Self {
         Self { _relaxed: relaxed, ..Self::default() }
     }
 }
 
-impl<const N: usize> Logic for Skid<N> {
+impl<T: Synth> Logic for Skid<T> {
     /// Queue of two words; all outputs are registers.
     #[kernel]
     fn update(&mut self) {

@@ -15,7 +15,7 @@ pub struct SkidOrder {
     pub mark: Signal<In, Bit>,
     pub given: Signal<Out, Bit>,
     pub ok: Signal<Out, Bit>,
-    skid: Skid<2>,
+    skid: Skid<Bits<2>>,
     held: Reg<Bits<2>>,
     marked: Reg<Bit>,
     gone: Reg<Bit>,
@@ -71,7 +71,7 @@ pub struct SkidCounts {
     pub out_ready: Signal<In, Bit>,
     pub given: Signal<Out, Bit>,
     pub ok: Signal<Out, Bit>,
-    skid: Skid<1>,
+    skid: Skid<Bits<1>>,
     held: Reg<Bits<2>>,
     /// The first cycle after the reset, in which it is not ready, is over.
     begun: Reg<Bit>,

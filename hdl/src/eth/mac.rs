@@ -53,10 +53,10 @@ pub struct Mac {
     pub dv: Signal<In, Bit>,
     pub rx_er: Signal<In, Bit>,
     pub phy_link: Signal<In, Bit>,
-    to_wire: AsyncFifo<WORD_BITS, 4, 5>,
-    from_wire: AsyncFifo<WORD_BITS, 4, 5>,
+    to_wire: AsyncFifo<Bits<WORD_BITS>, 4, 5>,
+    from_wire: AsyncFifo<Bits<WORD_BITS>, 4, 5>,
     /// What leaves is decided on registers, not behind the FIFO's RAM.
-    front: Skid<WORD_BITS>,
+    front: Skid<Bits<WORD_BITS>>,
     stage: ResetStage,
     tx: GmiiTx,
     rx: GmiiRx,

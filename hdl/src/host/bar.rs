@@ -56,9 +56,9 @@ pub struct BarDecode {
     tx_ring: Reg<Bit>,
     rx_ring: Reg<Bit>,
     unmasks: Reg<Bit>,
-    tx_fifo: Fifo<24, 4>,
-    rx_fifo: Fifo<24, 4>,
-    unmask_fifo: Fifo<40, 4>,
+    tx_fifo: Fifo<Bits<24>, 4>,
+    rx_fifo: Fifo<Bits<24>, 4>,
+    unmask_fifo: Fifo<Bits<40>, 4>,
     _queues: usize,
     _vectors: usize,
 }

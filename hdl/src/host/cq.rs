@@ -63,18 +63,18 @@ pub struct CompletionQueues<const D: usize, const K: usize, const C: usize> {
     pub stat_cq_overflow: Signal<Out, Bit>,
 
     // {base 63:6, log_depth, esize, vector 7:0}
-    fixed: BlockRam<72, C>,
+    fixed: BlockRam<Bits<72>, C>,
     // {exists, no vector, line, count, tail}: `count` entries up to `tail` wait in `line`
-    moving: LutRam<29, C>,
+    moving: LutRam<Bits<29>, C>,
     // {waits, rx, deadline}
-    held: LutRam<18, C>,
+    held: LutRam<Bits<18>, C>,
     // The last row is zero.
     lines: ByteRam<D, K, 9>,
     // Lines that no queue and no write has.
-    spare: Fifo<8, 4>,
+    spare: Fifo<Bits<8>, 4>,
     // {ack ctx, ack rx, ack tx, rx, vector, esize is 32, line, len, addr}
-    due: Fifo<93, 4>,
-    events: Fifo<9, 2>,
+    due: Fifo<Bits<93>, 4>,
+    events: Fifo<Bits<9>, 2>,
 
     walk: Reg<Bits<9>>,
     room: Reg<Bit>,

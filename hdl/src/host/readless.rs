@@ -50,7 +50,7 @@ pub struct Readless<const D: usize> {
     /// It was sent a cycle ago.
     pub sent: Signal<In, Bit>,
     pub stat_dropped: Signal<Out, Bit>,
-    queue: Fifo<32, 4>,
+    queue: Fifo<Bits<32>, 4>,
     state: Reg<ReadlessState>,
     addr: Reg<Bits<64>>,
     answer: Reg<Bits<64>>,

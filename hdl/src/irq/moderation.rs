@@ -106,8 +106,8 @@ pub struct Irq<const D: usize, const V: usize> {
     pub stat_msix: Signal<Out, Bit>,
 
     // {armed, due, TX pending, RX pending, TX since, RX since, TX delay, RX delay}
-    vectors: BlockRam<66, V>,
-    pending: LutRam<32, 3>,
+    vectors: BlockRam<Bits<66>, V>,
+    pending: LutRam<Bits<32>, 3>,
 
     walk: Reg<Bits<9>>,
     slot: Reg<Bits<2>>,

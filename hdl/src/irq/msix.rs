@@ -45,8 +45,8 @@ pub struct MsixTable<const V: usize> {
     pub pba_valid: Signal<In, Bit>,
     // Address {vector, word}.
     table: ByteRam<32, 4, 9>,
-    masks: LutRam<1, V>,
-    message_masks: LutRam<1, V>,
+    masks: LutRam<Bits<1>, V>,
+    message_masks: LutRam<Bits<1>, V>,
     state: Reg<MsixState>,
     walk: Reg<Bits<11>>,
     rdata: Reg<Bits<32>>,

@@ -66,8 +66,8 @@ pub struct LinkReceive<const D: usize, const S: usize, const A: usize> {
     pub stat_damaged: Signal<Out, Bit>,
     pub stat_again: Signal<Out, Bit>,
     // A = S + 9: slots of 512 words.
-    ram: BlockRam<32, A>,
-    lengths: LutRam<9, S>,
+    ram: BlockRam<Bits<32>, A>,
+    lengths: LutRam<Bits<9>, S>,
     // The frame coming in.
     at: Reg<Bits<10>>,
     head0: Reg<Bits<32>>,

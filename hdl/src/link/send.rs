@@ -63,9 +63,9 @@ pub struct LinkSend<const D: usize, const W: usize, const A: usize> {
     pub stat_frame: Signal<Out, Bit>,
     pub stat_again: Signal<Out, Bit>,
     // A = W + 9: places of 512 words.
-    ram: BlockRam<32, A>,
-    lengths: LutRam<9, W>,
-    out: Skid<33>,
+    ram: BlockRam<Bits<32>, A>,
+    lengths: LutRam<Bits<9>, W>,
+    out: Skid<Bits<33>>,
     // Frames by number: base..next are out or ready, `next` is being filled, `leave` leaves next.
     base: Reg<Bits<8>>,
     leave: Reg<Bits<8>>,

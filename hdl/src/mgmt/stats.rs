@@ -53,7 +53,7 @@ pub struct Stats {
     tx_sum: Reg<Bits<24>>,
     rx_sum: Reg<Bits<24>>,
     // Address {counter, half}.
-    totals: BlockRam<32, 6>,
+    totals: BlockRam<Bits<32>, 6>,
     /// The first round is over: the totals have been written.
     valid: Reg<Bit>,
     walk: Reg<Bits<5>>,

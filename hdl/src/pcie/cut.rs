@@ -29,7 +29,7 @@ pub struct ReadCut {
     /// The last one of the operation.
     pub piece_last: Signal<Out, Bit>,
     // {last, op, dst, len, addr}
-    queues: [Skid<110>; 4],
+    queues: [Skid<Bits<110>>; 4],
     turn: Reg<Bits<2>>,
     // The request being cut, and the bytes to the next multiple.
     room: Reg<Bits<13>>,
@@ -43,7 +43,7 @@ pub struct ReadCut {
     op: Reg<Bits<9>>,
     last: Reg<Bit>,
     /// The piece cut off: {last, op, dst, len, addr, client}.
-    out: Skid<PIECE_BITS>,
+    out: Skid<Bits<PIECE_BITS>>,
 }
 
 const PIECE_BITS: usize = 109;

@@ -104,7 +104,7 @@ pub struct DmaRead<const D: usize, const K: usize, const L: usize, const T: usiz
     flushing: Reg<Bit>,
     all_tags: Reg<Bit>,
     // Reads on their way to pcie/tx: {epoch, wide, tag, byte enables, dwords, address}.
-    reads: Skid<92>,
+    reads: Skid<Bits<92>>,
     // A read that pcie/tx dropped.
     unsent_valid: Reg<Bit>,
     unsent_tag: Reg<Bits<T>>,
@@ -124,14 +124,14 @@ pub struct DmaRead<const D: usize, const K: usize, const L: usize, const T: usiz
     done_err: Reg<Bit>,
 
     // Tags below 32, and those that extended tags add.
-    tags: Fifo<5, 5>,
-    more_tags: Fifo<T, T>,
+    tags: Fifo<Bits<5>, 5>,
+    more_tags: Fifo<Bits<T>, T>,
     walk: Reg<Bits<9>>,
     outstanding: Reg<Bits<9>>,
     // The epoch of a tag's record; for the scanner that of the last read that was taken, and when.
-    epochs: LutRam<1, T>,
-    record_scan: LutRam<16, T>,
-    progress_scan: LutRam<{ prog::W }, T>,
+    epochs: LutRam<Bits<1>, T>,
+    record_scan: LutRam<Bits<16>, T>,
+    progress_scan: LutRam<Bits<{ prog::W }>, T>,
     /// Tags of these that rest.
     resting: Reg<Bits<9>>,
     is_pending: Reg<Bit>,

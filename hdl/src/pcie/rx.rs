@@ -51,8 +51,8 @@ pub struct TlpRx<const D: usize> {
     pub err_overflow: Signal<Out, Bit>,
     pub err_hdr: Signal<Out, Bits<128>>,
     // Beats from the link.
-    beats: Skid<D>,
-    sides: Skid<130>,
+    beats: Skid<Bits<D>>,
+    sides: Skid<Bits<130>>,
     // A beat, and what its header promises.
     m_valid: Reg<Bit>,
     m_sop: Reg<Bit>,
@@ -67,11 +67,11 @@ pub struct TlpRx<const D: usize> {
     left: Reg<Bits<9>>,
     hdr: Reg<Bits<128>>,
     // Writes: {requests before it, beats, header} of the whole ones. Indices have a lap bit.
-    writes: Fifo<94, 4>,
+    writes: Fifo<Bits<94>, 4>,
     /// What else is in the headers.
-    headers: Fifo<45, 4>,
-    store: LutRam<D, 5>,
-    small_store: LutRam<D, 4>,
+    headers: Fifo<Bits<45>, 4>,
+    store: LutRam<Bits<D>, 5>,
+    small_store: LutRam<Bits<D>, 4>,
     begin: Reg<Bits<6>>,
     tail: Reg<Bits<6>>,
     head: Reg<Bits<6>>,
@@ -80,9 +80,9 @@ pub struct TlpRx<const D: usize> {
     /// Beats of the write at the head that are gone.
     gone: Reg<Bits<6>>,
     // What counts of a request: its dword, its header.
-    np_data: Fifo<32, 4>,
-    np_side: Fifo<128, 4>,
-    np_few: Skid<152>,
+    np_data: Fifo<Bits<32>, 4>,
+    np_side: Fifo<Bits<128>, 4>,
+    np_few: Skid<Bits<152>>,
     /// Of at most 16 that wait.
     order: RequestOrder<5>,
     // The request on offer.

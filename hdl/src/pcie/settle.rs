@@ -59,8 +59,8 @@ pub struct ReadSettle<const D: usize, const K: usize, const L: usize, const T: u
     // A tag begins to rest after its time-out; one that did is given back.
     pub rests: Signal<Out, Bit>,
     pub rested: Signal<Out, Bit>,
-    records: BlockRam<{ rec::W }, T>,
-    progresses: LutRam<{ prog::W }, T>,
+    records: BlockRam<Bits<{ rec::W }>, T>,
+    progresses: LutRam<Bits<{ prog::W }>, T>,
     /// Beats are taken.
     open: Reg<Bit>,
     // A beat as it came, and the tag of the completion it belongs to.

@@ -95,8 +95,8 @@ pub struct TlpTx<const D: usize> {
     owed: Reg<Bit>,
     /// TLPs of `payload` that a read has let pass.
     yielded: Reg<Bits<3>>,
-    beats: Skid<D>,
-    sides: Skid<130>,
+    beats: Skid<Bits<D>>,
+    sides: Skid<Bits<130>>,
     stat: Reg<Bits<2>>,
     // Credits for any three TLPs were left a cycle ago; for a read there is one.
     plenty: Reg<Bit>,

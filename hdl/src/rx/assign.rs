@@ -74,7 +74,7 @@ pub struct RxAssign<const L: usize, const Q: usize> {
     pub stat_drop_no_queue: Signal<Out, Bit>,
     pub stat_drop_dma_error: Signal<Out, Bit>,
     /// {waited in vain, head}
-    heads: LutRam<17, Q>,
+    heads: LutRam<Bits<17>, Q>,
     walk: Reg<Bits<9>>,
     step: Reg<Step>,
     checking: Reg<Bit>,
@@ -82,7 +82,7 @@ pub struct RxAssign<const L: usize, const Q: usize> {
     sending: Reg<Bit>,
     reason: Reg<Reason>,
     // The next frame, looked up cycle by cycle, and the frame at hand.
-    frames: Skid<FRAME_BITS>,
+    frames: Skid<Bits<FRAME_BITS>>,
     f_valid: Reg<Bit>,
     f_frame: Reg<Bits<FRAME_BITS>>,
     /// Its first row, and the first behind it.

@@ -57,7 +57,7 @@ pub struct RxClassify<const D: usize, const K: usize> {
     pub flow_valid: Signal<Out, Bit>,
     pub flow: Signal<Out, Bits<STEER_BITS>>,
     /// {slot, row}
-    window: LutRam<D, 4>,
+    window: LutRam<Bits<D>, 4>,
     /// The slot that is filled, and the beat's place in it.
     fill: Reg<Bit>,
     index: Reg<Bits<4>>,
@@ -92,12 +92,12 @@ pub struct RxClassify<const D: usize, const K: usize> {
     window2: Reg<Bits<16>>,
     key_at: Reg<Bits<5>>,
     /// By bytes. Words 0 to 9 are the key, 12 is `ctrl`.
-    key: [LutRam<8, 4>; 4],
+    key: [LutRam<Bits<8>, 4>; 4],
     /// Of `ctrl` what matters, inverted.
     off: Reg<Bits<4>>,
     /// The table, and what was read of it: {valid, queue}.
-    table: LutRam<8, 7>,
-    table_valid: LutRam<1, 7>,
+    table: LutRam<Bits<8>, 7>,
+    table_valid: LutRam<Bits<1>, 7>,
     found: Reg<Bits<9>>,
     clear: Reg<Bits<8>>,
     /// The bus is next.

@@ -39,8 +39,8 @@ pub struct RxSteer {
     ctrl: Reg<Bits<16>>,
     key: [Reg<Bits<32>>; 10],
     /// {valid, queue}, one copy for the frames and one for the bus.
-    table: LutRam<9, 7>,
-    table_bus: LutRam<9, 7>,
+    table: LutRam<Bits<9>, 7>,
+    table_bus: LutRam<Bits<9>, 7>,
     walk: Reg<Bits<8>>,
     ack: Reg<Bit>,
     rdata: Reg<Bits<32>>,

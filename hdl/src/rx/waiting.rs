@@ -40,12 +40,12 @@ pub struct RxWaiting<const B: usize, const F: usize> {
     pub frame_ready: Signal<In, Bit>,
     pub frame: Signal<Out, Bits<FRAME_BITS>>,
     // Parts of frames of which one is missing.
-    lens: Queue<16, 5, 2>,
-    flows: Fifo<STEER_BITS, 3>,
-    sums_queue: Fifo<3, 3>,
-    whole: BlockFifo<FRAME_BITS, F>,
+    lens: Queue<Bits<16>, 5, 2>,
+    flows: Fifo<Bits<STEER_BITS>, 3>,
+    sums_queue: Fifo<Bits<3>, 3>,
+    whole: BlockFifo<Bits<FRAME_BITS>, F>,
     // On a small card: two words a frame.
-    halves: BlockRam<HALF, B>,
+    halves: BlockRam<Bits<HALF>, B>,
     /// Frames in and out.
     tail: Reg<Bits<B>>,
     head: Reg<Bits<B>>,

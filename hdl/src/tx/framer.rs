@@ -20,9 +20,9 @@ pub struct TxFramer<const D: usize> {
     pub cut: Signal<In, Bit>,
     pub beats: MacSnk<D>,
     pub mac: MacSrc<D>,
-    data: Skid<D>,
+    data: Skid<Bits<D>>,
     // {err, last, bytes}; takes and gives together with `data`.
-    ends: Skid<9>,
+    ends: Skid<Bits<9>>,
     /// Of the frame that began last the end is not yet queued.
     open: Reg<Bit>,
     cutting: Reg<Bit>,

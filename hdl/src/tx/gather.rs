@@ -186,7 +186,7 @@ pub struct TxGather<const K: usize, const L: usize, const S: usize, const B: usi
     over_by: Reg<Bits<16>>,
     dst: Reg<Bits<20>>,
     op: Reg<Bits<9>>,
-    requests: Skid<94>,
+    requests: Skid<Bits<94>>,
     _plain: bool,
     _lineless: bool,
 }

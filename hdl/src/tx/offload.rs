@@ -114,7 +114,7 @@ pub struct TxOffload<const D: usize, const K: usize, const L: usize, const B: us
     at_addr_end: Reg<Bits<10>>,
     at_l4: Reg<Bits<10>>,
     at_l4_sum: Reg<Bits<10>>,
-    header: LutRam<D, 4>,
+    header: LutRam<Bits<D>, 4>,
     route: TxRoute<D, K, L>,
     /// The frame whose route is looked at is inside to its end; and its sum is known.
     shut: Reg<Bit>,
@@ -202,7 +202,7 @@ pub struct TxOffload<const D: usize, const K: usize, const L: usize, const B: us
     l_info: Reg<Bits<23>>,
     l_bad: Reg<Bits<2>>,
     // Of frames whose sums are under way: {first of its packet, pseudo header, swapped, UDP, L4, IP, places}.
-    infos: Fifo<43, 5>,
+    infos: Fifo<Bits<43>, 5>,
     out: TxRelease<D, K, L, B>,
 }
 

@@ -135,9 +135,9 @@ pub struct TxParse<const D: usize, const K: usize, const L: usize, const Q: usiz
     pub seg_ready: Signal<In, Bit>,
     pub seg_addr: Signal<Out, Bits<48>>,
     pub seg_len: Signal<Out, Bits<16>>,
-    batches: Queue<32, 5, 4>,
+    batches: Queue<Bits<32>, 5, 4>,
     // {wide, first line, count} of batches of lines: as many as there are slots.
-    filled: Fifo<22, 5>,
+    filled: Fifo<Bits<22>, 5>,
     cache: BankedRam<D, K, 8>,
     tracker: OpTracker<5>,
     // What it is told: {valid, last or error, op}.
@@ -147,7 +147,7 @@ pub struct TxParse<const D: usize, const K: usize, const L: usize, const Q: usiz
     walk: Reg<Bits<9>>,
     /// That walk is over.
     started: Reg<Bit>,
-    queues: LutRam<QS_W, Q>,
+    queues: LutRam<Bits<QS_W>, Q>,
     // The oldest batch, looked up.
     head_valid: Reg<Bit>,
     head: Reg<Bits<32>>,
@@ -184,14 +184,14 @@ pub struct TxParse<const D: usize, const K: usize, const L: usize, const Q: usiz
     pushed: Reg<Bit>,
     line: Reg<Bits<16>>,
     // Segments: read, committed and written up to.
-    ring: LutRam<64, 6>,
+    ring: LutRam<Bits<64>, 6>,
     ring_read: Reg<Bits<6>>,
     ring_commit: Reg<Bits<6>>,
     ring_write: Reg<Bits<6>>,
     // The oldest.
     seg: Reg<Bit>,
     seg_word: Reg<Bits<64>>,
-    staging: BlockRam<64, G>,
+    staging: BlockRam<Bits<64>, G>,
     restore: Reg<Bits<5>>,
     restore_valid: Reg<Bit>,
     // A packet that ended a cycle ago, whose values are still in the registers above: {whole, marker, silent, dma, bad}.
@@ -202,7 +202,7 @@ pub struct TxParse<const D: usize, const K: usize, const L: usize, const Q: usiz
     stored_seg: Reg<Bits<64>>,
     stored_at: Reg<Bits<5>>,
     unwinds: Reg<Bit>,
-    packets: Queue<137, 6, 4>,
+    packets: Queue<Bits<137>, 6, 4>,
     freed: Reg<Bit>,
     break_valid: Reg<Bit>,
     break_queue: Reg<Bits<8>>,

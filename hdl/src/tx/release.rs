@@ -36,19 +36,19 @@ pub struct TxRelease<const D: usize, const K: usize, const L: usize, const B: us
     rows: Reg<Bits<16>>,
     frames: Reg<Bits<6>>,
     // {first of its packet, refused, L4, IP, places, sums} of frames whose sums are known.
-    sums: Fifo<56, 5>,
+    sums: Fifo<Bits<56>, 5>,
     // The oldest of them.
     sum: Reg<Bit>,
     words: Reg<Bits<56>>,
     // The RAM, and beats read ahead of it; {bytes of padding, gets a checksum, last, bytes} beside.
-    ram: BlockRam<D, B>,
-    ram_end: BlockRam<15, B>,
+    ram: BlockRam<Bits<D>, B>,
+    ram_end: BlockRam<Bits<15>, B>,
     write: Reg<Bits<B>>,
     read: Reg<Bits<B>>,
     held: Reg<Bits<16>>,
     fetched: Reg<Bit>,
-    ahead: Fifo<D, 2>,
-    ahead_end: Fifo<15, 2>,
+    ahead: Fifo<Bits<D>, 2>,
+    ahead_end: Fifo<Bits<15>, 2>,
     // The beat that leaves.
     out_index: Reg<Bits<7>>,
     /// The beat before it, inverted: none after a reset and in a frame's first.
@@ -63,8 +63,8 @@ pub struct TxRelease<const D: usize, const K: usize, const L: usize, const B: us
     y_off: Reg<Bit>,
     y_field: [Reg<Bits<K>>; 4],
     y_value: Reg<Bits<32>>,
-    sent: Skid<D>,
-    sent_end: Skid<8>,
+    sent: Skid<Bits<D>>,
+    sent_end: Skid<Bits<8>>,
 }
 
 impl<const D: usize, const K: usize, const L: usize, const B: usize> Logic

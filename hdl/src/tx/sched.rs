@@ -111,8 +111,8 @@ pub struct TxSched<const Q: usize, const N: usize> {
     pub marker_ack: Signal<In, Bit>,
     pub stat_doorbell: Signal<Out, Bit>,
     pub stat_doorbell_illegal: Signal<Out, Bit>,
-    cfg: LutRam<CFG_W, Q>,
-    pos: LutRam<POS_W, Q>,
+    cfg: LutRam<Bits<CFG_W>, Q>,
+    pos: LutRam<Bits<POS_W>, Q>,
     walk: Reg<Bits<9>>,
     bell_full: Reg<Bit>,
     bell_queue: Reg<Bits<8>>,
@@ -120,8 +120,8 @@ pub struct TxSched<const Q: usize, const N: usize> {
     /// The last doorbell or batch turn was a doorbell's.
     after_bell: Reg<Bit>,
     // As many places as there are queues: each is in there once, and breaks once in its life.
-    active: Fifo<8, Q>,
-    broken: Fifo<8, Q>,
+    active: Fifo<Bits<8>, Q>,
+    broken: Fifo<Bits<8>, Q>,
     // The turn.
     turn: Reg<Turn>,
     kind: Reg<Kind>,
@@ -140,8 +140,8 @@ pub struct TxSched<const Q: usize, const N: usize> {
     even_lap: Reg<Bit>,
     slots_used: Reg<Bits<6>>,
     // {count, slot, lap, address over 16}; {line, wide, two, lap, slot}
-    requests: Skid<71>,
-    asks: Skid<24>,
+    requests: Skid<Bits<71>>,
+    asks: Skid<Bits<24>>,
     b_valid: Reg<Bit>,
     b_cq: Reg<Bits<8>>,
     b_op: Reg<Bits<9>>,

@@ -8,6 +8,7 @@ mod engine;
 use engine::{cells, emitted, equivalent, prove, Method};
 use nitor_hdl::common::ram::{BankedRam, BlockRam, ByteRam, LutRam, RowPairRam};
 use nitor_hdl::proofs::*;
+use nitor_rtl::prelude::Bits;
 
 macro_rules! proofs {
     ($($name:ident: $block:expr, $method:expr;)*) => {$(
@@ -69,8 +70,8 @@ fn memories_are_memories() {
             let found = ["DP16KD", "TRELLIS_DPR16X4", "TRELLIS_FF"].map(count);
             assert_eq!(found, expected, "{name}: {cells:?}");
         };
-    check("lut", cells("lut_ram", LutRam::<32, 4>::default), [0, 8, 0]);
-    check("block", cells("block_ram", BlockRam::<32, 9>::default), [1, 0, 0]);
+    check("lut", cells("lut_ram", LutRam::<Bits<32>, 4>::default), [0, 8, 0]);
+    check("block", cells("block_ram", BlockRam::<Bits<32>, 9>::default), [1, 0, 0]);
     check("byte", cells("byte_ram", ByteRam::<32, 4, 9>::default), [1, 0, 0]);
     check("banked", cells("banked_ram", BankedRam::<128, 16, 9>::default), [8, 0, 1]);
     check("rows", cells("row_pair_ram", RowPairRam::<128, 9>::default), [8, 0, 1]);

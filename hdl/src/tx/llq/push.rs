@@ -38,7 +38,7 @@ pub struct TxPush<const D: usize, const K: usize, const L: usize> {
     pub inject_be_lo: Signal<Out, Bits<K>>,
     pub inject_be_hi: Signal<Out, Bits<K>>,
     pub inject_last: Signal<Out, Bit>,
-    pushes: Fifo<40, 4>,
+    pushes: Fifo<Bits<40>, 4>,
     // The header being read: rows and bytes to come.
     busy: Reg<Bit>,
     from: Reg<Bits<16>>,
@@ -48,8 +48,8 @@ pub struct TxPush<const D: usize, const K: usize, const L: usize> {
     // The row on the memory's output: {last, first, bytes left, row}
     read: Reg<Bit>,
     read_side: Reg<Bits<26>>,
-    data: Fifo<D, 2>,
-    side: Fifo<26, 2>,
+    data: Fifo<Bits<D>, 2>,
+    side: Fifo<Bits<26>, 2>,
     // The row that is offered.
     valid: Reg<Bit>,
     row: Reg<Bits<16>>,

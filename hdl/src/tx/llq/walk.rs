@@ -50,7 +50,7 @@ pub struct TxWalk<const D: usize, const K: usize, const L: usize> {
     pub filled_count: Signal<Out, Bits<5>>,
     pub filled_line: Signal<Out, Bits<16>>,
     pub filled_wide: Signal<Out, Bit>,
-    asks: Fifo<27, 2>,
+    asks: Fifo<Bits<27>, 2>,
     state: Reg<WalkState>,
     /// The batch's first line, and whether we are in its second.
     line: Reg<Bits<16>>,
