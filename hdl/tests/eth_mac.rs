@@ -11,6 +11,7 @@ use nitor_hdl::common::async_fifo::AsyncFifo;
 use nitor_hdl::eth::gmii_rx::GmiiRx;
 use nitor_hdl::eth::gmii_tx::GmiiTx;
 use nitor_hdl::eth::mac::{event, Mac};
+use nitor_rtl::prelude::Bits;
 use proptest::prelude::*;
 use tx_support::{model, start, Rng};
 

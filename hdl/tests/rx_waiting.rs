@@ -7,6 +7,7 @@ use nitor_block::Model;
 use nitor_hdl::common::block_fifo::BlockFifo;
 use nitor_hdl::rx::waiting::RxWaiting;
 use nitor_hdl::rx::words::{flow, frame, FRAME_BITS, STEER_BITS};
+use nitor_rtl::prelude::Bits;
 use proptest::prelude::*;
 use rx_support::{config, model, model_of, start, Rng};
 use std::collections::VecDeque;
