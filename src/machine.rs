@@ -1,7 +1,7 @@
 //! Simulated machines for the commands: hosts with a card, firmware and driver each.
 
 use crate::report::Failure;
-use crate::Width;
+use crate::{signals, Width};
 use nitor_driver::pci::PciFunction;
 use nitor_driver::{Config, Ena, Mode, QueueFault};
 use nitor_fw::Settings;
@@ -38,7 +38,10 @@ pub fn world_of(
         let firmware = standard(Settings::new(mac(n)));
         let mut config = HostConfig::new(width.into()).with_firmware(firmware);
         alter(&mut config);
-        world.add_host(config).map_err(|e| Failure::Environment(format!("host {n}: {e}")))?;
+        // A card's model may have to be made first.
+        let added = world.add_host(config);
+        signals::check(|| "the cards were being made".to_string())?;
+        added.map_err(|e| Failure::Environment(format!("host {n}: {e}")))?;
     }
     Ok(Rc::new(RefCell::new(world)))
 }
