@@ -414,7 +414,7 @@ mod tests {
     fn what_a_wire_damages_is_lost_and_the_rest_arrives() {
         let frames: Vec<Vec<u8>> =
             (0..400u32).map(|n| n.to_be_bytes().repeat(15 + n as usize % 60)).collect();
-        let world = machine::world(7, Width::W128, 2).unwrap();
+        let world = machine::world_of(7, Width::W128, 2, |_| ()).unwrap();
         let wire = WireConfig { damage: 0.03, ..machine::wire(Width::W128) };
         world.borrow_mut().connect(0, 1, wire);
         let mut a = Host::open(&world, 0, 2048, 9216).unwrap();

@@ -21,12 +21,7 @@ pub fn mac(n: usize) -> [u8; 6] {
     [0x02, 0x4e, 0x49, 0x54, 0, n as u8]
 }
 
-/// A world with `hosts` hosts; connect their cards, then [open] them.
-pub fn world(seed: u64, width: Width, hosts: usize) -> Result<Rc<RefCell<World>>, Failure> {
-    world_of(seed, width, hosts, |_| ())
-}
-
-/// The same of hosts that `alter` makes less ordinary.
+/// A world with `hosts` hosts that `alter` makes less ordinary; connect their cards, then [open] them.
 pub fn world_of(
     seed: u64,
     width: Width,

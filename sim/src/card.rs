@@ -1,8 +1,8 @@
 //! A card as seen from its pins: TLPs, frames and management-bus accesses with the cycle at which
 //! they went over.
 //!
-//! [`Card`] is what the world steps. [`VerilatedCard`] is the RTL, whose [`model`](crate::model) is a library; tests put software in its
-//! place.
+//! [`Card`] is what the world steps. [`VerilatedCard`] is the RTL, whose [`model`](crate::model) is
+//! a library; tests put software in its place.
 
 use std::path::Path;
 

@@ -1,4 +1,5 @@
-//! Spares a program that has not changed to elaborate a card again: its Verilog is kept beside the models.
+//! Spares a program that has not changed to elaborate a card again: its Verilog is kept beside the
+//! models.
 
 use std::env;
 use std::fs::{self, Metadata};

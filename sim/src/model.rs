@@ -1,4 +1,5 @@
-//! Cards' models: made at their first use, then loaded once a process, however many cards are made of them.
+//! Cards' models: made at their first use, then loaded once a process, however many cards are made
+//! of them.
 
 use std::collections::HashMap;
 use std::env;
@@ -167,7 +168,8 @@ impl Model {
                 verilog: &[("card.v", &verilog)],
                 waves: features.waves,
                 counts,
-                // At level 0 it is 25 times slower, and 3 gains nothing. What counts toggles is compiled for longer than it runs.
+                // At level 0 it is 25 times slower, and 3 gains nothing. What counts toggles is
+                // compiled for longer than it runs.
                 level: if counts.toggles { 1 } else { 2 },
                 ..recipe(&name)
             };

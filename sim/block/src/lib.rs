@@ -17,9 +17,10 @@
 //! ```
 //!
 //! A model is compiled once and kept, in the user's cache, by the hash of all that went into it
-//! ([`nitor_model`]), so only the first run after a change pays for Verilator and the C++ compiler. [`Model::block`]
-//! is cheap: call it for every case of a property test. [`stream`] has the ends of ready/valid
-//! streams, [`lint`](fn@lint) asks two independent tools for their opinion of the Verilog.
+//! ([`nitor_model`]), so only the first run after a change pays for Verilator and the C++ compiler.
+//! [`Model::block`] is cheap: call it for every case of a property test. [`stream`] has the ends of
+//! ready/valid streams, [`lint`](fn@lint) asks two independent tools for their opinion of the
+//! Verilog.
 
 mod block;
 mod lint;

@@ -84,7 +84,8 @@ impl Model {
         Model::of(Design::new(verilog, top, ports))
     }
 
-    /// The same of a whole card: all processors compile it, and the user is told, since that takes long.
+    /// The same of a whole card: all processors compile it, and the user is told, since that takes
+    /// long.
     pub fn build_large(
         verilog: impl Into<Sources>,
         top: &str,
@@ -166,8 +167,8 @@ const VERILATE: &[&str] = &[
     "-Wno-UNOPTFLAT", // shows in the wrapper when a loop goes through a port
 ];
 
-/// Only our wrapper is checked here, that is, that the ports are what they are said to be. The block
-/// itself is for [`lint`](fn@crate::lint).
+/// Only our wrapper is checked here, that is, that the ports are what they are said to be. The
+/// block itself is for [`lint`](fn@crate::lint).
 const QUIET: &str = "`verilator_config\nlint_off -file \"*block.v\"\n";
 
 impl Code {
@@ -196,7 +197,8 @@ impl Code {
             counts,
         };
         let library = recipe.library()?;
-        // SAFETY: `shim.cc` exports these functions with these types, and they are used no longer than the library is here.
+        // SAFETY: `shim.cc` exports these functions with these types, and they are used no longer
+        // than the library is here.
         unsafe {
             let trace = match variant {
                 Variant::Plain => None,

@@ -1,8 +1,10 @@
-//! Folders of build results, each made once for all of a user's checkouts and kept by a name that stands for what it was made from.
+//! Folders of build results, each made once for all of a user's checkouts and kept by a name that
+//! stands for what it was made from.
 //!
-//! `NAME` is complete: it came there by a rename. `NAME.lock` is held by whoever makes it; it goes when that is done. `NAME.PID.work` is
-//! where it is made. The file `used` in a folder is locked, shared, for as long as somebody uses what is in it or still makes it; its
-//! time is that of the last use. All locks end with their processes.
+//! `NAME` is complete: it came there by a rename. `NAME.lock` is held by whoever makes it; it goes
+//! when that is done. `NAME.PID.work` is where it is made. The file `used` in a folder is locked,
+//! shared, for as long as somebody uses what is in it or still makes it; its time is that of the
+//! last use. All locks end with their processes.
 
 use crate::{stop, Error};
 use std::env;
@@ -73,7 +75,8 @@ impl Cache {
         &self.root
     }
 
-    /// The folder `name`, filled by `make` unless it is there. `waiting` is told, once, if another process is at it.
+    /// The folder `name`, filled by `make` unless it is there. `waiting` is told, once, if another
+    /// process is at it.
     pub fn entry(
         &self,
         name: &str,
@@ -183,8 +186,9 @@ impl Cache {
         Ok(Entry { folder, _used: used })
     }
 
-    /// Removes what was not used for longest until the rest is within the bound, and what others left behind. Only who makes something
-    /// calls this, and that it fails is no reason to go without.
+    /// Removes what was not used for longest until the rest is within the bound, and what others
+    /// left behind. Only who makes something calls this, and that it fails is no reason to go
+    /// without.
     fn tidy(&self) {
         let Ok(listed) = fs::read_dir(&self.root) else { return };
         let mut entries = Vec::new();

@@ -79,8 +79,8 @@ pub(crate) fn runtime(cache: &Cache, tools: &Toolchain, recipe: &Recipe) -> Resu
     )
 }
 
-/// Includes all in one file, and compiles and links that: what is small compiles sooner so, since most of the time goes into Verilator's
-/// headers.
+/// Includes all in one file, and compiles and links that: what is small compiles sooner so, since
+/// most of the time goes into Verilator's headers.
 pub(crate) fn as_one(
     tools: &Toolchain,
     recipe: &Recipe,

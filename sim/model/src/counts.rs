@@ -14,7 +14,8 @@ pub struct Counts {
 }
 
 impl Counts {
-    /// What the environment wants: `NITOR_COVERAGE` names the folder for the counts. With `NITOR_TOGGLES` toggles are among them.
+    /// What the environment wants: `NITOR_COVERAGE` names the folder for the counts. With
+    /// `NITOR_TOGGLES` toggles are among them.
     pub fn wanted() -> Counts {
         let set = |name| env::var_os(name).is_some_and(|value| !value.is_empty());
         let written = set("NITOR_COVERAGE");

@@ -20,7 +20,8 @@ pub fn run(command: &mut Command) -> Result<String, Error> {
     run_unless(command, || false)
 }
 
-/// Runs all, as many at once as there are processors; the first failure ends the others. `done` is told how many have ended.
+/// Runs all, as many at once as there are processors; the first failure ends the others. `done` is
+/// told how many have ended.
 pub(crate) fn run_all(commands: Vec<Command>, done: impl Fn(usize) + Sync) -> Result<(), Error> {
     let workers = available_parallelism().map_or(1, usize::from).min(commands.len());
     let (ended, failed) = (AtomicUsize::new(0), AtomicBool::new(false));

@@ -1,9 +1,11 @@
 //! Verilog to a loaded library.
 //!
-//! A [`Recipe`] says what a library is made of: Verilog, C++ beside it, how to verilate and to compile. Who asks for the library gets the
-//! one that is kept by the hash of all that, of the tools and of their flags, or waits until it is made: [`toolchain`] finds Verilator and
-//! the compiler, [`verilate`] and [`compile`] use them, side by side over all processors ([`jobs`]), and [`cache`] keeps what comes
-//! of it for all checkouts of a user. What makes blocks for tests is `nitor-block`; what makes cards is `nitor-sim`.
+//! A [`Recipe`] says what a library is made of: Verilog, C++ beside it, how to verilate and to
+//! compile. Who asks for the library gets the one that is kept by the hash of all that, of the
+//! tools and of their flags, or waits until it is made: [`toolchain`] finds Verilator and the
+//! compiler, [`verilate`] and [`compile`] use them, side by side over all processors ([`jobs`]),
+//! and [`cache`] keeps what comes of it for all checkouts of a user. What makes blocks for tests is
+//! `nitor-block`; what makes cards is `nitor-sim`.
 
 mod cache;
 mod compile;
@@ -31,12 +33,16 @@ use std::process::ExitStatus;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     #[error(
-        "no Verilator: run tools/setup, or name the root of an installed one (with bin/verilator_bin and include/) in NITOR_VERILATOR_ROOT"
+        "no Verilator: run tools/setup, or name the root of an installed one (with \
+         bin/verilator_bin and include/) in NITOR_VERILATOR_ROOT"
     )]
     NoVerilator,
     #[error("NITOR_VERILATOR_ROOT is {}, but there is no bin/verilator_bin in it", .0.display())]
     NoVerilatorIn(PathBuf),
-    #[error("cannot run the C++ compiler {0}: {1}; run tools/setup, which installs g++, or name another in CXX")]
+    #[error(
+        "cannot run the C++ compiler {0}: {1}; run tools/setup, which installs g++, or name \
+         another in CXX"
+    )]
     NoCompiler(String, io::Error),
     #[error("cannot run {0}: {1}")]
     NoTool(String, io::Error),
@@ -44,12 +50,16 @@ pub enum Error {
     #[error("{}", refusal(tool, status, output, log))]
     Tool { tool: String, status: ExitStatus, output: String, log: Option<PathBuf> },
     #[error(
-        "zlib and lz4, which waves need, are not where they were built ({}): build again, with cargo build", .0.display()
+        "zlib and lz4, which waves need, are not where they were built ({}): build again, with \
+         cargo build",
+        .0.display()
     )]
     NoArchives(PathBuf),
     #[error("no folder to keep models in: set HOME, XDG_CACHE_HOME or NITOR_CACHE")]
     NoCache,
-    #[error("NITOR_CACHE_MIB is {0:?}: it is the size of all models that are kept, in MiB, such as 4096")]
+    #[error(
+        "NITOR_CACHE_MIB is {0:?}: it is the size of all models that are kept, in MiB, such as 4096"
+    )]
     Size(String),
     #[error("{}: {}", .0.display(), .1)]
     Io(PathBuf, io::Error),

@@ -17,7 +17,8 @@ pub(crate) const FLAGS: &[&str] = &[
     // Names that only SystemVerilog reserves are free.
     "--default-language",
     "1364-2005",
-    // gcc takes minutes over a function of ten thousand lines, more so where lines are counted, and makes it no faster.
+    // gcc takes minutes over a function of ten thousand lines, more so where lines are counted, and
+    // makes it no faster.
     "--output-split-cfuncs",
     "1500",
     "-Mdir",
@@ -27,7 +28,8 @@ pub(crate) const FLAGS: &[&str] = &[
 /// Where the C++ goes.
 pub(crate) const OUT: &str = "cpp";
 
-/// Makes C++ in folder [OUT] of `work` from the recipe's Verilog, which is in `work`; the names of the files.
+/// Makes C++ in folder [OUT] of `work` from the recipe's Verilog, which is in `work`; the names of
+/// the files.
 pub(crate) fn verilate(
     tools: &Toolchain,
     recipe: &Recipe,

@@ -1,5 +1,6 @@
-// A card as the host's program sees it. Its model is in a library that is compiled at another time, perhaps by another compiler: so there
-// is nothing in here but a table of functions and plain data. See card.rs for what each call means.
+// A card as the host's program sees it. Its model is in a library that is compiled at another time,
+// perhaps by another compiler: so there is nothing in here but a table of functions and plain data.
+// See card.rs for what each call means.
 #pragma once
 
 #include <array>

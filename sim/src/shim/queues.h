@@ -16,7 +16,8 @@ namespace nitor {
 class Queues : public Card {
  public:
   static constexpr std::size_t kStreams = 32;
-  // What a frame takes of the wire besides its bytes: before it preamble and start, behind it FCS and gap.
+  // What a frame takes of the wire besides its bytes: before it preamble and start, behind it FCS
+  // and gap.
   static constexpr std::size_t kPreamble = 8, kFrameEnd = 4 + 12;
 
   explicit Queues(const ShimConfig& config);
