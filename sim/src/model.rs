@@ -212,14 +212,13 @@ impl Model {
     }
 
     fn load(library: Library) -> Result<Model, Error> {
-        // SAFETY: they are what exports.h says, and the library stays as long as the model.
-        let (abi, maker) = unsafe {
-            let abi: *const Abi = library.get("nitor_card_abi")?;
-            (*abi, library.get::<*const ()>("nitor_card_new")?)
-        };
+        // SAFETY: that is what abi.cc says, whatever else the library is.
+        let abi = unsafe { *library.get::<*const Abi>("nitor_card_abi")? };
         if abi != Abi::ours() {
             return Err(Error::Abi(library.path().into()));
         }
+        // SAFETY: only its address is taken; the library stays as long as the model.
+        let maker = unsafe { library.get::<*const ()>("nitor_card_new")? };
         Ok(Model { maker: maker as usize, _library: library })
     }
 }
