@@ -2,7 +2,7 @@
 .PHONY: demo vm-demo test prove synth fuzz coverage mutants lint fmt clean help setup
 
 demo: setup ## two hosts, a card each and a wire: see packets cross
-	@echo "demo: building (some minutes the first time), then running"
+	@echo "demo: building (a minute or some the first time), making the card's model (as long), then running"
 	@cargo run --release -- demo
 	@echo
 	@echo "Try next:"
@@ -12,7 +12,7 @@ demo: setup ## two hosts, a card each and a wire: see packets cross
 
 vm-demo: setup ## a stock Linux kernel drives the card: probe, ping, TCP, ethtool, resets
 	@bash tools/setup --vm
-	@echo "vm-demo: building (some minutes the first time), then running"
+	@echo "vm-demo: building (a minute or some the first time), making the card's model (as long), then running"
 	@cargo run --release -- vm --story
 	@echo
 	@echo "Try next:"
@@ -20,7 +20,7 @@ vm-demo: setup ## a stock Linux kernel drives the card: probe, ping, TCP, ethtoo
 	@echo "  cargo run --release -- vm --help     other kernels, captures, waves, traces, how fast it is"
 
 test: setup ## all tests
-	@echo "test: building (some minutes the first time), then running"
+	@echo "test: building, making models (some minutes the first time), and running"
 	@cargo test --workspace
 	@echo
 	@echo "Try next:"
@@ -55,7 +55,7 @@ lint: setup ## formatting and clippy, warnings are errors
 fmt: ## format the Rust
 	@cargo fmt --all
 
-clean: ## remove all that was built; tools in .tools stay
+clean: ## remove all that was built; tools in .tools and models in ~/.cache/nitor stay
 	@cargo clean
 
 setup: ## install what is missing (tools/setup); the other targets do it by themselves

@@ -125,18 +125,19 @@ fn measure(
     frames: &[Vec<u8>],
     wire: WireConfig,
 ) -> Result<(Report, Option<Failure>), Failure> {
-    let started = Instant::now();
-    let world = machine::world(args.seed, args.width, 2)?;
-    world.borrow_mut().connect(0, 1, wire);
-    let create = || -> anyhow::Result<()> {
-        let file = File::create(&args.wire)
-            .with_context(|| format!("cannot write {}", args.wire.display()))?;
-        Ok(world.borrow_mut().start_capture(Box::new(BufWriter::new(file)))?)
-    };
-    create().map_err(report::environment)?;
+    // Before the cards, whose model may take a minute to be made.
+    let file = File::create(&args.wire)
+        .with_context(|| format!("cannot write {}", args.wire.display()))
+        .map_err(report::environment)?;
     if let Some(path) = &args.waves {
         files::make_regular(path)?;
     }
+    let waves = args.waves.is_some();
+    let world = machine::world_of(args.seed, args.width, 2, |host| host.features.waves = waves)?;
+    let started = Instant::now();
+    world.borrow_mut().connect(0, 1, wire);
+    let captured = world.borrow_mut().start_capture(Box::new(BufWriter::new(file)));
+    captured.map_err(|e| report::environment(e.into()))?;
     let played = play(args, &world, frames);
     signals::closing();
     let finish = world.borrow_mut().finish_capture();
@@ -413,7 +414,7 @@ mod tests {
     fn what_a_wire_damages_is_lost_and_the_rest_arrives() {
         let frames: Vec<Vec<u8>> =
             (0..400u32).map(|n| n.to_be_bytes().repeat(15 + n as usize % 60)).collect();
-        let world = machine::world(7, Width::W128, 2).unwrap();
+        let world = machine::world_of(7, Width::W128, 2, |_| ()).unwrap();
         let wire = WireConfig { damage: 0.03, ..machine::wire(Width::W128) };
         world.borrow_mut().connect(0, 1, wire);
         let mut a = Host::open(&world, 0, 2048, 9216).unwrap();

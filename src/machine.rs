@@ -1,7 +1,7 @@
 //! Simulated machines for the commands: hosts with a card, firmware and driver each.
 
 use crate::report::Failure;
-use crate::Width;
+use crate::{signals, Width};
 use nitor_driver::pci::PciFunction;
 use nitor_driver::{Config, Ena, Mode, QueueFault};
 use nitor_fw::Settings;
@@ -21,12 +21,7 @@ pub fn mac(n: usize) -> [u8; 6] {
     [0x02, 0x4e, 0x49, 0x54, 0, n as u8]
 }
 
-/// A world with `hosts` hosts; connect their cards, then [open] them.
-pub fn world(seed: u64, width: Width, hosts: usize) -> Result<Rc<RefCell<World>>, Failure> {
-    world_of(seed, width, hosts, |_| ())
-}
-
-/// The same of hosts that `alter` makes less ordinary.
+/// A world with `hosts` hosts that `alter` makes less ordinary; connect their cards, then [open] them.
 pub fn world_of(
     seed: u64,
     width: Width,
@@ -38,7 +33,10 @@ pub fn world_of(
         let firmware = standard(Settings::new(mac(n)));
         let mut config = HostConfig::new(width.into()).with_firmware(firmware);
         alter(&mut config);
-        world.add_host(config).map_err(|e| Failure::Environment(format!("host {n}: {e}")))?;
+        // A card's model may have to be made first.
+        let added = world.add_host(config);
+        signals::check(|| "the cards were being made".to_string())?;
+        added.map_err(|e| Failure::Environment(format!("host {n}: {e}")))?;
     }
     Ok(Rc::new(RefCell::new(world)))
 }

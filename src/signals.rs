@@ -63,6 +63,7 @@ pub fn watch() -> Result<(), Failure> {
         }
     };
     thread::Builder::new().name("signals".into()).spawn(wait).map_err(cannot)?;
+    nitor_sim::model::stop_when(|| caught().is_some());
     Ok(())
 }
 

@@ -1,5 +1,8 @@
 //! Arguments that make no sense and disks that are full: one clear line, and exit code 2 or 3.
 
+#[path = "support/models.rs"]
+mod models;
+
 use std::fs::{self, File};
 use std::process::{Command, Output, Stdio};
 
@@ -190,6 +193,7 @@ fn names_are_spelt_out() {
 #[cfg(target_os = "linux")]
 #[test]
 fn full_disks() {
+    models::ready();
     let folder = folder();
     for option in ["--wire", "--waves"] {
         refused(&folder, &["demo", "--file", "1", option, "/dev/full"], 3, "/dev/full");
@@ -204,5 +208,31 @@ fn full_disks() {
         let said = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(3), "{args:?}: {said}");
         assert!(said.contains("cannot write to standard output"), "{args:?}: {said}");
+    }
+}
+
+/// Without tools there is no model of a card: what is missing is said, and what to do.
+#[test]
+fn tools_that_are_missing() {
+    let folder = folder();
+    for (variable, value, words) in [
+        ("CXX", "/no/such/c++ -x", &["C++ compiler /no/such/c++", "tools/setup", "CXX"][..]),
+        ("CXX", "false", &["C++ compiler false", "tools/setup"]),
+        (
+            "NITOR_VERILATOR_ROOT",
+            "/nowhere",
+            &["NITOR_VERILATOR_ROOT is /nowhere", "verilator_bin"],
+        ),
+        ("NITOR_CACHE", "file", &["file/models"]),
+        ("NITOR_CACHE_MIB", "much", &["NITOR_CACHE_MIB", "\"much\"", "MiB"]),
+        ("NITOR_SIM_VERILOG_DIR", "/nowhere", &["NITOR_SIM_VERILOG_DIR", "nitor_128.v"]),
+    ] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_nitor"));
+        command.args(["demo", "--file", "1"]).current_dir(&folder);
+        let output = command.env(variable, value).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(3), "{variable}={value}: {said}");
+        assert_eq!(said.lines().count(), 1, "{variable}={value}: {said}");
+        assert!(words.iter().all(|word| said.contains(word)), "{variable}={value}: {said}");
     }
 }

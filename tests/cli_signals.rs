@@ -1,5 +1,8 @@
 //! Ctrl-C, TERM and HUP: a run ends soon, says how far it came, and what it has written is whole.
 
+#[path = "support/models.rs"]
+mod models;
+
 use std::fs;
 use std::io::Read;
 use std::os::unix::process::CommandExt;
@@ -15,6 +18,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 fn start(folder: &TempDir, args: &[&str]) -> Child {
+    models::ready();
     let mut command = Command::new(env!("CARGO_BIN_EXE_nitor"));
     command.args(args).current_dir(folder).stdout(Stdio::piped()).stderr(Stdio::piped());
     // A shell that runs the tests in the background has them ignore SIGINT.
@@ -139,4 +143,27 @@ fn what_nohup_ignores_is_ignored() {
     thread::sleep(Duration::from_millis(200));
     let (exit, _, said) = end(child, Signal::SIGTERM);
     assert_eq!(exit, Some(143), "{said}");
+}
+
+/// What compiles a card's model takes long: it is ended, and leaves nothing.
+#[test]
+fn a_model_in_the_making_is_left() {
+    let (folder, cache) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let mut command = Command::new(env!("CARGO_BIN_EXE_nitor"));
+    command.args(["demo", "--json"]).current_dir(&folder).env("NITOR_CACHE", cache.path());
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let models = cache.path().join("models");
+    let listed = || {
+        let names =
+            fs::read_dir(&models).into_iter().flatten().map(|file| file.unwrap().file_name());
+        names.filter(|name| name.to_string_lossy().starts_with("card-")).count()
+    };
+    until("work on a model", || listed() == 2);
+    let begin = Instant::now();
+    let (exit, out, said) = end(child, Signal::SIGTERM);
+    assert_eq!(exit, Some(143), "{said}");
+    assert!(begin.elapsed() < Duration::from_secs(5), "{:?}", begin.elapsed());
+    assert!(said.ends_with("stopped by SIGTERM: the cards were being made\n"), "{said}");
+    assert!(out.contains("\"stopped\""), "{out}");
+    assert_eq!(listed(), 0, "{said}");
 }

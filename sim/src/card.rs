@@ -1,16 +1,17 @@
 //! A card as seen from its pins: TLPs, frames and management-bus accesses with the cycle at which
 //! they went over.
 //!
-//! [`Card`] is what the world steps. [`VerilatedCard`] is the RTL, at either width; tests put
-//! software in its place.
+//! [`Card`] is what the world steps. [`VerilatedCard`] is the RTL, whose [`model`](crate::model) is
+//! a library; tests put software in its place.
 
 use std::path::Path;
 
 use cxx::UniquePtr;
 
+use crate::model::{CardSpec, Features, Model, ModelError};
 use crate::tlp::Header;
 
-pub use bridge::{Beat, MgmtReply, Record, RecordKind, Script, ShimConfig};
+pub use bridge::{Beat, MgmtReply, Record, RecordKind, ShimConfig};
 
 #[cxx::bridge(namespace = "nitor")]
 mod bridge {
@@ -93,29 +94,27 @@ mod bridge {
         impatient: bool,
     }
 
-    /// All that a scripted card does.
-    #[derive(Debug, Clone, Default)]
-    struct Script {
-        tlps: Vec<Beat>,
-        frames: Vec<Beat>,
-        /// Credits granted for non-posted requests, cycle by cycle; the last stay.
-        limits: Vec<u8>,
-    }
-
     unsafe extern "C++" {
-        include!("nitor-sim/src/shim/card.h");
+        include!("nitor-sim/src/shim/bridge.h");
 
         #[cxx_name = "Card"]
         type Shim;
 
-        fn new_card(width: u32, config: &ShimConfig) -> Result<UniquePtr<Shim>>;
-        fn new_scripted_card(config: &ShimConfig, script: &Script) -> UniquePtr<Shim>;
+        unsafe fn new_card(maker: usize, config: &ShimConfig) -> UniquePtr<Shim>;
+        unsafe fn new_scripted_card(
+            maker: usize,
+            config: &ShimConfig,
+            tlps: &[Beat],
+            frames: &[Beat],
+            limits: &[u8],
+        ) -> UniquePtr<Shim>;
+        fn width(self: &Shim) -> u32;
         fn cycle(self: &Shim) -> u64;
         fn run(self: Pin<&mut Shim>, until: u64, stop_on_mgmt: bool, stop_on_irq: bool) -> u64;
-        fn push_tlp(self: Pin<&mut Shim>, at: u64, header: &[u32; 4], payload: &[u8], cookie: u64);
-        fn push_frame(self: Pin<&mut Shim>, at: u64, frame: &[u8], error: bool, cookie: u64);
-        fn records(self: &Shim) -> &[Record];
-        fn arena(self: &Shim) -> &[u8];
+        fn push_tlp(card: Pin<&mut Shim>, at: u64, header: &[u32; 4], payload: &[u8], cookie: u64);
+        fn push_frame(card: Pin<&mut Shim>, at: u64, frame: &[u8], error: bool, cookie: u64);
+        fn records(card: &Shim) -> &[Record];
+        fn arena(card: &Shim) -> &[u8];
         fn clear_records(self: Pin<&mut Shim>);
         fn start_mgmt(
             self: Pin<&mut Shim>,
@@ -124,17 +123,26 @@ mod bridge {
             address: u16,
             value: u32,
             enables: u8,
-        ) -> Result<()>;
+        ) -> bool;
         fn take_mgmt(self: Pin<&mut Shim>) -> MgmtReply;
         fn irq(self: &Shim) -> bool;
         fn set_link(self: Pin<&mut Shim>, up: bool);
         fn set_mac_rate(self: Pin<&mut Shim>, byte_time_q16: u64);
         fn count_streams(self: Pin<&mut Shim>);
-        fn stream_counts(self: &Shim) -> &[u64];
-        fn coverage(self: &Shim) -> &[u32];
-        fn start_waves(self: Pin<&mut Shim>, path: &str) -> bool;
+        fn stream_counts(card: &Shim) -> &[u64];
+        fn coverage(card: &Shim) -> &[u32];
+        fn start_waves(card: Pin<&mut Shim>, path: &str) -> bool;
         fn close_waves(self: Pin<&mut Shim>);
     }
+}
+
+/// All that a scripted card does.
+#[derive(Debug, Clone, Default)]
+pub struct Script {
+    pub tlps: Vec<Beat>,
+    pub frames: Vec<Beat>,
+    /// Credits granted for non-posted requests, cycle by cycle; the last stay.
+    pub limits: Vec<u8>,
 }
 
 /// Bits of [`Record::flags`].
@@ -201,40 +209,50 @@ pub trait Card {
     fn stream_counts(&self) -> &[u64] {
         &[]
     }
-    /// How often each branch of the Verilog was taken; empty unless built with the feature `coverage`.
+    /// How often each branch of the Verilog was taken; empty of a card that does not count.
     fn coverage(&self) -> &[u32] {
         &[]
     }
     /// Starts writing waves to `path`; false if that is not possible.
+    ///
+    /// # Panics
+    /// If the card's model cannot write any.
     fn start_waves(&mut self, path: &Path) -> bool;
     fn stop_waves(&mut self);
 }
 
 /// The RTL, behind cxx.
 pub struct VerilatedCard {
-    width: u32,
     shim: UniquePtr<bridge::Shim>,
+    features: Features,
 }
 
 impl VerilatedCard {
-    /// A card of `width` 128 or 512, with its power-on reset behind it.
-    ///
-    /// # Panics
-    /// If there is no card of that width.
-    pub fn new(width: u32, config: &ShimConfig) -> Self {
-        let shim = bridge::new_card(width, config).unwrap_or_else(|error| panic!("{error}"));
-        VerilatedCard { width, shim }
+    /// A card with its power-on reset behind it.
+    pub fn new(
+        card: &CardSpec,
+        features: Features,
+        config: &ShimConfig,
+    ) -> Result<Self, ModelError> {
+        let model = Model::of(card, features)?;
+        // SAFETY: that is what it is, and models stay.
+        let shim = unsafe { bridge::new_card(model.maker, config) };
+        Ok(VerilatedCard { shim, features })
     }
 
     /// No card, but its pins, 128 bits wide: what they say is in `script`.
-    pub fn scripted(config: &ShimConfig, script: &Script) -> Self {
-        VerilatedCard { width: 128, shim: bridge::new_scripted_card(config, script) }
+    pub fn scripted(config: &ShimConfig, script: &Script) -> Result<Self, ModelError> {
+        let model = Model::scripted()?;
+        let Script { tlps, frames, limits } = script;
+        // SAFETY: as above.
+        let shim = unsafe { bridge::new_scripted_card(model.maker, config, tlps, frames, limits) };
+        Ok(VerilatedCard { shim, features: Features::default() })
     }
 }
 
 impl Card for VerilatedCard {
     fn width(&self) -> u32 {
-        self.width
+        self.shim.width()
     }
 
     fn cycle(&self) -> u64 {
@@ -247,16 +265,16 @@ impl Card for VerilatedCard {
 
     fn push_tlp(&mut self, at: u64, header: Header, payload: &[u8], cookie: u64) {
         debug_assert_eq!(payload.len() % 4, 0);
-        self.shim.pin_mut().push_tlp(at, &header.0, payload, cookie);
+        bridge::push_tlp(self.shim.pin_mut(), at, &header.0, payload, cookie);
     }
 
     fn push_frame(&mut self, at: u64, frame: &[u8], error: bool, cookie: u64) {
         assert!(!frame.is_empty(), "a frame has at least a byte");
-        self.shim.pin_mut().push_frame(at, frame, error, cookie);
+        bridge::push_frame(self.shim.pin_mut(), at, frame, error, cookie);
     }
 
     fn records(&self) -> (&[Record], &[u8]) {
-        (self.shim.records(), self.shim.arena())
+        (bridge::records(&self.shim), bridge::arena(&self.shim))
     }
 
     fn clear_records(&mut self) {
@@ -265,10 +283,8 @@ impl Card for VerilatedCard {
 
     fn start_mgmt(&mut self, at: u64, access: MgmtAccess) {
         let MgmtAccess { write, address, value } = access;
-        self.shim
-            .pin_mut()
-            .start_mgmt(at, write, address, value, 0xf)
-            .expect("firmware makes one access at a time");
+        let started = self.shim.pin_mut().start_mgmt(at, write, address, value, 0xf);
+        assert!(started, "firmware makes one access at a time");
     }
 
     fn take_mgmt(&mut self) -> Option<(u64, u32)> {
@@ -293,15 +309,16 @@ impl Card for VerilatedCard {
     }
 
     fn stream_counts(&self) -> &[u64] {
-        self.shim.stream_counts()
+        bridge::stream_counts(&self.shim)
     }
 
     fn coverage(&self) -> &[u32] {
-        self.shim.coverage()
+        bridge::coverage(&self.shim)
     }
 
     fn start_waves(&mut self, path: &Path) -> bool {
-        path.to_str().is_some_and(|path| self.shim.pin_mut().start_waves(path))
+        assert!(self.features.waves, "who wants waves says so in `HostConfig::features`");
+        path.to_str().is_some_and(|path| bridge::start_waves(self.shim.pin_mut(), path))
     }
 
     fn stop_waves(&mut self) {

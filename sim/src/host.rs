@@ -4,6 +4,7 @@ use std::io;
 
 use crate::card::{flags, Card, RecordKind, ShimConfig, Stop, VerilatedCard};
 use crate::firmware::{Controller, Firmware};
+use crate::model::{CardSpec, Features};
 use crate::root::{RootComplex, RootConfig};
 
 /// Random stalls of the card's streams: probabilities of a cycle without progress.
@@ -61,8 +62,9 @@ impl Default for Credits {
 
 /// How a host is made.
 pub struct HostConfig {
-    /// Bits of the card's data paths: 128 or 512.
-    pub width: u32,
+    pub card: CardSpec,
+    /// What the card's model can do besides to run.
+    pub features: Features,
     pub root: RootConfig,
     pub pressure: Pressure,
     pub credits: Credits,
@@ -75,10 +77,16 @@ pub struct HostConfig {
 }
 
 impl HostConfig {
-    /// A host with a card of `width` and everything else as usual.
+    /// A host with a card whose data paths have `width` bits, and everything else as usual.
     pub fn new(width: u32) -> Self {
+        HostConfig::of(CardSpec::Width(width))
+    }
+
+    /// The same with any card.
+    pub fn of(card: CardSpec) -> Self {
         HostConfig {
-            width,
+            card,
+            features: Features::default(),
             root: RootConfig::default(),
             pressure: Pressure::default(),
             credits: Credits::default(),
@@ -91,6 +99,12 @@ impl HostConfig {
     /// The same with `firmware`.
     pub fn with_firmware(self, firmware: Firmware) -> Self {
         HostConfig { firmware: Some(firmware), ..self }
+    }
+
+    /// The same with a card that can write waves, if `waves`.
+    pub fn with_waves(mut self, waves: bool) -> Self {
+        self.features.waves = waves;
+        self
     }
 
     /// How the world around the pins of its card behaves.
@@ -159,8 +173,8 @@ pub struct Host {
 
 impl Host {
     pub(crate) fn new(config: HostConfig, seed: u64) -> io::Result<Self> {
-        let card = Box::new(VerilatedCard::new(config.width, &config.shim(seed)));
-        Self::with_card(card, config, seed)
+        let card = VerilatedCard::new(&config.card, config.features, &config.shim(seed));
+        Self::with_card(Box::new(card?), config, seed)
     }
 
     pub(crate) fn with_card(
@@ -200,7 +214,7 @@ impl Host {
         self.card.stream_counts().chunks_exact(4).map(|c| [c[0], c[1], c[2], c[3]]).collect()
     }
 
-    /// How often each branch of the card's Verilog was taken; empty unless built with the feature `coverage`.
+    /// How often each branch of the card's Verilog was taken; empty of one without that feature.
     pub fn coverage(&self) -> &[u32] {
         self.card.coverage()
     }

@@ -9,6 +9,7 @@ pub mod capture;
 pub mod card;
 pub mod checker;
 pub mod completer;
+mod emitted;
 pub mod enumerate;
 pub mod faults;
 pub mod firmware;
@@ -17,6 +18,7 @@ pub mod host;
 pub mod interrupts;
 pub mod iommu;
 pub mod memory;
+pub mod model;
 pub mod monitor;
 mod outbox;
 mod quiet;
@@ -31,9 +33,6 @@ pub mod world;
 pub use function::HostFunction;
 pub use host::HostConfig;
 pub use world::World;
-
-// Verilator's FST writer, which only C++ calls, is linked against these.
-use {libz_sys as _, lz4_sys as _};
 
 /// The clock: 250 MHz.
 pub const CYCLE_NS: u64 = 4;

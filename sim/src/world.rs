@@ -260,7 +260,7 @@ impl World {
         self.capture.take().map_or(Ok(()), Capture::finish)
     }
 
-    /// Writes waves of the card of `host` to `path`, as FST, in these cycles.
+    /// Writes waves of the card of `host`, made with that feature, to `path`, as FST, in these cycles.
     pub fn add_waves(&mut self, host: usize, path: &Path, cycles: std::ops::Range<u64>) {
         self.waves.push(Waves { host, path: path.into(), cycles, open: false });
     }

@@ -113,7 +113,7 @@ fn firmware_makes_one_access_after_another() {
 fn waves_are_written_for_their_cycles() {
     let path = std::env::temp_dir().join(format!("nitor-waves-{}.fst", std::process::id()));
     let mut world = World::new(1);
-    world.add_host(HostConfig::new(128)).unwrap();
+    world.add_host(HostConfig::new(128).with_waves(true)).unwrap();
     world.add_waves(0, &path, 10..200);
     world.step(300);
     let size = std::fs::metadata(&path).unwrap().len();

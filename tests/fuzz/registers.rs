@@ -12,7 +12,7 @@ mod support;
 
 use std::cell::RefCell;
 
-use harness::{Input, Shared, SEED};
+use harness::{counting, Input, Shared, SEED};
 use libfuzzer_sys::fuzz_target;
 use nitor_driver::pci::PciFunction;
 use nitor_sim::checker::Rule;
@@ -139,14 +139,15 @@ fn act(scene: &mut Scene, input: &mut Input) {
 
 thread_local! {
     static FUZZ: RefCell<(Scene, Shared)> = RefCell::new({
-        let mut scene = Scene::new(128, SEED, |host| host);
+        let mut scene = Scene::new(128, SEED, counting);
         scene.root(|root, _| root.monitor.switch_off());
         scene.others_go_on(4);
         (scene, Shared::new())
     });
 }
 
-fuzz_target!(|data: &[u8]| {
+// The card's model may have to be made first: longer than an input may take.
+fuzz_target!(init: FUZZ.with(|_| ()), |data: &[u8]| {
     FUZZ.with_borrow_mut(|(scene, shared)| {
         let world = scene.raw.world.clone();
         shared.run(&world, || {

@@ -1,9 +1,8 @@
 //! A running instance of a model.
 
-use crate::cache::at;
 use crate::model::{Code, Direction, Handle, Model, Port};
-use crate::Error;
 use bitvec::prelude::*;
+use nitor_model::{at, Error};
 use std::ffi::{c_int, c_void, CStr, CString};
 use std::fs::File;
 use std::path::Path;

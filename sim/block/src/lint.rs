@@ -1,7 +1,7 @@
 use crate::model::Sources;
-use crate::verilator::{run, Toolchain};
+use nitor_model::{run, Toolchain};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::{env, io, process};
@@ -41,7 +41,7 @@ impl Scratch {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let name = format!("nitor-lint-{}-{count}", process::id());
-        let folder = Path::new(env!("OUT_DIR")).join(name);
+        let folder = env::temp_dir().join(name);
         fs::create_dir_all(&folder)?;
         Ok(Scratch(folder))
     }

@@ -157,7 +157,7 @@ pub fn model(board: &str) -> Result<Model, Error> {
         })
         .collect();
     let verilog = format!("{design}\n{CELLS}");
-    Model::build(verilog, design.top(), &ports).map_err(|e| failed(&e))
+    Model::build_large(verilog, design.top(), &ports).map_err(|e| failed(&e))
 }
 
 /// Models of the FPGA's own cells that boards use.

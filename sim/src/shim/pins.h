@@ -1,34 +1,39 @@
-// Drives the pins of one Verilated model. Included once for each width, with `M` the class that
-// Verilator made; everything that does not touch pins is in card.cc.
+// Drives the pins of a Verilated model, whose class, `M`, says how wide they are; all that does not
+// touch pins is in queues.cc.
 #pragma once
 
 #include <algorithm>
 #include <array>
 #include <cstring>
 #include <optional>
-#include <string>
+#include <memory>
 #include <tuple>
 #include <utility>
 
-#include "card.h"
-#include "nitor-sim/src/card.rs.h"
+#include "queues.h"
 #include "verilated.h"
+#if VM_TRACE
 #include "verilated_fst_c.h"
+#endif
 #if NITOR_COUNTS
 #include "coverage.h"
 #endif
 
 namespace nitor {
 
-template <class M, std::size_t kBytes>
-class PinnedCard final : public Card {
+template <class M>
+class PinnedCard final : public Queues {
  public:
+  static constexpr std::size_t kBytes = sizeof(std::declval<M&>().tx_data);
+
   // The rest of the arguments is for the model.
   template <class... More>
-  explicit PinnedCard(const ShimConfig& config, More&&... more) : Card(config) {
+  explicit PinnedCard(const ShimConfig& config, More&&... more) : Queues(config) {
     context_.randReset(2);
     context_.randSeed(1 + config.seed % 0x7ffffffe);
+#if VM_TRACE
     context_.traceEverOn(true);
+#endif
     model_ = std::make_unique<M>(&context_, "card", std::forward<More>(more)...);
     model_->reset = 1;
     model_->link_up = link_up_;
@@ -55,19 +60,22 @@ class PinnedCard final : public Card {
     return cycle_;
   }
 
-  rust::Slice<const std::uint32_t> coverage() const override {
+  std::uint32_t width() const override { return kBytes * 8; }
+
+  Span<const std::uint32_t> coverage() const override {
 #if VM_COVERAGE
     const auto& counters = model_->rootp->vlSymsp->__Vcoverage;
     return {counters, std::size(counters)};
 #else
-    return {};
+    return {nullptr, 0};
 #endif
   }
 
-  bool open_waves(const std::string& path) override {
+#if VM_TRACE
+  bool start_waves(const char* path) override {
     waves_ = std::make_unique<VerilatedFstC>();
     model_->trace(waves_.get(), 99);
-    waves_->open(path.c_str());
+    waves_->open(path);
     return waves_->isOpen();
   }
 
@@ -75,6 +83,10 @@ class PinnedCard final : public Card {
     if (waves_) waves_->close();
     waves_.reset();
   }
+#else
+  bool start_waves(const char*) override { return false; }
+  void close_waves() override {}
+#endif
 
  private:
   static std::size_t payload_len(const Header& header) {
@@ -299,13 +311,17 @@ class PinnedCard final : public Card {
     mgmt_.busy = mgmt_.valid = false;
   }
 
-  void dump(std::uint64_t half) {
+  void dump([[maybe_unused]] std::uint64_t half) {
+#if VM_TRACE
     if (waves_) waves_->dump((cycle_ * 2 + half) * kHalfPeriodPs);
+#endif
   }
 
   VerilatedContext context_;
   std::unique_ptr<M> model_;
+#if VM_TRACE
   std::unique_ptr<VerilatedFstC> waves_;
+#endif
   const bool all_credits_finite_ =
       finite_posted_headers_ && finite_posted_data_ && finite_non_posted_headers_;
   std::size_t rx_beat_ = 0, mac_rx_beat_ = 0, tx_owed_ = 0;

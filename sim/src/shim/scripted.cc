@@ -1,8 +1,10 @@
 // A card without logic, for tests of what watches the pins: its outputs say what a script has them
 // say.
+#include <algorithm>
 #include <cstring>
 #include <vector>
 
+#include "exports.h"
 #include "pins.h"
 
 namespace nitor {
@@ -10,7 +12,8 @@ namespace nitor {
 namespace {
 
 struct ScriptedModel {
-  ScriptedModel(VerilatedContext*, const char*, const Script& script) : script_(script) {}
+  ScriptedModel(VerilatedContext*, const char*, const ScriptView& script)
+      : tlps_(all(script.tlps)), frames_(all(script.frames)), limits_(all(script.limits)) {}
 
   CData clock = 0, reset = 0, link_up = 0, probe = 0;
   CData fc_ph = 0, fc_nph = 0, fc_cplh = 0, fc_cpl_infinite = 0;
@@ -29,12 +32,12 @@ struct ScriptedModel {
 
   void eval() {
     if (clock && !was_ && !reset) {
-      go_on(script_.tlps, tlp_, tx_ready);
-      go_on(script_.frames, frame_, mac_tx_ready);
+      go_on(tlps_, tlp_, tx_ready);
+      go_on(frames_, frame_, mac_tx_ready);
       ++cycle_;
     }
     was_ = clock;
-    const Beat tlp = at(script_.tlps, tlp_), frame = at(script_.frames, frame_);
+    const Beat tlp = at(tlps_, tlp_), frame = at(frames_, frame_);
     tx_valid = tlp.valid;
     tx_sop = tlp.first;
     tx_eop = tlp.last;
@@ -45,51 +48,34 @@ struct ScriptedModel {
     mac_tx_err = frame.error;
     mac_tx_bytes = frame.bytes;
     std::memcpy(mac_tx_data.data(), frame.data.data(), 16);
-    const auto& limits = script_.limits;
-    rx_np_limit = limits.empty() ? 64 : limits[std::min(cycle_, limits.size() - 1)];
+    rx_np_limit = limits_.empty() ? 64 : limits_[std::min(cycle_, limits_.size() - 1)];
   }
 
   void final() {}
-  void trace(VerilatedFstC*, int) {}
-
-#if VM_COVERAGE
-  struct Counters {
-    std::uint32_t __Vcoverage[1] = {0};
-  };
-  struct Root {
-    Counters* vlSymsp;
-  };
-  Counters counters_;
-  Root root_{&counters_};
-  Root* rootp = &root_;
-#endif
 
  private:
-  static Beat at(const rust::Vec<Beat>& beats, std::size_t at) {
+  template <class T>
+  static std::vector<T> all(Span<const T> span) {
+    return {span.data, span.data + span.size};
+  }
+  static Beat at(const std::vector<Beat>& beats, std::size_t at) {
     return at < beats.size() ? beats[at] : Beat{};
   }
-  static void go_on(const rust::Vec<Beat>& beats, std::size_t& at, bool ready) {
+  static void go_on(const std::vector<Beat>& beats, std::size_t& at, bool ready) {
     if (at < beats.size() && (!beats[at].valid || ready || beats[at].impatient)) ++at;
   }
 
-  const Script script_;
+  const std::vector<Beat> tlps_, frames_;
+  const std::vector<std::uint8_t> limits_;
   std::size_t tlp_ = 0, frame_ = 0, cycle_ = 0;
   bool was_ = false;
 };
 
 }  // namespace
 
-#if NITOR_COUNTS
-// It has no logic to be reached.
-template <>
-class Coverage<ScriptedModel> {
- public:
-  static void add(const ScriptedModel&) {}
-};
-#endif
-
-std::unique_ptr<Card> new_scripted_card(const ShimConfig& config, const Script& script) {
-  return std::make_unique<PinnedCard<ScriptedModel, 16>>(config, script);
-}
-
 }  // namespace nitor
+
+NITOR_EXPORT nitor::Card* nitor_card_new(const nitor::ShimConfig& config,
+                                         const nitor::ScriptView* script) {
+  return new nitor::PinnedCard<nitor::ScriptedModel>{config, *script};
+}

@@ -309,7 +309,8 @@ pub(crate) fn world(options: &Options) -> io::Result<(World, Vec<Tap>)> {
         let tap = Tap::default();
         taps.push(tap.clone());
         let firmware = tap.on(standard(settings));
-        let mut config = HostConfig::new(options.width).with_firmware(firmware);
+        let waves = guest == 0 && options.waves.is_some();
+        let mut config = HostConfig::new(options.width).with_firmware(firmware).with_waves(waves);
         let latency = if options.latency == 0 { LATENCY } else { options.latency };
         config.root.completer.latency = Latency::around(latency);
         config.root.completer.split = 0.0;

@@ -11,7 +11,7 @@ use std::ptr::addr_of_mut;
 use std::rc::Rc;
 use std::slice;
 
-use nitor_sim::World;
+use nitor_sim::{HostConfig, World};
 use nix::errno::Errno;
 use nix::sys::mman::{mmap_anonymous, MapFlags, ProtFlags};
 use nix::sys::wait::{waitpid, WaitStatus};
@@ -103,6 +103,12 @@ impl Input<'_> {
     pub fn pick<T: Copy>(&mut self, choices: &[T]) -> T {
         choices[usize::from(self.byte()) % choices.len()]
     }
+}
+
+/// A host whose card counts branches.
+pub fn counting(mut host: HostConfig) -> HostConfig {
+    host.features.branches = true;
+    host
 }
 
 /// The seed of the worlds: inputs are what varies.

@@ -22,7 +22,7 @@ fn pins(script: Script) -> Vec<Rule> {
         credits: Credits { posted_headers: Some(1), delay: (500, 500), ..Credits::default() },
         ..HostConfig::new(128)
     };
-    let card = VerilatedCard::scripted(&config.shim(1), &script);
+    let card = VerilatedCard::scripted(&config.shim(1), &script).unwrap();
     let mut world = World::new(1);
     world.add_host_with(Box::new(card), config).unwrap();
     let block = Block::new(0x4000, 4096);

@@ -69,6 +69,7 @@ impl Test {
         let mut command = Command::new(&self.program);
         // Elsewhere, so that no seeds are kept of what fails.
         command.current_dir(std::env::temp_dir()).stdout(Stdio::piped()).stderr(Stdio::null());
+        command.env("NITOR_CACHE", cache(&self.program));
         command
     }
 
@@ -131,10 +132,14 @@ impl Test {
     }
 }
 
+/// Keeps models of mutants out of the user's cache.
+fn cache(program: &std::path::Path) -> PathBuf {
+    program.ancestors().nth(3).unwrap_or(program).join("mutants-models")
+}
+
 /// The models that are kept.
 fn models(program: &std::path::Path) -> Result<BTreeSet<PathBuf>> {
-    let target = program.ancestors().nth(3).context("no target folder")?;
-    let entries = fs::read_dir(target.join("nitor-block-cache"))?;
+    let entries = fs::read_dir(cache(program).join("models"))?;
     Ok(entries.filter_map(|e| Some(e.ok()?.path())).collect())
 }
 

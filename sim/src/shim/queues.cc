@@ -1,10 +1,7 @@
-#include "card.h"
+#include "queues.h"
 
 #include <algorithm>
-#include <stdexcept>
 #include <utility>
-
-#include "nitor-sim/src/card.rs.h"
 
 namespace nitor {
 
@@ -42,7 +39,7 @@ bool later(const T& a, const T& b) {
 
 }  // namespace
 
-std::uint64_t Card::Dice::next() {
+std::uint64_t Queues::Dice::next() {
   // SplitMix64.
   std::uint64_t z = state_ += 0x9e3779b97f4a7c15;
   z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9;
@@ -50,7 +47,7 @@ std::uint64_t Card::Dice::next() {
   return z ^ z >> 31;
 }
 
-Card::Card(const ShimConfig& config)
+Queues::Queues(const ShimConfig& config)
     : rx_gap_(config.rx_gap),
       tx_stall_(config.tx_stall),
       mac_rx_gap_(config.mac_rx_gap),
@@ -78,7 +75,7 @@ Card::Card(const ShimConfig& config)
   granted_.completion_data = config.completion_data;
 }
 
-Card::PacketPtr Card::fresh_packet(rust::Slice<const std::uint8_t> data) {
+Queues::PacketPtr Queues::fresh_packet(Span<const std::uint8_t> data) {
   PacketPtr packet;
   if (spare_.empty()) {
     packet = std::make_unique<Packet>();
@@ -86,16 +83,16 @@ Card::PacketPtr Card::fresh_packet(rust::Slice<const std::uint8_t> data) {
     packet = std::move(spare_.back());
     spare_.pop_back();
   }
-  packet->data.assign(data.begin(), data.end());
+  packet->data.assign(data.data, data.data + data.size);
   packet->order = order_++;
   packet->error = false;
   return packet;
 }
 
-void Card::recycle(PacketPtr packet) { spare_.push_back(std::move(packet)); }
+void Queues::recycle(PacketPtr packet) { spare_.push_back(std::move(packet)); }
 
-void Card::push_tlp(std::uint64_t at, const Header& header,
-                    rust::Slice<const std::uint8_t> payload, std::uint64_t cookie) {
+void Queues::push_tlp(std::uint64_t at, const Header& header,
+                    Span<const std::uint8_t> payload, std::uint64_t cookie) {
   PacketPtr packet = fresh_packet(payload);
   packet->at = at;
   packet->header = header;
@@ -118,7 +115,7 @@ void Card::push_tlp(std::uint64_t at, const Header& header,
   }
 }
 
-void Card::push_frame(std::uint64_t at, rust::Slice<const std::uint8_t> frame, bool error,
+void Queues::push_frame(std::uint64_t at, Span<const std::uint8_t> frame, bool error,
                       std::uint64_t cookie) {
   PacketPtr packet = fresh_packet(frame);
   packet->at = frames_.empty() ? at : std::max(at, frames_.back()->at);
@@ -129,7 +126,7 @@ void Card::push_frame(std::uint64_t at, rust::Slice<const std::uint8_t> frame, b
 
 // The next TLP that may go now. Nothing passes a posted request that was there first; posted
 // requests and completions pass non-posted ones that wait for credits.
-Card::PacketPtr Card::next_tlp() {
+Queues::PacketPtr Queues::next_tlp() {
   const auto due = [this](const PacketPtr& packet) { return packet->at <= cycle_; };
   const Packet* first_posted = posted_.empty() ? nullptr : posted_.front().get();
   const auto behind_posted = [&](const PacketPtr& packet) {
@@ -163,7 +160,7 @@ Card::PacketPtr Card::next_tlp() {
   return packet;
 }
 
-void Card::presented(Presenting& slot, bool frame) {
+void Queues::presented(Presenting& slot, bool frame) {
   const Packet& packet = *slot.packet;
   Record record{};
   record.kind = frame ? RecordKind::FrameIn : RecordKind::TlpIn;
@@ -179,7 +176,7 @@ void Card::presented(Presenting& slot, bool frame) {
   slot.valid = false;
 }
 
-void Card::begin_take(Taking& slot, const Header& header, std::uint8_t flags) {
+void Queues::begin_take(Taking& slot, const Header& header, std::uint8_t flags) {
   slot.active = true;
   slot.first = cycle_;
   slot.header = header;
@@ -187,7 +184,7 @@ void Card::begin_take(Taking& slot, const Header& header, std::uint8_t flags) {
   slot.data.clear();
 }
 
-void Card::end_take(Taking& slot, bool frame, bool error) {
+void Queues::end_take(Taking& slot, bool frame, bool error) {
   Record record{};
   record.kind = frame ? RecordKind::FrameOut : RecordKind::TlpOut;
   record.first = slot.first;
@@ -210,7 +207,7 @@ void Card::end_take(Taking& slot, bool frame, bool error) {
 }
 
 // Counts the credits a TLP from the card took, flags it if it had none, and frees them later.
-void Card::count_credits(const Header& header, std::uint8_t& flags) {
+void Queues::count_credits(const Header& header, std::uint8_t& flags) {
   Credits taken;
   switch (class_of(header)) {
     case Class::kPosted:
@@ -251,7 +248,7 @@ void Card::count_credits(const Header& header, std::uint8_t& flags) {
   returns_.push_back({at, taken});
 }
 
-void Card::return_credits() {
+void Queues::return_credits() {
   while (!returns_.empty() && returns_.front().at <= cycle_) {
     const Credits& credits = returns_.front().credits;
     granted_.posted_headers += credits.posted_headers;
@@ -269,43 +266,31 @@ void Card::return_credits() {
 }
 
 // Puts bytes behind those on their way to the wire.
-void Card::mac_sends(std::size_t bytes) {
+void Queues::mac_sends(std::size_t bytes) {
   mac_free_q16_ = std::max(mac_free_q16_, cycle_ << 16) + bytes * mac_byte_q16_;
 }
 
-rust::Slice<const Record> Card::records() const { return {records_.data(), records_.size()}; }
-
-void Card::clear_records() {
+void Queues::clear_records() {
   records_.clear();
   arena_.clear();
 }
 
-void Card::start_mgmt(std::uint64_t at, bool write, std::uint16_t address, std::uint32_t value,
-                      std::uint8_t enables) {
-  if (mgmt_.busy) throw std::logic_error("management bus access while another is under way");
+bool Queues::start_mgmt(std::uint64_t at, bool write, std::uint16_t address, std::uint32_t value,
+                        std::uint8_t enables) {
+  if (mgmt_.busy) return false;
   mgmt_.busy = true;
   mgmt_.at = at;
   mgmt_.write = write;
   mgmt_.address = address;
   mgmt_.value = value;
   mgmt_.enables = enables;
+  return true;
 }
 
-MgmtReply Card::take_mgmt() {
+MgmtReply Queues::take_mgmt() {
   const MgmtReply reply{mgmt_.done, mgmt_.done_at, mgmt_.result};
   mgmt_.done = false;
   return reply;
-}
-
-std::unique_ptr<Card> new_card(std::uint32_t width, const ShimConfig& config) {
-  switch (width) {
-    case 128:
-      return new_card128(config);
-    case 512:
-      return new_card512(config);
-    default:
-      throw std::invalid_argument("a card is 128 or 512 bits wide");
-  }
 }
 
 }  // namespace nitor
