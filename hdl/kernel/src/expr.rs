@@ -143,8 +143,9 @@ impl Lower {
             Expr::Paren(p) => self.expr(&p.expr),
             Expr::Group(g) => self.expr(&g.expr),
             Expr::Block(b) => {
+                let value = self.block_value(&b.block)?;
                 self.refuse_assignments(b)?;
-                self.block_value(&b.block)
+                Ok(value)
             }
             Expr::If(i) => self.if_value(i),
             Expr::Match(m) => self.match_value(m),

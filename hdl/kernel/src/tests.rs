@@ -114,7 +114,7 @@ fn shadowing_binds_anew() {
 
 #[test]
 fn variables_are_assigned_in_statements() {
-    let message = "assign variables in statements";
+    let message = "assign variables and signals in statements";
     let conditional = "if a.any() { v = a; a } else { a }";
     let chosen = "match a { 0 => { v = a; a } _ => a }";
     let nested = "match a { 0 => { if a.any() { v = a; } a } _ => a }";
