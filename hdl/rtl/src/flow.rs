@@ -378,24 +378,7 @@ fn copied(block: &mut Block, tree: &mut Tree) {
         tree.locals.push(tree.locals[id].clone());
         fresh.insert(id, tree.locals.len() - 1);
     }
-    fn go(block: &mut Block, fresh: &BTreeMap<usize, usize>) {
-        for stmt in block {
-            if let Kind::Let(id, _) | Kind::Assign(Target::Local(id) | Target::Part(id, ..), _) =
-                &mut stmt.kind
-            {
-                *id = *fresh.get(id).unwrap_or(id);
-            }
-            stmt.blocks_mut().into_iter().for_each(|b| go(b, fresh));
-        }
-    }
-    go(block, &fresh);
-    tree::each_expr(block, &mut |e| {
-        e.rewrite(&mut |e| {
-            if let Expr::Local(id) = e {
-                *id = *fresh.get(id).unwrap_or(id);
-            }
-        });
-    });
+    tree::rename(block, &fresh);
 }
 
 /// Outside of loops: values on the way that signals depend on get names of their own.
@@ -431,8 +414,8 @@ fn kept(block: Block, tree: &mut Tree, early: &Early, known: &mut BTreeMap<usize
                 names.insert(id, name);
             }
             match whole {
-                true => stmt.blocks_mut().into_iter().for_each(|b| rename(b, &names)),
-                false => stmt.own_mut().into_iter().for_each(|e| renamed(e, &names)),
+                true => stmt.blocks_mut().into_iter().for_each(|b| rename_driving(b, &names)),
+                false => stmt.own_mut().into_iter().for_each(|e| tree::rename_expr(e, &names)),
             }
         }
         if whole {
@@ -465,21 +448,13 @@ fn driving(blocks: Vec<&Block>, early: &Early, out: &mut BTreeSet<usize>) {
 }
 
 /// Gives locals other names, in all statements that drive signals.
-fn rename(block: &mut Block, names: &BTreeMap<usize, usize>) {
+fn rename_driving(block: &mut Block, names: &BTreeMap<usize, usize>) {
     for stmt in block {
         if stmt.signal().is_some() || stmt.blocks().iter().any(|b| !signals(b).is_empty()) {
-            stmt.own_mut().into_iter().for_each(|e| renamed(e, names));
+            stmt.own_mut().into_iter().for_each(|e| tree::rename_expr(e, names));
         }
-        stmt.blocks_mut().into_iter().for_each(|b| rename(b, names));
+        stmt.blocks_mut().into_iter().for_each(|b| rename_driving(b, names));
     }
-}
-
-fn renamed(e: &mut Expr, names: &BTreeMap<usize, usize>) {
-    e.rewrite(&mut |e| {
-        if let Expr::Local(id) = e {
-            *id = *names.get(id).unwrap_or(id);
-        }
-    });
 }
 
 /// Unites what reads a variable on the way, or in a loop, with the variable.

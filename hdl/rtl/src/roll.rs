@@ -79,22 +79,9 @@ fn run(turns: &[(i128, Block)], depth: usize, locals: &[Local]) -> (usize, Optio
     }
 }
 
-/// Locals that the block assigns first, in order.
-fn declared(block: &Block) -> Vec<usize> {
-    let mut ids = vec![];
-    tree::walk(block, &mut |stmt| {
-        if let Some(id) = stmt.local() {
-            if !ids.contains(&id) {
-                ids.push(id);
-            }
-        }
-    });
-    ids
-}
-
 /// `turn` with its locals named as in `like`.
 fn renamed(turn: &Block, like: &Block, locals: &[Local]) -> Option<Block> {
-    let (from, to) = (declared(turn), declared(like));
+    let (from, to) = (tree::assigned(turn), tree::assigned(like));
     if from.len() != to.len() {
         return None;
     }
@@ -106,26 +93,8 @@ fn renamed(turn: &Block, like: &Block, locals: &[Local]) -> Option<Block> {
         names.insert(*a, *b);
     }
     let mut block = turn.clone();
-    rename(&mut block, &names);
+    tree::rename(&mut block, &names);
     Some(block)
-}
-
-fn rename(block: &mut Block, names: &BTreeMap<usize, usize>) {
-    tree::each_expr(block, &mut |e| {
-        e.rewrite(&mut |e| {
-            if let Expr::Local(id) = e {
-                *id = *names.get(id).unwrap_or(id);
-            }
-        });
-    });
-    for stmt in block {
-        if let Kind::Let(id, _) | Kind::Assign(Target::Local(id) | Target::Part(id, ..), _) =
-            &mut stmt.kind
-        {
-            *id = *names.get(id).unwrap_or(id);
-        }
-        stmt.blocks_mut().into_iter().for_each(|b| rename(b, names));
-    }
 }
 
 /// A template's turn at an index.

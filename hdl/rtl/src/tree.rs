@@ -324,3 +324,38 @@ pub fn each_expr(block: &mut [Stmt], change: &mut impl FnMut(&mut Expr)) {
         stmt.blocks_mut().into_iter().for_each(|b| each_expr(b, change));
     }
 }
+
+/// The locals that a block assigns, in the order of their first assignments.
+pub fn assigned(block: &[Stmt]) -> Vec<Id> {
+    let mut ids = vec![];
+    walk(block, &mut |stmt| {
+        if let Some(id) = stmt.local().filter(|id| !ids.contains(id)) {
+            ids.push(id);
+        }
+    });
+    ids
+}
+
+/// Gives locals other numbers, where they are read and where they are assigned.
+pub fn rename(block: &mut [Stmt], names: &BTreeMap<Id, Id>) {
+    each_expr(block, &mut |e| rename_expr(e, names));
+    fn targets(block: &mut [Stmt], names: &BTreeMap<Id, Id>) {
+        for stmt in block {
+            if let Kind::Let(id, _) | Kind::Assign(Target::Local(id) | Target::Part(id, ..), _) =
+                &mut stmt.kind
+            {
+                *id = *names.get(id).unwrap_or(id);
+            }
+            stmt.blocks_mut().into_iter().for_each(|b| targets(b, names));
+        }
+    }
+    targets(block, names);
+}
+
+pub fn rename_expr(e: &mut Expr, names: &BTreeMap<Id, Id>) {
+    e.rewrite(&mut |e| {
+        if let Expr::Local(id) = e {
+            *id = *names.get(id).unwrap_or(id);
+        }
+    });
+}

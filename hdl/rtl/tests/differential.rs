@@ -2,15 +2,16 @@
 //!
 //! `NITOR_SEED` replays a run.
 
-mod icarus;
+mod support;
 
 use nitor_block::bitvec::prelude::*;
-use nitor_block::{Model, Port};
+use nitor_block::Model;
 use nitor_rtl::build::{cast, number, slice, Expr, Kernel, Op, Unary};
 use nitor_rtl::prelude::*;
-use nitor_rtl::{emit, with_stack, Design, Direction};
+use nitor_rtl::{emit, with_stack, Design};
 use rand::{rngs::StdRng, Rng, SeedableRng};
 use std::collections::BTreeMap;
+use support::{icarus, ports};
 
 const WIDTHS: [usize; 10] = [1, 4, 8, 13, 16, 31, 32, 33, 64, 128];
 const BATCHES: usize = 8;
@@ -346,14 +347,6 @@ fn design(expressions: &[(String, Expr)]) -> Design {
         };
         emit(&block, "expressions").unwrap()
     })
-}
-
-fn ports(design: &Design) -> Vec<Port> {
-    let port = |p: &nitor_rtl::Port| match p.direction {
-        Direction::In => Port::input(&p.name, p.width),
-        Direction::Out => Port::output(&p.name, p.width),
-    };
-    design.ports().iter().map(port).collect()
 }
 
 fn verilog(name: &str) -> String {

@@ -1,9 +1,12 @@
 //! Small kernels, one construct or one of RustHDL's traps each: RustHDL's own simulator against Verilator on random inputs.
 
-use nitor_block::{lint, Model, Port};
+mod support;
+
+use nitor_block::{lint, Model};
 use nitor_rtl::prelude::*;
-use nitor_rtl::{emit, with_stack, Direction};
+use nitor_rtl::{emit, with_stack};
 use rand::{rngs::StdRng, Rng, SeedableRng};
+use support::ports;
 
 fn settle(block: &mut impl Block) {
     for _ in 0..100 {
@@ -52,11 +55,7 @@ macro_rules! agree {
         let design = with_stack(|| emit(&<$block>::default(), "uut")).unwrap();
         let text = design.to_string();
         lint(text.clone(), "uut").unwrap();
-        let ports: Vec<Port> = design.ports().iter().map(|p| match p.direction {
-            Direction::In => Port::input(&p.name, p.width),
-            Direction::Out => Port::output(&p.name, p.width),
-        }).collect();
-        let mut other = Model::build(text.clone(), "uut", &ports).unwrap().block(7);
+        let mut other = Model::build(text.clone(), "uut", &ports(&design)).unwrap().block(7);
         let mut rng = StdRng::seed_from_u64(7);
         let mut uut = <$block>::default();
         uut.connect_all();

@@ -4,13 +4,14 @@
 //!
 //! `NITOR_SEED` replays a run.
 
-mod icarus;
+mod support;
 
-use nitor_block::{lint, Model, Port};
+use nitor_block::{lint, Model};
 use nitor_rtl::build::{binary, mux, number, replace, slice, unary, Expr, Kernel, Op, Unary};
 use nitor_rtl::prelude::*;
-use nitor_rtl::{emit, with_stack, Design, Direction};
+use nitor_rtl::{emit, with_stack, Design};
 use rand::{rngs::StdRng, Rng, SeedableRng};
+use support::{icarus, ports};
 
 const BATCHES: u64 = 3;
 /// Programs of a batch, each in one kernel with all others.
@@ -439,15 +440,8 @@ fn random_programs_mean_the_same_everywhere() {
         let off = ["UNSIGNED", "CMPCONST", "UNUSEDSIGNAL"];
         let off = off.map(|w| format!("/* verilator lint_off {w} */\n")).concat();
         lint(format!("{off}{text}"), "programs").unwrap_or_else(|e| panic!("{e}\n{text}"));
-        let ports: Vec<Port> = design
-            .ports()
-            .iter()
-            .map(|p| match p.direction {
-                Direction::In => Port::input(&p.name, p.width),
-                Direction::Out => Port::output(&p.name, p.width),
-            })
-            .collect();
-        let mut block = Model::build(text.clone(), "programs", &ports).unwrap().block(seed);
+        let mut block =
+            Model::build(text.clone(), "programs", &ports(&design)).unwrap().block(seed);
         block.set("reset", 1);
         block.tick();
         block.set("reset", 0);

@@ -1,12 +1,12 @@
 //! `always` blocks, with the variables that are theirs alone, and the registers.
 
 use super::kernel::Kernel;
-use super::print::{assigned, conditional, declared, Printer};
+use super::print::{conditional, declared, Printer};
 use crate::emit::Child;
 use crate::flow;
 use crate::roll::roll;
 use crate::text::number;
-use crate::tree::{self, Block, Expr, Kind, Local, Stmt};
+use crate::tree::{self, assigned, Block, Expr, Kind, Local, Stmt};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The reset of a register that has none.

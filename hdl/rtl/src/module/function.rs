@@ -1,11 +1,11 @@
 //! Helpers as functions.
 
 use super::kernel::{push, Kernel};
-use super::print::{assigned, conditional, declared, Printer};
+use super::print::{conditional, declared, Printer};
 use super::usage::{Name, Usage};
 use crate::roll::roll;
 use crate::text::{bits, number};
-use crate::tree::{Expr, Kind, Stmt, Target};
+use crate::tree::{assigned, Expr, Kind, Stmt, Target};
 use std::collections::BTreeSet;
 
 impl Kernel<'_> {

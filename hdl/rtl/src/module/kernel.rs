@@ -1,7 +1,7 @@
 //! A kernel's module: its parts, in the order in which they stand.
 
 use super::constant::{self, Place};
-use super::print::{assigned, comments, declared};
+use super::print::{comments, declared};
 use super::usage::{Name, Usage};
 use super::{drive, Module, Ports, Writer, PLACE};
 use crate::check::check;
@@ -9,7 +9,7 @@ use crate::emit::{Child, Direction};
 use crate::flow::{self, flow, key, Flow, Key};
 use crate::lower::{lower, sweep};
 use crate::text::{bits, number};
-use crate::tree::{self, Block, Comment, Expr, Kind, Stmt, Target, Tree};
+use crate::tree::{self, assigned, Block, Comment, Expr, Kind, Stmt, Target, Tree};
 use rust_hdl_core::atom::AtomKind;
 use std::collections::{BTreeMap, BTreeSet};
 

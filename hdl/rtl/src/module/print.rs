@@ -2,7 +2,7 @@
 
 use super::PLACE;
 use crate::text::{bits, Text};
-use crate::tree::{self, Block, Comment, Expr, Kind, Stmt, Target};
+use crate::tree::{Block, Comment, Expr, Kind, Stmt, Target};
 use std::collections::BTreeSet;
 
 /// Lines beyond this are broken where that is easy.
@@ -217,15 +217,4 @@ pub fn conditional(block: &Block, among: &BTreeSet<usize>) -> BTreeSet<usize> {
 pub fn declared(names: impl IntoIterator<Item = (String, usize)>, depth: usize) -> Vec<String> {
     let pad = "    ".repeat(depth);
     names.into_iter().map(|(name, width)| format!("{pad}reg {}{name};", bits(width))).collect()
-}
-
-/// The locals that a block assigns, in order.
-pub fn assigned(block: &Block) -> Vec<usize> {
-    let mut ids = vec![];
-    tree::walk(block, &mut |stmt| {
-        if let Some(id) = stmt.local().filter(|id| !ids.contains(id)) {
-            ids.push(id);
-        }
-    });
-    ids
 }

@@ -12,13 +12,11 @@ pub type Vector = Vec<(String, u128)>;
 pub type Outputs = BTreeMap<String, u128>;
 
 /// The outputs for each vector.
-#[allow(dead_code)]
 pub fn settled(design: &Design, top: &str, vectors: &[Vector]) -> Option<Vec<Outputs>> {
     run(design, top, vectors, "")
 }
 
 /// The outputs in each cycle, before its edge of `clock`, after a reset.
-#[allow(dead_code)]
 pub fn clocked(design: &Design, top: &str, vectors: &[Vector]) -> Option<Vec<Outputs>> {
     run(design, top, vectors, "clock = 1; #1 clock = 0; #1;\n")
 }
