@@ -198,7 +198,8 @@ fn again_is_the_same_command() {
     let bin = Path::new(env!("CARGO_BIN_EXE_nitor")).parent().unwrap();
     fs::remove_file(folder.path().join("-w")).unwrap();
     let mut shell = Command::new("/bin/sh");
-    shell.args(["-c", again]).current_dir(&folder).env("PATH", bin);
+    let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
+    shell.args(["-c", again]).current_dir(&folder).env("PATH", path);
     let second = shell.output().unwrap();
     let second = String::from_utf8(second.stdout).unwrap();
     let same = |text: &str| {
