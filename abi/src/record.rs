@@ -106,6 +106,10 @@ macro_rules! record {
             /// Bytes of the packed form.
             pub const LEN: usize = $len;
 
+            /// Where each field is, in bits of the packed form.
+            pub const LAYOUT: &'static [(&'static str, &'static [::core::ops::Range<usize>])] =
+                &[$((stringify!($field), &[$($place),+])),*];
+
             pub fn from_bytes(bytes: &[u8; $len]) -> Self {
                 let bits = $crate::record::Bits::from_slice(bytes);
                 Self { $($field: $crate::record::Field::get(bits, &[$($place),+]),)* }

@@ -35,7 +35,7 @@ fn bare(argument: &GenericArgument) -> TokenStream {
     quote! { #argument }
 }
 
-/// Where a field is in a record, and its width.
+/// A field of a record, as `build` takes it.
 pub fn field_place(base: &Expr, name: &syn::Ident) -> TokenStream {
     let (base, method) = (crate::stmt::witness(base), format_ident!("__at_{}", name));
     quote! { #base.#method() }
@@ -58,7 +58,11 @@ impl Lower {
             Expr::Unary(u) => self.is_constant(&u.expr),
             Expr::Paren(p) => self.is_constant(&p.expr),
             Expr::Group(g) => self.is_constant(&g.expr),
-            Expr::Cast(c) => self.is_constant(&c.expr),
+            // Also `Counter::TxFrames as usize`.
+            Expr::Cast(c) => {
+                let variant = |p: &syn::ExprPath| p.path.segments.len() > 1;
+                self.is_constant(&c.expr) || matches!(&*c.expr, Expr::Path(p) if variant(p))
+            }
             Expr::Block(b) => match b.block.stmts.as_slice() {
                 [syn::Stmt::Expr(e, None)] => self.is_constant(e),
                 _ => false,
@@ -174,11 +178,7 @@ impl Lower {
                     return Err(syn::Error::new(f.span(), "a record's fields have names"));
                 };
                 let (a, place) = (self.expr(&f.base)?, field_place(&f.base, name));
-                Ok(quote! { {
-                    let (__at, __w) = #place;
-                    let __a = #a;
-                    ::nitor_rtl::build::slice(__a, __w, ::nitor_rtl::build::number(__at as u128))
-                } })
+                Ok(quote! { { let __a = #a; ::nitor_rtl::build::field(__a, #place) } })
             }
             Expr::Struct(s) => self.record(s, e),
             _ => Err(syn::Error::new(e.span(), "this expression does not lower to hardware")),
@@ -291,6 +291,11 @@ impl Lower {
         if name == "val" {
             let path = self.path_name(&m.receiver)?;
             return Ok(quote! { ::nitor_rtl::build::Expr::Signal(#path) });
+        }
+        if name == "get" && m.args.is_empty() {
+            let path = self.path_name(&m.receiver)?;
+            let witness = crate::stmt::witness(&Expr::MethodCall(m.clone()));
+            return Ok(quote! { ::nitor_rtl::build::payload(&#witness, &#path) });
         }
         let receiver = self.expr(&m.receiver)?;
         let mut args = vec![];
@@ -415,9 +420,7 @@ impl Lower {
                     let call = Expr::Call(c.clone());
                     crate::stmt::witness(&call)
                 });
-                Ok(
-                    quote! { { let __a = #a; ::nitor_rtl::build::cast(__a, ::nitor_rtl::build::width_of(&#witness)) } },
-                )
+                Ok(quote! { { let __a = #a; ::nitor_rtl::build::from_bits(&#witness, __a) } })
             }
             "lit" | "bit_cast" | "cat" => {
                 Err(syn::Error::new(c.span(), format!("wrong number of arguments to `{name}`")))

@@ -11,6 +11,7 @@ mod refuse;
 mod rust;
 mod scope;
 mod stmt;
+mod stream;
 #[cfg(test)]
 mod tests;
 
@@ -32,13 +33,43 @@ pub fn kernel(
 }
 
 /// A struct that is a word: a register's, a memory's, a port's. Its first field has the lowest bits.
+/// With `#[record(layout = T)]` the fields are where `T::LAYOUT` says, in a word of `T::LEN` bytes; what has no
+/// field reads 0.
 #[proc_macro_attribute]
 pub fn record(
-    _: proc_macro::TokenStream,
+    how: proc_macro::TokenStream,
     item: proc_macro::TokenStream,
 ) -> proc_macro::TokenStream {
     let item = parse_macro_input!(item as syn::ItemStruct);
-    record::record(&item).unwrap_or_else(|e| e.to_compile_error()).into()
+    let made = layout(how.into()).and_then(|layout| record::record(&item, layout.as_ref()));
+    made.unwrap_or_else(|e| e.to_compile_error()).into()
+}
+
+fn layout(how: TokenStream) -> Result<Option<syn::Path>> {
+    if how.is_empty() {
+        return Ok(None);
+    }
+    let pair: syn::MetaNameValue = syn::parse2(how)?;
+    match &pair.value {
+        Expr::Path(p) if pair.path.is_ident("layout") => Ok(Some(p.path.clone())),
+        _ => Err(syn::Error::new(pair.span(), "`#[record]` or `#[record(layout = T)]`")),
+    }
+}
+
+/// A record that goes from block to block. Of `struct X` come the interfaces `XSrc` and `XSnk`: `valid`, a
+/// signal for each field, and `ready` against them. `#[stream(bus)]` has the fields alone: whoever wants may listen.
+#[proc_macro_attribute]
+pub fn stream(
+    how: proc_macro::TokenStream,
+    item: proc_macro::TokenStream,
+) -> proc_macro::TokenStream {
+    let item = parse_macro_input!(item as syn::ItemStruct);
+    let how = how.to_string();
+    let made = match how.as_str() {
+        "" | "bus" => stream::stream(&item, how == "bus"),
+        _ => Err(syn::Error::new(item.span(), "`#[stream]` or `#[stream(bus)]`")),
+    };
+    made.unwrap_or_else(|e| e.to_compile_error()).into()
 }
 
 fn lowered(item: &ItemFn) -> Result<TokenStream> {

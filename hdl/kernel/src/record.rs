@@ -2,9 +2,10 @@
 
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
-use syn::{spanned::Spanned, Fields, ItemStruct, Result};
+use syn::{spanned::Spanned, Fields, ItemStruct, Path, Result};
 
-pub fn record(item: &ItemStruct) -> Result<TokenStream> {
+/// `layout`: the type that says where the fields are; without one they follow each other.
+pub fn record(item: &ItemStruct, layout: Option<&Path>) -> Result<TokenStream> {
     let Fields::Named(fields) = &item.fields else {
         return Err(syn::Error::new(item.span(), "a record's fields have names"));
     };
@@ -17,6 +18,17 @@ pub fn record(item: &ItemStruct) -> Result<TokenStream> {
     let text = name.to_string();
     let (with, generics, bounds) = item.generics.split_for_impl();
     let bits = quote! { ::nitor_rtl::prelude::Synth };
+    let widths = quote! { [#((#texts, <#types as #bits>::BITS)),*] };
+    let (all, width) = match layout {
+        Some(layout) => (
+            quote! { ::nitor_rtl::record::laid_out(#text, #layout::LAYOUT, &#widths) },
+            quote! { 8 * #layout::LEN },
+        ),
+        None => (
+            quote! { ::nitor_rtl::record::in_order(&#widths) },
+            quote! { 0 #(+ <#types as #bits>::BITS)* },
+        ),
+    };
     Ok(quote! {
         #[derive(Clone, Copy, Debug, Default, PartialEq)]
         #item
@@ -25,51 +37,33 @@ pub fn record(item: &ItemStruct) -> Result<TokenStream> {
             #(
                 #[doc(hidden)]
                 #[inline]
-                pub fn #places(&self) -> (usize, usize) {
-                    let (_, at, width) = <Self as ::nitor_rtl::Record>::fields()[#counts];
-                    (at, width)
+                pub fn #places(&self) -> ::nitor_rtl::Field {
+                    <Self as ::nitor_rtl::Record>::fields().swap_remove(#counts)
                 }
             )*
         }
 
         impl #with ::nitor_rtl::Record for #name #generics #bounds {
             fn fields() -> Vec<::nitor_rtl::Field> {
-                let mut all = vec![];
-                let mut at = 0;
-                #(
-                    all.push((#texts, at, <#types as #bits>::BITS));
-                    at += <#types as #bits>::BITS;
-                )*
-                let _ = at;
-                all
+                #all
             }
         }
 
         impl #with ::nitor_rtl::Word for #name #generics #bounds {
             fn pack(self) -> ::nitor_rtl::BigUint {
-                let mut all = ::nitor_rtl::BigUint::default();
-                let mut at = 0;
-                #(
-                    all |= ::nitor_rtl::Word::pack(self.#names) << at;
-                    at += <#types as #bits>::BITS;
-                )*
-                let _ = at;
-                all
+                let values = [#(::nitor_rtl::Word::pack(self.#names)),*];
+                ::nitor_rtl::record::scatter::<Self>(values)
             }
 
             fn unpack(bits: &::nitor_rtl::BigUint) -> Self {
-                let mut at = 0;
-                #(
-                    let #names = <#types as ::nitor_rtl::Word>::unpack(&(bits >> at));
-                    at += <#types as #bits>::BITS;
-                )*
-                let _ = at;
-                Self { #(#names),* }
+                let mut fields = <Self as ::nitor_rtl::Record>::fields().into_iter();
+                let mut next = || fields.next().map(|f| f.of(bits)).unwrap_or_default();
+                Self { #(#names: ::nitor_rtl::Word::unpack(&next())),* }
             }
         }
 
         impl #with ::nitor_rtl::prelude::Synth for #name #generics #bounds {
-            const BITS: usize = 0 #(+ <#types as #bits>::BITS)*;
+            const BITS: usize = #width;
 
             fn descriptor() -> ::nitor_rtl::prelude::TypeDescriptor {
                 use ::nitor_rtl::prelude::{TypeDescriptor, TypeField, TypeKind};

@@ -139,6 +139,7 @@ impl Lower {
             Expr::Block(b) => self.block_statements(&b.block),
             Expr::Macro(m) => self.macro_statement(&m.mac),
             Expr::Call(c) => self.link_statement(c),
+            Expr::MethodCall(m) => self.put_statement(m),
             _ => Err(syn::Error::new(
                 e.span(),
                 "this is no statement of a kernel: `let`, assignments, `if`, `match`, `for`",
@@ -322,15 +323,25 @@ impl Lower {
         Ok(quote! { { let __a = #a; let __b = #b; __k.link(#path("", &__a, &__b)); } })
     }
 
+    fn put_statement(&mut self, m: &syn::ExprMethodCall) -> Result<TokenStream> {
+        if m.method != "put" || m.args.len() != 1 {
+            return Err(syn::Error::new(
+                m.span(),
+                "the only method that is a statement is `put`: `self.stream.put(record)`",
+            ));
+        }
+        let (value, end) = (self.expr(&m.args[0])?, self.path_name(&m.receiver)?);
+        let receiver = &m.receiver;
+        let witness = witness(&syn::parse_quote! { ::nitor_rtl::Carries::get(&#receiver) });
+        Ok(quote! { { let __v = #value; let __end = #end; __k.put(&#witness, &__end, __v); } })
+    }
+
     fn assignment(&mut self, a: &syn::ExprAssign) -> Result<TokenStream> {
         let value = self.expr(&a.right)?;
         if let Some((wire, fields)) = self.field(&a.left) {
             return Ok(quote! { {
                 let __v = #value;
-                let (mut __at, mut __w) = (0, 0);
-                #({ let (at, w) = #fields; __at += at; __w = w; })*
-                let __at = ::nitor_rtl::build::number(__at as u128);
-                __k.set(&#wire, ::nitor_rtl::build::replace(#wire.clone(), __w, __at, __v));
+                __k.set(&#wire, ::nitor_rtl::build::with_field(#wire.clone(), &[#(#fields),*], __v));
             } });
         }
         if let Some((_, wire)) = self.variable(&a.left) {
@@ -377,6 +388,11 @@ impl Lower {
                 let signal = matches!(&*a.left, Expr::Field(_));
                 self.1 |= signal || self.0.variable(&a.left).is_some();
                 syn::visit::visit_expr_assign(self, a);
+            }
+
+            fn visit_expr_method_call(&mut self, m: &'s syn::ExprMethodCall) {
+                self.1 |= m.method == "put";
+                syn::visit::visit_expr_method_call(self, m);
             }
         }
         let mut find = Find(self, false);
@@ -501,6 +517,10 @@ fn connects_expr(e: &Expr) -> TokenStream {
             quote! { #[allow(unused_variables)] for #pat in #range { #body } }
         }
         Expr::Macro(m) => connects_macro(&m.mac),
+        Expr::MethodCall(m) if m.method == "put" => {
+            let end = &m.receiver;
+            quote_spanned! { end.span() => ::nitor_rtl::Carries::connect_payload(&mut #end); }
+        }
         Expr::Call(c) if c.args.len() == 2 => {
             let last = match &*c.func {
                 Expr::Path(p) => {

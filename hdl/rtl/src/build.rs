@@ -1,6 +1,6 @@
 //! Builds a kernel's tree; the code that `#[kernel]` generates calls this.
 
-use crate::record::Record;
+use crate::record::{Field, Record};
 use crate::tree::{Block, Comment, Function, Kind, Local, Loop, Stmt, Target, Tree};
 pub use crate::tree::{Expr, Op, Unary};
 use crate::types::{fitting, LiteralValue};
@@ -73,21 +73,104 @@ pub fn witness<T: Default>(_: impl FnOnce() -> T) -> T {
     T::default()
 }
 
-pub fn width_of<T: Synth>(_: &T) -> usize {
-    T::BITS
+/// A record's field.
+pub fn field(record: Expr, field: Field) -> Expr {
+    let piece = |&(at, width): &(usize, usize)| slice(record.clone(), width, number(at as u128));
+    match field.places.as_slice() {
+        [place] => piece(place),
+        places => Expr::Concat(places.iter().rev().map(piece).collect()),
+    }
+}
+
+/// A record with a field of it, or of a record in it, replaced; `way` goes from the outermost inwards.
+pub fn with_field(record: Expr, way: &[Field], value: Expr) -> Expr {
+    let Some((last, outer)) = way.split_last() else { return value };
+    let base: usize = outer.iter().map(|f| f.places[0].0).sum();
+    let mut all = record;
+    let mut from = 0;
+    for &(at, width) in &last.places {
+        let piece = match last.places.len() {
+            1 => value.clone(),
+            _ => slice(value.clone(), width, number(from)),
+        };
+        all = replace(all, width, number((base + at) as u128), piece);
+        from += width as u128;
+    }
+    all
 }
 
 /// A record with these fields, and others as in `rest`.
 pub fn record<T: Record>(_: &T, fields: Vec<(&str, Expr)>, rest: Option<Expr>) -> Expr {
-    let mut parts = vec![];
-    for (name, at, width) in T::fields() {
-        let given = fields.iter().find(|f| f.0 == name).map(|f| cast(f.1.clone(), width));
-        let kept = rest.as_ref().map(|rest| slice(rest.clone(), width, number(at as u128)));
+    let value = |f: &Field| {
+        let given = fields.iter().find(|given| given.0 == f.name);
+        let given = given.map(|given| cast(given.1.clone(), f.width));
         // Rust has seen that none is missing.
-        parts.extend(given.or(kept));
+        given.or(rest.as_ref().map(|rest| field(rest.clone(), f.clone())))
+    };
+    assembled::<T>(value)
+}
+
+/// A record of bits: what is no field's is 0.
+pub fn from_bits<T: Record>(_: &T, bits: Expr) -> Expr {
+    let fields: usize = T::fields().iter().map(|f| f.width).sum();
+    match fields == T::BITS {
+        true => cast(bits, T::BITS),
+        false => assembled::<T>(|f| Some(field(bits.clone(), f.clone()))),
+    }
+}
+
+fn assembled<T: Record>(value: impl Fn(&Field) -> Option<Expr>) -> Expr {
+    let mut pieces = vec![];
+    for f in T::fields() {
+        let Some(value) = value(&f) else { continue };
+        let mut from = 0;
+        for &(at, width) in &f.places {
+            let piece = match f.places.len() {
+                1 => value.clone(),
+                _ => slice(value.clone(), width, number(from)),
+            };
+            pieces.push((at, width, piece));
+            from += width as u128;
+        }
+    }
+    pieces.sort_by_key(|p| p.0);
+    let (mut parts, mut end) = (vec![], 0);
+    for (at, width, piece) in pieces {
+        if at > end {
+            parts.push(Expr::Literal(0, at - end));
+        }
+        parts.push(piece);
+        end = at + width;
+    }
+    if T::BITS > end {
+        parts.push(Expr::Literal(0, T::BITS - end));
     }
     parts.reverse();
     Expr::Concat(parts)
+}
+
+/// What an end of a stream carries.
+pub fn payload<T: Record>(_: &T, end: &str) -> Expr {
+    let signal = |f: &Field| cast(Expr::Signal(format!("{end}${}", f.name)), f.width);
+    Expr::Concat(T::fields().iter().rev().map(signal).collect())
+}
+
+/// Bits of a value, which is taken apart where it was put together of just these.
+fn part(value: &Expr, at: usize, width: usize) -> Expr {
+    if let Expr::Concat(parts) = value {
+        let mut from = 0;
+        for part in parts.iter().rev() {
+            let (Expr::Cast(_, bits) | Expr::Slice(_, bits, _) | Expr::Literal(_, bits)) = part
+            else {
+                break;
+            };
+            if (from, *bits) == (at, width) {
+                return part.clone();
+            }
+            from += bits;
+        }
+    }
+    slice(value.clone(), width, number(at as u128))
 }
 
 /// The name of a function with its generic arguments.
@@ -234,6 +317,18 @@ impl Kernel {
 
     pub fn assign(&mut self, signal: String, value: Expr) {
         self.push(Kind::Assign(Target::Signal(signal), value));
+    }
+
+    /// Drives the signals of an end of a stream.
+    pub fn put<T: Record>(&mut self, _: &T, end: &str, payload: Expr) {
+        let payload = match payload {
+            value @ (Expr::Concat(_) | Expr::Local(_) | Expr::Signal(_)) => value,
+            value => self.bind(end.rsplit('$').next().unwrap_or(end), value),
+        };
+        for f in T::fields() {
+            let (at, width) = f.places[0];
+            self.assign(format!("{end}${}", f.name), part(&payload, at, width));
+        }
     }
 
     pub fn wire(&mut self, to: String, from: String) {

@@ -31,7 +31,7 @@ mod types;
 
 pub use emit::{emit, with_stack, Design, Direction, EmitError, Module, Port};
 pub use num_bigint::BigUint;
-pub use record::{Field, Record, Word};
+pub use record::{Carries, Field, Layout, Record, Word};
 pub use types::{cat, leaf, lit, match_key, BitsExt, LiteralValue, Reg};
 
 #[cfg(doctest)]
@@ -40,10 +40,10 @@ struct KernelLanguage;
 
 /// What a file of RTL needs.
 pub mod prelude {
-    pub use crate::record::{Record, Word};
+    pub use crate::record::{Carries, Record, Word};
     pub use crate::types::{cat, leaf, lit, BitsExt, Reg};
     pub use crate::{clocked, registers};
-    pub use nitor_kernel::{kernel, record};
+    pub use nitor_kernel::{kernel, record, stream};
     pub use rust_hdl_core::ast::VerilogLiteral;
     pub use rust_hdl_core::prelude::*;
     pub use rust_hdl_core::synth::{Synth, VCDValue};

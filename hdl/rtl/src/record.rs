@@ -2,6 +2,7 @@
 
 use num_bigint::BigUint;
 use rust_hdl_core::prelude::*;
+use std::ops::Range;
 
 /// What a register, a memory or a port holds: bits, or fields that are words themselves.
 pub trait Word: Synth {
@@ -29,10 +30,75 @@ impl Word for Bit {
     }
 }
 
-/// A field's name, the place of its lowest bit, and its width.
-pub type Field = (&'static str, usize, usize);
+/// A record's field.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Field {
+    pub name: &'static str,
+    pub width: usize,
+    /// Lowest bit and width of each piece of it, the least significant first.
+    pub places: Vec<(usize, usize)>,
+}
 
-/// A struct marked `#[record]`: its first field has the lowest bits.
+impl Field {
+    /// Its value in a record.
+    pub fn of(&self, record: &BigUint) -> BigUint {
+        let mut value = BigUint::default();
+        let mut from = 0;
+        for &(at, width) in &self.places {
+            value |= ((record >> at) & ones(width)) << from;
+            from += width;
+        }
+        value
+    }
+}
+
+fn ones(width: usize) -> BigUint {
+    (BigUint::from(1u8) << width) - 1u8
+}
+
+/// Fields of these widths, one above the other.
+#[doc(hidden)]
+pub fn in_order(fields: &[(&'static str, usize)]) -> Vec<Field> {
+    let mut at = 0;
+    let mut place = |&(name, width): &(&'static str, usize)| {
+        at += width;
+        Field { name, width, places: vec![(at - width, width)] }
+    };
+    fields.iter().map(&mut place).collect()
+}
+
+/// Where a layout has each of its fields: their pieces, the least significant first.
+pub type Layout = [(&'static str, &'static [Range<usize>])];
+
+/// Fields of these widths where a layout has them.
+#[doc(hidden)]
+pub fn laid_out(record: &str, layout: &Layout, fields: &[(&'static str, usize)]) -> Vec<Field> {
+    let place = |&(name, width): &(&'static str, usize)| {
+        let Some((_, pieces)) = layout.iter().find(|f| f.0 == name) else {
+            panic!("{record}: the layout has no field `{name}`");
+        };
+        let places: Vec<_> = pieces.iter().map(|p| (p.start, p.len())).collect();
+        let bits: usize = places.iter().map(|p| p.1).sum();
+        assert_eq!(width, bits, "{record}: the layout has another width for `{name}`");
+        Field { name, width, places }
+    };
+    fields.iter().map(place).collect()
+}
+
+/// The word that has these values in its fields.
+#[doc(hidden)]
+pub fn scatter<T: Record>(values: impl IntoIterator<Item = BigUint>) -> BigUint {
+    let mut word = BigUint::default();
+    for (field, mut value) in T::fields().into_iter().zip(values) {
+        for (at, width) in field.places {
+            word |= (&value & ones(width)) << at;
+            value >>= width;
+        }
+    }
+    word
+}
+
+/// A struct marked `#[record]`: its first field has the lowest bits, but for a layout.
 pub trait Record: Word {
     fn fields() -> Vec<Field>;
 
@@ -46,6 +112,20 @@ pub trait Record: Word {
         assert_eq!(N, Self::BITS, "{}", std::any::type_name::<Self>());
         Self::unpack(&bits.into())
     }
+}
+
+/// An end of a stream, of which `#[stream]` makes two for a record: a signal for each of its fields.
+pub trait Carries {
+    type Payload: Record;
+
+    /// In a kernel: what the signals say.
+    fn get(&self) -> Self::Payload;
+
+    /// In a kernel: drives all of them, `valid` and `ready` aside.
+    fn put(&mut self, payload: Self::Payload);
+
+    #[doc(hidden)]
+    fn connect_payload(&mut self);
 }
 
 /// A literal as wide as any record.

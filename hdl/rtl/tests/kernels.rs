@@ -411,6 +411,184 @@ fn records() {
     assert_eq!(beat.to_bits::<16>(), lit::<16>(0x5a3e));
 }
 
+/// Where the fields of [Command] are.
+struct Wire;
+
+impl Wire {
+    const LEN: usize = 3;
+    const LAYOUT: &'static nitor_rtl::Layout =
+        &[("kind", &[2..5]), ("unread", &[5..9]), ("index", &[20..23, 9..12]), ("go", &[13..14])];
+}
+
+#[record(layout = Wire)]
+struct Command {
+    index: Bits<6>,
+    kind: Bits<3>,
+    go: Bit,
+}
+
+#[derive(LogicBlock, Default)]
+struct LaidOut {
+    clock: Signal<In, Clock>,
+    reset: Signal<In, Bit>,
+    w: Signal<In, Bits<24>>,
+    a: Signal<In, Bits<6>>,
+    f: Signal<In, Bit>,
+    x0: Signal<Out, Bits<6>>,
+    x1: Signal<Out, Bits<24>>,
+    x2: Signal<Out, Bits<24>>,
+    x3: Signal<Out, Bit>,
+    held: Reg<Command>,
+}
+
+impl Logic for LaidOut {
+    /// Fields in pieces and out of order, read, written and put together; what is no field's is 0.
+    #[kernel]
+    fn update(&mut self) {
+        registers!(self, clock, reset; held);
+        let command = Command::from_bits(self.w.val());
+        self.held.d.next = command;
+        let mut other = self.held.q.val();
+        if self.f.val() {
+            other.index = self.a.val() + other.index;
+            other.kind = command.kind;
+        }
+        self.x0.next = command.index;
+        self.x1.next = other.to_bits::<24>();
+        let made = Command { index: self.a.val(), go: other.go, kind: lit::<3>(5) };
+        self.x2.next = made.to_bits::<24>();
+        self.x3.next = command == self.held.q.val();
+    }
+}
+
+#[test]
+fn laid_out_records() {
+    agree!(LaidOut, clocked, [reset, w, a, f], [x0, x1, x2, x3]);
+    let command = Command::from_bits(lit::<24>(0xf0_22f7));
+    assert_eq!((command.index, command.kind), (lit::<6>(0b001_111), lit::<3>(5)));
+    assert!(command.go);
+    assert_eq!(command.to_bits::<24>(), lit::<24>(0x70_2214));
+}
+
+#[record(layout = Wire)]
+struct Misspelt {
+    knid: Bits<3>,
+}
+
+#[record(layout = Wire)]
+struct Misjudged {
+    kind: Bits<4>,
+}
+
+#[test]
+#[should_panic(expected = "Misspelt: the layout has no field `knid`")]
+fn field_of_no_layout() {
+    Misspelt::fields();
+}
+
+#[test]
+#[should_panic(expected = "Misjudged: the layout has another width for `kind`")]
+fn field_of_another_width() {
+    Misjudged::fields();
+}
+
+/// A job for a worker.
+#[stream]
+struct Job<const N: usize> {
+    kind: Bits<3>,
+    side: Side<N>,
+    last: Bit,
+}
+
+#[stream(bus)]
+struct News {
+    told: Bit,
+    kind: Bits<3>,
+}
+
+/// A job later, unless there is none.
+#[derive(LogicBlock, Default)]
+struct Worker {
+    clock: Signal<In, Clock>,
+    reset: Signal<In, Bit>,
+    job: JobSnk<8>,
+    out: JobSrc<8>,
+    news: NewsSrc,
+    held: Reg<Job<8>>,
+    full: Reg<Bit>,
+}
+
+impl Logic for Worker {
+    /// Holds one job.
+    #[kernel]
+    fn update(&mut self) {
+        registers!(self, clock, reset; held, full);
+        let room = !self.full.q.val() || self.out.ready.val();
+        if room {
+            self.full.d.next = self.job.valid.val();
+            self.held.d.next = self.job.get();
+        }
+        self.job.ready.next = room;
+        self.out.valid.next = self.full.q.val();
+        self.out.put(self.held.q.val());
+        self.news.put(News { told: room && self.job.valid.val(), kind: self.job.kind.val() });
+    }
+}
+
+#[derive(LogicBlock, Default)]
+struct Streams {
+    clock: Signal<In, Clock>,
+    reset: Signal<In, Bit>,
+    valid: Signal<In, Bit>,
+    kind: Signal<In, Bits<3>>,
+    data: Signal<In, Bits<8>>,
+    ready: Signal<In, Bit>,
+    f: Signal<In, Bit>,
+    x0: Signal<Out, Bits<16>>,
+    x1: Signal<Out, Bit>,
+    x2: Signal<Out, Bits<4>>,
+    x3: Signal<Out, Bit>,
+    first: Worker,
+    second: Worker,
+    heard: Reg<News>,
+}
+
+impl Logic for Streams {
+    /// A stream through two blocks, joined, and listened to.
+    #[kernel]
+    fn update(&mut self) {
+        registers!(self, clock, reset; heard);
+        clocked!(self, clock, reset; first, second);
+        let kind = self.kind.val();
+        let side = Side { kind, last: kind.any(), data: self.data.val() };
+        let given = Job { kind, side, last: self.f.val() };
+        self.first.job.valid.next = self.valid.val();
+        self.first.job.put(given);
+        self.x3.next = self.first.job.ready.val();
+        self.second.job.valid.next = self.first.out.valid.val();
+        self.first.out.ready.next = self.second.job.ready.val();
+        let job = self.first.out.get();
+        if self.f.val() {
+            self.second.job.put(Job { last: true, ..job });
+        } else {
+            self.second.job.put(if job.last { job } else { given });
+        }
+        self.second.out.ready.next = self.ready.val();
+        self.heard.d.next = self.first.news.get();
+        self.x0.next = self.second.out.get().to_bits::<16>();
+        self.x1.next = self.second.out.valid.val();
+        self.x2.next = self.heard.q.val().to_bits::<4>() ^ self.second.news.get().to_bits::<4>();
+    }
+}
+
+#[test]
+fn streams() {
+    let text = agree!(Streams, clocked, [reset, valid, kind, data, ready, f], [x0, x1, x2, x3]);
+    // A wire each, none of them a part of a word.
+    assert!(text.contains(".job_kind(second_job_kind)"), "{text}");
+    assert!(text.contains(".job_valid(first_out_valid)"), "{text}");
+}
+
 #[derive(LogicBlock, Default)]
 struct Chain {
     a: Signal<In, Bits<3>>,
