@@ -1,10 +1,11 @@
 //! `nitor demo`: two hosts, a card each, one wire. A capture crosses frame by frame, then a file over TCP.
 
 use crate::arrivals::{Arrivals, Wrong};
+use crate::cards::Named;
 use crate::files::{self, Files};
 use crate::machine::{self, Host};
 use crate::report::{self, grouped, Failure, Table};
-use crate::{shell, signals, tcp, Outcome, Width};
+use crate::{shell, signals, tcp, Outcome};
 use anyhow::Context;
 use indicatif::{ProgressBar, ProgressStyle};
 use nitor_capture::Capture;
@@ -25,16 +26,16 @@ use std::time::Instant;
 #[derive(clap::Args)]
 #[command(
     allow_negative_numbers = true,
-    after_help = "Examples:\n  nitor demo\n  nitor demo --pcap trace.pcapng --width 512 --wire wire.pcapng\n  \
+    after_help = "Examples:\n  nitor demo\n  nitor demo --pcap trace.pcapng --card card-512 --wire wire.pcapng\n  \
                         nitor demo --waves card.fst --json"
 )]
 pub struct Args {
     /// Capture to send, pcap or pcapng, also packed by gzip; `-` is standard input; else a recording of ping, DNS, HTTP and iperf
     #[arg(long)]
     pcap: Option<PathBuf>,
-    /// Bits of the cards' data paths
-    #[arg(long, value_enum, default_value = "128")]
-    width: Width,
+    /// The cards: `nitor cards` lists them
+    #[arg(long, default_value = "card-128")]
+    card: Named,
     /// Where to write what the wire saw, as pcapng
     #[arg(long, default_value = "nitor-demo.pcapng")]
     wire: PathBuf,
@@ -82,7 +83,8 @@ struct Crossing {
 
 #[derive(Serialize)]
 struct Report {
-    width: Width,
+    #[serde(flatten)]
+    card: Named,
     seed: u64,
     capture: String,
     wire: String,
@@ -114,7 +116,7 @@ pub fn run(args: &Args) -> Outcome {
     };
     let frames = capture.map_err(report::input)?.frames;
     signals::watch()?;
-    let (report, failure) = measure(args, name, &frames, machine::wire(args.width))?;
+    let (report, failure) = measure(args, name, &frames, machine::wire(args.card))?;
     report::conclude(args.json, &report, print, failure)
 }
 
@@ -133,7 +135,7 @@ fn measure(
         files::make_regular(path)?;
     }
     let waves = args.waves.is_some();
-    let world = machine::world_of(args.seed, args.width, 2, |host| host.features.waves = waves)?;
+    let world = machine::world_of(args.seed, args.card, 2, |host| host.features.waves = waves)?;
     let started = Instant::now();
     world.borrow_mut().connect(0, 1, wire);
     let captured = world.borrow_mut().start_capture(Box::new(BufWriter::new(file)));
@@ -156,7 +158,7 @@ fn measure(
         ended.or_else(missing).or_else(|| machine::clean(&world.borrow()).err()).or(failed);
     let cycles = world.borrow().now();
     let report = Report {
-        width: args.width,
+        card: args.card,
         seed: args.seed,
         capture,
         wire: args.wire.display().to_string(),
@@ -366,10 +368,8 @@ fn print(r: &Report) {
     let mut table = Table::default();
     table
         .heading(format!(
-            "A capture ({}) from host A to host B, {} bits, seed {}",
-            r.capture,
-            u32::from(r.width),
-            r.seed
+            "A capture ({}) from host A to host B, {}, seed {}",
+            r.capture, r.card.name, r.seed
         ))
         .row("frames, each checked byte for byte", grouped(c.frames as u64))
         .row("bytes", grouped(c.bytes as u64))
@@ -400,22 +400,23 @@ fn print(r: &Report) {
     if let Some(waves) = &r.waves {
         say!("Host A's card: {} (opens in GTKWave or Surfer)", waves);
     }
-    let width = u32::from(r.width).to_string();
-    let again = shell::again(&[("--width", width), ("--seed", r.seed.to_string())]);
+    let card = r.card.name.to_string();
+    let again = shell::again(&[("--card", card), ("--seed", r.seed.to_string())]);
     say!("Again: {again}");
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use nitor_hdl::cards::CARD_128;
 
     /// A wire that damages frames: the card drops them, and counts. Each is named, and all others have come.
     #[test]
     fn what_a_wire_damages_is_lost_and_the_rest_arrives() {
         let frames: Vec<Vec<u8>> =
             (0..400u32).map(|n| n.to_be_bytes().repeat(15 + n as usize % 60)).collect();
-        let world = machine::world_of(7, Width::W128, 2, |_| ()).unwrap();
-        let wire = WireConfig { damage: 0.03, ..machine::wire(Width::W128) };
+        let world = machine::world_of(7, Named(&CARD_128), 2, |_| ()).unwrap();
+        let wire = WireConfig { damage: 0.03, ..machine::wire(Named(&CARD_128)) };
         world.borrow_mut().connect(0, 1, wire);
         let mut a = Host::open(&world, 0, 2048, 9216).unwrap();
         let mut b = Host::open(&world, 1, 2048, 9216).unwrap();

@@ -1,8 +1,9 @@
 //! `nitor emit`: the card's Verilog, a file a module and one list of them.
 
+use crate::cards::Named;
 use crate::files::Files;
 use crate::report::{self, Failure};
-use crate::{shell, Outcome, Width};
+use crate::{shell, Outcome};
 use anyhow::{Context, Result};
 use serde::Serialize;
 use std::fs;
@@ -13,12 +14,12 @@ use std::path::{Path, PathBuf};
     after_help = "files.f names the files by themselves: verilator -F build/verilog/files.f, or -f in the folder.\n\
     To simulate with Verilator 5.048: -fno-dfg-peephole-replace-shiftl-shiftl -fno-dfg-peephole-replace-shiftr-shiftr,\n\
     since it folds two shifts into one by a sum that it cuts\n\
-    Example:\n  nitor emit --width 512 --out build/verilog"
+    Example:\n  nitor emit --card card-512 --out build/verilog"
 )]
 pub struct Args {
-    /// Bits of the data path
-    #[arg(long, value_enum, default_value = "128")]
-    width: Width,
+    /// The card: `nitor cards` lists them
+    #[arg(long, default_value = "card-128")]
+    card: Named,
     /// Folder to write into; made if it is not there
     #[arg(long)]
     out: PathBuf,
@@ -29,7 +30,8 @@ pub struct Args {
 
 #[derive(Serialize)]
 struct Emitted {
-    width: Width,
+    #[serde(flatten)]
+    card: Named,
     top: String,
     modules: usize,
     lines: usize,
@@ -40,14 +42,14 @@ struct Emitted {
 const LIST: &str = "files.f";
 
 pub fn run(args: &Args) -> Outcome {
-    let design = nitor_hdl::emit_card(args.width.into())
+    let design = nitor_hdl::emit_card(args.card.0)
         .map_err(|e| Failure::Check(format!("the card cannot be emitted: {e}")))?;
     let mut files = Files::default();
     for name in design.modules().iter().map(|m| format!("{}.v", m.name)).chain([LIST.into()]) {
         files.writes(format!("module file {name}"), &args.out.join(&name));
     }
     files.check()?;
-    let emitted = write(args.width, &design, &args.out).map_err(report::environment)?;
+    let emitted = write(args.card, &design, &args.out).map_err(report::environment)?;
     if args.json {
         report::json(&emitted);
     } else {
@@ -68,7 +70,7 @@ pub fn run(args: &Args) -> Outcome {
     Ok(())
 }
 
-fn write(width: Width, design: &nitor_rtl::Design, out: &Path) -> Result<Emitted> {
+fn write(card: Named, design: &nitor_rtl::Design, out: &Path) -> Result<Emitted> {
     let names: Vec<_> = design.modules().iter().map(|m| format!("{}.v", m.name)).collect();
     fs::create_dir_all(out).with_context(|| format!("cannot make {}", out.display()))?;
     let mut files = vec![];
@@ -83,5 +85,5 @@ fn write(width: Width, design: &nitor_rtl::Design, out: &Path) -> Result<Emitted
     let list: String = names.iter().map(|name| format!("{name}\n")).collect();
     let file = out.join(LIST);
     fs::write(&file, list).with_context(|| format!("cannot write {}", file.display()))?;
-    Ok(Emitted { width, top: design.top().to_string(), modules: files.len(), lines, files })
+    Ok(Emitted { card, top: design.top().to_string(), modules: files.len(), lines, files })
 }

@@ -1,7 +1,8 @@
 //! Simulated machines for the commands: hosts with a card, firmware and driver each.
 
+use crate::cards::Named;
 use crate::report::Failure;
-use crate::{signals, Width};
+use crate::signals;
 use nitor_driver::pci::PciFunction;
 use nitor_driver::{Config, Ena, Mode, QueueFault};
 use nitor_fw::Settings;
@@ -24,14 +25,14 @@ pub fn mac(n: usize) -> [u8; 6] {
 /// A world with `hosts` hosts that `alter` makes less ordinary; connect their cards, then [open] them.
 pub fn world_of(
     seed: u64,
-    width: Width,
+    card: Named,
     hosts: usize,
     alter: impl Fn(&mut HostConfig),
 ) -> Result<Rc<RefCell<World>>, Failure> {
     let mut world = World::new(seed);
     for n in 0..hosts {
         let firmware = standard(Settings::new(mac(n)));
-        let mut config = HostConfig::new(width.into()).with_firmware(firmware);
+        let mut config = HostConfig::of(card.0).with_firmware(firmware);
         alter(&mut config);
         // A card's model may have to be made first.
         let added = world.add_host(config);
@@ -59,13 +60,9 @@ pub fn clean(world: &World) -> Result<(), Failure> {
     }
 }
 
-/// A wire at the speed that a card of this width is made for.
-pub fn wire(width: Width) -> WireConfig {
-    let rate = match width {
-        Width::W128 => 25.0,
-        Width::W512 => 100.0,
-    };
-    WireConfig { rate: Some(rate), ..WireConfig::default() }
+/// A wire at the speed that the card is made for.
+pub fn wire(card: Named) -> WireConfig {
+    WireConfig { rate: Some(card.wire()), ..WireConfig::default() }
 }
 
 /// The shortest time that a host can let pass.

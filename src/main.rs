@@ -6,6 +6,7 @@ mod report;
 mod arrivals;
 mod bench;
 mod board;
+mod cards;
 mod cli;
 mod demo;
 mod emit;
@@ -32,8 +33,8 @@ use std::process::ExitCode;
     about = "An open offload NIC with ENA's host interface: simulate, measure, emit, put it on a board",
     after_help = "Exit codes: 0 success, 1 a check failed, 2 wrong usage or input, 3 environment;\n\
                   130, 143 and 129: ended by Ctrl-C, TERM or HUP, with its outputs closed.\n\
-                  Examples:\n  nitor demo\n  nitor demo --pcap trace.pcapng --width 512 --waves out.fst\n  \
-                  nitor bench loop --frame 60 --count 4096 --width 512 --queues 4\n  nitor emit --width 128 --out build/verilog\n  \
+                  Examples:\n  nitor demo\n  nitor demo --pcap trace.pcapng --card card-512 --waves out.fst\n  \
+                  nitor bench loop --frame 60 --count 4096 --card card-512 --queues 4\n  nitor emit --card card-128 --out build/verilog\n  \
                   nitor board --link sim:colorlight-5a-75b demo\n  nitor synth --board ulx3s-85f"
 )]
 struct Cli {
@@ -48,7 +49,9 @@ enum Command {
     /// Measure in cycles
     #[command(subcommand)]
     Bench(bench::Bench),
-    /// Write the card's Verilog
+    /// The cards that are built, with area and clock
+    Cards(cards::Args),
+    /// Write a card's Verilog
     Emit(emit::Args),
     /// Drive a board without PCIe over its cable
     Board(board::Args),
@@ -89,6 +92,7 @@ fn run() -> ExitCode {
     let (json, result) = match cli.command {
         Command::Demo(args) => (args.json, demo::run(&args)),
         Command::Bench(bench) => (bench.json(), bench.run()),
+        Command::Cards(args) => (args.json, cards::run(&args)),
         Command::Emit(args) => (args.json, emit::run(&args)),
         Command::Board(args) => (args.json(), board::run(&args)),
         Command::Vm(args) => (args.json, vm::run(&args)),
@@ -121,25 +125,6 @@ fn usage(error: &clap::Error) -> Option<String> {
     let said = said.filter(|line| !line.is_empty() && !line.starts_with("For more information"));
     let line = said.collect::<Vec<_>>().join(" ");
     Some(format!("{}; --help says more", line.trim_start_matches("error: ")))
-}
-
-/// The widths the card is built for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, serde::Serialize)]
-#[serde(into = "u32")]
-pub enum Width {
-    #[value(name = "128")]
-    W128,
-    #[value(name = "512")]
-    W512,
-}
-
-impl From<Width> for u32 {
-    fn from(width: Width) -> u32 {
-        match width {
-            Width::W128 => 128,
-            Width::W512 => 512,
-        }
-    }
 }
 
 /// A run ends well or in a [Failure].

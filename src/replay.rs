@@ -1,8 +1,9 @@
 //! `nitor replay`: what a stock driver once did to a card, done again without a virtual machine.
 
+use crate::cards::Named;
 use crate::files::{self, Files};
 use crate::report::{self, grouped, Failure, Table};
-use crate::{signals, Outcome, Width};
+use crate::{signals, Outcome};
 use nitor_vfio::replay::{replay_while, Variation};
 use serde::Serialize;
 use std::fs::File;
@@ -16,9 +17,9 @@ use std::path::PathBuf;
 pub struct Args {
     /// A trace that `nitor vm --record` has written
     trace: PathBuf,
-    /// Another width of the card than it was recorded with
-    #[arg(long, value_enum)]
-    width: Option<Width>,
+    /// Another card than it was recorded with
+    #[arg(long)]
+    card: Option<Named>,
     /// Another seed than it was recorded with
     #[arg(long)]
     seed: Option<u64>,
@@ -39,7 +40,8 @@ pub struct Args {
 #[derive(Serialize)]
 struct Report {
     about: String,
-    width: u32,
+    #[serde(flatten)]
+    card: Named,
     steps: u64,
     register_writes: u64,
     frames_in: u64,
@@ -55,7 +57,7 @@ struct Report {
 
 pub fn run(args: &Args) -> Outcome {
     let variation = Variation {
-        width: args.width.map(u32::from),
+        card: args.card.map(|card| card.0),
         seed: args.seed,
         latency: args.latency,
         waves: args.waves.clone().map(|path| (path, args.waves_cycles)),
@@ -95,7 +97,7 @@ pub fn run(args: &Args) -> Outcome {
     };
     let report = Report {
         about: done.about,
-        width: done.width,
+        card: Named(done.card),
         steps: done.steps,
         register_writes: done.register_writes,
         frames_in: done.frames_in,
@@ -120,7 +122,7 @@ pub fn run(args: &Args) -> Outcome {
 
 fn print(report: &Report) {
     let mut table = Table::default();
-    table.heading(format!("{}, {} bits: the card does the same", report.about, report.width));
+    table.heading(format!("{}, {}: the card does the same", report.about, report.card.name));
     table.row("register writes", grouped(report.register_writes));
     table.row("frames to the card", grouped(report.frames_in));
     table.row("frames from it, byte for byte", grouped(report.frames_out));

@@ -98,14 +98,14 @@ mod tests {
 
     #[test]
     fn nothing_given_is_dropped_and_defaults_are_said_once() {
-        let defaults = [("--width", "128".to_string()), ("--seed", "1".to_string())];
+        let defaults = [("--card", "card-128".to_string()), ("--seed", "1".to_string())];
         let of = |given: &[&str]| command(given.iter().map(OsStr::new), &defaults);
-        assert_eq!(of(&["demo"]), "nitor demo --width 128 --seed 1");
+        assert_eq!(of(&["demo"]), "nitor demo --card card-128 --seed 1");
         let given = ["demo", "--pcap", "my file", "--seed=7", "--file", "9"];
-        assert_eq!(of(&given), "nitor demo --pcap 'my file' --seed=7 --file 9 --width 128");
+        assert_eq!(of(&given), "nitor demo --pcap 'my file' --seed=7 --file 9 --card card-128");
         assert_eq!(
-            of(&["demo", "--width", "512", "--seed", "3"]),
-            "nitor demo --width 512 --seed 3"
+            of(&["demo", "--card", "card-512", "--seed", "3"]),
+            "nitor demo --card card-512 --seed 3"
         );
     }
 }

@@ -64,9 +64,9 @@ fn demo_carries_the_recorded_capture() {
         frame.resize(frame.len().max(60), 0);
         recorded.push(frame);
     }
-    for width in ["128", "512"] {
+    for card in ["card-128", "card-512"] {
         let folder = folder();
-        let args = ["demo", "--width", width, "--file", "20000", "--wire", "w.pcapng", "--json"];
+        let args = ["demo", "--card", card, "--file", "20000", "--wire", "w.pcapng", "--json"];
         let report = succeeds(&folder, &args);
         let crossing = &report["crossing"];
         assert_eq!(crossing["frames"], recorded.len());
@@ -104,7 +104,7 @@ fn demo_takes_captures_of_both_kinds_and_writes_waves() {
     assert_eq!(report["crossing"]["frames"], frames.len());
 
     // What one run saw on the wire is input of another.
-    let again = ["--pcap", "nitor-demo.pcapng", "--wire", "again.pcapng", "--width", "512"];
+    let again = ["--pcap", "nitor-demo.pcapng", "--wire", "again.pcapng", "--card", "card-512"];
     let report = succeeds(&folder, &[&args[..4], &again[..]].concat());
     assert!(report["crossing"]["frames"].as_u64() > Some(frames.len() as u64));
 }
@@ -187,7 +187,8 @@ fn again_is_the_same_command() {
     let folder = folder();
     let capture = "it's my \"capture\" & $HOME.pcap";
     write_pcap(&folder.path().join(capture), &vec![vec![7; 300]; 9], DataLink::ETHERNET);
-    let args = ["demo", "--pcap", capture, "--file=777", "--wire", "the wire", "--width", "512"];
+    let args =
+        ["demo", "--pcap", capture, "--file=777", "--wire", "the wire", "--card", "card-512"];
     let first = nitor(&folder, &[&args[..], &["--waves", "-w", "--waves-cycles", "50"]].concat());
     // A name that begins with a dash needs the other form.
     assert_eq!(first.status.code(), Some(2));
@@ -213,22 +214,25 @@ fn again_is_the_same_command() {
 #[test]
 fn bench_loop_measures() {
     let folder = folder();
-    for (width, queues) in [("128", "1"), ("128", "4"), ("512", "1"), ("512", "16")] {
+    for (card, queues) in
+        [("card-128", "1"), ("card-128", "4"), ("card-512", "1"), ("card-512", "16")]
+    {
         let args = ["bench", "loop", "--frame", "60", "--count", "1024", "--json"];
         let figures =
-            succeeds(&folder, &[&args[..], &["--width", width, "--queues", queues]].concat());
+            succeeds(&folder, &[&args[..], &["--card", card, "--queues", queues]].concat());
         let figure = |key: &str| {
             figures[key].as_f64().unwrap_or_else(|| panic!("{key} is no number in {figures}"))
         };
         assert_eq!((figure("frames"), figure("lost")), (1024.0, 0.0));
-        let most = if width == "128" { 8.0 } else { 4.0 };
+        let most = if card == "card-128" { 8.0 } else { 4.0 };
         assert!(figure("cycles_per_frame") <= most, "{figures}");
         assert!(figure("tlps_per_frame") <= 4.0, "{figures}");
         assert!(figure("latency_cycles_p50") <= figure("latency_cycles_p99"));
         assert!(figure("bytes_per_cycle") > 5.0 && figure("link_bytes_per_frame") > 120.0);
         assert!(figure("sim_cycles_per_second") > 0.0);
     }
-    for wrong in [["--frame", "59"], ["--frame", "9217"], ["--queues", "17"], ["--width", "64"]] {
+    for wrong in [["--frame", "59"], ["--frame", "9217"], ["--queues", "17"], ["--card", "card-64"]]
+    {
         let (code, message) = fails(&folder, &[&["bench", "loop"], &wrong[..]].concat());
         assert_eq!(code, 2);
         assert!(message.contains(wrong[0]), "{message}");
@@ -239,9 +243,9 @@ fn bench_loop_measures() {
 #[test]
 fn bench_loop_of_any_mix_loses_nothing() {
     let folder = folder();
-    for width in ["128", "512"] {
+    for card in ["card-128", "card-512"] {
         let args = ["bench", "loop", "--frame", "mixed", "--count", "1024", "--json"];
-        let figures = succeeds(&folder, &[&args[..], &["--width", width]].concat());
+        let figures = succeeds(&folder, &[&args[..], &["--card", card]].concat());
         assert_eq!(figures["frame"], "mixed");
         assert_eq!(figures["frames"], 1024, "{figures}");
         assert_eq!(figures["lost"], 0, "{figures}");
@@ -252,8 +256,8 @@ fn bench_loop_of_any_mix_loses_nothing() {
 #[test]
 fn bench_latency_compares() {
     let folder = folder();
-    for width in ["128", "512"] {
-        let args = ["bench", "latency", "--count", "50", "--json", "--width", width];
+    for card in ["card-128", "card-512"] {
+        let args = ["bench", "latency", "--count", "50", "--json", "--card", card];
         let figures = succeeds(&folder, &args);
         let figure = |kind: &str, key: &str| figures[kind][key].as_f64().unwrap();
         assert!(figure("llq", "cycles_max") <= 60.0, "{figures}");
@@ -261,9 +265,9 @@ fn bench_latency_compares() {
         // The completion alone, against two reads besides.
         assert_eq!(figure("llq", "tlps_from_card"), 1.0, "{figures}");
         assert_eq!(figure("host", "tlps_from_card"), 3.0, "{figures}");
-        let args = ["bench", "loop", "--llq", "--count", "1024", "--json", "--width", width];
+        let args = ["bench", "loop", "--llq", "--count", "1024", "--json", "--card", card];
         let figures = succeeds(&folder, &args);
-        let most = if width == "128" { 10.0 } else { 3.5 };
+        let most = if card == "card-128" { 10.0 } else { 3.5 };
         assert!(figures["cycles_per_frame"].as_f64().unwrap() <= most, "{figures}");
         assert_eq!(figures["lost"], 0);
     }
@@ -274,7 +278,7 @@ fn bench_latency_compares() {
 fn one_queue_is_not_starved() {
     let folder = folder();
     for queues in ["1", "4"] {
-        let args = ["bench", "loop", "--width", "512", "--queues", queues, "--json"];
+        let args = ["bench", "loop", "--card", "card-512", "--queues", queues, "--json"];
         let figures = succeeds(&folder, &args);
         assert!(figures["cycles_per_frame"].as_f64().unwrap() <= 2.75, "{figures}");
         assert_eq!(figures["lost"], 0);
@@ -284,9 +288,9 @@ fn one_queue_is_not_starved() {
 /// A file a module, and nothing that the tools object to.
 #[test]
 fn emit_writes_clean_verilog() {
-    for width in ["128", "512"] {
+    for card in ["card-128", "card-512"] {
         let folder = folder();
-        let report = succeeds(&folder, &["emit", "--width", width, "--out", "v", "--json"]);
+        let report = succeeds(&folder, &["emit", "--card", card, "--out", "v", "--json"]);
         let list = fs::read_to_string(folder.path().join("v/files.f")).unwrap();
         assert_eq!(report["modules"], list.lines().count());
         let mut all = String::new();

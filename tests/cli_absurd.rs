@@ -41,7 +41,7 @@ fn numbers_out_of_range() {
         (&["bench", "loop"], "--latency"),
         (&["bench", "loop"], "--wire"),
         (&["bench", "loop"], "--max-read"),
-        (&["bench", "loop"], "--width"),
+        (&["bench", "loop"], "--card"),
         (&["bench", "latency"], "--frame"),
         (&["bench", "latency"], "--count"),
         (&["bench", "latency"], "--latency"),
@@ -161,7 +161,7 @@ fn files_that_are_two() {
 fn errors_are_objects() {
     let folder = folder();
     for (args, kind) in [
-        (&["demo", "--json", "--width", "64"][..], "input"),
+        (&["demo", "--json", "--card", "card-64"][..], "input"),
         (&["demo", "--json", "--dance"], "input"),
         (&["--json", "dance"], "input"),
         (&["bench", "loop", "--count", "many", "--json"], "input"),

@@ -120,7 +120,7 @@ fn a_bench_says_how_far_it_came() {
     assert!(said.contains("of 10000000 frames had come back"), "{said}");
 
     // A table shows the rows that it has.
-    let child = start(&folder, &["bench", "table", "--width", "128", "--json"]);
+    let child = start(&folder, &["bench", "table", "--card", "card-128", "--json"]);
     thread::sleep(Duration::from_millis(1500));
     let (exit, out, said) = end(child, Signal::SIGTERM);
     assert_eq!(exit, Some(143), "{said}");

@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
+use nitor_sim::CardSpec;
 use nitor_vfio::replay::{replay, Variation};
 use nitor_vfio::trace::{Cause, Reader, Step, Writer};
 
@@ -36,7 +37,7 @@ fn the_card_does_what_it_did_when_stock_drivers_were_recorded() {
 /// Timing is no part of a trace: other latencies, other stalls and a wider card change nothing but the cycles.
 #[test]
 fn a_card_with_other_timing_does_the_same() {
-    let wider = Variation { width: Some(512), ..Variation::default() };
+    let wider = Variation { card: CardSpec::find("card-512"), ..Variation::default() };
     let slower = Variation { latency: 700, seed: Some(77), ..Variation::default() };
     for (path, variation) in traces().iter().zip([wider, slower].iter().cycle()) {
         let usual = replay(path, &Variation::default()).unwrap();

@@ -1,6 +1,7 @@
 //! The card's RTL, in folders that follow the packet's way.
 
 pub mod board;
+pub mod cards;
 pub mod common;
 pub mod eth;
 pub mod host;
@@ -13,28 +14,8 @@ pub mod rx;
 pub mod top;
 pub mod tx;
 
+pub use cards::{emit_card, CardSpec, CARDS};
 use nitor_rtl::{emit, with_stack, Design, EmitError};
-use rx::Classifier;
-use top::{Card128, Card512, CardConfig};
-
-/// Emits the card with a data path of `width` bits, 128 or 512.
-pub fn emit_card(width: u32) -> Result<Design, EmitError> {
-    with_stack(move || {
-        let config = CardConfig::default();
-        match width {
-            // A frame of 60 bytes has 4 beats.
-            128 => {
-                let classifier = Classifier::Wide { steps: 3, checksums: true };
-                emit(&Card128::new(&CardConfig { classifier, ..config }), "nitor_128")
-            }
-            512 => emit(&Card512::new(&config), "nitor_512"),
-            _ => Err(EmitError {
-                block: "card".to_string(),
-                cause: format!("no data path of {width} bits: 128 and 512 are built"),
-            }),
-        }
-    })
-}
 
 /// The boards that the card is built for, by the names of their folders under `constraints/`.
 pub const BOARDS: [&str; 4] = ["colorlight-5a-75b", "colorlight-i9", "ecp5-evn", "ulx3s-85f"];

@@ -6,6 +6,7 @@
 //! `G` = Q + 5 and `M` = Q + R + 3 - L follow from them. `N` lines of the low-latency queues in all, 0: none; `P` = N + 6 - L;
 //! `F` = B + L - 5 received frames that wait.
 
+use crate::cards::CardSpec;
 use crate::common::iface::*;
 use crate::common::probe::PROBE_BITS;
 use crate::common::reset::ResetStage;
@@ -26,7 +27,7 @@ use crate::pcie::rx::TlpRx;
 use crate::pcie::stage::ReadStage;
 use crate::pcie::target::Target;
 use crate::pcie::tx::TlpTx;
-use crate::rx::{Classifier, RxPath};
+use crate::rx::RxPath;
 use crate::tx::framer::TxFramer;
 use crate::tx::TxPath;
 use nitor_rtl::prelude::*;
@@ -99,39 +100,22 @@ pub struct Card<
     rxp: RxPath<D, K, L, Q, R, B, M, F>,
 }
 
-/// What the parameters leave open.
+/// A card and where it is used.
+#[derive(Clone, Copy)]
 pub struct CardConfig {
-    pub queues: usize,
-    /// One for management, one a queue pair.
-    pub vectors: usize,
-    /// log2 of the deepest ring.
-    pub log_depth: usize,
+    /// What its parameters were made of.
+    pub spec: &'static CardSpec,
     pub cycles_per_us: usize,
     /// Cycles a completion entry may wait for others of its line.
     pub cq_hold: usize,
     /// Cycles until a missing read completion is given up.
     pub read_timeout: usize,
-    /// Of received frames.
-    pub classifier: Classifier,
-    /// Checksums and segmentation on the way to the wire; without, the logic for it goes away in synthesis.
-    pub tx_offloads: bool,
-    /// Queues as deep as a gigabit needs.
-    pub small: bool,
 }
 
-impl Default for CardConfig {
-    fn default() -> Self {
-        Self {
-            queues: 16,
-            vectors: 17,
-            log_depth: 13,
-            cycles_per_us: 250,
-            cq_hold: 96,
-            read_timeout: 25_000,
-            classifier: Classifier::Wide { steps: 1, checksums: true },
-            tx_offloads: true,
-            small: false,
-        }
+impl CardConfig {
+    /// The card at 250 MHz, in a slot.
+    pub fn new(spec: &'static CardSpec) -> Self {
+        Self { spec, cycles_per_us: 250, cq_hold: 96, read_timeout: 25_000 }
     }
 }
 
@@ -154,8 +138,7 @@ impl<
     > Card<D, K, L, T, Q, C, V, S, R, B, G, M, N, P, F>
 {
     pub fn new(config: &CardConfig) -> Self {
-        // Rows have 16 bits.
-        assert!(N == 0 || (N > Q && N + 7 - L <= 16 && P == N + 6 - L));
+        let spec = config.spec;
         let log_bar2 = if N == 0 { 0 } else { N + 7 };
         Self {
             clock: Default::default(),
@@ -175,40 +158,40 @@ impl<
             mgmt: Default::default(),
             mgmt_irq: Default::default(),
             probe: Default::default(),
-            stages: std::array::from_fn(|_| ResetStage::new(config.small)),
-            core_stages: std::array::from_fn(|_| ResetStage::new(config.small)),
-            demux: TlpRx::new(config.small),
+            stages: std::array::from_fn(|_| ResetStage::new(spec.small)),
+            core_stages: std::array::from_fn(|_| ResetStage::new(spec.small)),
+            demux: TlpRx::new(spec.small),
             target: Target::new(log_bar2),
-            space: Config::new(config.vectors, log_bar2, config.small),
-            read: DmaRead::new(config.read_timeout, config.small),
-            mgmt_bus: ReadStage::new(client::MGMT, false, config.small),
-            rx_bus: ReadStage::new(client::RX_DESC, false, config.small),
-            tx_bus: ReadStage::new(client::TX_DESC, true, config.small),
-            inline: InlineWrite::new(config.small),
-            out: TlpTx::new(config.small),
-            bar: BarDecode::new(config.queues, config.vectors),
+            space: Config::new(spec.vectors(), log_bar2, spec.small),
+            read: DmaRead::new(config.read_timeout, spec.small),
+            mgmt_bus: ReadStage::new(client::MGMT, false, spec.small),
+            rx_bus: ReadStage::new(client::RX_DESC, false, spec.small),
+            tx_bus: ReadStage::new(client::TX_DESC, true, spec.small),
+            inline: InlineWrite::new(spec.small),
+            out: TlpTx::new(spec.small),
+            bar: BarDecode::new(spec.queues(), spec.vectors()),
             regs: Default::default(),
             readless: Default::default(),
             resets: Default::default(),
             cqs: CompletionQueues::new(config.cq_hold),
-            table: MsixTable::new(config.vectors),
+            table: MsixTable::new(spec.vectors()),
             irq: Irq::new(config.cycles_per_us),
             manage: MgmtBus::new(
-                config.queues,
-                config.vectors,
+                spec.queues(),
+                spec.vectors(),
                 L,
-                config.log_depth,
-                usize::from(config.tx_offloads)
-                    | usize::from(config.classifier.checksums()) << 1
+                spec.log_depth,
+                usize::from(spec.tx_offloads)
+                    | usize::from(spec.classifier.checksums()) << 1
                     | usize::from(N != 0) << 2,
                 N.saturating_sub(Q),
                 config.cycles_per_us,
             ),
             mailbox: Default::default(),
             stats: Default::default(),
-            txp: TxPath::new(config.tx_offloads, config.small),
-            framer: TxFramer::new(config.small),
-            rxp: RxPath::new(config.classifier, config.small),
+            txp: TxPath::new(spec.tx_offloads, spec.small),
+            framer: TxFramer::new(spec.small),
+            rxp: RxPath::new(spec.classifier, spec.small),
         }
     }
 }
@@ -513,8 +496,3 @@ impl<
             .replace_bit(45, self.read.cpl.ready.val());
     }
 }
-
-/// For the open FPGA boards: 16 queue pairs, 64 reads in flight, 32 KiB buffers, 512 lines a low-latency queue.
-pub type Card128 = Card<128, 16, 4, 6, 4, 5, 5, 6, 6, 10, 9, 9, 13, 15, 9>;
-/// For 100 Gb/s: 16 queue pairs, 256 reads in flight, 64 KiB buffers, 512 lines a low-latency queue.
-pub type Card512 = Card<512, 64, 6, 8, 4, 5, 5, 8, 8, 9, 9, 9, 13, 13, 10>;

@@ -2,7 +2,8 @@
 
 use nitor_hdl::board::colorlight::Colorlight;
 use nitor_hdl::board::uart::UartBoard;
-use nitor_hdl::top::{Card128, Card512, CardConfig};
+use nitor_hdl::cards::{CARD_128, CARD_512};
+use nitor_hdl::emit_card;
 use nitor_rtl::prelude::Block;
 use nitor_rtl::{emit, with_stack};
 
@@ -36,8 +37,8 @@ fn limits(verilog: &str) -> Vec<u64> {
 #[test]
 fn tags_rest_for_eight_time_outs_everywhere() {
     let cards = [
-        emitted(|| Card128::new(&CardConfig::default())),
-        emitted(|| Card512::new(&CardConfig::default())),
+        emit_card(&CARD_128).unwrap().to_string(),
+        emit_card(&CARD_512).unwrap().to_string(),
         emitted(Colorlight::default),
         emitted(UartBoard::ulx3s),
         emitted(UartBoard::evn),

@@ -6,18 +6,19 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
 
-use nitor_hdl::{emit_board, emit_card, BOARDS};
+use nitor_hdl::cards::{CARD_128, CARD_512};
+use nitor_hdl::{emit_board, emit_card, CardSpec, BOARDS, CARDS};
 use nitor_rtl::Module;
 
-/// Lines that a card's Verilog may have, by its width.
-const LIMITS: [(u32, usize); 2] = [(128, 20_000), (512, 21_000)];
+/// Lines that a card's Verilog may have.
+const LIMITS: [(&CardSpec, usize); 2] = [(&CARD_128, 20_000), (&CARD_512, 21_000)];
 
 #[test]
 fn width_adds_no_lines() {
-    for (width, most) in LIMITS {
-        let design = emit_card(width).unwrap();
+    for (card, most) in LIMITS {
+        let design = emit_card(card).unwrap();
         let lines: usize = design.modules().iter().map(|m| m.text.lines().count()).sum();
-        assert!(lines <= most, "{lines} lines at {width} bits");
+        assert!(lines <= most, "{lines} lines of {}", card.name);
     }
 }
 
@@ -57,8 +58,8 @@ fn made_up(module: &Module) -> Vec<String> {
 
 #[test]
 fn no_name_is_made_up() {
-    for (width, _) in LIMITS {
-        let design = emit_card(width).unwrap();
+    for (card, _) in LIMITS {
+        let design = emit_card(card).unwrap();
         let found: Vec<String> = design.modules().iter().flat_map(made_up).collect();
         assert!(found.is_empty(), "{found:#?}");
         // What the emitter called its wires before they had names.
@@ -80,9 +81,9 @@ fn slang_takes_every_card_without_a_word() {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
-    let cards = LIMITS.map(|(width, _)| (format!("card {width}"), emit_card(width).unwrap()));
-    let boards = BOARDS.map(|name| (name.to_string(), emit_board(name).unwrap()));
-    for (name, design) in cards.into_iter().chain(boards) {
+    let cards = CARDS.iter().map(|card| (card.name.to_string(), emit_card(card).unwrap()));
+    let boards = BOARDS.map(|name| (format!("board {name}"), emit_board(name).unwrap()));
+    for (name, design) in cards.chain(boards) {
         let file = folder.path().join("card.v");
         std::fs::write(&file, design.to_string()).unwrap();
         let mut run = Command::new(&slang);

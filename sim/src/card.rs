@@ -8,8 +8,9 @@ use std::path::Path;
 
 use cxx::UniquePtr;
 
-use crate::model::{CardSpec, Features, Model, ModelError};
+use crate::model::{Features, Model, ModelError};
 use crate::tlp::Header;
+use nitor_hdl::CardSpec;
 
 pub use bridge::{Beat, MgmtReply, Record, RecordKind, ShimConfig};
 
@@ -230,7 +231,7 @@ pub struct VerilatedCard {
 impl VerilatedCard {
     /// A card with its power-on reset behind it.
     pub fn new(
-        card: &CardSpec,
+        card: &'static CardSpec,
         features: Features,
         config: &ShimConfig,
     ) -> Result<Self, ModelError> {

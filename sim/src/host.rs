@@ -4,8 +4,10 @@ use std::io;
 
 use crate::card::{flags, Card, RecordKind, ShimConfig, Stop, VerilatedCard};
 use crate::firmware::{Controller, Firmware};
-use crate::model::{CardSpec, Features};
+use crate::model::Features;
 use crate::root::{RootComplex, RootConfig};
+use nitor_hdl::cards::{CARD_128, CARD_512};
+use nitor_hdl::CardSpec;
 
 /// Random stalls of the card's streams: probabilities of a cycle without progress.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -62,7 +64,7 @@ impl Default for Credits {
 
 /// How a host is made.
 pub struct HostConfig {
-    pub card: CardSpec,
+    pub card: &'static CardSpec,
     /// What the card's model can do besides to run.
     pub features: Features,
     pub root: RootConfig,
@@ -77,13 +79,17 @@ pub struct HostConfig {
 }
 
 impl HostConfig {
-    /// A host with a card whose data paths have `width` bits, and everything else as usual.
+    /// A host with card-128 or card-512, by the width of its data paths; everything else as usual.
     pub fn new(width: u32) -> Self {
-        HostConfig::of(CardSpec::Width(width))
+        HostConfig::of(match width {
+            128 => &CARD_128,
+            512 => &CARD_512,
+            _ => panic!("no card-{width}"),
+        })
     }
 
     /// The same with any card.
-    pub fn of(card: CardSpec) -> Self {
+    pub fn of(card: &'static CardSpec) -> Self {
         HostConfig {
             card,
             features: Features::default(),

@@ -32,6 +32,7 @@ pub mod world;
 
 pub use function::HostFunction;
 pub use host::HostConfig;
+pub use nitor_hdl::{CardSpec, CARDS};
 pub use world::World;
 
 /// The clock: 250 MHz.

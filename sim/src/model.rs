@@ -8,6 +8,7 @@ use std::mem::size_of;
 use std::path::Path;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
+use nitor_hdl::CardSpec;
 use nitor_model::{digest, Cache, Counts, Library, Recipe, Units};
 
 use crate::card::{Beat, MgmtReply, Record, ShimConfig};
@@ -15,36 +16,20 @@ use crate::emitted;
 
 pub use nitor_model::{stop_when, Error};
 
-/// Names a folder with `nitor_128.v` and the like, to be taken in place of what is emitted.
+/// Names a folder with `nitor_128.v` and the like, each a card by the name of its top module, to be taken in place of what is emitted.
 pub const VERILOG: &str = "NITOR_SIM_VERILOG_DIR";
 
-/// Which card.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum CardSpec {
-    /// The one whose data paths have as many bits.
-    Width(u32),
-}
-
-impl CardSpec {
-    /// What it is called: in messages, and in files' names.
-    pub fn name(&self) -> String {
-        let CardSpec::Width(width) = self;
-        format!("card-{width}")
-    }
-
-    /// All that its model is made of.
-    fn verilog(&self) -> Result<String, ModelError> {
-        let CardSpec::Width(width) = self;
-        let Some(folder) = env::var_os(VERILOG) else {
-            return emitted::once(&Cache::of_user()?, &self.name(), || {
-                let design = nitor_hdl::emit_card(*width);
-                Ok(design.map_err(|error| ModelError::Verilog(error.to_string()))?.to_string())
-            });
-        };
-        let file = Path::new(&folder).join(format!("nitor_{width}.v"));
-        fs::read_to_string(&file)
-            .map_err(|error| ModelError::Verilog(format!("{VERILOG}: {}: {error}", file.display())))
-    }
+/// All that a card's model is made of.
+fn verilog(card: &'static CardSpec) -> Result<String, ModelError> {
+    let Some(folder) = env::var_os(VERILOG) else {
+        return emitted::once(&Cache::of_user()?, card.name, || {
+            let design = nitor_hdl::emit_card(card);
+            Ok(design.map_err(|error| ModelError::Verilog(error.to_string()))?.to_string())
+        });
+    };
+    let file = Path::new(&folder).join(format!("{}.v", card.top()));
+    fs::read_to_string(&file)
+        .map_err(|error| ModelError::Verilog(format!("{VERILOG}: {}: {error}", file.display())))
 }
 
 /// What a model can do besides to run.
@@ -151,18 +136,18 @@ fn headers_define(digest: &str) -> String {
 /// A model by what it is of; empty while it is made.
 type Slot = Arc<Mutex<Option<&'static Model>>>;
 /// Of no card: the scripted one.
-type Slots = HashMap<(Option<CardSpec>, Features), Slot>;
+type Slots = HashMap<(Option<&'static str>, Features), Slot>;
 static MODELS: LazyLock<Mutex<Slots>> = LazyLock::new(Mutex::default);
 
 impl Model {
     /// The model of a card, which is made if nobody has yet.
-    pub fn of(card: &CardSpec, features: Features) -> Result<&'static Model, ModelError> {
-        Model::once(Some(*card), features, || {
+    pub fn of(card: &'static CardSpec, features: Features) -> Result<&'static Model, ModelError> {
+        Model::once(Some(card.name), features, || {
             let mut counts = Counts::wanted();
             if features.branches {
                 counts = counts.and_lines();
             }
-            let (name, verilog) = (card.name(), card.verilog()?);
+            let verilog = verilog(card)?;
             let recipe = Recipe {
                 told: true,
                 verilog: &[("card.v", &verilog)],
@@ -171,7 +156,7 @@ impl Model {
                 // At level 0 it is 25 times slower, and 3 gains nothing. What counts toggles is
                 // compiled for longer than it runs.
                 level: if counts.toggles { 1 } else { 2 },
-                ..recipe(&name)
+                ..recipe(card.name)
             };
             Model::make(recipe, ("model.cc", include_str!("shim/model.cc")))
         })
@@ -187,7 +172,7 @@ impl Model {
 
     /// Of threads that ask for the same, one makes it, and the others wait.
     fn once(
-        card: Option<CardSpec>,
+        card: Option<&'static str>,
         features: Features,
         make: impl FnOnce() -> Result<Model, ModelError>,
     ) -> Result<&'static Model, ModelError> {
@@ -267,11 +252,5 @@ mod tests {
         assert!(refused.to_string().contains("card-of-another-time"), "{refused}");
         // Ours is taken, as far as it goes.
         assert!(matches!(load(&headers_digest()), Error::Load(..)));
-    }
-
-    #[test]
-    fn verilog_that_is_not_there_is_told() {
-        let said = CardSpec::Width(129).verilog().unwrap_err().to_string();
-        assert!(said.contains("129 bits"), "{said}");
     }
 }

@@ -1,10 +1,11 @@
 //! One packet at a time: how long a doorbell takes to become a frame, and what crosses the link for it.
 
 use super::frames;
+use crate::cards::Named;
 use crate::machine::{self, Nic};
 use crate::report::{self, Failure, Table};
 use crate::signals;
-use crate::{Outcome, Width};
+use crate::Outcome;
 use nitor_abi::bar;
 use nitor_driver::pci::PciFunction;
 use nitor_driver::{Config, Offload, Push, Segment};
@@ -16,7 +17,7 @@ use serde::Serialize;
 #[derive(clap::Args)]
 #[command(
     allow_negative_numbers = true,
-    after_help = "Examples:\n  nitor bench latency\n  nitor bench latency --frame 1514 --width 512 --json"
+    after_help = "Examples:\n  nitor bench latency\n  nitor bench latency --frame 1514 --card card-512 --json"
 )]
 pub struct Args {
     /// Bytes of a frame without FCS
@@ -25,9 +26,9 @@ pub struct Args {
     /// Packets
     #[arg(long, default_value = "200", value_parser = clap::value_parser!(u64).range(16..=100_000))]
     count: u64,
-    /// Bits of the data path
-    #[arg(long, value_enum, default_value = "128")]
-    width: Width,
+    /// The card: `nitor cards` lists them
+    #[arg(long, default_value = "card-128")]
+    card: Named,
     /// Nanoseconds from a read of the card to its answer, give or take a fifth
     #[arg(long, default_value = "1000", value_parser = clap::value_parser!(u64).range(200..=20_000))]
     latency: u64,
@@ -42,7 +43,8 @@ pub struct Args {
 #[derive(Serialize)]
 struct Measured {
     frame: u64,
-    width: Width,
+    #[serde(flatten)]
+    card: Named,
     packets: u64,
     latency_ns: u64,
     seed: u64,
@@ -68,9 +70,10 @@ const ON_THE_WAY: u64 = 1_000;
 const PATIENCE: u64 = 250_000;
 
 pub fn run(args: &Args) -> Outcome {
+    args.card.check(1, true)?;
     let measured = Measured {
         frame: args.frame,
-        width: args.width,
+        card: args.card,
         packets: args.count,
         latency_ns: args.latency,
         seed: args.seed,
@@ -84,11 +87,8 @@ pub fn run(args: &Args) -> Outcome {
     let Measured { host, llq, .. } = &measured;
     let mut table = Table::default();
     table.heading(format!(
-        "{} packets of {} bytes, one at a time, {} bits, seed {}: host memory, and pushed",
-        args.count,
-        args.frame,
-        u32::from(args.width),
-        args.seed
+        "{} packets of {} bytes, one at a time, {}, seed {}: host memory, and pushed",
+        args.count, args.frame, args.card.name, args.seed
     ));
     let row = |name: &str, a: String, b: String| (name.to_string(), format!("{a:>8} {b:>8}"));
     for (name, value) in [
@@ -121,7 +121,7 @@ pub fn run(args: &Args) -> Outcome {
 }
 
 fn measure(args: &Args, push: Push) -> Result<Kind, Failure> {
-    let world = machine::world_of(args.seed, args.width, 1, |host| {
+    let world = machine::world_of(args.seed, args.card, 1, |host| {
         host.root.completer.latency = Latency::around(args.latency / CYCLE_NS);
     })?;
     // What is sent goes nowhere: this is about sending.

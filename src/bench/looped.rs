@@ -4,10 +4,10 @@ use super::frames::{self, Sizes};
 use super::stages::{self, Counts, Stage};
 use super::LoopArgs;
 use crate::arrivals;
+use crate::cards::Named;
 use crate::machine::{self, Nic};
 use crate::report::Failure;
 use crate::signals;
-use crate::Width;
 use nitor_abi::mgmt::Counter;
 use nitor_driver::pci::PciFunction;
 use nitor_driver::{Config, Offload, Push, Segment};
@@ -22,7 +22,8 @@ use std::time::Instant;
 #[derive(Serialize)]
 pub struct Measured {
     pub frame: Sizes,
-    pub width: Width,
+    #[serde(flatten)]
+    pub card: Named,
     pub queues: u16,
     pub llq: bool,
     pub latency_ns: u64,
@@ -106,11 +107,12 @@ impl Mark {
 }
 
 pub fn measure(args: &LoopArgs) -> Result<Measured, Failure> {
-    let world = machine::world_of(args.seed, args.width, 1, |host| {
+    args.card.check(args.queues, args.llq)?;
+    let world = machine::world_of(args.seed, args.card, 1, |host| {
         host.root.completer.latency = Latency::around(args.latency / CYCLE_NS);
         host.root.max_read_request = args.max_read;
     })?;
-    let mut wire = machine::wire(args.width);
+    let mut wire = machine::wire(args.card);
     wire.rate = args.wire.map(f64::from).or(wire.rate);
     let wire_gbps = wire.rate.unwrap_or_default();
     world.borrow_mut().connect(0, 0, wire);
@@ -129,7 +131,7 @@ pub fn measure(args: &LoopArgs) -> Result<Measured, Failure> {
     let sizes = args.frame.list(count, args.seed);
     let stride = longest.next_multiple_of(64);
     let window = if args.llq {
-        PUSHED_CYCLES * u32::from(args.width) as usize / LINE_BITS
+        PUSHED_CYCLES * args.card.width / LINE_BITS
     } else {
         (WINDOW * queues).min((WINDOW_BYTES / longest).max(2 * RUN * queues))
     };
@@ -219,7 +221,7 @@ pub fn measure(args: &LoopArgs) -> Result<Measured, Failure> {
     let stages = args.stages.then(|| stages::table(&begin.streams, &end.streams, middle));
     Ok(Measured {
         frame: args.frame,
-        width: args.width,
+        card: args.card,
         queues: args.queues,
         llq: args.llq,
         latency_ns: args.latency,

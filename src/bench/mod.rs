@@ -6,9 +6,10 @@ mod looped;
 mod stages;
 mod table;
 
+use crate::cards::Named;
 use crate::report::{self, Table};
 use crate::signals;
-use crate::{Outcome, Width};
+use crate::Outcome;
 use frames::Sizes;
 use looped::Measured;
 
@@ -25,10 +26,10 @@ pub enum Bench {
 #[derive(clap::Args)]
 #[command(
     allow_negative_numbers = true,
-    after_help = "Examples:\n  nitor bench loop --frame 60 --count 4096 --width 512 --queues 4 --json\n  \
-                  nitor bench loop --frame imix --width 512 --latency 2000 --stages\n  \
-                  nitor bench loop --frame 9000 --width 512 --wire 120\n  \
-                  nitor bench loop --frame mixed --seed 7\n  nitor bench loop --llq --width 512"
+    after_help = "Examples:\n  nitor bench loop --frame 60 --count 4096 --card card-512 --queues 4 --json\n  \
+                  nitor bench loop --frame imix --card card-512 --latency 2000 --stages\n  \
+                  nitor bench loop --frame 9000 --card card-512 --wire 120\n  \
+                  nitor bench loop --frame mixed --seed 7\n  nitor bench loop --llq --card card-512"
 )]
 pub struct LoopArgs {
     /// Bytes of a frame without FCS, 60 to 9216; or imix: 60, 590 and 1,514 bytes as 7 : 4 : 1; or mixed: 60 to 9216 at random
@@ -37,9 +38,9 @@ pub struct LoopArgs {
     /// Frames
     #[arg(long, default_value = "4096", value_parser = clap::value_parser!(u64).range(16..=10_000_000))]
     count: u64,
-    /// Bits of the data path
-    #[arg(long, value_enum, default_value = "128")]
-    width: Width,
+    /// The card: `nitor cards` lists them
+    #[arg(long, default_value = "card-128")]
+    card: Named,
     /// Queue pairs
     #[arg(long, default_value = "1", value_parser = clap::value_parser!(u16).range(1..=16))]
     queues: u16,
@@ -101,12 +102,12 @@ fn print(m: &Measured) {
     let mut table = Table::default();
     table
         .heading(format!(
-            "{} frames of {} looped on {} {}queue pairs, {} bits, seed {}",
+            "{} frames of {} looped on {} {}queue pairs, {}, seed {}",
             m.frames,
             m.frame.text(),
             m.queues,
             if m.llq { "low-latency " } else { "" },
-            u32::from(m.width),
+            m.card.name,
             m.seed
         ))
         .row("cycles a frame", format!("{:.2}", m.cycles_per_frame))

@@ -1,22 +1,24 @@
-//! The rows by which cards are compared, at one width or both.
+//! The rows by which cards are compared, one card or several.
 
 use super::frames::Sizes;
 use super::looped::{measure, Measured};
 use super::LoopArgs;
+use crate::cards::Named;
 use crate::report::{self, Failure};
-use crate::{Outcome, Width};
+use crate::Outcome;
 use indicatif::ProgressBar;
+use nitor_hdl::cards::{CARD_128, CARD_512};
 use serde::Serialize;
 
 #[derive(clap::Args)]
 #[command(
     allow_negative_numbers = true,
-    after_help = "Examples:\n  nitor bench table\n  nitor bench table --width 512 --json"
+    after_help = "Examples:\n  nitor bench table\n  nitor bench table --card card-512 --json"
 )]
 pub struct Args {
-    /// Bits of the data path; both if left out
-    #[arg(long, value_enum)]
-    width: Option<Width>,
+    /// A card, or several, each with a --card of its own; if left out, card-128 and card-512
+    #[arg(long)]
+    card: Vec<Named>,
     /// Seed of everything random
     #[arg(long, default_value = "1")]
     seed: u64,
@@ -48,15 +50,15 @@ const ROWS: [(Sizes, u16, u64); 14] = [
     (Sizes::Mixed, 16, 1000),
 ];
 
-fn arguments(width: Width, seed: u64, (frame, queues, latency): (Sizes, u16, u64)) -> LoopArgs {
+fn arguments(card: Named, seed: u64, (frame, queues, latency): (Sizes, u16, u64)) -> LoopArgs {
     // Jumbo frames at the most that the link to the host carries: the wire must not be the limit.
-    let jumbo = frame == Sizes::Fixed(9000) && width == Width::W512;
+    let jumbo = frame == Sizes::Fixed(9000) && card.width == 512;
     // Enough of them for many a run.
     let typical = if frame == Sizes::Mixed { 1000 } else { frame.longest() as u64 };
     LoopArgs {
         frame,
         count: (8_000_000 / typical).clamp(1000, 4096 * u64::from(queues).min(4)),
-        width,
+        card,
         queues,
         latency,
         wire: jumbo.then_some(112),
@@ -69,14 +71,16 @@ fn arguments(width: Width, seed: u64, (frame, queues, latency): (Sizes, u16, u64
 }
 
 pub fn run(args: &Args) -> Outcome {
-    let widths = args.width.map_or(vec![Width::W128, Width::W512], |width| vec![width]);
-    let progress = if args.json {
-        ProgressBar::hidden()
-    } else {
-        ProgressBar::new((widths.len() * ROWS.len()) as u64)
+    let cards = match args.card.as_slice() {
+        [] => &[Named(&CARD_128), Named(&CARD_512)],
+        cards => cards,
     };
+    let all = cards.iter().flat_map(|&card| ROWS.map(|row| arguments(card, args.seed, row)));
+    // A small card has no row with many queues.
+    let all: Vec<_> = all.filter(|row| usize::from(row.queues) <= row.card.queues()).collect();
+    let of = all.len();
+    let progress = if args.json { ProgressBar::hidden() } else { ProgressBar::new(of as u64) };
     let (mut rows, mut failure) = (vec![], None);
-    let all = widths.iter().flat_map(|&width| ROWS.map(|row| arguments(width, args.seed, row)));
     for arguments in all {
         match measure(&arguments) {
             Ok(row) => {
@@ -88,7 +92,6 @@ pub fn run(args: &Args) -> Outcome {
             Err(stop) => {
                 failure = Some(match stop {
                     Failure::Stopped(signal, far) => {
-                        let of = widths.len() * ROWS.len();
                         let far = format!("{} of {of} rows were measured; {far}", rows.len());
                         Failure::Stopped(signal, far)
                     }
@@ -105,7 +108,7 @@ pub fn run(args: &Args) -> Outcome {
 
 fn print(Rows { rows }: &Rows) {
     say!(
-        "| bits | frame | queues | read latency | wire | cycles a frame | bytes a cycle, each way | TLPs a frame | link bytes a frame | lost |\n\
+        "| card | frame | queues | read latency | wire | cycles a frame | bytes a cycle, each way | TLPs a frame | link bytes a frame | lost |\n\
          |---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|"
     );
     for m in rows {
@@ -116,7 +119,7 @@ fn print(Rows { rows }: &Rows) {
         };
         say!(
             "| {} | {frame} | {} | {} ns | {} Gb/s | {:.2} | {:.2} | {:.2} | {:.0} | {} |",
-            u32::from(m.width),
+            m.card.name,
             m.queues,
             m.latency_ns,
             m.wire_gbps,

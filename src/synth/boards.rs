@@ -12,6 +12,8 @@ pub struct Board {
     /// The card takes most of the part: area goes before speed.
     pub crowded: bool,
     pub constraints: &'static str,
+    /// Of the synthesis that docs/boards.md tells of.
+    pub figures: &'static str,
 }
 
 pub const BOARDS: [Board; 4] = [
@@ -23,6 +25,7 @@ pub const BOARDS: [Board; 4] = [
         speed: "6",
         crowded: true,
         constraints: include_str!("../../constraints/colorlight-5a-75b/board.lpf"),
+        figures: include_str!("../../constraints/colorlight-5a-75b/figures.json"),
     },
     Board {
         name: "colorlight-i9",
@@ -32,6 +35,7 @@ pub const BOARDS: [Board; 4] = [
         speed: "6",
         crowded: true,
         constraints: include_str!("../../constraints/colorlight-i9/board.lpf"),
+        figures: include_str!("../../constraints/colorlight-i9/figures.json"),
     },
     Board {
         name: "ecp5-evn",
@@ -41,6 +45,7 @@ pub const BOARDS: [Board; 4] = [
         speed: "8",
         crowded: false,
         constraints: include_str!("../../constraints/ecp5-evn/board.lpf"),
+        figures: include_str!("../../constraints/ecp5-evn/figures.json"),
     },
     Board {
         name: "ulx3s-85f",
@@ -50,6 +55,7 @@ pub const BOARDS: [Board; 4] = [
         speed: "6",
         crowded: false,
         constraints: include_str!("../../constraints/ulx3s-85f/board.lpf"),
+        figures: include_str!("../../constraints/ulx3s-85f/figures.json"),
     },
 ];
 

@@ -1,9 +1,12 @@
 //! What a synthesis came to: area from Yosys' statistics and nextpnr's report, clocks from the latter.
 
+use super::boards;
 use crate::report::Failure;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
 
 /// Cells of a kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -65,6 +68,32 @@ pub struct Clock {
 pub struct Used {
     pub used: u64,
     pub available: u64,
+}
+
+/// What of a synthesis is kept: beside the bitstream, and in `constraints/` with the sources.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Figures {
+    pub part: String,
+    /// Of place and route.
+    pub seed: u32,
+    pub luts: u64,
+    pub ffs: u64,
+    pub block_rams: u64,
+    /// The card's clock: what it reaches, and what it needs.
+    pub mhz: f64,
+    pub needed_mhz: f64,
+}
+
+/// The file that they are in.
+pub const KEPT: &str = "figures.json";
+
+impl Figures {
+    /// Those of the last synthesis of a board, in `folder`, else those with the sources.
+    pub fn last(folder: &Path, board: &str) -> Option<Figures> {
+        let own = fs::read_to_string(folder.join(board).join(KEPT)).ok();
+        let own = own.and_then(|text| serde_json::from_str(&text).ok());
+        own.or_else(|| serde_json::from_str(boards::find(board)?.figures).ok())
+    }
 }
 
 /// Clocks and use of the part, from nextpnr's report.

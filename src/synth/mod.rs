@@ -1,7 +1,7 @@
 //! `nitor synth`: a board's bitstream, with Yosys, nextpnr and ecppack.
 
 mod boards;
-mod figures;
+pub mod figures;
 mod tools;
 
 use crate::files::Files;
@@ -9,7 +9,7 @@ use crate::progress::Progress;
 use crate::report::{self, grouped, Failure};
 use crate::{signals, Outcome};
 use boards::Board;
-use figures::{Area, Block, Clock, Used};
+use figures::{Area, Block, Clock, Figures, Used};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fs;
@@ -56,7 +56,7 @@ struct Synthesis {
 }
 
 /// What is written, by us and by the tools.
-const FILES: [&str; 12] = [
+const FILES: [&str; 13] = [
     "board.v",
     "board.lpf",
     "synth.ys",
@@ -69,6 +69,7 @@ const FILES: [&str; 12] = [
     "timing.json",
     "ecppack.log",
     "board.bit",
+    figures::KEPT,
 ];
 
 /// What is part of a block, not one.
@@ -219,6 +220,20 @@ fn synthesise(
         ecppack.run(progress)?;
         lap("ecppack");
         bitstream = Some(packed);
+        if let Some(core) = clocks.iter().find(|clock| clock.name == "clock") {
+            let kept = Figures {
+                part: board.part.into(),
+                seed: args.seed,
+                luts: total.luts,
+                ffs: total.ffs,
+                block_rams: total.block_rams,
+                mhz: core.mhz,
+                needed_mhz: core.constraint_mhz,
+            };
+            let text =
+                serde_json::to_string_pretty(&kept).map_err(|e| report::environment(e.into()))?;
+            tools::write(&file(figures::KEPT), &(text + "\n"))?;
+        }
     }
     let (name, part) = (board.name, board.part);
     Ok(Synthesis {

@@ -9,9 +9,10 @@ mod setup;
 mod shell;
 mod story;
 
+use crate::cards::Named;
 use crate::files::Files;
 use crate::report::{self, Failure};
-use crate::{signals, Outcome, Width};
+use crate::{signals, Outcome};
 use lab::{Lab, Plan};
 use nitor_vfio::Options;
 use std::path::PathBuf;
@@ -37,9 +38,9 @@ pub struct Args {
     /// one's kernel, each step checked
     #[arg(long, conflicts_with_all = ["story", "bench"])]
     dpdk: bool,
-    /// Bits of the cards' data paths
-    #[arg(long, value_enum, default_value = "128")]
-    width: Width,
+    /// The cards: `nitor cards` lists them
+    #[arg(long, default_value = "card-128")]
+    card: Named,
     /// Write the first card's waves, as FST
     #[arg(long)]
     waves: Option<PathBuf>,
@@ -85,7 +86,7 @@ const PATIENCE: Duration = Duration::from_secs(24 * 3600);
 
 pub fn run(args: &Args) -> Outcome {
     let options = Options {
-        width: args.width.into(),
+        card: args.card.0,
         guests: args.guests.into(),
         apart: false,
         seed: args.seed,

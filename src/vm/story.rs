@@ -477,10 +477,10 @@ pub fn play(plan: &Plan, file_kib: u64, parts: &[Part]) -> Result<(), Failure> {
         plan.port = port;
         let lab = Lab::open(&plan)?;
         say!(
-            "\nLinux {}, unmodified, in {guests} guest{}; cards of {} bits\n",
+            "\nLinux {}, unmodified, in {guests} guest{}; the cards are {}\n",
             lab.release,
             if guests == 1 { "" } else { "s" },
-            plan.options.width
+            plan.options.card.name
         );
         let mut scene = Scene { lab, file_kib, failed: Vec::new(), checks: 0 };
         for step in steps {

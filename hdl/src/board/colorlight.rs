@@ -8,7 +8,8 @@
 //! Both PHYs must run at a gigabit. The light blinks as a heartbeat, faster while the host link is busy; it is low active.
 
 use super::cells::{vco_hz, Pll};
-use super::core::{event, BoardCore};
+use super::core::{board_core, event};
+use crate::cards::COLORLIGHT_5A_75B;
 use crate::common::cross::ResetSync;
 use crate::common::iface::*;
 use crate::eth::gear::{Narrow, Widen};
@@ -16,12 +17,10 @@ use crate::eth::mac::Mac;
 use crate::eth::rgmii::Rgmii;
 use crate::eth::turn::Turn;
 use crate::link::udp::LinkUdp;
-use crate::rx::Classifier;
-use crate::top::CardConfig;
 use nitor_rtl::prelude::*;
 
-/// 2 queue pairs, 16 reads in flight, 16 KiB buffers; 4 link frames kept each way.
-pub type Core = BoardCore<128, 16, 4, 4, 1, 2, 3, 4, 5, 9, 6, 5, 0, 1, 8, 2, 11>;
+/// 4 link frames are kept each way.
+pub type Core = board_core!(COLORLIGHT_5A_75B, 2);
 
 /// Of the PLL's oscillator: the core runs at 50 MHz.
 pub const DIVIDER: usize = 10;
@@ -95,18 +94,7 @@ impl Default for Colorlight {
             resets125: Default::default(),
             wire_resets: Default::default(),
             host_resets: Default::default(),
-            core: Core::new(
-                hertz,
-                2_000,
-                CardConfig {
-                    queues: 2,
-                    vectors: 3,
-                    classifier: Classifier::Serial,
-                    tx_offloads: false,
-                    small: true,
-                    ..CardConfig::default()
-                },
-            ),
+            core: Core::new(hertz, 2_000, &COLORLIGHT_5A_75B),
             wire_pins: Default::default(),
             wire_mac: Default::default(),
             narrow: Default::default(),

@@ -15,6 +15,7 @@
 //! counter n. Control is 0 at the beginning of a session.
 
 use super::counters::Counters;
+use crate::cards::CardSpec;
 use crate::common::iface::*;
 use crate::common::reset::ResetStage;
 use crate::link::credit::Credit;
@@ -25,6 +26,21 @@ use nitor_rtl::prelude::*;
 
 /// "NTB1"
 pub const ID: u64 = 0x3142_544e;
+
+/// A [BoardCore] with the card of a spec, that keeps so many frames each way: log2.
+macro_rules! board_core {
+    ($spec:path, $log_frames:literal) => {
+        $crate::board::core::BoardCore<
+            { $spec.width }, { $spec.bytes() }, { $spec.log_bytes() },
+            { $spec.log_tags }, { $spec.log_queues }, { $spec.log_completion_queues() },
+            { $spec.log_vectors() }, { $spec.log_packets }, { $spec.log_prefetch },
+            { $spec.log_rows }, { $spec.log_staging() }, { $spec.log_descriptor_rows() },
+            { $spec.log_lines }, { $spec.log_line_rows() }, { $spec.log_waiting() },
+            { $log_frames }, { $log_frames + 9 },
+        >
+    };
+}
+pub(crate) use board_core;
 
 /// What is counted, by number.
 pub mod event {
@@ -144,12 +160,12 @@ impl<
     > BoardCore<D, K, L, T, Q, C, V, S, R, B, G, M, N, P, F, W, A>
 {
     /// `hertz`: of the core's clock; `patience`: microseconds after which an unacknowledged frame is sent again.
-    pub fn new(hertz: usize, patience: usize, card: CardConfig) -> Self {
+    pub fn new(hertz: usize, patience: usize, spec: &'static CardSpec) -> Self {
         let config = CardConfig {
             cycles_per_us: hertz / 1_000_000,
             // Answers take a trip over the cable.
             read_timeout: 0x3f_ffff,
-            ..card
+            ..CardConfig::new(spec)
         };
         Self {
             clock: Default::default(),
@@ -170,7 +186,7 @@ impl<
             heartbeat: Default::default(),
             link: Default::default(),
             activity: Default::default(),
-            stages: std::array::from_fn(|_| ResetStage::new(config.small)),
+            stages: std::array::from_fn(|_| ResetStage::new(spec.small)),
             card: Card::new(&config),
             receive: Default::default(),
             send: LinkSend::new(patience * (hertz / 1_000_000)),

@@ -8,18 +8,17 @@
 //! They have no Ethernet: what the card sends comes back to it.
 
 use super::cells::{vco_hz, Pll};
-use super::core::BoardCore;
+use super::core::board_core;
+use crate::cards::ECP5_EVN;
 use crate::common::cross::ResetSync;
 use crate::common::iface::*;
 use crate::common::reset::ResetStage;
 use crate::link::serial::LinkSerial;
 use crate::link::uart::Uart;
-use crate::rx::Classifier;
-use crate::top::CardConfig;
 use nitor_rtl::prelude::*;
 
-/// 8 queue pairs, 64 reads in flight, 32 KiB buffers, 64 lines a low-latency queue; 8 link frames kept each way.
-pub type Core = BoardCore<128, 16, 4, 6, 3, 4, 4, 6, 6, 10, 8, 8, 9, 11, 9, 3, 12>;
+/// 8 link frames are kept each way.
+pub type Core = board_core!(ECP5_EVN, 3);
 
 #[derive(LogicBlock)]
 pub struct UartBoard {
@@ -55,16 +54,7 @@ impl UartBoard {
             pll: Pll::new(in_mhz, divider),
             resets: Default::default(),
             stages: Default::default(),
-            core: Core::new(
-                hertz,
-                30_000,
-                CardConfig {
-                    queues: 8,
-                    vectors: 9,
-                    classifier: Classifier::Wide { steps: 9, checksums: true },
-                    ..CardConfig::default()
-                },
-            ),
+            core: Core::new(hertz, 30_000, &ECP5_EVN),
             uart: Uart::new(hertz as u64, 3_000_000),
             serial: Default::default(),
             _low: low,

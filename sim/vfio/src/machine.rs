@@ -30,6 +30,7 @@ use nitor_sim::firmware::standard;
 use nitor_sim::iommu::Permission;
 use nitor_sim::tlp::{self, Header};
 use nitor_sim::wire::WireConfig;
+use nitor_sim::CardSpec;
 use nitor_sim::{HostConfig, World, CYCLE_NS};
 
 use nix::time::{clock_gettime, ClockId};
@@ -44,8 +45,7 @@ use crate::trace::{Cause, Head, Writer};
 /// How a machine is made.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
-    /// Bits of the cards' data paths.
-    pub width: u32,
+    pub card: &'static CardSpec,
     /// 1, whose wire leads to a [`Peer`], or 2, whose cards are joined by one.
     pub guests: usize,
     /// Two guests, with a wire and a [`Peer`] for each.
@@ -310,7 +310,7 @@ pub(crate) fn world(options: &Options) -> io::Result<(World, Vec<Tap>)> {
         taps.push(tap.clone());
         let firmware = tap.on(standard(settings));
         let waves = guest == 0 && options.waves.is_some();
-        let mut config = HostConfig::new(options.width).with_firmware(firmware).with_waves(waves);
+        let mut config = HostConfig::of(options.card).with_firmware(firmware).with_waves(waves);
         let latency = if options.latency == 0 { LATENCY } else { options.latency };
         config.root.completer.latency = Latency::around(latency);
         config.root.completer.split = 0.0;
@@ -344,7 +344,11 @@ impl Cards {
         let recorder = match &options.record {
             None => None,
             Some((path, about)) => {
-                let head = Head { width: options.width, seed: options.seed, about: about.clone() };
+                let head = Head {
+                    card: options.card.name.into(),
+                    seed: options.seed,
+                    about: about.clone(),
+                };
                 Some(Recorder::new(Writer::create(path, &head)?, &mut world))
             }
         };

@@ -12,6 +12,7 @@ use nitor_abi::bar;
 use nitor_sim::iommu::Permission;
 use nitor_sim::memory::Block;
 use nitor_sim::stats::Event;
+use nitor_sim::CardSpec;
 use nitor_sim::{World, CARD_ID};
 
 use crate::device::Device;
@@ -23,7 +24,7 @@ use crate::trace::{Cause, Reader, Step};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Replayed {
     pub about: String,
-    pub width: u32,
+    pub card: &'static CardSpec,
     pub steps: u64,
     pub register_writes: u64,
     pub frames_in: u64,
@@ -42,8 +43,8 @@ pub struct Replayed {
 /// How a replay differs from the recording.
 #[derive(Clone, Debug, Default)]
 pub struct Variation {
-    /// Another width of the card.
-    pub width: Option<u32>,
+    /// Another card.
+    pub card: Option<&'static CardSpec>,
     /// Another seed, so other stalls and latencies.
     pub seed: Option<u64>,
     /// Other latencies of memory, in cycles.
@@ -177,6 +178,10 @@ pub fn replay(path: &Path, variation: &Variation) -> io::Result<Replayed> {
     replay_while(path, variation, &mut || true)
 }
 
+fn no_such_card(name: &str) -> String {
+    format!("it was recorded with a card called `{name}`, which is not built")
+}
+
 /// The same, until `go_on` says no: then what is told is of the steps until there.
 pub fn replay_while(
     path: &Path,
@@ -185,23 +190,24 @@ pub fn replay_while(
 ) -> io::Result<Replayed> {
     let mut reader = Reader::open(path)?;
     let head = reader.head.clone();
+    let recorded = || {
+        let none = || io::Error::new(io::ErrorKind::InvalidData, no_such_card(&head.card));
+        CardSpec::find(&head.card).ok_or_else(none)
+    };
     let options = machine::Options {
-        width: variation.width.unwrap_or(head.width),
+        card: variation.card.map_or_else(recorded, Ok)?,
         guests: 1,
         seed: variation.seed.unwrap_or(head.seed),
         latency: variation.latency,
         waves: variation.waves.clone(),
         ..machine::Options::default()
     };
-    if !matches!(options.width, 128 | 512) {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, "no card has that width"));
-    }
     let (mut world, mut taps) = machine::world(&options)?;
     let tap = taps.pop().unwrap_or_default();
     let device = Device::new(&mut world, 0).map_err(io::Error::other)?;
     let vectors = device.vectors();
     world.host_mut(0).root.keep_stamps(true);
-    let result = Replayed { about: head.about, width: options.width, ..Replayed::default() };
+    let result = Replayed { about: head.about, card: options.card, ..Replayed::default() };
     let mut replay = Replay {
         world,
         tap,

@@ -19,7 +19,7 @@ use flate2::Compression;
 use serde::{Deserialize, Serialize};
 
 /// What a trace begins with; the last byte is the layout's version.
-pub const MAGIC: [u8; 8] = *b"NITORTR\x02";
+pub const MAGIC: [u8; 8] = *b"NITORTR\x03";
 /// Steps are a few bytes more than what they carry, and a carried block is a frame or a memory write at most.
 const LONGEST: u32 = 64 << 20;
 /// Bytes of a block: how near an error tells where a file is damaged.
@@ -28,7 +28,8 @@ const BLOCK: usize = 4096;
 /// How the card was made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Head {
-    pub width: u32,
+    /// Its name.
+    pub card: String,
     pub seed: u64,
     /// What was recorded, for people.
     pub about: String,
@@ -324,7 +325,7 @@ mod tests {
     fn several_blocks() -> Vec<u8> {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("trace");
-        let head = Head { width: 128, seed: 7, about: "a test".into() };
+        let head = Head { card: "card-128".into(), seed: 7, about: "a test".into() };
         let mut writer = Writer::create(&path, &head).unwrap();
         let mut state = 1u64;
         for offset in 0..1200 {
@@ -344,7 +345,7 @@ mod tests {
         ) {
             let folder = tempfile::tempdir().unwrap();
             let path = folder.path().join("trace");
-            let head = Head { width: 128, seed: 7, about: "a test".into() };
+            let head = Head { card: "card-128".into(), seed: 7, about: "a test".into() };
             let mut writer = Writer::create(&path, &head).unwrap();
             let steps: Vec<_> = causes
                 .into_iter()

@@ -32,7 +32,7 @@ struct Guest {
 impl Guest {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let options = Options { width: 128, guests: 1, seed: 1, ..Options::default() };
+        let options = Options { guests: 1, seed: 1, ..Options::default() };
         let machine = Machine::start(&options, folder.path()).unwrap();
         let mut client = Client::new(&machine::socket(folder.path(), 0)).unwrap();
         let memory = tempfile::tempfile().unwrap();
@@ -294,7 +294,7 @@ fn the_wire_can_be_pulled_and_a_machine_without_guests_ends() {
     assert_eq!(summary.guests[0].refused, [""; 0]);
     drop(guest);
     let folder = tempfile::tempdir().unwrap();
-    let options = Options { width: 128, guests: 2, seed: 1, ..Options::default() };
+    let options = Options { guests: 2, seed: 1, ..Options::default() };
     drop(Machine::start(&options, folder.path()).unwrap());
 }
 
@@ -302,7 +302,7 @@ fn the_wire_can_be_pulled_and_a_machine_without_guests_ends() {
 #[test]
 fn guests_that_are_apart_have_a_wire_and_counters_of_their_own() {
     let folder = tempfile::tempdir().unwrap();
-    let options = Options { width: 128, guests: 2, apart: true, seed: 1, ..Options::default() };
+    let options = Options { guests: 2, apart: true, seed: 1, ..Options::default() };
     let machine = Machine::start(&options, folder.path()).unwrap();
     let of = |guest: usize, which: Counter| {
         let counters = machine.counters(guest).unwrap();
