@@ -61,17 +61,23 @@ impl Logic for Pll {
             "The board's clocks.",
             &format!(
                 "wire fast, slow, lock;\n\
-                 (* FREQUENCY_PIN_CLKI = \"{in_mhz}\", FREQUENCY_PIN_CLKOP = \"{op}\", FREQUENCY_PIN_CLKOS = \"{mhz}\" *)\n\
+                 (* FREQUENCY_PIN_CLKI = \"{in_mhz}\", FREQUENCY_PIN_CLKOP = \"{op}\",\n\
+                 \x20  FREQUENCY_PIN_CLKOS = \"{mhz}\" *)\n\
                  EHXPLLL #(\n\
                  \x20   .CLKI_DIV(1), .CLKFB_DIV(5), .FEEDBK_PATH(\"CLKOP\"),\n\
-                 \x20   .CLKOP_ENABLE(\"ENABLED\"), .CLKOP_DIV({op_div}), .CLKOP_CPHASE({op_phase}), .CLKOP_FPHASE(0),\n\
-                 \x20   .CLKOS_ENABLE(\"ENABLED\"), .CLKOS_DIV({div}), .CLKOS_CPHASE({phase}), .CLKOS_FPHASE(0),\n\
+                 \x20   .CLKOP_ENABLE(\"ENABLED\"), .CLKOP_DIV({op_div}),\n\
+                 \x20   .CLKOP_CPHASE({op_phase}), .CLKOP_FPHASE(0),\n\
+                 \x20   .CLKOS_ENABLE(\"ENABLED\"), .CLKOS_DIV({div}),\n\
+                 \x20   .CLKOS_CPHASE({phase}), .CLKOS_FPHASE(0),\n\
                  \x20   .OUTDIVIDER_MUXA(\"DIVA\"), .OUTDIVIDER_MUXB(\"DIVB\"),\n\
-                 \x20   .PLLRST_ENA(\"DISABLED\"), .INTFB_WAKE(\"DISABLED\"), .STDBY_ENABLE(\"DISABLED\"), .DPHASE_SOURCE(\"DISABLED\")\n\
+                 \x20   .PLLRST_ENA(\"DISABLED\"), .INTFB_WAKE(\"DISABLED\"),\n\
+                 \x20   .STDBY_ENABLE(\"DISABLED\"), .DPHASE_SOURCE(\"DISABLED\")\n\
                  ) pll_i (\n\
                  \x20   .CLKI(clk), .CLKFB(fast), .CLKOP(fast), .CLKOS(slow), .LOCK(lock),\n\
-                 \x20   .RST(1'b0), .STDBY(1'b0), .PHASESEL0(1'b0), .PHASESEL1(1'b0), .PHASEDIR(1'b0),\n\
-                 \x20   .PHASESTEP(1'b0), .PHASELOADREG(1'b0), .PLLWAKESYNC(1'b0), .ENCLKOP(1'b0), .ENCLKOS(1'b0)\n\
+                 \x20   .RST(1'b0), .STDBY(1'b0), .PHASESEL0(1'b0), .PHASESEL1(1'b0),\n\
+                 \x20   .PHASEDIR(1'b0),\n\
+                 \x20   .PHASESTEP(1'b0), .PHASELOADREG(1'b0), .PLLWAKESYNC(1'b0),\n\
+                 \x20   .ENCLKOP(1'b0), .ENCLKOS(1'b0)\n\
                  );\n\
                  assign other = fast;\nassign core = slow;\nassign locked = lock;\n",
                 in_mhz = self._in_mhz,

@@ -1,11 +1,13 @@
-//! Colorlight's boards with two gigabit ports: a small card, its wire on Ethernet port 1, the host link on port 2.
+//! Colorlight's boards with two gigabit ports: a small card, its wire on Ethernet port 1, the host
+//! link on port 2.
 //!
 //! | board | FPGA |
 //! |---|---|
-//! | 5A-75B V8, a receiver of LED panels | LFE5U-25F, five sixths of its LUTs and all block RAM: see docs/boards.md |
+//! | 5A-75B V8, a receiver of LED panels | LFE5U-25F, nearly filled: see docs/boards.md |
 //! | i9 V7.2, a module, on a carrier with two jacks | LFE5U-45F |
 //!
-//! Both PHYs must run at a gigabit. The light blinks as a heartbeat, faster while the host link is busy; it is low active.
+//! Both PHYs must run at a gigabit. The light blinks as a heartbeat, faster while the host link is
+//! busy; it is low active.
 
 use super::cells::{vco_hz, Pll};
 use super::core::{board_core, event};

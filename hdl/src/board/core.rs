@@ -4,15 +4,16 @@
 //! |---|---|
 //! | `word_*`, `heard` | the host link's words from the cable; the last frame was from our host |
 //! | `frame_*` | frames to the cable |
-//! | `mac_tx`, `mac_rx`, `wire_up` | the card's wire; `flush_wire`: its frames end here, a session begins |
+//! | `mac_tx`, `mac_rx`, `wire_up` | the card's wire |
+//! | `flush_wire` | the wire's frames end here: a session begins |
 //! | `events` | what the board counts besides: see [event] |
 //! | `heartbeat`, `link`, `activity` | lights |
 //!
-//! A new session of the host link resets the card and the link. `D` to `F` are the card's parameters, `W` is log2 of the frames kept each way,
-//! `A` = W + 9.
+//! A new session of the host link resets the card and the link. `D` to `F` are the card's
+//! parameters, `W` is log2 of the frames kept each way, `A` = W + 9.
 //!
-//! Board registers: 0 is [ID], 1 says {session, core clock in kHz / 8}, 2 is control: bit 0, what is sent to the wire comes back; 32 + n is
-//! counter n. Control is 0 at the beginning of a session.
+//! Board registers: 0 is [ID], 1 says {session, core clock in kHz / 8}, 2 is control: bit 0, what
+//! is sent to the wire comes back; 32 + n is counter n. Control is 0 at the beginning of a session.
 
 use super::counters::Counters;
 use crate::cards::CardSpec;
@@ -159,7 +160,8 @@ impl<
         const A: usize,
     > BoardCore<D, K, L, T, Q, C, V, S, R, B, G, M, N, P, F, W, A>
 {
-    /// `hertz`: of the core's clock; `patience`: microseconds after which an unacknowledged frame is sent again.
+    /// `hertz`: of the core's clock; `patience`: microseconds after which an unacknowledged frame
+    /// is sent again.
     pub fn new(hertz: usize, patience: usize, spec: &'static CardSpec) -> Self {
         let config = CardConfig {
             cycles_per_us: hertz / 1_000_000,

@@ -1,8 +1,9 @@
 //! A board's counters: 32 bits each, read one at a time.
 //!
-//! A walk of 64 cycles adds to each total, in a block RAM, what came in since; one that comes more than 7 times in a walk is
-//! undercounted, which frames can't be. `value` is the counter `index` as it was 4 cycles ago at the most, behind its events by up to a walk.
-//! After `reset` a walk clears all.
+//! A walk of 64 cycles adds to each total, in a block RAM, what came in since; one that comes more
+//! than 7 times in a walk is undercounted, which frames can't be. `value` is the counter `index` as
+//! it was 4 cycles ago at the most, behind its events by up to a walk. After `reset` a walk clears
+//! all.
 
 use crate::common::ram::BlockRam;
 use nitor_rtl::prelude::*;
@@ -49,7 +50,8 @@ impl Logic for Counters {
                 self.sums[i].d.next = now + event;
             }
         }
-        // First the counter is read, which is there in the second half; then whose reader asks, while nothing is written.
+        // First the counter is read, which is there in the second half; then whose reader asks,
+        // while nothing is written.
         self.totals.raddr.next = if second { self.index.val() } else { at };
         let read = self.totals.rdata.val();
         if second {

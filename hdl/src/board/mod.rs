@@ -7,7 +7,8 @@
 //! | [uart]: ULX3S | LFE5U-85F | UART at 3 Mbaud | what is sent comes back |
 //! | [uart]: ECP5-5G Evaluation Board | LFE5UM5G-85F | the same | the same |
 //!
-//! Pins are in `constraints/<board>/`. The firmware runs at the other end of the host link: the boards' cores have no controller yet.
+//! Pins are in `constraints/<board>/`. The firmware runs at the other end of the host link: the
+//! boards' cores have no controller yet.
 
 pub mod cells;
 pub mod colorlight;

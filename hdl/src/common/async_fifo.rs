@@ -1,11 +1,13 @@
 //! First-word-fall-through FIFO between two clocks, with gray pointers.
 //!
-//! 2^A entries of type T in distributed RAM; A >= 2. Each side knows the other by a gray-coded pointer through two
-//! flip-flops, so it sees a change whole or not at all, 3 to 4 of its own cycles late: `in_ready` and `out_valid` may be
-//! pessimistic, never wrong. A word a cycle on either side as long as 2^A covers the round trip (A >= 4 for clocks of any ratio up
-//! to 4). When full it refuses; nothing is overwritten.
+//! 2^A entries of type T in distributed RAM; A >= 2. Each side knows the other by a gray-coded
+//! pointer through two flip-flops, so it sees a change whole or not at all, 3 to 4 of its own
+//! cycles late: `in_ready` and `out_valid` may be pessimistic, never wrong. A word a cycle on
+//! either side as long as 2^A covers the round trip (A >= 4 for clocks of any ratio up to 4). When
+//! full it refuses; nothing is overwritten.
 //!
-//! Each side has a reset of its own. Both must be held together for 4 cycles of the slower clock; the words held are then gone.
+//! Each side has a reset of its own. Both must be held together for 4 cycles of the slower clock;
+//! the words held are then gone.
 
 use super::ram::LutRam;
 use nitor_rtl::prelude::*;
@@ -79,8 +81,10 @@ impl<T: Synth, const A: usize, const P: usize> Logic for AsyncFifo<T, A, P> {
     /// FIFO between two clocks, with gray pointers.
     #[kernel]
     fn update(&mut self) {
-        registers!(self, in_clock, in_reset; tail, tail_gray, beyond, beyond_gray, head_seen[..], not_full);
-        registers!(self, out_clock, out_reset; head, head_gray, after, after_gray, not_empty, tail_seen[..]);
+        registers!(self, in_clock, in_reset; tail, tail_gray, beyond, beyond_gray, head_seen[..],
+            not_full);
+        registers!(self, out_clock, out_reset; head, head_gray, after, after_gray, not_empty,
+            tail_seen[..]);
         self.ram.clock.next = self.in_clock.val();
 
         let push = self.in_valid.val() && self.not_full.q.val();

@@ -1,4 +1,5 @@
-//! Of [AsyncFifo]: whatever its two clocks do, what goes in comes out once, in order and unchanged, and never more than fits is held.
+//! Of [AsyncFifo]: whatever its two clocks do, what goes in comes out once, in order and unchanged,
+//! and never more than fits is held.
 
 use super::async_fifo::AsyncFifo;
 use nitor_rtl::prelude::*;

@@ -1,8 +1,9 @@
 //! First-word-fall-through FIFO in block RAM: what [super::fifo::Fifo] is, for hundreds of words.
 //!
-//! 2^A entries of type T. `out_valid` and `in_ready` are registers: `in_ready` falls when 2^A entries are held, a word written
-//! shows at the output two cycles later, one word a cycle both ways. When full it refuses; nothing is overwritten. `out_data` is the
-//! RAM's output, late in the cycle: take it by a register and decide nothing on it.
+//! 2^A entries of type T. `out_valid` and `in_ready` are registers: `in_ready` falls when 2^A
+//! entries are held, a word written shows at the output two cycles later, one word a cycle both
+//! ways. When full it refuses; nothing is overwritten. `out_data` is the RAM's output, late in the
+//! cycle: take it by a register and decide nothing on it.
 
 use super::ram::BlockRam;
 use nitor_rtl::prelude::*;
@@ -48,7 +49,8 @@ impl<T: Synth, const A: usize> Logic for BlockFifo<T, A> {
         let entries = self.tail.q.val() - self.head.q.val();
         let full = !self.not_full.q.val() && self.not_empty.q.val();
         let fills = full || entries.all();
-        // Of those in the RAM when it is read in this cycle; the one that is written now is none of them.
+        // Of those in the RAM when it is read in this cycle; the one that is written now is none of
+        // them.
         let left = self.not_empty.q.val() && !(pop && entries == 1);
         self.not_full.d.next = pop || !(full || (fills && push));
         self.not_empty.d.next = push || left;

@@ -1,9 +1,11 @@
-//! Of [BlockFifo]: what goes in comes out in order and unchanged, in time, and never more is held than there are places for.
+//! Of [BlockFifo]: what goes in comes out in order and unchanged, in time, and never more is held
+//! than there are places for.
 
 use super::block_fifo::BlockFifo;
 use nitor_rtl::prelude::*;
 
-/// Four places: words held and both handshakes agree; any word comes out when those before it have, unchanged.
+/// Four places: words held and both handshakes agree; any word comes out when those before it have,
+/// unchanged.
 #[derive(LogicBlock, Default)]
 pub struct BlockFifoOrder {
     pub clock: Signal<In, Clock>,
@@ -26,7 +28,8 @@ pub struct BlockFifoOrder {
 }
 
 impl Logic for BlockFifoOrder {
-    /// Four places: words held and both handshakes agree; any word comes out when those before it have, unchanged.
+    /// Four places: words held and both handshakes agree; any word comes out when those before it
+    /// have, unchanged.
     #[kernel]
     fn update(&mut self) {
         registers!(self, clock, reset; held, settled, marked, gone, ahead, word);

@@ -1,7 +1,8 @@
 //! Single bits between clocks.
 //!
-//! [Level] brings a slowly changing bit over; [Pulse] brings each pulse over as one pulse, if they are 4 or more cycles of the
-//! slower clock apart; [ResetSync] makes a reset of a clock of its own: it begins at once and ends 2^8 cycles after `hold` is low.
+//! [Level] brings a slowly changing bit over; [Pulse] brings each pulse over as one pulse, if they
+//! are 4 or more cycles of the slower clock apart; [ResetSync] makes a reset of a clock of its own:
+//! it begins at once and ends 2^8 cycles after `hold` is low.
 
 use nitor_rtl::prelude::*;
 

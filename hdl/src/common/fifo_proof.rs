@@ -1,4 +1,5 @@
-//! Of [Fifo]: it holds what went in and did not come out, never more than it has places for, and gives words back in order.
+//! Of [Fifo]: it holds what went in and did not come out, never more than it has places for, and
+//! gives words back in order.
 
 use super::fifo::Fifo;
 use nitor_rtl::prelude::*;
@@ -18,7 +19,8 @@ pub struct FifoCounts {
 }
 
 impl Logic for FifoCounts {
-    /// Four places: words held, level, and both handshakes agree; it never overflows nor underflows.
+    /// Four places: words held, level, and both handshakes agree; it never overflows nor
+    /// underflows.
     #[kernel]
     fn update(&mut self) {
         registers!(self, clock, reset; held);

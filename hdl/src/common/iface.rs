@@ -1,4 +1,5 @@
-//! The streams and buses between the card's blocks. `Src` drives `valid`, `Snk` answers with `ready`.
+//! The streams and buses between the card's blocks. `Src` drives `valid`, `Snk` answers with
+//! `ready`.
 
 use nitor_rtl::prelude::*;
 

@@ -1,11 +1,12 @@
 //! Counts the pieces of DMA read operations, out of order, with one writer a RAM.
 //!
-//! 2^A slots used in ring order; an operation is {lap, slot}, the lap bit flips each time round, starting at 1.
-//! The issue side and the done side each write their own RAM; an entry whose lap is another's is from the
-//! slot's former life and counts as zero, so nothing need be cleared. A slot is complete when its last piece has been
-//! issued and as many ended as were issued. At most 255 pieces an operation.
-//! After reset a walk of 2^A cycles sets every lap to 0; `ready` is low until then and nothing may be issued.
-//! Events are taken each cycle and count two cycles later; `complete` and `err` answer `query` in the same cycle.
+//! 2^A slots used in ring order; an operation is {lap, slot}, the lap bit flips each time round,
+//! starting at 1. The issue side and the done side each write their own RAM; an entry whose lap is
+//! another's is from the slot's former life and counts as zero, so nothing need be cleared. A slot
+//! is complete when its last piece has been issued and as many ended as were issued. At most 255
+//! pieces an operation. After reset a walk of 2^A cycles sets every lap to 0; `ready` is low until
+//! then and nothing may be issued. Events are taken each cycle and count two cycles later;
+//! `complete` and `err` answer `query` in the same cycle.
 
 use super::ram::LutRam;
 use nitor_rtl::prelude::*;

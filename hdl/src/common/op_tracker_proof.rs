@@ -1,4 +1,5 @@
-//! Of [OpTracker]: an operation is complete exactly when its last piece was issued and as many ended as were issued.
+//! Of [OpTracker]: an operation is complete exactly when its last piece was issued and as many
+//! ended as were issued.
 
 use super::op_tracker::OpTracker;
 use nitor_rtl::prelude::*;
@@ -56,7 +57,8 @@ impl Logic for TrackerCounts {
             self.done.d.next = done + 1;
             self.erred.d.next = self.erred.q.val() || self.done_err.val();
         }
-        // Nothing before the walk is over; in its first life; no piece ends that was not issued; none behind the last; few.
+        // Nothing before the walk is over; in its first life; no piece ends that was not issued;
+        // none behind the last; few.
         let quiet = !self.issue_valid.val() && !self.done_valid.val();
         self.given.next = (ready || quiet)
             && (!issue_here

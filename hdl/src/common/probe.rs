@@ -1,8 +1,9 @@
-//! Points at which a card can be watched: `valid` and `ready` of the streams between its stages, on one output that hardware
-//! leaves open.
+//! Points at which a card can be watched: `valid` and `ready` of the streams between its stages, on
+//! one output that hardware leaves open.
 //!
-//! Stream i has `valid` at bit 2i and `ready` at bit 2i + 1 of [Card::probe](crate::top::Card). In a cycle with
-//! both something moves; with `valid` alone it waits for what follows; with `ready` alone that waits for it.
+//! Stream i has `valid` at bit 2i and `ready` at bit 2i + 1 of [Card::probe](crate::top::Card). In
+//! a cycle with both something moves; with `valid` alone it waits for what follows; with `ready`
+//! alone that waits for it.
 
 /// The streams, in the packet's way.
 pub const STREAMS: [&str; STREAM_COUNT] = [

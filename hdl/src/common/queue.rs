@@ -1,6 +1,7 @@
 //! A queue whose depth is a configuration's: 2^A words, or 2^F on a small card.
 //!
-//! Of the two FIFOs that it is made of the other one goes away in synthesis. See [super::fifo] for the rest.
+//! Of the two FIFOs that it is made of the other one goes away in synthesis. See [super::fifo] for
+//! the rest.
 
 use super::fifo::Fifo;
 use nitor_rtl::prelude::*;

@@ -6,12 +6,13 @@
 //! | [LutRam] | 1 port | same cycle | DPR16X4; registers for two words |
 //! | [BlockRam] | 1 port | next cycle | DP16KD; DPR16X4 for up to eight words |
 //! | [ByteRam] | 1 port, byte enables | next cycle | DP16KD |
-//! | [BankedRam] | two neighbouring rows at once, byte enables | one row, next cycle | two [ByteRam] |
+//! | [BankedRam] | two neighbouring rows, byte enables | one row, next cycle | two [ByteRam] |
 //! | [RowPairRam] | one row | two neighbouring rows, next cycle | two [BlockRam] |
 //!
-//! A read of an address written in the same cycle returns the old word from [LutRam] and an unspecified word from the
-//! others: their users never read what is being written (`no_rw_check` lets the synthesiser rely on it). Contents are
-//! undefined after power-on; whoever reads before writing clears by a walk.
+//! A read of an address written in the same cycle returns the old word from [LutRam] and an
+//! unspecified word from the others: their users never read what is being written (`no_rw_check`
+//! lets the synthesiser rely on it). Contents are undefined after power-on; whoever reads before
+//! writing clears by a walk.
 
 use nitor_rtl::prelude::*;
 use std::collections::BTreeMap;
@@ -89,7 +90,8 @@ impl<T: Synth, const A: usize> Logic for BlockRam<T, A> {
             "Memory with one write port and a registered read port (block RAM).",
             &format!(
                 "(* no_rw_check, ram_style = \"{style}\" *) reg [{n}:0] mem [0:{d}];\n\
-                 always @(posedge clock) begin\n    if (we) mem[waddr] <= wdata;\n    rdata <= mem[raddr];\nend\n",
+                 always @(posedge clock) begin\n    if (we) mem[waddr] <= wdata;\n\
+                 \x20   rdata <= mem[raddr];\nend\n",
                 // A few words are not worth a block.
                 style = if A <= 3 { "distributed" } else { "block" },
                 n = T::BITS - 1,
@@ -147,8 +149,9 @@ impl<const D: usize, const K: usize, const A: usize> Logic for ByteRam<D, K, A> 
     }
 }
 
-/// 2^(B+1) rows of K bytes in an even and an odd bank: one write puts rotated data into `row` (bytes in `be_lo`) and
-/// `row + 1` (bytes in `be_hi`), one read returns a row in the next cycle. Rows wrap; bits above B are ignored.
+/// 2^(B+1) rows of K bytes in an even and an odd bank: one write puts rotated data into `row`
+/// (bytes in `be_lo`) and `row + 1` (bytes in `be_hi`), one read returns a row in the next cycle.
+/// Rows wrap; bits above B are ignored.
 #[derive(LogicBlock, Default)]
 pub struct BankedRam<const D: usize, const K: usize, const B: usize> {
     pub clock: Signal<In, Clock>,
@@ -189,8 +192,8 @@ impl<const D: usize, const K: usize, const B: usize> Logic for BankedRam<D, K, B
     }
 }
 
-/// 2^(B+1) rows of D bits in an even and an odd bank: one write of a row, one read returns `read_row` and the row after it in
-/// the next cycle. Rows wrap; bits above B are ignored.
+/// 2^(B+1) rows of D bits in an even and an odd bank: one write of a row, one read returns
+/// `read_row` and the row after it in the next cycle. Rows wrap; bits above B are ignored.
 #[derive(LogicBlock, Default)]
 pub struct RowPairRam<const D: usize, const B: usize> {
     pub clock: Signal<In, Clock>,

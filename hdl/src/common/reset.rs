@@ -1,7 +1,9 @@
-//! A reset a cycle later, for one block: a net that resets tens of thousands of flip-flops in one cycle is slower than all logic.
+//! A reset a cycle later, for one block: a net that resets tens of thousands of flip-flops in one
+//! cycle is slower than all logic.
 //!
-//! Synthesis keeps each by itself, so that it can be placed beside its block. Blocks that work together are all behind one.
-//! `_direct`: no register; on a small and slow card one net does, and packs better.
+//! Synthesis keeps each by itself, so that it can be placed beside its block. Blocks that work
+//! together are all behind one. `_direct`: no register; on a small and slow card one net does, and
+//! packs better.
 
 use nitor_rtl::prelude::*;
 

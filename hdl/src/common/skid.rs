@@ -1,9 +1,11 @@
 //! First-word-fall-through queue of two words in registers: what [super::fifo::Fifo] is for more.
 //!
-//! `out_valid` and `in_ready` are registers; a word shows one cycle after it came, one word a cycle both ways. When full it refuses;
-//! nothing is overwritten. Its output is a register too, which a FIFO's is not: it is the one to take between two deep blocks.
+//! `out_valid` and `in_ready` are registers; a word shows one cycle after it came, one word a cycle
+//! both ways. When full it refuses; nothing is overwritten. Its output is a register too, which a
+//! FIFO's is not: it is the one to take between two deep blocks.
 //!
-//! `_relaxed`: one word alone, in half the registers and without a multiplexer; a word every two cycles.
+//! `_relaxed`: one word alone, in half the registers and without a multiplexer; a word every two
+//! cycles.
 
 use nitor_rtl::prelude::*;
 

@@ -1,4 +1,5 @@
-//! Of [Skid]: it gives back what went in, in order and unchanged, and never holds more than two words.
+//! Of [Skid]: it gives back what went in, in order and unchanged, and never holds more than two
+//! words.
 
 use super::skid::Skid;
 use nitor_rtl::prelude::*;

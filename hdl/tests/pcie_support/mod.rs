@@ -4,6 +4,7 @@
 pub mod reads;
 pub mod streams;
 
+pub use nitor_block::Rng;
 use nitor_block::{Block as Running, Model, Port};
 use nitor_hdl::pcie::config::Config;
 use nitor_hdl::pcie::inline::InlineWrite;
@@ -114,42 +115,6 @@ pub fn start(model: &Model, seed: u64) -> Running {
     }
     block.reset(3);
     block
-}
-
-/// SplitMix64: a test's randomness from one seed.
-#[derive(Clone, Debug)]
-pub struct Rng(pub u64);
-
-impl Rng {
-    pub fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let x = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        x ^ (x >> 31)
-    }
-
-    /// 0..limit
-    pub fn below(&mut self, limit: u64) -> u64 {
-        self.next() % limit
-    }
-
-    /// low..=high
-    pub fn range(&mut self, low: u64, high: u64) -> u64 {
-        low + self.below(high - low + 1)
-    }
-
-    /// True `percent` times in a hundred.
-    pub fn percent(&mut self, percent: u64) -> bool {
-        self.below(100) < percent
-    }
-
-    pub fn pick<'a, T>(&mut self, of: &'a [T]) -> &'a T {
-        &of[self.below(of.len() as u64) as usize]
-    }
-
-    pub fn bytes(&mut self, len: usize) -> Vec<u8> {
-        (0..len).map(|_| self.next() as u8).collect()
-    }
 }
 
 /// A TLP: four header dwords, payload in address order.

@@ -25,6 +25,7 @@
 mod block;
 mod lint;
 mod model;
+mod rng;
 pub mod stream;
 
 pub use bitvec;
@@ -32,3 +33,4 @@ pub use block::{AsPort, Block, PortId};
 pub use lint::lint;
 pub use model::{Direction, Model, Port, Sources};
 pub use nitor_model::{verilator_root, Error};
+pub use rng::Rng;

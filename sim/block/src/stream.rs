@@ -15,6 +15,7 @@
 //! unchanged, until it is taken. The payload of a source that offers nothing is noise.
 
 use crate::block::{Block, PortId};
+use crate::rng::Rng;
 use bitvec::prelude::*;
 use std::collections::VecDeque;
 
@@ -164,7 +165,7 @@ tuple_payload!(A.0, B.1, C.2, D.3, E.4, F.5, G.6, H.7);
 /// sooner when it fills up and drains than when it hovers.
 #[derive(Clone, Debug)]
 pub struct Stalls {
-    random: Random,
+    random: Rng,
     percent: u64,
     stalled: bool,
     left: u64,
@@ -178,14 +179,14 @@ impl Stalls {
 
     /// Pauses of random frequency and length.
     pub fn seeded(seed: u64) -> Stalls {
-        let percent = Random(seed).below(90);
+        let percent = Rng(seed).below(90);
         Stalls::new(seed, percent)
     }
 
     /// Pauses in `percent` of the cycles.
     pub fn new(seed: u64, percent: u64) -> Stalls {
         assert!(percent < 100, "an end that always stalls never ends");
-        Stalls { random: Random(seed), percent, stalled: false, left: 0 }
+        Stalls { random: Rng(seed), percent, stalled: false, left: 0 }
     }
 
     fn next(&mut self) -> bool {
@@ -195,30 +196,6 @@ impl Stalls {
         }
         self.left -= 1;
         self.stalled
-    }
-}
-
-/// SplitMix64.
-#[derive(Clone, Debug)]
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let x = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        x ^ (x >> 31)
-    }
-
-    fn bits(&mut self, width: usize) -> BitVec<u64> {
-        let words = (0..width.div_ceil(64)).map(|_| self.next());
-        let mut bits = BitVec::from_vec(words.collect());
-        bits.truncate(width);
-        bits
-    }
-
-    fn below(&mut self, limit: u64) -> u64 {
-        self.next() % limit
     }
 }
 
