@@ -10,7 +10,7 @@
 //! busy; it is low active.
 
 use super::cells::{vco_hz, Pll};
-use super::core::{board_core, event};
+use super::core::{board_core, Outside};
 use crate::cards::COLORLIGHT_5A_75B;
 use crate::common::cross::ResetSync;
 use crate::common::iface::*;
@@ -201,7 +201,7 @@ impl Logic for Colorlight {
         self.core.frame_ready.next = self.udp.frame_ready.val();
 
         self.core.events.next =
-            cat::<7, 7, { event::OUTSIDE }>(self.host_mac.events.val(), self.wire_mac.events.val());
+            Outside { wire_mac: self.wire_mac.events.val(), link_mac: self.host_mac.events.val() };
         self.led.next = !(self.core.heartbeat.val() ^ self.core.activity.val());
     }
 }

@@ -80,6 +80,32 @@ pub mod event {
     ];
 }
 
+/// The events of a cycle, in the order of their counters.
+#[record]
+pub struct Events {
+    pub outside: Outside,
+    pub link_frame: Bit,
+    pub link_damaged: Bit,
+    pub link_out_of_order: Bit,
+    pub link_sent: Bit,
+    pub link_sent_again: Bit,
+}
+
+/// The board register that says what session this is, and how fast the core.
+#[record]
+struct About {
+    /// Core clock in kHz / 8.
+    khz8: Bits<16>,
+    session: Bits<16>,
+}
+
+/// Those from outside the core, see [crate::eth::mac::event].
+#[record]
+pub struct Outside {
+    pub wire_mac: Bits<7>,
+    pub link_mac: Bits<7>,
+}
+
 #[derive(LogicBlock)]
 pub struct BoardCore<
     const D: usize,
@@ -112,7 +138,7 @@ pub struct BoardCore<
     pub mac_tx: MacSrc<D>,
     pub mac_rx: MacSnk<D>,
     pub wire_up: Signal<In, Bit>,
-    pub events: Signal<In, Bits<{ event::OUTSIDE }>>,
+    pub events: Signal<In, Outside>,
     /// What is sent to the wire is to come back within the board.
     pub loop_wire: Signal<Out, Bit>,
     /// The card is in reset, or about to be: its frames end here.
@@ -293,21 +319,22 @@ impl<
         MacSrc::<D>::link(&mut self.mac_tx, &mut self.card.mac_tx);
         MacSnk::<D>::link(&mut self.mac_rx, &mut self.card.mac_rx);
 
-        self.counters.events.next = cat::<5, { event::OUTSIDE }, { event::COUNT }>(
-            lit::<5>(0)
-                .replace_bit(0, self.receive.stat_frame.val())
-                .replace_bit(1, self.receive.stat_damaged.val())
-                .replace_bit(2, self.receive.stat_again.val())
-                .replace_bit(3, self.send.stat_frame.val())
-                .replace_bit(4, self.send.stat_again.val()),
-            self.events.val(),
-        );
+        let events = Events {
+            outside: self.events.val(),
+            link_frame: self.receive.stat_frame.val(),
+            link_damaged: self.receive.stat_damaged.val(),
+            link_out_of_order: self.receive.stat_again.val(),
+            link_sent: self.send.stat_frame.val(),
+            link_sent_again: self.send.stat_again.val(),
+        };
+        self.counters.events.next = events.to_bits::<{ event::COUNT }>();
         let number = self.receive.board_addr.val();
         self.counters.index.next = number.get_bits::<5>(0);
         self.value.d.next = if number == 0 {
             lit::<32>(ID)
         } else if number == 1 {
-            cat::<16, 16, 32>(self.receive.session.val(), lit::<16>(self._khz8))
+            let about = About { khz8: lit::<16>(self._khz8), session: self.receive.session.val() };
+            about.to_bits::<32>()
         } else if number == 2 {
             bit_cast::<32, 1>(Bits::<1>::from(self.looped.q.val()))
         } else if number.get_bit(5) {

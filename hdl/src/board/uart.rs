@@ -8,7 +8,7 @@
 //! They have no Ethernet: what the card sends comes back to it.
 
 use super::cells::{vco_hz, Pll};
-use super::core::board_core;
+use super::core::{board_core, Outside};
 use crate::cards::ECP5_EVN;
 use crate::common::cross::ResetSync;
 use crate::common::iface::*;
@@ -19,6 +19,13 @@ use nitor_rtl::prelude::*;
 
 /// 8 link frames are kept each way.
 pub type Core = board_core!(ECP5_EVN, 3);
+
+#[record]
+struct Lights {
+    heartbeat: Bit,
+    link: Bit,
+    activity: Bit,
+}
 
 #[derive(LogicBlock)]
 pub struct UartBoard {
@@ -77,8 +84,8 @@ impl Logic for UartBoard {
         self.pll.clk.next = self.clk.val();
         self.clock.next = self.pll.core.val();
         self.resets.clock.next = self.clock.val();
-        self.resets.hold.next =
-            !self.pll.locked.val() || (self.button.val() != lit::<1>(self._low).get_bit(0));
+        self.resets.hold.next = !self.pll.locked.val()
+            || (if self._low { !self.button.val() } else { self.button.val() });
         self.reset.next = self.resets.reset.val();
         clocked!(self, clock; core, uart, serial);
         for i in 0..3 {
@@ -102,11 +109,12 @@ impl Logic for UartBoard {
         self.core.frame_ready.next = self.serial.frame_ready.val();
         MacSrc::<128>::join(&mut self.core.mac_tx, &mut self.core.mac_rx);
         self.core.wire_up.next = true;
-        self.core.events.next = lit::<{ super::core::event::OUTSIDE }>(0);
-        let lights = lit::<3>(0)
-            .replace_bit(0, self.core.heartbeat.val())
-            .replace_bit(1, self.core.link.val())
-            .replace_bit(2, self.core.activity.val());
-        self.led.next = lights ^ lit::<3>(7 * self._low as usize);
+        self.core.events.next = Outside { wire_mac: lit::<7>(0), link_mac: lit::<7>(0) };
+        let lights = Lights {
+            heartbeat: self.core.heartbeat.val(),
+            link: self.core.link.val(),
+            activity: self.core.activity.val(),
+        };
+        self.led.next = lights.to_bits::<3>() ^ lit::<3>(7 * self._low as usize);
     }
 }

@@ -11,6 +11,16 @@
 use super::ram::LutRam;
 use nitor_rtl::prelude::*;
 
+/// Pieces of an operation.
+#[record]
+pub struct Pieces {
+    pub count: Bits<8>,
+    /// Of those issued: the last one was. Of those that ended: one failed.
+    pub flag: Bit,
+    /// The operation's.
+    pub lap: Bit,
+}
+
 #[derive(LogicBlock, Default)]
 pub struct OpTracker<const A: usize> {
     pub clock: Signal<In, Clock>,
@@ -26,12 +36,10 @@ pub struct OpTracker<const A: usize> {
     pub query: Signal<In, Bits<9>>,
     pub complete: Signal<Out, Bit>,
     pub err: Signal<Out, Bit>,
-    // {lap, closed, count}
-    issued: LutRam<Bits<10>, A>,
-    issued_q: LutRam<Bits<10>, A>,
-    // {lap, err, count}
-    ended: LutRam<Bits<10>, A>,
-    ended_q: LutRam<Bits<10>, A>,
+    issued: LutRam<Pieces, A>,
+    issued_q: LutRam<Pieces, A>,
+    ended: LutRam<Pieces, A>,
+    ended_q: LutRam<Pieces, A>,
     walk: Reg<Bits<9>>,
     // The events as they came.
     issue: Reg<Bit>,
@@ -65,18 +73,13 @@ impl<const A: usize> Logic for OpTracker<A> {
         let issue_lap = self.issue_what.q.val().get_bit(8);
         self.issued.raddr.next = issue_slot;
         let issue_old = self.issued.rdata.val();
-        let issue_count = if issue_old.get_bit(9) == issue_lap {
-            issue_old.get_bits::<8>(0) + 1
-        } else {
-            lit::<8>(1)
-        };
-        let issue_new = cat::<1, 9, 10>(
-            Bits::<1>::from(issue_lap),
-            cat::<1, 8, 9>(Bits::<1>::from(self.issue_end.q.val()), issue_count),
-        );
+        let none = Pieces { count: lit::<8>(0), flag: false, lap: false };
+        let issue_count =
+            if issue_old.lap == issue_lap { issue_old.count + 1 } else { lit::<8>(1) };
+        let issue_new = Pieces { count: issue_count, flag: self.issue_end.q.val(), lap: issue_lap };
         let issue_we = walking || self.issue.q.val();
         let issue_waddr = if walking { bit_cast::<A, 9>(self.walk.q.val()) } else { issue_slot };
-        let issue_wdata = if walking { lit::<10>(0) } else { issue_new };
+        let issue_wdata = if walking { none } else { issue_new };
         self.issued.we.next = issue_we;
         self.issued.waddr.next = issue_waddr;
         self.issued.wdata.next = issue_wdata;
@@ -88,16 +91,13 @@ impl<const A: usize> Logic for OpTracker<A> {
         let done_lap = self.done_what.q.val().get_bit(8);
         self.ended.raddr.next = done_slot;
         let done_old = self.ended.rdata.val();
-        let same_life = done_old.get_bit(9) == done_lap;
-        let done_count = if same_life { done_old.get_bits::<8>(0) + 1 } else { lit::<8>(1) };
-        let done_bad = self.done_fails.q.val() || (same_life && done_old.get_bit(8));
-        let done_new = cat::<1, 9, 10>(
-            Bits::<1>::from(done_lap),
-            cat::<1, 8, 9>(Bits::<1>::from(done_bad), done_count),
-        );
+        let same_life = done_old.lap == done_lap;
+        let done_count = if same_life { done_old.count + 1 } else { lit::<8>(1) };
+        let done_bad = self.done_fails.q.val() || (same_life && done_old.flag);
+        let done_new = Pieces { count: done_count, flag: done_bad, lap: done_lap };
         let done_we = walking || self.done.q.val();
         let done_waddr = if walking { bit_cast::<A, 9>(self.walk.q.val()) } else { done_slot };
-        let done_wdata = if walking { lit::<10>(0) } else { done_new };
+        let done_wdata = if walking { none } else { done_new };
         self.ended.we.next = done_we;
         self.ended.waddr.next = done_waddr;
         self.ended.wdata.next = done_wdata;
@@ -109,12 +109,12 @@ impl<const A: usize> Logic for OpTracker<A> {
         let query_lap = self.query.val().get_bit(8);
         self.issued_q.raddr.next = query_slot;
         self.ended_q.raddr.next = query_slot;
-        let i = self.issued_q.rdata.val();
-        let e = self.ended_q.rdata.val();
-        self.complete.next = i.get_bit(9) == query_lap
-            && i.get_bit(8)
-            && e.get_bit(9) == query_lap
-            && i.get_bits::<8>(0) == e.get_bits::<8>(0);
-        self.err.next = e.get_bit(8);
+        let issued = self.issued_q.rdata.val();
+        let ended = self.ended_q.rdata.val();
+        self.complete.next = issued.lap == query_lap
+            && issued.flag
+            && ended.lap == query_lap
+            && issued.count == ended.count;
+        self.err.next = ended.flag;
     }
 }

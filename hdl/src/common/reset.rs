@@ -28,7 +28,6 @@ impl Logic for ResetStage {
     fn update(&mut self) {
         registers!(self, clock; held);
         self.held.d.next = self.d.val();
-        let direct = lit::<1>(self._direct as usize).any();
-        self.q.next = if direct { self.d.val() } else { self.held.q.val() };
+        self.q.next = if self._direct { self.d.val() } else { self.held.q.val() };
     }
 }
