@@ -186,6 +186,10 @@ pub trait Card {
     /// Runs until cycle `until` is next, or less far if told to `stop`; returns the cycle that
     /// runs next.
     fn run(&mut self, until: u64, stop: Stop) -> u64;
+    /// The card for another thread to run; none if it has to stay on this one.
+    fn remote(&mut self) -> Option<Remote> {
+        None
+    }
     /// Queues a TLP to be presented from cycle `at`. Posted requests stay in order and nothing
     /// passes them; non-posted requests stay in order; completions go by their time.
     fn push_tlp(&mut self, at: u64, header: Header, payload: &[u8], cookie: u64);
@@ -220,6 +224,23 @@ pub trait Card {
     /// If the card's model cannot write any.
     fn start_waves(&mut self, path: &Path) -> bool;
     fn stop_waves(&mut self);
+}
+
+/// A card that another thread may run.
+pub struct Remote(*mut bridge::Shim);
+
+// SAFETY: the model and all it refers to are the card's own.
+unsafe impl Send for Remote {}
+
+impl Remote {
+    /// As [`Card::run`].
+    ///
+    /// # Safety
+    /// The card is still there, and nobody else uses it meanwhile.
+    pub(crate) unsafe fn run(&mut self, until: u64, stop: Stop) -> u64 {
+        let shim = unsafe { std::pin::Pin::new_unchecked(&mut *self.0) };
+        shim.run(until, stop.on_mgmt, stop.on_irq)
+    }
 }
 
 /// The RTL, behind cxx.
@@ -262,6 +283,11 @@ impl Card for VerilatedCard {
 
     fn run(&mut self, until: u64, stop: Stop) -> u64 {
         self.shim.pin_mut().run(until, stop.on_mgmt, stop.on_irq)
+    }
+
+    fn remote(&mut self) -> Option<Remote> {
+        // SAFETY: nothing is moved.
+        Some(Remote(unsafe { self.shim.pin_mut().get_unchecked_mut() }))
     }
 
     fn push_tlp(&mut self, at: u64, header: Header, payload: &[u8], cookie: u64) {

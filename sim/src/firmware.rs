@@ -168,14 +168,24 @@ impl Controller {
         }
     }
 
-    /// Runs `card` until cycle `until`, with the firmware taking part.
-    pub fn run(&mut self, card: &mut dyn Card, until: u64) {
-        while card.cycle() < until {
-            if self.woken && !self.hung && matches!(self.state, State::WaitingForIrq) {
-                self.woken = false;
-                self.resume(0, card.cycle(), card);
+    /// What comes before each run of `card`; what it has to stop for.
+    pub fn begin(&mut self, card: &mut dyn Card) -> Stop {
+        if self.woken && !self.hung && matches!(self.state, State::WaitingForIrq) {
+            self.woken = false;
+            self.resume(0, card.cycle(), card);
+        }
+        self.stop()
+    }
+
+    /// Once `card` has begun to run until cycle `until`: the rest, with the firmware taking part.
+    pub fn go_on(&mut self, card: &mut dyn Card, until: u64) {
+        let mut begun = true;
+        while begun || card.cycle() < until {
+            if !begun {
+                let stop = self.begin(card);
+                card.run(until, stop);
             }
-            card.run(until, self.stop());
+            begun = false;
             if self.hung {
                 continue;
             }

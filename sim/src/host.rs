@@ -225,14 +225,21 @@ impl Host {
         self.card.coverage()
     }
 
-    /// Runs until cycle `until`; frames that left are added to `departures`.
-    pub(crate) fn run(&mut self, number: usize, until: u64, departures: &mut Departures) {
+    /// The card, ready to run, and what it has to stop for.
+    pub(crate) fn begin(&mut self) -> (&mut dyn Card, Stop) {
         self.root.flush(self.card.as_mut());
-        match &mut self.controller {
-            Some(controller) => controller.run(self.card.as_mut(), until),
-            None => {
-                self.card.run(until, Stop::default());
-            }
+        let stop = match &mut self.controller {
+            Some(controller) => controller.begin(self.card.as_mut()),
+            None => Stop::default(),
+        };
+        (self.card.as_mut(), stop)
+    }
+
+    /// Once the card has begun to run until cycle `until`: the rest of it. Frames that left are
+    /// added to `departures`.
+    pub(crate) fn finish(&mut self, number: usize, until: u64, departures: &mut Departures) {
+        if let Some(controller) = &mut self.controller {
+            controller.go_on(self.card.as_mut(), until);
         }
         let (records, arena) = self.card.records();
         let mut busy = !records.is_empty();

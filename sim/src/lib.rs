@@ -9,6 +9,7 @@ pub mod capture;
 pub mod card;
 pub mod checker;
 pub mod completer;
+mod cores;
 mod emitted;
 pub mod enumerate;
 pub mod faults;

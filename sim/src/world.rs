@@ -10,6 +10,7 @@ use std::path::Path;
 use crate::capture::Capture;
 use crate::card::Card;
 use crate::checker::Violation;
+use crate::cores::Cores;
 use crate::host::{Departure, Departures, Host, HostConfig};
 use crate::requester::{Request, RequestError};
 use crate::wire::{Fate, Wire, WireConfig};
@@ -40,6 +41,8 @@ pub struct World {
     /// Frames for the capture that others may still have to come before.
     uncaptured: Vec<(u64, u32, Vec<u8>)>,
     waves: Vec<Waves>,
+    /// Made when time begins to pass.
+    cores: Option<Cores>,
 }
 
 impl World {
@@ -56,6 +59,7 @@ impl World {
             capture: None,
             uncaptured: Vec::new(),
             waves: Vec::new(),
+            cores: None,
         }
     }
 
@@ -193,8 +197,11 @@ impl World {
         while self.now < end {
             let mut until = end.min(self.now + self.window);
             until = self.tend_waves(until);
+            let cards = self.hosts.len();
+            let cores = self.cores.get_or_insert_with(|| Cores::for_cards(cards));
+            cores.run(self.hosts.iter_mut().map(Host::begin), until);
             for (number, host) in self.hosts.iter_mut().enumerate() {
-                host.run(number, until, &mut self.departures);
+                host.finish(number, until, &mut self.departures);
             }
             self.now = until;
             self.carry_frames();

@@ -1,0 +1,138 @@
+//! Cards that run side by side, each on a core of its own.
+//!
+//! Within a window a card needs nobody. So all but the first run it on threads that wait for that;
+//! what comes of it is the same.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle, Thread};
+
+use crate::card::{Card, Remote, Stop};
+
+/// What a thread is to do: run a card until a cycle.
+struct Job {
+    card: Remote,
+    until: u64,
+    stop: Stop,
+    /// Who waits for it.
+    caller: Thread,
+}
+
+#[derive(Default)]
+struct Shared {
+    job: Mutex<Option<Job>>,
+    /// A job is there, and not done.
+    busy: AtomicBool,
+    ended: AtomicBool,
+}
+
+struct Worker {
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// Threads, for as many cards as there are cores besides the caller's.
+pub(crate) struct Cores(Vec<Worker>);
+
+/// Looks before one sleeps: a window takes some hundred microseconds, and waking takes ten.
+const LOOKS: usize = 4096;
+
+/// Waits until `over`; whoever makes it so unparks this thread.
+fn wait(over: impl Fn() -> bool) {
+    for _ in 0..LOOKS {
+        if over() {
+            return;
+        }
+        std::hint::spin_loop();
+    }
+    while !over() {
+        thread::park();
+    }
+}
+
+impl Worker {
+    fn new(number: usize) -> Self {
+        let shared = Arc::new(Shared::default());
+        let of_thread = shared.clone();
+        let work = move || {
+            let shared = of_thread;
+            loop {
+                let busy = || shared.busy.load(Ordering::Acquire);
+                wait(|| busy() || shared.ended.load(Ordering::Acquire));
+                let job = shared.job.lock().unwrap_or_else(PoisonError::into_inner).take();
+                let Some(mut job) = job else { return };
+                // SAFETY: who gave the job waits for its end, and leaves the card alone until then.
+                unsafe { job.card.run(job.until, job.stop) };
+                shared.busy.store(false, Ordering::Release);
+                job.caller.unpark();
+            }
+        };
+        // Without a thread the caller does the work.
+        let thread = thread::Builder::new().name(format!("card {number}")).spawn(work).ok();
+        Worker { shared, thread }
+    }
+
+    /// Whether it has taken the job.
+    fn give(&self, job: Job) -> bool {
+        let Some(thread) = &self.thread else { return false };
+        *self.shared.job.lock().unwrap_or_else(PoisonError::into_inner) = Some(job);
+        self.shared.busy.store(true, Ordering::Release);
+        thread.thread().unpark();
+        true
+    }
+}
+
+impl Cores {
+    /// For so many cards.
+    pub fn for_cards(cards: usize) -> Self {
+        let cores = thread::available_parallelism().map_or(1, |cores| cores.get());
+        Cores((1..cards.min(cores)).map(Worker::new).collect())
+    }
+
+    /// Runs all `cards` until cycle `until`, or less far if told to stop.
+    pub fn run<'a>(&self, cards: impl Iterator<Item = (&'a mut dyn Card, Stop)>, until: u64) {
+        // Also if the caller's own card panics: the others must not go while they run.
+        let _all = All(&self.0);
+        let mut first = None;
+        let mut workers = self.0.iter();
+        for (card, stop) in cards {
+            if first.is_none() {
+                first = Some((card, stop));
+                continue;
+            }
+            let given = match (card.remote(), workers.next()) {
+                (Some(card), Some(worker)) => {
+                    worker.give(Job { card, until, stop, caller: thread::current() })
+                }
+                _ => false,
+            };
+            if !given {
+                card.run(until, stop);
+            }
+        }
+        if let Some((card, stop)) = first {
+            card.run(until, stop);
+        }
+    }
+}
+
+/// Ends when nobody works any more.
+struct All<'a>(&'a [Worker]);
+
+impl Drop for All<'_> {
+    fn drop(&mut self) {
+        for worker in self.0 {
+            wait(|| !worker.shared.busy.load(Ordering::Acquire));
+        }
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        self.shared.ended.store(true, Ordering::Release);
+        if let Some(thread) = self.thread.take() {
+            thread.thread().unpark();
+            let _ = thread.join();
+        }
+    }
+}
