@@ -141,7 +141,7 @@ fn what_is_no_trace_is_refused() {
     // As they were before they had check values.
     std::fs::write(&path, [&whole[..7], &[1], &whole[8..]].concat()).unwrap();
     let (code, error) = nitor(&path);
-    assert!(code == Some(2) && error.contains("version 1, not 2"), "{error}");
+    assert!(code == Some(2) && error.contains("version 1, not 3"), "{error}");
 }
 
 /// A guest boots, its driver finds the card, pings a host and sends it a file by TCP and gets it back. Needs packages that
