@@ -125,6 +125,7 @@ fn helper(item: &ItemFn) -> Result<TokenStream> {
         binds.push(quote! {
             let #wire = __p[#i].clone();
             let #ident: #ty = Default::default();
+            __k.typed(&#wire, &#ident);
         });
         args.push(quote! { (#text, #param) });
         params.push(quote! { #param: ::nitor_rtl::build::Expr });

@@ -66,12 +66,8 @@ pub fn record(item: &ItemStruct, layout: Option<&Path>) -> Result<TokenStream> {
             const BITS: usize = #width;
 
             fn descriptor() -> ::nitor_rtl::prelude::TypeDescriptor {
-                use ::nitor_rtl::prelude::{TypeDescriptor, TypeField, TypeKind};
-                let fields = vec![#(Box::new(TypeField {
-                    fieldname: #texts.to_string(),
-                    kind: <#types as #bits>::descriptor(),
-                })),*];
-                TypeDescriptor { name: #text.to_string(), kind: TypeKind::Composite(fields) }
+                let fields = [#(<#types as #bits>::descriptor()),*];
+                ::nitor_rtl::record::descriptor::<Self>(#text, fields)
             }
 
             fn vcd(self) -> ::nitor_rtl::prelude::VCDValue {

@@ -85,12 +85,12 @@ impl Lower {
             Some(_) => quote! { variable },
             None => quote! { bind },
         };
-        let typed = self.typed(local, &init.expr);
+        let typed = self.typed(local, &init.expr, &wire);
         Ok(quote! { let __v = #value; let #wire = __k.#bind(#text, __v); #typed })
     }
 
     /// The local as Rust has it, never computed: its type says where a record's fields are.
-    fn typed(&self, local: &syn::Local, init: &Expr) -> TokenStream {
+    fn typed(&self, local: &syn::Local, init: &Expr, wire: &syn::Ident) -> TokenStream {
         let (pat, ty) = match &local.pat {
             Pat::Type(t) => {
                 let ty = &t.ty;
@@ -100,7 +100,7 @@ impl Lower {
         };
         let Pat::Ident(name) = pat else { return quote! {} };
         let (ident, init) = (&name.ident, witness(init));
-        quote! { let #ident #ty = #init; }
+        quote! { let #ident #ty = #init; __k.typed(&#wire, &#ident); }
     }
 
     fn expr_statement(&mut self, e: &Expr) -> Result<TokenStream> {

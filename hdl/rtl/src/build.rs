@@ -1,6 +1,7 @@
 //! Builds a kernel's tree; the code that `#[kernel]` generates calls this.
 
 use crate::record::{Field, Record};
+use crate::shape::Shape;
 use crate::tree::{Block, Comment, Function, Kind, Local, Loop, Stmt, Target, Tree};
 pub use crate::tree::{Expr, Op, Unary};
 use crate::types::{fitting, LiteralValue};
@@ -227,8 +228,16 @@ impl Kernel {
 
     fn local(&mut self, stem: &str, mutable: bool) -> usize {
         let stem = stem.trim_start_matches('_').to_string();
-        self.tree.locals.push(Local { stem, mutable, width: 0, place: self.place.clone() });
+        let place = self.place.clone();
+        self.tree.locals.push(Local { stem, mutable, width: 0, shape: None, place });
         self.tree.locals.len() - 1
+    }
+
+    /// Tells the type of a local, as Rust has it.
+    pub fn typed<T: Synth>(&mut self, local: &Expr, _: &T) {
+        if let Expr::Local(id) = *local {
+            self.tree.locals[id].shape = Shape::of(&T::descriptor());
+        }
     }
 
     fn push(&mut self, kind: Kind) {

@@ -1,6 +1,7 @@
 //! From a RustHDL block to Verilog: one module per distinct block, children before parents.
 
 use crate::module;
+use crate::shape::Shape;
 use crate::types::REG_MARK;
 use rust_hdl_core::ast::Verilog;
 use rust_hdl_core::atom::AtomKind;
@@ -8,6 +9,7 @@ use rust_hdl_core::prelude::{Atom, Block, Probe};
 use rust_hdl_core::type_descriptor::TypeKind;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::rc::Rc;
 
 /// A block that cannot be written as Verilog, and why.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -138,6 +140,8 @@ pub struct Signal {
     pub name: String,
     pub kind: AtomKind,
     pub width: usize,
+    /// Of a record.
+    pub shape: Option<Rc<Shape>>,
     pub value: String,
 }
 
@@ -148,6 +152,8 @@ pub struct Child {
     pub module: String,
     /// Port name inside the child as RustHDL has it, Verilog name, direction, width.
     pub ports: Vec<(String, Port)>,
+    /// Ports that are records.
+    pub shapes: Vec<(String, Rc<Shape>)>,
     /// The reset value, for registers.
     pub register: Option<u128>,
 }
@@ -222,7 +228,7 @@ impl Probe for Collect {
         let mut path = found.namespace.clone();
         path.push(name.to_string());
         let descriptor = atom.descriptor();
-        if let TypeKind::Enum(states) = descriptor.kind {
+        if let TypeKind::Enum(states) = &descriptor.kind {
             for (value, state) in states.iter().enumerate() {
                 found.states.insert(state.clone(), (atom.bits(), value as u128));
             }
@@ -231,6 +237,7 @@ impl Probe for Collect {
             name: path.join("$"),
             kind: atom.kind(),
             width: atom.bits(),
+            shape: Shape::of(&descriptor),
             value: if atom.kind() == AtomKind::Constant {
                 format!("{:x}", atom.verilog())
             } else {
@@ -256,6 +263,11 @@ impl Probe for Collect {
             name: found.name.clone(),
             module: String::new(),
             ports: vec![],
+            shapes: found
+                .signals
+                .iter()
+                .filter_map(|s| Some((s.name.clone(), s.shape.clone()?)))
+                .collect(),
             register: None,
         };
         if let Some(value) = register {

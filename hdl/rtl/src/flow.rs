@@ -404,9 +404,9 @@ fn kept(block: Block, tree: &mut Tree, early: &Early, known: &mut BTreeMap<usize
             let mut names = BTreeMap::new();
             for id in ids {
                 let name = *known.entry(id).or_insert_with(|| {
-                    let Local { stem, width, place, .. } = tree.locals[id].clone();
+                    let Local { stem, width, shape, place, .. } = tree.locals[id].clone();
                     let stem = format!("{stem}_so_far");
-                    tree.locals.push(Local { stem, mutable: false, width, place });
+                    tree.locals.push(Local { stem, mutable: false, width, shape, place });
                     let name = tree.locals.len() - 1;
                     out.push(Stmt::new(Kind::Let(name, Expr::Local(id)), &stmt.place));
                     name

@@ -25,6 +25,7 @@ mod mutate;
 mod names;
 pub mod record;
 mod roll;
+mod shape;
 mod text;
 pub mod tree;
 mod types;

@@ -62,7 +62,7 @@ impl Lower<'_> {
 
     fn local(&mut self, stem: &str, mutable: bool, width: usize) -> usize {
         let stem = stem.to_string();
-        self.tree.locals.push(Local { stem, mutable, width, place: String::new() });
+        self.tree.locals.push(Local { stem, mutable, width, shape: None, place: String::new() });
         self.tree.locals.len() - 1
     }
 

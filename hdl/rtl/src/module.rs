@@ -98,10 +98,16 @@ impl<'a> Writer<'a> {
                 _ => return Err(format!("`{}`: inout and stub signals are not supported", s.name)),
             }
             w.text.signals.insert(s.name.clone(), s.width);
+            if let Some(shape) = &s.shape {
+                w.text.shapes.insert(s.name.clone(), shape.clone());
+            }
         }
         for child in &found.children {
             for (port, p) in &child.ports {
                 w.text.signals.insert(format!("{}${port}", child.name), p.width);
+            }
+            for (port, shape) in &child.shapes {
+                w.text.shapes.insert(format!("{}${port}", child.name), shape.clone());
             }
         }
         Ok(w)

@@ -134,7 +134,7 @@ pub fn module_name(type_name: &str) -> String {
     name
 }
 
-fn snake(camel: &str) -> String {
+pub fn snake(camel: &str) -> String {
     let mut out = String::new();
     let chars: Vec<char> = camel.chars().collect();
     for (i, &c) in chars.iter().enumerate() {

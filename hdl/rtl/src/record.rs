@@ -2,6 +2,7 @@
 
 use num_bigint::BigUint;
 use rust_hdl_core::prelude::*;
+use rust_hdl_core::type_descriptor::{TypeDescriptor, TypeField, TypeKind};
 use std::ops::Range;
 
 /// What a register, a memory or a port holds: bits, or fields that are words themselves.
@@ -126,6 +127,43 @@ pub trait Carries {
 
     #[doc(hidden)]
     fn connect_payload(&mut self);
+}
+
+/// A record's type for RustHDL: its pieces in the order of their places, those of no field without
+/// a name.
+#[doc(hidden)]
+pub fn descriptor<T: Record>(
+    name: &str,
+    fields: impl IntoIterator<Item = TypeDescriptor>,
+) -> TypeDescriptor {
+    let bits = |width: usize| TypeDescriptor { name: "bits".into(), kind: TypeKind::Bits(width) };
+    let mut pieces = vec![];
+    for (field, of) in T::fields().into_iter().zip(fields) {
+        match field.places.as_slice() {
+            &[(at, width)] => pieces.push((at, width, field.name.to_string(), of)),
+            &[lo, hi] => {
+                for ((at, width), end) in [(lo, "lo"), (hi, "hi")] {
+                    pieces.push((at, width, format!("{}_{end}", field.name), bits(width)));
+                }
+            }
+            places => {
+                // Their names would be numbers.
+                let nameless = |&(at, width): &_| (at, width, String::new(), bits(width));
+                pieces.extend(places.iter().map(nameless));
+            }
+        }
+    }
+    pieces.sort_by_key(|p| p.0);
+    let (mut all, mut end) = (vec![], 0);
+    let mut put = |fieldname: String, kind| all.push(Box::new(TypeField { fieldname, kind }));
+    for (at, width, name, of) in pieces {
+        if at > end {
+            put(String::new(), bits(at - end));
+        }
+        put(name, of);
+        end = at + width;
+    }
+    TypeDescriptor { name: name.to_string(), kind: TypeKind::Composite(all) }
 }
 
 /// A literal as wide as any record.

@@ -2,9 +2,11 @@
 //! result, so Verilog never widens any.
 
 use crate::check::width_of;
-use crate::names::Names;
+use crate::names::{snake, Names};
+use crate::shape::{Part, Shape};
 use crate::tree::{Affine, Expr, Op, Tree, Unary};
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 /// What expressions refer to.
 #[derive(Default)]
@@ -14,6 +16,10 @@ pub struct Text {
     pub tree: Tree,
     /// Widths of signals and constants.
     pub signals: BTreeMap<String, usize>,
+    /// Of signals that are records.
+    pub shapes: BTreeMap<String, Rc<Shape>>,
+    /// Places of fields that have a name by now: by record, the constants and their values.
+    pub fields: Vec<(Rc<Shape>, Vec<(usize, String)>)>,
     /// Verilog names of locals.
     pub locals: BTreeMap<usize, String>,
     pub functions: BTreeMap<usize, String>,
@@ -179,17 +185,88 @@ impl Text {
         let name = self.expr(a);
         if let Some(at) = at.number() {
             let at = at as usize;
-            return match w {
+            return match (w, self.field(a, at, w)) {
                 _ if w == n => name,
-                1 => format!("{name}[{at}]"),
-                w => format!("{name}[{}:{at}]", at + w - 1),
+                (1, Some(field)) => format!("{name}[{field}]"),
+                (w, Some(field)) => format!("{name}[{field} +: {w}]"),
+                (1, None) => format!("{name}[{at}]"),
+                (w, None) => format!("{name}[{}:{at}]", at + w - 1),
             };
         }
-        format!("{name}{}", self.place(n, w, at))
+        format!("{name}{}", self.place(a, w, at))
     }
 
-    /// A variable place in a word of `n` bits.
-    pub fn place(&mut self, n: usize, w: usize, at: &Expr) -> String {
+    /// Bits of a record by the names of its fields, if they are in one.
+    fn field(&mut self, record: &Expr, mut at: usize, w: usize) -> Option<String> {
+        let mut shape = match record {
+            Expr::Signal(name) => self.shapes.get(name).cloned(),
+            Expr::Local(id) => self.tree.locals[*id].shape.clone(),
+            _ => None,
+        };
+        let mut terms = vec![];
+        while let Some(of) = shape {
+            let inside = |part: &Part| {
+                !part.name.is_empty() && part.at <= at && at + w <= part.at + part.width
+            };
+            let Some(n) = of.fields.iter().position(inside) else { break };
+            terms.push(self.constant(&of, n));
+            let part = &of.fields[n];
+            at -= part.at;
+            shape = part.shape.clone().filter(|_| (at, w) != (0, part.width));
+        }
+        if at > 0 && !terms.is_empty() {
+            terms.push(at.to_string());
+        }
+        (!terms.is_empty()).then(|| terms.join(" + "))
+    }
+
+    /// The constant that is a field's place.
+    fn constant(&mut self, shape: &Rc<Shape>, n: usize) -> String {
+        let all = match self.fields.iter().position(|f| f.0 == *shape) {
+            Some(known) => known,
+            None => {
+                self.fields.push((shape.clone(), vec![]));
+                self.fields.len() - 1
+            }
+        };
+        if let Some((_, name)) = self.fields[all].1.iter().find(|f| f.0 == n) {
+            return name.clone();
+        }
+        let stem = format!("{}_{}", snake(&shape.name), shape.fields[n].name);
+        let name = self.names.unique(&stem.to_uppercase());
+        self.fields[all].1.push((n, name.clone()));
+        name
+    }
+
+    /// Declarations of the constants that [Text::field] has named, a record's in the order of places.
+    pub fn places(&mut self) -> Vec<String> {
+        let mut lines = vec![];
+        for (shape, mut fields) in std::mem::take(&mut self.fields) {
+            fields.sort_unstable();
+            let last = fields.len() - 1;
+            let mut line = "localparam".to_string();
+            for (i, (n, name)) in fields.into_iter().enumerate() {
+                let end = if i == last { ';' } else { ',' };
+                let text = format!(" {name} = {}{end}", shape.fields[n].at);
+                if line.len() + text.len() > 96 {
+                    lines.push(std::mem::replace(&mut line, "   ".into()));
+                }
+                line += &text;
+            }
+            lines.push(line);
+        }
+        lines
+    }
+
+    /// A place in a word, a variable one or not.
+    pub fn place(&mut self, of: &Expr, w: usize, at: &Expr) -> String {
+        let n = self.width(of);
+        if let Some(field) = at.number().and_then(|at| self.field(of, at as usize, w)) {
+            return match w {
+                1 => format!("[{field}]"),
+                w => format!("[{field} +: {w}]"),
+            };
+        }
         let mut text = self.expr(at);
         if !matches!(at, Expr::Number(_) | Expr::Index(..)) {
             // As many bits as an index into so many bits has.

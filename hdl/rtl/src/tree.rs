@@ -3,7 +3,9 @@
 //! Statements are in the source's order and mean what they mean in Rust: a variable read is its value at
 //! that point. A signal read is its settled value, and of several assignments the last one counts.
 
+use crate::shape::Shape;
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Op {
@@ -137,6 +139,8 @@ pub struct Local {
     pub mutable: bool,
     /// Known once the tree was checked.
     pub width: usize,
+    /// Of a record.
+    pub shape: Option<Rc<Shape>>,
     pub place: String,
 }
 

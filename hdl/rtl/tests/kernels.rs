@@ -404,6 +404,10 @@ impl<T: Synth> Logic for Pass<T> {
 #[test]
 fn records() {
     let text = agree!(Records, clocked, [reset, a, f, w], [x0, x1, x2, x3, x4]);
+    // Fields by their names, those of records in records too.
+    assert!(text.contains("localparam BEAT_SIDE = 0, BEAT_COUNT = 12;"), "{text}");
+    assert!(text.contains("beat[BEAT_SIDE + SIDE_DATA +: 8]"), "{text}");
+    assert!(text.contains("beat[BEAT_SIDE + SIDE_LAST]"), "{text}");
     assert!(text.contains("module pass_beat ("), "{text}");
     assert_eq!(Beat::BITS, 16);
     let beat = Beat::from_bits(lit::<16>(0x5a3e));
@@ -463,7 +467,8 @@ impl Logic for LaidOut {
 
 #[test]
 fn laid_out_records() {
-    agree!(LaidOut, clocked, [reset, w, a, f], [x0, x1, x2, x3]);
+    let text = agree!(LaidOut, clocked, [reset, w, a, f], [x0, x1, x2, x3]);
+    assert!(text.contains("COMMAND_INDEX_LO +: 3"), "{text}");
     let command = Command::from_bits(lit::<24>(0xf0_22f7));
     assert_eq!((command.index, command.kind), (lit::<6>(0b001_111), lit::<3>(5)));
     assert!(command.go);

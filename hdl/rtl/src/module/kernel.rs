@@ -209,6 +209,7 @@ impl Kernel<'_> {
             }
         }
         let unused = self.unused();
+        consts.extend(self.w.text.places());
         let mut decls = vec![];
         for section in [consts, state, nets] {
             if !section.is_empty() {

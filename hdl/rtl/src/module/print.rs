@@ -45,9 +45,9 @@ impl Printer<'_> {
             Kind::Let(id, e) => (self.text.expr(&Expr::Local(*id)), e),
             Kind::Assign(Target::Local(id), e) => (self.text.expr(&Expr::Local(*id)), e),
             Kind::Assign(Target::Part(id, w, at), e) => {
-                let n = self.text.tree.locals[*id].width;
-                let name = self.text.expr(&Expr::Local(*id));
-                (format!("{name}{}", self.text.place(n, *w, at)), e)
+                let local = Expr::Local(*id);
+                let name = self.text.expr(&local);
+                (format!("{name}{}", self.text.place(&local, *w, at)), e)
             }
             Kind::Assign(Target::Signal(name), e) => {
                 let name = match name.strip_suffix("$d") {

@@ -1,0 +1,45 @@
+//! Records as the emitter knows them: where their fields are, so that places in the Verilog have
+//! names.
+
+use rust_hdl_core::prelude::clog2;
+use rust_hdl_core::type_descriptor::{TypeDescriptor, TypeField, TypeKind};
+use std::rc::Rc;
+
+/// A record as the emitter knows it: where its fields are, for names of places.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Shape {
+    pub name: String,
+    pub fields: Vec<Part>,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub struct Part {
+    pub name: String,
+    pub at: usize,
+    pub width: usize,
+    /// Of a field that is a record.
+    pub shape: Option<Rc<Shape>>,
+}
+
+impl Shape {
+    /// None if the type is no record.
+    pub fn of(descriptor: &TypeDescriptor) -> Option<Rc<Shape>> {
+        let TypeKind::Composite(fields) = &descriptor.kind else { return None };
+        let mut at = 0;
+        let part = |field: &Box<TypeField>| {
+            let (name, width) = (field.fieldname.clone(), width(&field.kind));
+            at += width;
+            Part { name, at: at - width, width, shape: Shape::of(&field.kind) }
+        };
+        let fields = fields.iter().map(part).collect();
+        Some(Rc::new(Shape { name: descriptor.name.clone(), fields }))
+    }
+}
+
+fn width(of: &TypeDescriptor) -> usize {
+    match &of.kind {
+        TypeKind::Bits(width) | TypeKind::Signed(width) => *width,
+        TypeKind::Enum(states) => clog2(states.len()),
+        TypeKind::Composite(fields) => fields.iter().map(|f| self::width(&f.kind)).sum(),
+    }
+}
