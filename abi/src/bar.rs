@@ -6,31 +6,52 @@ use crate::record::{byte, word};
 /// Bytes of BAR0.
 pub const LEN: u64 = 0x4000;
 
-// Control registers.
-pub const VERSION: u32 = 0x00;
-pub const CONTROLLER_VERSION: u32 = 0x04;
-pub const CAPS: u32 = 0x08;
-pub const CAPS_EXT: u32 = 0x0c;
-pub const AQ_BASE_LO: u32 = 0x10;
-pub const AQ_BASE_HI: u32 = 0x14;
-pub const AQ_CAPS: u32 = 0x18;
-pub const ACQ_BASE_LO: u32 = 0x20;
-pub const ACQ_BASE_HI: u32 = 0x24;
-pub const ACQ_CAPS: u32 = 0x28;
-pub const AQ_DB: u32 = 0x2c;
-pub const ACQ_TAIL: u32 = 0x30;
-pub const AENQ_CAPS: u32 = 0x34;
-pub const AENQ_BASE_LO: u32 = 0x38;
-pub const AENQ_BASE_HI: u32 = 0x3c;
-pub const AENQ_HEAD_DB: u32 = 0x40;
-pub const AENQ_TAIL: u32 = 0x44;
-pub const INTR_MASK: u32 = 0x4c;
-pub const DEV_CTL: u32 = 0x54;
-pub const DEV_STS: u32 = 0x58;
-pub const MMIO_REG_READ: u32 = 0x5c;
-pub const MMIO_RESP_LO: u32 = 0x60;
-pub const MMIO_RESP_HI: u32 = 0x64;
-pub const RSS_IND_ENTRY_UPDATE: u32 = 0x68;
+addresses! {
+    /// The control registers, which ENA defines.
+    CONTROL: u32 {
+        /// See [Version].
+        VERSION = 0x00, RO;
+        /// See [ControllerVersion].
+        CONTROLLER_VERSION = 0x04, RO;
+        /// See [Caps].
+        CAPS = 0x08, RO;
+        /// Reads 0.
+        CAPS_EXT = 0x0c, RO;
+        AQ_BASE_LO = 0x10, WO;
+        AQ_BASE_HI = 0x14, WO;
+        /// See [QueueCaps].
+        AQ_CAPS = 0x18, WO;
+        ACQ_BASE_LO = 0x20, WO;
+        ACQ_BASE_HI = 0x24, WO;
+        /// See [QueueCaps].
+        ACQ_CAPS = 0x28, WO;
+        /// Tail of the admin queue.
+        AQ_DB = 0x2c, WO;
+        /// Reads 0.
+        ACQ_TAIL = 0x30, RO;
+        /// See [QueueCaps].
+        AENQ_CAPS = 0x34, WO;
+        AENQ_BASE_LO = 0x38, WO;
+        AENQ_BASE_HI = 0x3c, WO;
+        /// Head of the event queue.
+        AENQ_HEAD_DB = 0x40, WO;
+        /// Reads 0.
+        AENQ_TAIL = 0x44, RO;
+        /// Bit 0 masks vector 0.
+        INTR_MASK = 0x4c, RW;
+        /// See [DevCtl].
+        DEV_CTL = 0x54, WO;
+        /// See [DevSts].
+        DEV_STS = 0x58, RO;
+        /// See [ReadlessRequest].
+        MMIO_REG_READ = 0x5c, WO;
+        /// Where [ReadlessResponse] goes.
+        MMIO_RESP_LO = 0x60, WO;
+        MMIO_RESP_HI = 0x64, WO;
+        /// Taken without effect.
+        RSS_IND_ENTRY_UPDATE = 0x68, WO;
+    }
+}
 
 // This card's own part.
 /// Doorbells of TX queues, 4 bytes each.

@@ -5,66 +5,83 @@ use crate::record::{byte, word};
 /// What [ID] reads.
 pub const ID_VALUE: u32 = 0x4e49_5431;
 
-pub const ID: u16 = 0x000;
-/// [Config].
-pub const CONFIG: u16 = 0x004;
-/// Pending interrupts, see [irq]; writing ones clears them.
-pub const IRQ: u16 = 0x008;
-/// [Status].
-pub const STATUS: u16 = 0x00c;
-/// Writing 1: the firmware has forgotten what was before the reset.
-pub const RESET_ACK: u16 = 0x010;
-/// Microseconds, free running.
-pub const TIME: u16 = 0x014;
-/// [Lines].
-pub const LINES: u16 = 0x018;
+addresses! {
+    /// All of them.
+    REGISTERS: u16 {
+        /// Reads 0x4e49_5431.
+        ID = 0x000, RO;
+        /// See [Config].
+        CONFIG = 0x004, RO;
+        /// Pending interrupts, see [irq]; writing ones clears them.
+        IRQ = 0x008, RW1C;
+        /// See [Status].
+        STATUS = 0x00c, RO;
+        /// Writing 1: the firmware has forgotten what was before the reset.
+        RESET_ACK = 0x010, WO;
+        /// Microseconds, free running.
+        TIME = 0x014, RO;
+        /// See [Lines].
+        LINES = 0x018, RO;
+        /// A copy of the host's register.
+        AQ_BASE_LO = 0x020, RO;
+        /// A copy of the host's register.
+        AQ_BASE_HI = 0x024, RO;
+        /// A copy of the host's register.
+        AQ_CAPS = 0x028, RO;
+        /// A copy of the host's register.
+        ACQ_BASE_LO = 0x02c, RO;
+        /// A copy of the host's register.
+        ACQ_BASE_HI = 0x030, RO;
+        /// A copy of the host's register.
+        ACQ_CAPS = 0x034, RO;
+        /// A copy of the host's register.
+        AENQ_BASE_LO = 0x038, RO;
+        /// A copy of the host's register.
+        AENQ_BASE_HI = 0x03c, RO;
+        /// A copy of the host's register.
+        AENQ_CAPS = 0x040, RO;
+        /// A copy of the host's register.
+        AQ_DB = 0x044, RO;
+        /// A copy of the host's register.
+        AENQ_HEAD_DB = 0x048, RO;
+        /// A copy of the host's register.
+        INTR_MASK = 0x04c, RO;
+        /// A copy of the host's register.
+        DEV_CTL = 0x050, RO;
+        /// Writing 1 raises vector 0, now or when the host unmasks it.
+        RAISE = 0x060, WO;
+        /// Longest frame taken from the wire or from TX, in bytes without FCS.
+        MAX_FRAME = 0x064, RW;
+        /// A multiple of 4.
+        DMA_ADDR_LO = 0x100, WO;
+        DMA_ADDR_HI = 0x104, WO;
+        /// Bytes, a multiple of 4.
+        DMA_LEN = 0x108, WO;
+        /// Byte offset in the buffer, a multiple of 4.
+        DMA_BUF = 0x10c, WO;
+        /// Writes are [dma_cmd], reads [DmaState].
+        DMA_CMD = 0x110, RW;
+        CTX_BASE_LO = 0x120, RW;
+        CTX_BASE_HI = 0x124, RW;
+        /// See [CtxParam]; none of the context's is changed while a command is under way.
+        CTX_PARAM = 0x128, RW;
+        /// Writes are [CtxCmd]; reads: bit 0, busy.
+        CTX_CMD = 0x12c, RW;
+        /// Hash input enables by kind of packet, numbered as [rss::input](crate::rss::input):
+        /// 1 hashes L4 and L3, 0 L3 only. All 1 after a hard reset.
+        RSS_CTRL = 0x130, RW;
+        /// 40 bytes of key in the order Toeplitz is defined in, in little-endian words.
+        RSS_KEY = 0x200, RW;
+        /// 128 words, see [RssEntry].
+        RSS_TABLE = 0x400, RW;
+        /// Counters of 64 bits, lower half first; reading it holds the upper half. Order: [Counter].
+        STATS = 0x600, RO;
+        /// 2 KiB for what DMA reads and writes.
+        BUFFER = 0x800, RW;
+    }
+}
 
-// Copies of the host's registers.
-pub const AQ_BASE_LO: u16 = 0x020;
-pub const AQ_BASE_HI: u16 = 0x024;
-pub const AQ_CAPS: u16 = 0x028;
-pub const ACQ_BASE_LO: u16 = 0x02c;
-pub const ACQ_BASE_HI: u16 = 0x030;
-pub const ACQ_CAPS: u16 = 0x034;
-pub const AENQ_BASE_LO: u16 = 0x038;
-pub const AENQ_BASE_HI: u16 = 0x03c;
-pub const AENQ_CAPS: u16 = 0x040;
-pub const AQ_DB: u16 = 0x044;
-pub const AENQ_HEAD_DB: u16 = 0x048;
-pub const INTR_MASK: u16 = 0x04c;
-pub const DEV_CTL: u16 = 0x050;
-
-/// Writing 1 raises vector 0, now or when the host unmasks it.
-pub const RAISE: u16 = 0x060;
-/// Longest frame taken from the wire or from TX, in bytes without FCS.
-pub const MAX_FRAME: u16 = 0x064;
-
-pub const DMA_ADDR_LO: u16 = 0x100;
-pub const DMA_ADDR_HI: u16 = 0x104;
-/// Bytes, a multiple of 4.
-pub const DMA_LEN: u16 = 0x108;
-/// Byte offset in the buffer, a multiple of 4.
-pub const DMA_BUF: u16 = 0x10c;
-/// Writes are [dma_cmd], reads [DmaState].
-pub const DMA_CMD: u16 = 0x110;
-
-pub const CTX_BASE_LO: u16 = 0x120;
-pub const CTX_BASE_HI: u16 = 0x124;
-/// [CtxParam].
-pub const CTX_PARAM: u16 = 0x128;
-/// Writes are [CtxCmd]; reads: bit 0, busy.
-pub const CTX_CMD: u16 = 0x12c;
 pub const CTX_BUSY: u32 = 1;
-
-/// Hash input enables by kind of packet, numbered as [rss::input](crate::rss::input): 1 hashes L4 and L3, 0 L3 only.
-pub const RSS_CTRL: u16 = 0x130;
-/// The key in the order Toeplitz is defined in, in little-endian words.
-pub const RSS_KEY: u16 = 0x200;
-/// [RssEntry] words.
-pub const RSS_TABLE: u16 = 0x400;
-/// Counters of 64 bits, lower half first; reading it holds the upper half. Order: [Counter].
-pub const STATS: u16 = 0x600;
-pub const BUFFER: u16 = 0x800;
 pub const BUFFER_LEN: u16 = 0x800;
 
 /// Bits of [IRQ].

@@ -110,6 +110,10 @@ macro_rules! record {
             pub const LAYOUT: &'static [(&'static str, &'static [::core::ops::Range<usize>])] =
                 &[$((stringify!($field), &[$($place),+])),*];
 
+            /// What each field means, as attributes.
+            pub const DOCS: &'static [(&'static str, &'static str)] =
+                &[$((stringify!($field), concat!($(stringify!($doc)),*))),*];
+
             pub fn from_bytes(bytes: &[u8; $len]) -> Self {
                 let bits = $crate::record::Bits::from_slice(bytes);
                 Self { $($field: $crate::record::Field::get(bits, &[$($place),+]),)* }
@@ -158,5 +162,19 @@ macro_rules! register {
                 u32::from_le_bytes(register.to_bytes())
             }
         }
+    };
+}
+
+/// Defines addresses of registers, each a constant, and `$all`, the table of them: name, address,
+/// who may do what, and what it means, as attributes.
+macro_rules! addresses {
+    ($(#[$about:meta])* $all:ident: $ty:ty {
+        $($(#[$doc:meta])* $name:ident = $value:expr, $access:ident;)*
+    }) => {
+        $($(#[$doc])* pub const $name: $ty = $value;)*
+
+        $(#[$about])*
+        pub const $all: &[(&str, $ty, &str, &str)] =
+            &[$((stringify!($name), $value, stringify!($access), concat!($(stringify!($doc)),*))),*];
     };
 }
