@@ -3,16 +3,20 @@
 mod tx_support;
 
 use nitor_block::stream::{cycle, End, Ports, Sink, Source, Stalls};
+use nitor_abi::tx::l3;
 use nitor_block::{Block, Model};
 use nitor_hdl::tx::gather::TxGather;
-use nitor_hdl::tx::offload::word;
 use nitor_hdl::tx::out::TxOut;
 use nitor_hdl::tx::sched::TxSched;
+use nitor_hdl::tx::words::{Headers, Meta, OffloadWord, Offloads};
+use nitor_rtl::prelude::lit;
 use proptest::prelude::*;
 use std::collections::VecDeque;
 use std::sync::LazyLock;
 use tx_support::dma::{Dma, DmaSetup, Request};
-use tx_support::streams::{stalls, Ask, Batch, Bell, Command, Done, Info, Plain, Push, Seg};
+use tx_support::streams::{
+    meta, owner, stalls, word, Ask, Batch, Bell, Command, Done, Info, Packet, Push, Seg,
+};
 use tx_support::{model, start, Rng};
 
 static SCHED: LazyLock<Model> = LazyLock::new(|| model::<TxSched<4, 0>>("tx_sched"));
@@ -20,9 +24,30 @@ static GATHER: LazyLock<Model> = LazyLock::new(|| model::<TxGather<16, 4, 3, 6>>
 static OUT128: LazyLock<Model> = LazyLock::new(|| model::<TxOut<128, 16, 4, 5, 7>>("tx_out_128"));
 static OUT512: LazyLock<Model> = LazyLock::new(|| model::<TxOut<512, 64, 6, 5, 5>>("tx_out_512"));
 
-/// Of frames: see `offload::word`.
-const FIRST: u64 = 1 << word::FIRST;
-const LAST: u64 = 1 << word::LAST;
+/// TCP over IPv4, to be cut: where its headers are.
+fn cut(l3_off: u64, words: u64, mss: u64) -> Meta {
+    Meta {
+        l3_proto: lit::<4>(l3::IPV4),
+        tso_en: true,
+        headers: Headers {
+            l3_hdr_len: lit::<8>(20),
+            l3_hdr_off: lit::<8>(l3_off),
+            l4_hdr_words: lit::<6>(words),
+            mss: lit::<14>(mss),
+        },
+        ..Meta::default()
+    }
+}
+
+/// The word of a frame without offloads.
+fn plain(first: bool, last: bool) -> Offloads {
+    Offloads { first, last, ..Offloads::default() }
+}
+
+/// Whether a frame is its packet's last.
+fn ends(info: &Info) -> bool {
+    Offloads::from_bits(lit::<{ Offloads::BITS }>(info.word)).last
+}
 
 // ---- gather
 
@@ -35,7 +60,7 @@ fn gathers(seed: u64, rough: bool) {
     // 128 rows of 16 bytes, 8 slots.
     let limit = max_frame.min(2048);
     let off_limit = max_frame.min(1024);
-    let mut packets = Source::<Plain>::new(&block, "packet", stalls(seed ^ 1, rough));
+    let mut packets = Source::<Packet>::new(&block, "packet", stalls(seed ^ 1, rough));
     let mut segs = Source::<Seg>::new(&block, "seg", stalls(seed ^ 2, rough));
     let mut asks = Sink::<Ask>::new(&block, "data", stalls(seed ^ 3, rough));
     let mut infos = Sink::<Info>::new(&block, "info", stalls(seed ^ 4, rough));
@@ -53,8 +78,9 @@ fn gathers(seed: u64, rough: bool) {
         let len: u64 = lens.iter().sum::<u64>() + push;
         let kind = if rough { rng.below(20) } else { 9 };
         let (cq, req_id) = (rng.below(256), rng.below(65536));
-        let mut packet = Plain { cq, req_id, ..Plain::default() };
-        let mut info = Info { row, cq, req_id, word: FIRST | LAST, ..Info::default() };
+        let owner = owner(cq, req_id);
+        let mut packet = Packet { owner, ..Packet::default() };
+        let mut info = Info { row, owner, word: word(plain(true, true)), ..Info::default() };
         match kind {
             0 => (packet.bad, info.bad) = (1, 1),
             1 => (packet.marker, info.marker) = (1, 1),
@@ -66,16 +92,28 @@ fn gathers(seed: u64, rough: bool) {
                 let mss = rng.range(6, 600);
                 // Many frames of few bytes are one too many for this test.
                 let mss = mss.max(len / 40);
-                (packet.push, packet.line) = (push, rng.below(65536));
-                packet.meta = 8 | 1 << 7 | 20 << 26 | l3_off << 34 | words << 42 | mss << 48;
+                (packet.pushed, packet.line) = (u64::from(push > 0), rng.below(65536));
+                let headers = cut(l3_off, words, mss);
+                packet.meta = meta(Meta { header_length: lit::<8>(push), ..headers });
                 (packet.len, packet.count) = (len, count);
                 let first_len = len.min(header + mss);
                 let bad = mss < 8 || header > len || first_len > off_limit || push > first_len;
                 let mut pieces: VecDeque<Seg> =
                     lens.iter().map(|&len| Seg { addr: rng.below(1 << 47), len }).collect();
                 segs.extend(pieces.iter().cloned());
-                let word = 0x27 | l3_off << 8 | 20 << 16 | header << 24;
-                info.word = word | FIRST | LAST;
+                let segment = |first, last| {
+                    word(Offloads {
+                        ip: true,
+                        l4: true,
+                        full: true,
+                        tso: true,
+                        l3_off: lit::<8>(l3_off),
+                        l3_len: lit::<8>(20usize),
+                        hdr: lit::<9>(header),
+                        ..plain(first, last)
+                    })
+                };
+                info.word = segment(true, true);
                 (info.len, info.bad) = (first_len & 0xffff, bad.into());
                 let mut at = 0;
                 while !bad && at < len {
@@ -83,8 +121,6 @@ fn gathers(seed: u64, rough: bool) {
                     // Bytes of the frame before those that are read.
                     let skip = if at == 0 { push } else { header };
                     let frame = if at == 0 { end } else { header + end - at };
-                    let first = if at == 0 { FIRST } else { 0 };
-                    let last = if end == len { LAST } else { 0 };
                     let mut dst = row * 16 + skip;
                     let mut left = frame - skip;
                     let pushes = at == 0 && push > 0;
@@ -97,7 +133,7 @@ fn gathers(seed: u64, rough: bool) {
                         read: 1,
                         slot: u64::from(left > 0),
                         push: pushes.into(),
-                        word: word | first | last,
+                        word: segment(at == 0, end == len),
                         ..info.clone()
                     });
                     while left > 0 {
@@ -127,7 +163,8 @@ fn gathers(seed: u64, rough: bool) {
                 (packet.len, packet.count, info.len) = (len, count, len & 0xffff);
                 let fits = len <= limit;
                 (info.read, info.bad) = (fits.into(), (!fits).into());
-                (packet.push, packet.line) = (push, rng.below(65536));
+                packet.meta = meta(Meta { header_length: lit::<8>(push), ..Meta::default() });
+                (packet.pushed, packet.line) = (u64::from(push > 0), rng.below(65536));
                 info.slot = u64::from(fits && count > 0);
                 info.push = u64::from(fits && push > 0);
                 if info.push == 1 {
@@ -213,17 +250,17 @@ fn gather_limit_lowered() {
     for moment in 0..60 {
         let mut block = start(&GATHER, moment, 3);
         block.set("max_frame", 1000);
-        let mut packets = Source::<Plain>::new(&block, "packet", Stalls::none());
+        let mut packets = Source::<Packet>::new(&block, "packet", Stalls::none());
         let mut segs = Source::<Seg>::new(&block, "seg", Stalls::none());
         let mut asks = Sink::<Ask>::new(&block, "data", Stalls::none());
         let mut infos = Sink::<Info>::new(&block, "info", Stalls::none());
         // TCP over IPv4: 54 bytes of header, four frames of 754 bytes and a shorter one.
-        let meta = 8 | 1 << 7 | 20 << 26 | 14 << 34 | 5 << 42 | 700 << 48;
+        let meta = meta(cut(14, 5, 700));
         for req_id in 0..3 {
-            packets.push(Plain { req_id, len: 3000, count: 2, meta, ..Plain::default() });
+            packets.push(Packet { owner: owner(0, req_id), len: 3000, count: 2, meta, ..Packet::default() });
             segs.extend([Seg { addr: 0, len: 1500 }, Seg { addr: 0x10000, len: 1500 }]);
         }
-        packets.push(Plain { req_id: 3, len: 100, count: 1, ..Plain::default() });
+        packets.push(Packet { owner: owner(0, 3), len: 100, count: 1, ..Packet::default() });
         segs.push(Seg { addr: 0x20000, len: 100 });
         let mut told = 0;
         for now in 0..400 {
@@ -240,8 +277,8 @@ fn gather_limit_lowered() {
         let (infos, asks) = (infos.take(), asks.take());
         let mut bad = 0;
         for req_id in 0..4 {
-            let frames: Vec<_> = infos.iter().filter(|info| info.req_id == req_id).collect();
-            let ends = frames.iter().filter(|info| info.word & LAST != 0).count();
+            let frames: Vec<_> = infos.iter().filter(|i| i.owner == owner(0, req_id)).collect();
+            let ends = frames.iter().filter(|info| ends(info)).count();
             assert_eq!(ends, 1, "lowered in cycle {moment}: packet {req_id}");
             let whole = if req_id == 3 { 1 } else { 5 };
             if frames.len() == 1 && frames[0].bad == 1 {
@@ -272,7 +309,7 @@ fn sends(model: &Model, k: usize, seed: u64) {
     };
     let mut dma = Dma::new(&block, setup);
     let mut infos = Source::<Info>::new(&block, "info", stalls(seed ^ 1, true));
-    let ports = ["beat_data", "beat_last", "beat_bytes", "word"];
+    let ports = ["beat_data", "beat_last", "beat_bytes", "beat_word"];
     let ports = Ports::named(&block, "beat_valid", "beat_ready", &ports);
     let mut mac = Sink::<(Vec<u8>, bool, u64, Vec<u8>)>::new(&block, ports, stalls(seed ^ 2, true));
     let mut dones = Sink::<Done>::new(&block, "done", stalls(seed ^ 3, true));
@@ -300,7 +337,7 @@ fn sends(model: &Model, k: usize, seed: u64) {
         if more && rows_used + need <= rows && slots_used < 32 && rng.percent(50) {
             next = None;
             let (cq, req_id) = (rng.below(256), rng.below(65536));
-            let mut info = Info { row, len, cq, req_id, ..Info::default() };
+            let mut info = Info { row, len, owner: owner(cq, req_id), ..Info::default() };
             let mut done = Some(Done { cq, req_id, marker: 0 });
             let begins = cut.is_none();
             let (to_come, number, payload, headless, counted) = cut.take().unwrap_or_else(|| {
@@ -308,17 +345,19 @@ fn sends(model: &Model, k: usize, seed: u64) {
                 (if rng.percent(20) { rng.range(1, 6) } else { 0 }, 0, 0, false, false)
             });
             let hdr = rng.below(len + 1).min(256);
-            info.word = rng.below(64) | rng.below(1 << 16) << 8 | hdr << 24;
-            if begins {
-                info.word |= FIRST;
-            }
-            if to_come == 0 {
-                info.word |= LAST;
-            } else {
+            let mut offloads = Offloads::from_bits(lit::<{ Offloads::BITS }>(rng.below(1 << 24)));
+            offloads.hdr = lit::<9>(hdr);
+            (offloads.first, offloads.last) = (begins, to_come == 0);
+            info.word = word(offloads);
+            if to_come > 0 {
                 done = None;
             }
-            let known = u128::from(info.word) | u128::from(len) << 33;
-            let tells = known | u128::from(payload) << 49 | u128::from(number) << 66;
+            let tells = OffloadWord {
+                offloads,
+                len: lit::<16>(len),
+                seq: lit::<17>(payload),
+                num: lit::<16>(number),
+            };
             match if begins && to_come == 0 { rng.below(20) } else { 9 } {
                 0 => (info.bad, bad) = (1, bad + 1),
                 1 => (info.marker, done) = (1, Some(Done { cq, req_id, marker: 1 })),
@@ -372,7 +411,8 @@ fn sends(model: &Model, k: usize, seed: u64) {
         }
         counts[3] += block.get("stat_frame") * block.get("stat_bytes");
         for (data, last, n, word) in mac.take() {
-            let told = word.iter().rev().fold(0, |told, &byte| told << 8 | u128::from(byte));
+            let told = word.iter().rev().fold(0u128, |told, &byte| told << 8 | u128::from(byte));
+            let told = OffloadWord::from_bits(lit::<{ OffloadWord::BITS }>(told));
             assert_eq!(told, frames[sent].1, "word of frame {sent}");
             let n = if last { n as usize } else { k };
             assert!(n <= k && data[n..].iter().all(|&byte| byte == 0));

@@ -5,7 +5,9 @@ mod tx_support;
 use nitor_block::bitvec::prelude::BitVec;
 use nitor_block::stream::{cycle, Ports, Sink, Source, Stalls};
 use nitor_block::{lint, Block, Model};
-use nitor_hdl::tx::offload::{word, TxOffload};
+use nitor_hdl::tx::offload::TxOffload;
+use nitor_hdl::tx::words::{OffloadWord, Offloads};
+use nitor_rtl::prelude::lit;
 use proptest::prelude::*;
 use std::sync::LazyLock;
 use tx_support::offload::{Limits, Wish, IP_CSUM, L4_CSUM, PARTIAL, TCP, TSO, UDP, V4, V6};
@@ -45,7 +47,7 @@ struct Bench {
 impl Bench {
     fn new(model: &Model, k: usize, seed: u64, rough: bool) -> Bench {
         let block = start(model, seed, 3);
-        let fields = ["beat_data", "beat_last", "beat_bytes", "word"];
+        let fields = ["beat_data", "beat_last", "beat_bytes", "beat_word"];
         let ports = Ports::named(&block, "beat_valid", "beat_ready", &fields);
         Bench {
             source: Source::new(&block, ports, stalls(seed ^ 1, rough)),
@@ -73,13 +75,14 @@ impl Bench {
 
     /// A frame that is not to come out.
     fn push_refused(&mut self, given: Given) {
-        self.counts[2] += (given.1 >> word::FIRST) as u64 & 1;
+        self.counts[2] += u64::from(given.1.offloads.first);
         self.give(given);
     }
 
     fn give(&mut self, (mut bytes, word): Given) {
         bytes.resize(bytes.len().max(60), 0);
-        let word: BitVec = (0..word::BITS).map(|i| word >> i & 1 == 1).collect();
+        let word = word.to_bits::<{ OffloadWord::BITS }>();
+        let word: BitVec = (0..OffloadWord::BITS).map(|i| word.get_bit(i)).collect();
         let beats = bytes.chunks(self.k).count();
         for (i, chunk) in bytes.chunks(self.k).enumerate() {
             let mut data = chunk.to_vec();
@@ -135,9 +138,8 @@ impl Bench {
     }
 }
 
-/// The word of a frame of a packet; all but what only segments have.
-fn known(wish: &Wish, len: usize) -> u128 {
-    let bit = |on: bool, at: usize| u128::from(on) << at;
+/// The word of a packet's only frame; all but what only segments have.
+fn known(wish: &Wish, len: usize) -> OffloadWord {
     let tso = wish.tso();
     let (ip, l4) = (tso || wish.word1 & IP_CSUM != 0, tso || wish.word1 & L4_CSUM != 0);
     let v6 = wish.word1 & 15 == V6;
@@ -146,16 +148,20 @@ fn known(wish: &Wish, len: usize) -> u128 {
         V6 => wish.l3_len >= 40 && wish.l3_len.is_multiple_of(2),
         _ => false,
     };
-    bit(sized && !tso, word::SIZED)
-        | bit(ip && !v6, word::IP)
-        | bit(l4, word::L4)
-        | bit(l4 && (tso || wish.word1 & PARTIAL == 0), word::FULL)
-        | bit(wish.word1 & 0x1f00 == UDP, word::UDP)
-        | bit(v6, word::V6)
-        | bit(tso, word::TSO)
-        | u128::from(wish.l3_off) << word::L3_OFF
-        | u128::from(wish.l3_len) << word::L3_LEN
-        | (len as u128) << word::LEN
+    let offloads = Offloads {
+        ip: ip && !v6,
+        l4,
+        full: l4 && (tso || wish.word1 & PARTIAL == 0),
+        udp: wish.word1 & 0x1f00 == UDP,
+        v6,
+        tso,
+        first: true,
+        last: true,
+        l3_off: lit::<8>(wish.l3_off),
+        l3_len: lit::<8>(wish.l3_len),
+        hdr: lit::<9>(sized && !tso),
+    };
+    OffloadWord { offloads, len: lit::<16>(len), seq: lit::<17>(0), num: lit::<16>(0) }
 }
 
 /// Offloads of any kind at any place; bytes of any kind, and now and then all ones, which end sums at their edges.
@@ -208,12 +214,11 @@ fn packets(bench: &mut Bench, rng: &mut Rng, count: usize, odd: bool) {
         let mut seq = 0;
         for (n, cut) in cuts.into_iter().enumerate() {
             let mut told = known(&wish, cut.frame.len());
-            told |= u128::from(n == 0) << word::FIRST | u128::from(n + 1 == frames) << word::LAST;
+            (told.offloads.first, told.offloads.last) = (n == 0, n + 1 == frames);
             let mut bytes = packet[cut.bytes.clone()].to_vec();
             if wish.tso() {
-                told |= (header as u128) << word::HDR
-                    | (seq as u128) << word::SEQ
-                    | (n as u128) << word::NUM;
+                told.offloads.hdr = lit::<9>(header);
+                (told.seq, told.num) = (lit::<17>(seq), lit::<16>(n));
                 seq += cut.frame.len() - header;
                 if n > 0 {
                     // What is in the header's place is of no consequence.
@@ -272,7 +277,7 @@ fn zero() {
             let frame = wish.frames(&packet, 0, limits).unwrap().remove(0).frame;
             let zero = if protocol == UDP { [0xff; 2] } else { [0; 2] };
             assert_eq!(frame[at..at + 2], zero);
-            bench.push((packet, known(&wish, 100) | 1 << word::FIRST | 1 << word::LAST), frame);
+            bench.push((packet, known(&wish, 100)), frame);
         }
         bench.run();
     }
@@ -295,7 +300,7 @@ fn speed() {
                 wish.dress(&mut packet, 0);
                 let limits = Limits { plain: LIMIT, off: LIMIT };
                 let frame = wish.frames(&packet, 0, limits).unwrap().remove(0).frame;
-                let word = known(&wish, len) | 1 << word::FIRST | 1 << word::LAST;
+                let word = known(&wish, len);
                 // `beat_ready` is there a cycle after reset.
                 let begin = bench.block.cycles() + 1;
                 for _ in 0..100 {
@@ -324,7 +329,7 @@ fn longest() {
             wish.dress(&mut packet, 0);
             let limits = Limits { plain: 16384, off: len as u64 };
             let frame = wish.frames(&packet, 0, limits).unwrap().remove(0).frame;
-            let word = known(&wish, packet.len()) | 1 << word::FIRST | 1 << word::LAST;
+            let word = known(&wish, packet.len());
             bench.push((packet, word), frame);
         }
         bench.run();
@@ -335,7 +340,7 @@ fn longest() {
 fn judged(bench: &mut Bench, wish: &Wish, packet: &[u8], sent: bool) {
     let limits = Limits { plain: LIMIT, off: LIMIT };
     let frame = wish.frames(packet, 0, limits).unwrap().remove(0).frame;
-    let given = (packet.to_vec(), known(wish, packet.len()) | 1 << word::FIRST | 1 << word::LAST);
+    let given = (packet.to_vec(), known(wish, packet.len()));
     assert_eq!(wish.refused(packet), !sent, "{:02x?}", &packet[..80.min(packet.len())]);
     if sent {
         bench.push(given, frame);

@@ -5,11 +5,12 @@ mod tx_support;
 use nitor_block::stream::{cycle, Sink, Source};
 use nitor_block::Model;
 use nitor_hdl::tx::parse::TxParse;
+use nitor_hdl::tx::words::{Headers, Meta};
 use proptest::prelude::*;
 use std::collections::VecDeque;
 use std::sync::LazyLock;
 use tx_support::dma::{Dma, DmaSetup, Request};
-use tx_support::streams::{stalls, Batch, Parsed, Seg};
+use tx_support::streams::{meta, owner, stalls, Batch, Packet, Seg};
 use tx_support::{model, start, Rng};
 
 static PARSE128: LazyLock<Model> =
@@ -22,36 +23,37 @@ static PARSE512: LazyLock<Model> =
 struct Grammar {
     broken: bool,
     open: Option<Open>,
-    cache: u64,
+    cache: Headers,
 }
 
 struct Open {
     bad: bool,
-    data: Option<(u64, u64)>,
+    /// The req_id, and what the first data descriptor asks for.
+    data: Option<(u64, Meta)>,
     descs: usize,
     segs: Vec<Seg>,
-    meta: u64,
+    headers: Headers,
 }
 
 impl Open {
-    fn ends(self, queue: u64, cq: u64) -> (Parsed, Vec<Seg>) {
+    fn ends(self, queue: u64, cq: u64) -> (Packet, Vec<Seg>) {
         let len: u64 = self.segs.iter().map(|seg| seg.len).sum();
         let bad = self.bad || len == 0;
-        let (req_id, offload) = self.data.unwrap_or_default();
-        let mut packet = Parsed { queue, cq, req_id, bad: bad.into(), ..Parsed::default() };
+        let (req_id, asked) = self.data.unwrap_or_default();
+        let mut packet = Packet { queue, owner: owner(cq, req_id), bad: bad.into(), ..Packet::default() };
         packet.silent = self.data.is_none().into();
         if bad {
             return (packet, Vec::new());
         }
         packet.len = len;
         packet.count = self.segs.len() as u64;
-        packet.meta = self.meta << 26 | offload;
+        packet.meta = meta(Meta { headers: self.headers, ..asked });
         (packet, self.segs)
     }
 }
 
 impl Grammar {
-    fn descriptor(&mut self, w: [u32; 4], queue: u64, cq: u64) -> Vec<(Parsed, Vec<Seg>)> {
+    fn descriptor(&mut self, w: [u32; 4], queue: u64, cq: u64) -> Vec<(Packet, Vec<Seg>)> {
         let mut packets = Vec::new();
         let bits = |word: usize, high: u32, low: u32| {
             u64::from(w[word]) >> low & ((1 << (high - low + 1)) - 1)
@@ -69,18 +71,32 @@ impl Grammar {
             data: None,
             descs: 0,
             segs: Vec::new(),
-            meta: self.cache,
+            headers: self.cache,
         });
         if bits(0, 23, 23) == 1 {
             open.bad |= !fresh;
-            let mss = bits(0, 19, 16) << 10 | bits(2, 31, 22);
-            open.meta = mss << 22 | bits(2, 21, 16) << 16 | bits(2, 15, 8) << 8 | bits(2, 7, 0);
+            open.headers = Headers {
+                l3_hdr_len: bits(2, 7, 0).into(),
+                l3_hdr_off: bits(2, 15, 8).into(),
+                l4_hdr_words: bits(2, 21, 16).into(),
+                mss: (bits(0, 19, 16) << 10 | bits(2, 31, 22)).into(),
+            };
             if bits(0, 21, 21) == 1 && !open.bad {
-                self.cache = open.meta;
+                self.cache = open.headers;
             }
         } else {
             let req_id = bits(0, 21, 16) << 10 | bits(1, 31, 22);
-            open.data.get_or_insert((req_id, bits(3, 31, 24) << 18 | bits(1, 17, 0)));
+            let asked = Meta {
+                l3_proto: bits(1, 3, 0).into(),
+                tso_en: bits(1, 7, 7) == 1,
+                l4_proto: bits(1, 12, 8).into(),
+                l3_csum_en: bits(1, 13, 13) == 1,
+                l4_csum_en: bits(1, 14, 14) == 1,
+                l4_csum_partial: bits(1, 17, 17) == 1,
+                header_length: bits(3, 31, 24).into(),
+                headers: Headers::default(),
+            };
+            open.data.get_or_insert((req_id, asked));
             open.descs += 1;
             let len = bits(0, 15, 0);
             if len > 0 {
@@ -128,7 +144,7 @@ fn parses(model: &Model, k: usize, seed: u64, rough: bool) -> f64 {
     };
     let mut dma = Dma::new(&block, setup);
     let mut batches = Source::<Batch>::new(&block, "batch", stalls(seed ^ 1, rough));
-    let mut packets = Sink::<Parsed>::new(&block, "packet", stalls(seed ^ 2, rough));
+    let mut packets = Sink::<Packet>::new(&block, "packet", stalls(seed ^ 2, rough));
     let mut segs = Sink::<Seg>::new(&block, "seg", stalls(seed ^ 3, rough));
     let (free, broken) = (block.port("slot_free"), block.port("broken_valid"));
     let mut queues: [Grammar; 4] = Default::default();
@@ -150,7 +166,7 @@ fn parses(model: &Model, k: usize, seed: u64, rough: bool) -> f64 {
             if rough && rng.percent(4) {
                 *grammar = Grammar::default();
                 batches.push(Batch { queue, cq, op, count: 3, lines: 0, marker: 1 });
-                expected.push(Parsed { queue, cq, marker: 1, silent: 0, ..Parsed::default() });
+                expected.push(Packet { queue, owner: owner(cq, 0), marker: 1, silent: 0, ..Packet::default() });
             } else {
                 used += 1;
                 let count = if rough { rng.range(1, 16) } else { 16 };
@@ -161,7 +177,7 @@ fn parses(model: &Model, k: usize, seed: u64, rough: bool) -> f64 {
                 if fails && !grammar.broken {
                     *grammar = Grammar { broken: true, ..Grammar::default() };
                     expected_broken += 1;
-                    expected.push(Parsed { queue, cq, dma: 1, silent: 1, ..Parsed::default() });
+                    expected.push(Packet { queue, owner: owner(cq, 0), dma: 1, silent: 1, ..Packet::default() });
                 } else if !grammar.broken {
                     for &word in &words {
                         for (packet, segs) in grammar.descriptor(word, queue, cq) {
@@ -206,15 +222,17 @@ fn parses(model: &Model, k: usize, seed: u64, rough: bool) -> f64 {
     assert_eq!(segs.received(), &expected_segs);
     assert_eq!(packets.received().len(), expected.len());
     for (mut packet, want) in packets.take().into_iter().zip(expected) {
+        // Where no data descriptor was, there is no req_id.
+        let cq = |packet: &Packet| packet.owner & 0xff;
         if want.silent == 1 || want.marker == 1 {
-            packet.req_id = 0;
+            packet.owner = cq(&packet);
         }
         if want.count == 0 {
             packet.meta = 0;
         }
         assert_eq!(
             packet,
-            Parsed { req_id: if want.silent == 1 { 0 } else { want.req_id }, ..want }
+            Packet { owner: if want.silent == 1 { cq(&want) } else { want.owner }, ..want }
         );
     }
     last as f64 / descs as f64

@@ -1,17 +1,27 @@
-//! Keeps frames whole at the MAC: one that a reset cuts off is ended with `err`, so that the next begins as a frame of its own.
+//! Keeps frames whole at the MAC: one that a reset cuts off is ended with `err`, so that the next
+//! begins as a frame of its own.
 //!
 //! | port | what |
 //! |---|---|
 //! | `beats` | frames from `tx/out`, which a reset of the core silences anywhere |
 //! | `cut` | the reset of the core; `reset` is only the card's own |
-//! | `mac` | the same frames; whatever happens on the other side, valid beats stay until they are taken |
+//! | `mac` | the same frames; whatever happens at `beats`, valid beats stay until they are taken |
 //!
-//! A beat a cycle (with `small` in two), one cycle later. While `mac` refuses, two beats are held, then `beats` waits; so it does
-//! while `cut` is high and until the end of the frame cut off has been queued.
+//! A beat a cycle (with `small` in two), one cycle later. While `mac` refuses, two beats wait here,
+//! then `beats` waits. `beats` also waits while `cut` is high and until the end of the frame cut
+//! off has been queued.
 
 use crate::common::iface::*;
 use crate::common::skid::Skid;
 use nitor_rtl::prelude::*;
+
+/// What a beat has besides its data.
+#[record]
+struct BeatEnd {
+    bytes: Bits<7>,
+    last: Bit,
+    err: Bit,
+}
 
 #[derive(LogicBlock, Default)]
 pub struct TxFramer<const D: usize> {
@@ -21,9 +31,9 @@ pub struct TxFramer<const D: usize> {
     pub beats: MacSnk<D>,
     pub mac: MacSrc<D>,
     data: Skid<Bits<D>>,
-    // {err, last, bytes}; takes and gives together with `data`.
-    ends: Skid<Bits<9>>,
-    /// Of the frame that began last the end is not yet queued.
+    /// Takes and gives together with `data`.
+    ends: Skid<BeatEnd>,
+    /// The end of the frame that began last is not yet queued.
     open: Reg<Bit>,
     cutting: Reg<Bit>,
 }
@@ -56,19 +66,22 @@ impl<const D: usize> Logic for TxFramer<D> {
         }
         self.data.in_valid.next = take || end;
         self.data.in_data.next = self.beats.data.val();
-        let beat_end = cat::<2, 7, 9>(
-            cat::<1, 1, 2>(self.beats.err.val().into(), self.beats.last.val().into()),
-            self.beats.bytes.val(),
-        );
         self.ends.in_valid.next = take || end;
-        self.ends.in_data.next = if end { lit::<9>(0x181) } else { beat_end };
+        self.ends.in_data.next = if end {
+            BeatEnd { bytes: lit::<7>(1), last: true, err: true }
+        } else {
+            let beat = self.beats.get();
+            BeatEnd { bytes: beat.bytes, last: beat.last, err: beat.err }
+        };
 
-        let out = self.ends.out_data.val();
+        let end = self.ends.out_data.val();
         self.mac.valid.next = self.ends.out_valid.val();
-        self.mac.data.next = self.data.out_data.val();
-        self.mac.err.next = out.get_bit(8);
-        self.mac.last.next = out.get_bit(7);
-        self.mac.bytes.next = out.get_bits::<7>(0);
+        self.mac.put(Mac {
+            data: self.data.out_data.val(),
+            last: end.last,
+            bytes: end.bytes,
+            err: end.err,
+        });
         self.data.out_ready.next = self.mac.ready.val();
         self.ends.out_ready.next = self.mac.ready.val();
     }

@@ -1,50 +1,57 @@
-//! Packets get a place in the TX buffer, and their segments are asked for; long TCP packets are cut into frames.
+//! Packets get a place in the TX buffer, and their segments are asked for; long TCP packets are cut
+//! into frames.
 //!
-//! **Ports.** `packet_*` and `seg_*` from `tx/parse`; `data` asks for the payload: a frame starts at a row of its own and its bytes lie end
-//! to end, all as one operation {lap, slot}; `info_*` tells `tx/out` of each frame, in order, before its first request.
-//! `push_*` tells `tx/llq` where a packet's pushed bytes are and go. `free_rows` and `free_slot` come back from `tx/out`, both in the order of the frames.
+//! **Ports.** `packet` and `seg` come from `tx/parse`. `data` asks for the payload: a frame starts
+//! at a row of its own and its bytes lie end to end, all as one operation {lap, slot}. `info` tells
+//! `tx/out` of each frame, in order, before its first request. `push` tells `tx/llq` where a
+//! packet's pushed bytes are and go. `free_rows` and `free_slot` come back from `tx/out`, both in
+//! the order of the frames.
 //!
-//! **Frames.** A packet is a frame, but for one with `tso_en`: that is cut into frames of `mss` bytes of payload, the last maybe shorter. The first
-//! has the packet's header before its payload; the others leave as many bytes free at their start, which `tx/offload`
-//! fills, so nothing is read twice. Where a segment reaches beyond its frame, what is left of it waits in a register.
-//! Pushed bytes are the packet's first, so the first frame begins with them, and its segments lie behind.
-//! Of a frame are known: its bytes, where in its rows those begin that are read (`skip`), and how many those are, which may be none.
+//! **Frames.** A packet is a frame, but for one with `tso_en`: that is cut into frames of `mss`
+//! bytes of payload, the last maybe shorter. The first has the packet's header before its payload.
+//! Later ones leave as many bytes free at their start, which `tx/offload` fills, so nothing is read
+//! twice. Where a segment reaches beyond its frame, the rest of the segment waits in a register.
+//! Pushed bytes are the packet's first, so the first frame begins with them, and its segments lie
+//! behind. Of a frame are known: its bytes, where in its rows those begin that are read (`skip`),
+//! and how many those are, which may be none.
 //!
-//! **Room.** The buffer is a ring of 2^(B+1) rows, a frame takes as many as its bytes need; operation slots are a ring of 2^S, and
-//! only a frame that reads takes one: not one that is pushed whole. A frame waits until there is room for all of it. It always comes: whatever is
-//! before it needs nothing more from here. So a packet that is cut may be longer than the buffer.
+//! **Room.** The buffer is a ring of 2^(B+1) rows, a frame takes as many as its bytes need.
+//! Operation slots are a ring of 2^S, and only a frame that reads takes one: not one that is pushed
+//! whole. A frame waits until there is room for all of it. Room always comes: frames before it need
+//! nothing more from here. So a packet that is cut may be longer than the buffer.
 //!
-//! **Too long.** A frame over `max_frame` (or over 16384 bytes, or the buffer, or with offloads 2^B rows, which is what
-//! `tx/offload` holds) makes its packet bad: its segments are passed over, it goes on without rows and slot. That is decided once a packet,
-//! by its first frame, which is the longest: firmware may lower `max_frame` while a packet is cut, and what was asked for must not be passed over.
+//! **Too long.** A frame over `max_frame` (or over 16384 bytes, or the buffer, or with offloads 2^B
+//! rows, which is what `tx/offload` holds) makes its packet bad: its segments are passed over, it
+//! goes on without rows and slot. That is decided once a packet, by its first frame, which is the
+//! longest: firmware may lower `max_frame` while a packet is cut, and segments that were asked for
+//! must not be passed over.
 //!
-//! **Offloads** that make no sense make their packet bad too, rather than a frame that is wrong in the end: a checksum to be put behind the
-//! frame's end or into a protocol that is not TCP or UDP; a pseudo header of neither IPv4 nor IPv6, of an IP header without room for its addresses,
-//! or with L4 more than 256 bytes behind the frame's beginning;
-//! with `tso_en`, which stands for TCP and all its checksums, an mss below 8, UDP, a TCP header below 20 bytes, headers beyond
-//! 256 bytes or the packet's end, more bytes pushed than the first frame has. `l3_csum_en` does nothing to IPv6.
+//! **Offloads** that make no sense make their packet bad too, rather than a frame that is wrong in
+//! the end: a checksum to be put behind the frame's end or into a protocol that is not TCP or UDP;
+//! a pseudo header of neither IPv4 nor IPv6, of an IP header without room for its addresses, or
+//! with L4 more than 256 bytes behind the frame's beginning; with `tso_en`, which stands for TCP
+//! and all its checksums, an mss below 8, UDP, a TCP header below 20 bytes, headers beyond 256
+//! bytes or the packet's end, more bytes pushed than the first frame has. `l3_csum_en` does nothing
+//! to IPv6.
 //!
-//! **Speed.** A packet of one segment takes 2 cycles, one of n takes n + 1; 4 cycles from a packet at the input to its request.
-//! A packet that is cut takes 4 more, and each frame of it 4 at least: its rows mostly take longer to fill.
-//! With `_plain` there are no offloads: all bits that ask for them are taken as 0; with `_lineless` nothing is pushed.
+//! **Speed.** A packet of one segment takes 2 cycles, one of n takes n + 1; 4 cycles from a packet
+//! at the input to its request. A packet that is cut takes 4 more, and each frame of it 4 at least:
+//! its rows mostly take longer to fill. With `_plain` there are no offloads: all bits that ask for
+//! them are taken as 0; with `_lineless` nothing is pushed.
 
-use super::offload::{word, MAX_HDR};
-use super::parse::meta;
+use super::offload::MAX_HDR;
+use super::words::*;
 use crate::common::iface::*;
 use crate::common::skid::Skid;
+use nitor_abi::tx::{l3, l4};
 use nitor_rtl::prelude::*;
 
-/// So that no operation has more than 255 pieces: 128 of 128 bytes each, and two more in every segment.
+/// So that no operation has more than 255 pieces: 128 of 128 bytes each, and two more in every
+/// segment.
 const MAX_LEN: usize = 16384;
-/// What is left of TCP's least segment of 48 bytes behind 40 of options. Less would let a packet be so many frames that who waits for its end
-/// waits for seconds.
+/// What is left of TCP's least segment of 48 bytes behind 40 of options. With less, a packet would
+/// be so many frames that whoever waits for its end waits for seconds.
 const MIN_MSS: usize = 8;
-const KNOWN: usize = word::KNOWN;
-// As in descriptors.
-const L3_IPV4: usize = 8;
-const L3_IPV6: usize = 11;
-const L4_TCP: usize = 12;
-const L4_UDP: usize = 13;
 
 #[derive(Copy, Clone, PartialEq, Debug, LogicState)]
 pub enum Cut {
@@ -59,86 +66,41 @@ pub enum Cut {
     Count,
 }
 
+/// A read of a frame's payload.
+#[record]
+struct DataRead {
+    last: Bit,
+    op: Bits<9>,
+    dst: Bits<20>,
+    len: Bits<16>,
+    addr: Bits<48>,
+}
+
 #[derive(LogicBlock, Default)]
 pub struct TxGather<const K: usize, const L: usize, const S: usize, const B: usize> {
     pub clock: Signal<In, Clock>,
     pub reset: Signal<In, Bit>,
     pub max_frame: Signal<In, Bits<16>>,
-    pub packet_valid: Signal<In, Bit>,
-    pub packet_ready: Signal<Out, Bit>,
-    pub packet_cq: Signal<In, Bits<8>>,
-    pub packet_req_id: Signal<In, Bits<16>>,
-    pub packet_len: Signal<In, Bits<17>>,
-    pub packet_count: Signal<In, Bits<5>>,
-    pub packet_meta: Signal<In, Bits<62>>,
-    pub packet_push: Signal<In, Bits<8>>,
-    pub packet_line: Signal<In, Bits<16>>,
-    pub packet_bad: Signal<In, Bit>,
-    pub packet_dma: Signal<In, Bit>,
-    pub packet_silent: Signal<In, Bit>,
-    pub packet_marker: Signal<In, Bit>,
-    pub seg_valid: Signal<In, Bit>,
-    pub seg_ready: Signal<Out, Bit>,
-    pub seg_addr: Signal<In, Bits<48>>,
-    pub seg_len: Signal<In, Bits<16>>,
+    pub packet: PacketSnk,
+    pub seg: SegmentSnk,
     pub data: ReadReqSrc,
-    pub push_valid: Signal<Out, Bit>,
-    pub push_ready: Signal<In, Bit>,
-    pub push_line: Signal<Out, Bits<16>>,
-    pub push_row: Signal<Out, Bits<16>>,
-    pub push_len: Signal<Out, Bits<8>>,
-    pub info_valid: Signal<Out, Bit>,
-    pub info_ready: Signal<In, Bit>,
-    pub info_row: Signal<Out, Bits<16>>,
-    pub info_len: Signal<Out, Bits<16>>,
-    pub info_cq: Signal<Out, Bits<8>>,
-    pub info_req_id: Signal<Out, Bits<16>>,
-    /// See [word]; of a packet without a frame too.
-    pub info_word: Signal<Out, Bits<KNOWN>>,
-    /// The frame has rows; no other flag but the next two is set.
-    pub info_read: Signal<Out, Bit>,
-    /// It has the next operation slot.
-    pub info_slot: Signal<Out, Bit>,
-    /// Its first bytes are pushed.
-    pub info_push: Signal<Out, Bit>,
-    pub info_bad: Signal<Out, Bit>,
-    pub info_dma: Signal<Out, Bit>,
-    pub info_silent: Signal<Out, Bit>,
-    pub info_marker: Signal<Out, Bit>,
+    pub push: PushSrc,
+    pub info: FrameSrc,
     pub free_rows: Signal<In, Bits<16>>,
     pub free_slot: Signal<In, Bit>,
     limit: Reg<Bits<16>>,
     off_limit: Reg<Bits<16>>,
-    // The packet as it came, and where its L4 header is.
+    // The next packet, and where its L4 header is. Without pushed bytes `header_length` is 0.
     came: Reg<Bit>,
-    came_cq: Reg<Bits<8>>,
-    came_req_id: Reg<Bits<16>>,
-    came_len: Reg<Bits<17>>,
-    came_count: Reg<Bits<5>>,
-    came_meta: Reg<Bits<62>>,
-    came_push: Reg<Bits<8>>,
-    came_line: Reg<Bits<16>>,
-    came_bad: Reg<Bit>,
-    came_dma: Reg<Bit>,
-    came_silent: Reg<Bit>,
-    came_marker: Reg<Bit>,
+    came_packet: Reg<Packet>,
     came_l4: Reg<Bits<10>>,
     // The packet looked at.
     held: Reg<Bit>,
-    cq: Reg<Bits<8>>,
-    req_id: Reg<Bits<16>>,
-    len: Reg<Bits<17>>,
-    count: Reg<Bits<5>>,
-    push: Reg<Bits<8>>,
-    line: Reg<Bits<16>>,
-    bad: Reg<Bit>,
-    dma: Reg<Bit>,
-    silent: Reg<Bit>,
-    marker: Reg<Bit>,
-    word: Reg<Bits<24>>,
+    held_packet: Reg<Packet>,
+    /// What its frames get, but for `first`, `last` and `hdr`.
+    word: Reg<Offloads>,
     off: Reg<Bit>,
     hdr: Reg<Bits<10>>,
-    mss: Reg<Bits<14>>,
     // Its next frame. `rest` is the payload from there on.
     cut: Reg<Cut>,
     first: Reg<Bit>,
@@ -161,32 +123,24 @@ pub struct TxGather<const K: usize, const L: usize, const S: usize, const B: usi
     slot: Reg<Bits<S>>,
     even_lap: Reg<Bit>,
     slots_used: Reg<Bits<9>>,
-    // Told to `tx/out`.
+    // The frame that `tx/out` is told of.
     told: Reg<Bit>,
-    told_row: Reg<Bits<16>>,
-    told_len: Reg<Bits<16>>,
-    told_cq: Reg<Bits<8>>,
-    told_req_id: Reg<Bits<16>>,
-    told_flags: Reg<Bits<7>>,
-    told_word: Reg<Bits<KNOWN>>,
-    // Told to `tx/llq`, with the row above.
+    told_frame: Reg<Frame>,
+    // What `tx/llq` is told of.
     pushes: Reg<Bit>,
-    pushes_line: Reg<Bits<16>>,
-    pushes_row: Reg<Bits<16>>,
-    pushes_len: Reg<Bits<8>>,
+    pushes_word: Reg<Push>,
     // The frame whose segments pass, or the packet whose segments are passed over.
     asking: Reg<Bit>,
     passing: Reg<Bit>,
     left: Reg<Bits<5>>,
     bytes: Reg<Bits<16>>,
-    // What is left of a segment that reached beyond its frame; `over_by` is added a cycle later.
+    // The rest of a segment that reached beyond its frame; `over_by` is added a cycle later.
     over: Reg<Bit>,
-    over_addr: Reg<Bits<48>>,
-    over_len: Reg<Bits<16>>,
+    over_seg: Reg<Segment>,
     over_by: Reg<Bits<16>>,
     dst: Reg<Bits<20>>,
     op: Reg<Bits<9>>,
-    requests: Skid<Bits<94>>,
+    requests: Skid<DataRead>,
     _plain: bool,
     _lineless: bool,
 }
@@ -203,13 +157,12 @@ impl<const K: usize, const L: usize, const S: usize, const B: usize> Logic
     /// Gives packets rows and slots, and turns their segments into read requests.
     #[kernel]
     fn update(&mut self) {
-        registers!(self, clock, reset; limit, off_limit, held, bad, dma, silent, marker, off, cut, first, last, ahead, good, rows, rows_less,
-            wanted, skip, row, rows_used);
-        registers!(self, clock, reset; came, came_bad, came_dma, came_silent, came_marker, pushes);
-        registers!(self, clock, reset; slot, even_lap, slots_used, told, asking, passing, left, bytes, over, over_by);
-        registers!(self, clock; cq, req_id, len, count, push, line, word, hdr, mss, rest, part, frame_len, came_cq, came_req_id, came_len,
-            came_count, came_meta, came_push, came_line, came_l4, pushes_line, pushes_row, pushes_len, told_row, told_len, told_cq,
-            told_req_id, told_flags, told_word, over_addr, over_len, dst, op);
+        registers!(self, clock, reset; limit, off_limit, came, held, off, cut, first, last, ahead,
+            good, rows, rows_less, wanted, skip, row, rows_used, pushes);
+        registers!(self, clock, reset; slot, even_lap, slots_used, told, asking, passing, left,
+            bytes, over, over_by);
+        registers!(self, clock; came_packet, came_l4, held_packet, word, hdr, rest, part, frame_len,
+            told_frame, pushes_word, over_seg, dst, op);
         clocked!(self, clock, reset; requests);
 
         let buffer = if (1 << (B + 1 + L)) < MAX_LEN {
@@ -223,60 +176,52 @@ impl<const K: usize, const L: usize, const S: usize, const B: usize> Logic
         self.limit.d.next = if max_frame < buffer { max_frame } else { buffer };
         self.off_limit.d.next = if max_frame < off_buffer { max_frame } else { off_buffer };
 
-        // ---- A packet comes.
-        let on = !lit::<1>(self._plain as usize).any();
-        let with_lines = !lit::<1>(self._lineless as usize).any();
-        self.packet_ready.next = !self.came.q.val();
+        // ---- The next packet.
+        let on = !self._plain;
+        self.packet.ready.next = !self.came.q.val();
         let take = self.came.q.val() && !self.held.q.val();
         if !self.came.q.val() {
-            let m = self.packet_meta.val();
-            self.came.d.next = self.packet_valid.val();
-            self.came_cq.d.next = self.packet_cq.val();
-            self.came_req_id.d.next = self.packet_req_id.val();
-            self.came_len.d.next = self.packet_len.val();
-            self.came_count.d.next = self.packet_count.val();
-            self.came_meta.d.next = m;
-            self.came_push.d.next = if with_lines { self.packet_push.val() } else { lit::<8>(0) };
-            self.came_line.d.next = self.packet_line.val();
-            self.came_bad.d.next = self.packet_bad.val();
-            self.came_dma.d.next = self.packet_dma.val();
-            self.came_silent.d.next = self.packet_silent.val();
-            self.came_marker.d.next = self.packet_marker.val();
-            self.came_l4.d.next = bit_cast::<10, 8>(m.get_bits::<8>(meta::L3_HDR_OFF))
-                + bit_cast::<10, 8>(m.get_bits::<8>(meta::L3_HDR_LEN));
+            let packet = self.packet.get();
+            let headers = packet.meta.headers;
+            let pushes = packet.pushed && !self._lineless;
+            let header_length = if pushes { packet.meta.header_length } else { lit::<8>(0) };
+            self.came.d.next = self.packet.valid.val();
+            self.came_packet.d.next =
+                Packet { meta: Meta { header_length, ..packet.meta }, ..packet };
+            self.came_l4.d.next =
+                bit_cast::<10, 8>(headers.l3_hdr_off) + bit_cast::<10, 8>(headers.l3_hdr_len);
         } else if take {
             self.came.d.next = false;
         }
 
         // ---- The packet looked at.
-        let m = self.came_meta.q.val();
-        let l3_proto = m.get_bits::<4>(meta::WORD1);
-        let l4_proto = m.get_bits::<5>(meta::WORD1 + 8);
-        let v4 = l3_proto == lit::<4>(L3_IPV4);
-        let v6 = l3_proto == lit::<4>(L3_IPV6);
-        let tso = m.get_bit(meta::WORD1 + 7) && on;
-        let tcp = l4_proto == lit::<5>(L4_TCP) || (tso && l4_proto == 0);
-        let udp = l4_proto == lit::<5>(L4_UDP);
-        let ask_ip = (m.get_bit(meta::WORD1 + 13) && on) || tso;
-        let ask_l4 = (m.get_bit(meta::WORD1 + 14) && on) || tso;
-        let full = ask_l4 && (tso || !m.get_bit(meta::WORD1 + 17));
-        let l3_off = m.get_bits::<8>(meta::L3_HDR_OFF);
-        let l3_len = m.get_bits::<8>(meta::L3_HDR_LEN);
-        let words = m.get_bits::<6>(meta::L4_HDR_WORDS);
-        let mss = m.get_bits::<14>(meta::MSS);
+        let came = self.came_packet.q.val();
+        let meta = came.meta;
+        let v4 = meta.l3_proto == lit::<4>(l3::IPV4);
+        let v6 = meta.l3_proto == lit::<4>(l3::IPV6);
+        let tso = meta.tso_en && on;
+        let tcp = meta.l4_proto == lit::<5>(l4::TCP)
+            || (tso && meta.l4_proto == lit::<5>(l4::UNKNOWN));
+        let udp = meta.l4_proto == lit::<5>(l4::UDP);
+        let ask_ip = (meta.l3_csum_en && on) || tso;
+        let ask_l4 = (meta.l4_csum_en && on) || tso;
+        let full = ask_l4 && (tso || !meta.l4_csum_partial);
+        let l3_off = meta.headers.l3_hdr_off;
+        let l3_len = meta.headers.l3_hdr_len;
+        let words = meta.headers.l4_hdr_words;
         let has_addresses = l3_len >= 20;
-        let v4_len = has_addresses && l3_len <= 60 && l3_len.get_bits::<2>(0) == 0;
-        let v6_len = l3_len >= 40 && !l3_len.get_bit(0);
+        let v4_len = has_addresses && l3_len <= 60 && (l3_len & lit::<8>(3)) == 0;
+        let v6_len = l3_len >= 40 && (l3_len & lit::<8>(1)) == 0;
         let no_l3 = !((v4 && v4_len) || (v6 && (v6_len || !full)));
         let no_l4 = !(tcp || (udp && !tso));
         let l4_at = self.came_l4.q.val();
-        let len = self.came_len.q.val();
+        let len = came.len;
         let off = ask_ip || ask_l4;
         let far = full && l4_at > lit::<10>(MAX_HDR);
         let senseless = ((ask_ip || full) && no_l3)
             || far
             || (ask_l4 && no_l4)
-            || (tso && (words < 5 || mss < lit::<14>(MIN_MSS)));
+            || (tso && (words < 5 || meta.headers.mss < lit::<14>(MIN_MSS)));
         // A checksum must end within the frame.
         let need = l4_at
             + if !ask_l4 {
@@ -294,47 +239,38 @@ impl<const K: usize, const L: usize, const S: usize, const B: usize> Logic
         let measured = if take || !on { len } else { frame_len };
         let rows = bit_cast::<12, 17>((measured + lit::<17>(K - 1)) >> lit::<17>(L));
         let rows_less = bit_cast::<12, 17>((measured - 1) >> lit::<17>(L));
-        let plain = !self.bad.q.val() && !self.dma.q.val() && !self.marker.q.val();
+        let packet = self.held_packet.q.val();
+        let plain = !packet.bad && !packet.dma && !packet.marker;
         if take {
-            let came_plain =
-                !(self.came_bad.q.val() || self.came_dma.q.val() || self.came_marker.q.val());
-            self.held.d.next = true;
-            self.cq.d.next = self.came_cq.q.val();
-            self.req_id.d.next = self.came_req_id.q.val();
-            self.len.d.next = len;
-            self.count.d.next = self.came_count.q.val();
-            self.push.d.next = self.came_push.q.val();
-            self.line.d.next = self.came_line.q.val();
-            self.bad.d.next = self.came_bad.q.val();
-            self.dma.d.next = self.came_dma.q.val();
-            self.silent.d.next = self.came_silent.q.val();
-            self.marker.d.next = self.came_marker.q.val();
+            let came_plain = !(came.bad || came.dma || came.marker);
             let cuts = tso && came_plain;
-            let kinds = cat::<3, 5, 8>(
-                lit::<3>(0).replace_bit(0, tso),
-                cat::<2, 3, 5>(
-                    cat::<1, 1, 2>(v6.into(), udp.into()),
-                    cat::<1, 2, 3>(
-                        full.into(),
-                        cat::<1, 1, 2>(ask_l4.into(), (ask_ip && v4).into()),
-                    ),
-                ),
-            );
+            self.held.d.next = true;
+            self.held_packet.d.next = came;
+            let none = Offloads::from_bits(lit::<{ Offloads::BITS }>(0));
             self.word.d.next = if off {
-                cat::<16, 8, 24>(cat::<8, 8, 16>(l3_len, l3_off), kinds)
+                Offloads {
+                    ip: ask_ip && v4,
+                    l4: ask_l4,
+                    full,
+                    udp,
+                    v6,
+                    tso,
+                    l3_off,
+                    l3_len,
+                    ..none
+                }
             } else {
-                lit::<24>(0)
+                none
             };
             self.off.d.next = off;
             self.good.d.next = came_plain && !(senseless || outside || too_long);
             // What is no segment tells whether there is an IP header.
             let sized = (v4 && v4_len) || (v6 && v6_len);
             self.hdr.d.next = if tso {
-                l4_at + cat::<8, 2, 10>(bit_cast::<8, 6>(words), lit::<2>(0))
+                l4_at + (bit_cast::<10, 6>(words) << lit::<10>(2))
             } else {
                 bit_cast::<10, 1>(sized.into())
             };
-            self.mss.d.next = mss;
             self.cut.d.next = if cuts { Cut::Begin } else { Cut::Known };
             self.first.d.next = true;
             self.last.d.next = !cuts;
@@ -342,15 +278,15 @@ impl<const K: usize, const L: usize, const S: usize, const B: usize> Logic
             self.rows.d.next = rows;
             self.rows_less.d.next = rows_less;
             self.wanted.d.next =
-                bit_cast::<16, 17>(len) - bit_cast::<16, 8>(self.came_push.q.val());
-            self.skip.d.next = bit_cast::<9, 8>(self.came_push.q.val());
+                bit_cast::<16, 17>(len) - bit_cast::<16, 8>(meta.header_length);
+            self.skip.d.next = bit_cast::<9, 8>(meta.header_length);
         }
         let off = self.off.q.val() && on;
         let read = self.good.q.val();
         // So as if one row more were used.
         let filled = self.rows_used.q.val() + self.rows_less.q.val();
         let fits = !filled.get_bit(B + 1) && !self.slots_used.q.val().get_bit(S);
-        let push = self.push.q.val();
+        let push = packet.meta.header_length;
         let pushed = push.any() && self.first.q.val();
         let known = self.held.q.val() && (self.cut.q.val() == Cut::Known || !on);
         let go = known
@@ -358,40 +294,36 @@ impl<const K: usize, const L: usize, const S: usize, const B: usize> Logic
             && !self.asking.q.val()
             && ((fits && !self.pushes.q.val()) || !read);
         let asks = read && self.wanted.q.val().any();
-        if self.push_ready.val() {
+        if self.push.ready.val() {
             self.pushes.d.next = false;
         }
         if go && read && pushed {
             self.pushes.d.next = true;
-            self.pushes_line.d.next = self.line.q.val();
-            self.pushes_row.d.next = self.row.q.val();
-            self.pushes_len.d.next = push;
+            self.pushes_word.d.next = Push { row: self.row.q.val(), line: packet.line, len: push };
         }
-        self.push_valid.next = self.pushes.q.val();
-        self.push_line.next = self.pushes_line.q.val();
-        self.push_row.next = self.pushes_row.q.val();
-        self.push_len.next = self.pushes_len.q.val();
+        self.push.valid.next = self.pushes.q.val();
+        self.push.put(self.pushes_word.q.val());
 
         // ---- A packet that is cut: its next frame.
         let hdr = bit_cast::<17, 10>(self.hdr.q.val());
+        let mss = packet.meta.headers.mss;
         let step = if self.held.q.val() && on { self.cut.q.val() } else { Cut::Known };
         match step {
             Cut::Known => {}
             Cut::Begin => {
-                self.rest.d.next = self.len.q.val() - hdr;
+                self.rest.d.next = packet.len - hdr;
                 self.ahead.d.next = hdr - bit_cast::<17, 8>(push);
                 self.cut.d.next = Cut::Next;
-                if !read || self.hdr.q.val() > lit::<10>(MAX_HDR) || hdr > self.len.q.val() {
+                if !read || self.hdr.q.val() > lit::<10>(MAX_HDR) || hdr > packet.len {
                     self.good.d.next = false;
                     self.last.d.next = true;
                     self.cut.d.next = Cut::Known;
                 }
             }
             Cut::Next => {
-                let more = self.rest.q.val() > bit_cast::<17, 14>(self.mss.q.val());
+                let more = self.rest.q.val() > bit_cast::<17, 14>(mss);
                 self.last.d.next = !more;
-                self.part.d.next =
-                    if more { self.mss.q.val() } else { bit_cast::<14, 17>(self.rest.q.val()) };
+                self.part.d.next = if more { mss } else { bit_cast::<14, 17>(self.rest.q.val()) };
                 self.cut.d.next = Cut::Measure;
             }
             Cut::Measure => {
@@ -400,7 +332,8 @@ impl<const K: usize, const L: usize, const S: usize, const B: usize> Logic
                 let wanted = self.ahead.q.val() + part;
                 self.ahead.d.next = lit::<17>(0);
                 self.wanted.d.next = bit_cast::<16, 17>(wanted);
-                if wanted.get_bit(16) {
+                // Below 0: more is pushed than the frame has.
+                if wanted >= lit::<17>(1 << 16) {
                     self.good.d.next = false;
                 }
                 self.skip.d.next = if self.first.q.val() {
@@ -429,9 +362,11 @@ impl<const K: usize, const L: usize, const S: usize, const B: usize> Logic
         if self.free_slot.val() {
             slots = slots - 1;
         }
-        if self.info_ready.val() {
+        if self.info.ready.val() {
             self.told.d.next = false;
         }
+        let op =
+            Operation { slot: bit_cast::<8, S>(self.slot.q.val()), lap: !self.even_lap.q.val() };
         if go {
             // One bad frame is one bad packet.
             let ends = self.last.q.val() || !read || !on;
@@ -440,38 +375,34 @@ impl<const K: usize, const L: usize, const S: usize, const B: usize> Logic
             if !ends {
                 self.cut.d.next = Cut::Next;
             }
+            let mut word = Offloads::from_bits(lit::<{ Offloads::BITS }>(0));
+            if on {
+                word = self.word.q.val();
+                word.hdr = if off { bit_cast::<9, 10>(self.hdr.q.val()) } else { lit::<9>(0) };
+            }
+            word.first = self.first.q.val() || !on;
+            word.last = ends;
             self.told.d.next = true;
-            self.told_row.d.next = self.row.q.val();
-            self.told_len.d.next = bit_cast::<16, 17>(frame_len);
-            self.told_cq.d.next = self.cq.q.val();
-            self.told_req_id.d.next = self.req_id.q.val();
-            self.told_word.d.next = cat::<9, 24, 33>(
-                if off { bit_cast::<9, 10>(self.hdr.q.val()) } else { lit::<9>(0) },
-                if on { self.word.q.val() } else { lit::<24>(0) },
-            )
-            .replace_bit(word::FIRST, self.first.q.val() || !on)
-            .replace_bit(word::LAST, ends);
-            let parts = cat::<1, 1, 2>((read && pushed).into(), asks.into());
-            self.told_flags.d.next = cat::<4, 3, 7>(
-                cat::<2, 2, 4>(
-                    parts,
-                    cat::<1, 1, 2>(self.marker.q.val().into(), self.silent.q.val().into()),
-                ),
-                cat::<1, 2, 3>(
-                    self.dma.q.val().into(),
-                    cat::<1, 1, 2>((self.bad.q.val() || (plain && !read)).into(), read.into()),
-                ),
-            );
-            self.asking.d.next = asks || (!read && self.count.q.val().any());
+            self.told_frame.d.next = Frame {
+                read,
+                bad: packet.bad || (plain && !read),
+                dma: packet.dma,
+                silent: packet.silent,
+                marker: packet.marker,
+                owner: packet.owner,
+                len: bit_cast::<16, 17>(frame_len),
+                row: self.row.q.val(),
+                word,
+                slot: asks,
+                push: read && pushed,
+            };
+            self.asking.d.next = asks || (!read && packet.count.any());
             self.passing.d.next = !read;
-            self.left.d.next = self.count.q.val();
+            self.left.d.next = packet.count;
             self.bytes.d.next = self.wanted.q.val();
             self.dst.d.next = (bit_cast::<20, 16>(self.row.q.val()) << lit::<20>(L))
                 + bit_cast::<20, 9>(self.skip.q.val());
-            self.op.d.next = cat::<1, 8, 9>(
-                (!self.even_lap.q.val()).into(),
-                bit_cast::<8, S>(self.slot.q.val()),
-            );
+            self.op.d.next = op.to_bits::<9>();
             if read {
                 let row = self.row.q.val() + bit_cast::<16, 12>(self.rows.q.val());
                 self.row.d.next = row & lit::<16>((1 << (B + 1)) - 1);
@@ -487,41 +418,28 @@ impl<const K: usize, const L: usize, const S: usize, const B: usize> Logic
         }
         self.rows_used.d.next = used & lit::<12>((1 << (B + 2)) - 1);
         self.slots_used.d.next = slots;
-        self.info_valid.next = self.told.q.val();
-        self.info_row.next = self.told_row.q.val();
-        self.info_len.next = self.told_len.q.val();
-        self.info_cq.next = self.told_cq.q.val();
-        self.info_req_id.next = self.told_req_id.q.val();
-        self.info_word.next = self.told_word.q.val();
-        let flags = self.told_flags.q.val();
-        self.info_read.next = flags.get_bit(0);
-        self.info_bad.next = flags.get_bit(1);
-        self.info_dma.next = flags.get_bit(2);
-        self.info_silent.next = flags.get_bit(3);
-        self.info_marker.next = flags.get_bit(4);
-        self.info_slot.next = flags.get_bit(5);
-        self.info_push.next = flags.get_bit(6);
+        self.info.valid.next = self.told.q.val();
+        self.info.put(self.told_frame.q.val());
 
         // ---- Its segments. None is asked for before `tx/out` knows of the frame.
         let open = self.asking.q.val()
             && self.requests.in_ready.val()
-            && (!self.told.q.val() || self.info_ready.val());
+            && (!self.told.q.val() || self.info.ready.val());
         let over = self.over.q.val() && on;
-        let addr = if over { self.over_addr.q.val() } else { self.seg_addr.val() };
-        let len = if over { self.over_len.q.val() } else { self.seg_len.val() };
-        let reaches = len >= self.bytes.q.val();
-        let beyond = len > self.bytes.q.val() && on;
-        let pass = open && (over || self.seg_valid.val());
-        self.seg_ready.next = open && !over;
+        let seg = if over { self.over_seg.q.val() } else { self.seg.get() };
+        let reaches = seg.len >= self.bytes.q.val();
+        let beyond = seg.len > self.bytes.q.val() && on;
+        let pass = open && (over || self.seg.valid.val());
+        self.seg.ready.next = open && !over;
         self.over_by.d.next = lit::<16>(0);
+        let mut left_over = self.over_seg.q.val();
         if over {
-            self.over_addr.d.next =
-                self.over_addr.q.val() + bit_cast::<48, 16>(self.over_by.q.val());
+            left_over.addr = left_over.addr + bit_cast::<48, 16>(self.over_by.q.val());
         }
         if pass {
             self.left.d.next = self.left.q.val() - 1;
-            self.bytes.d.next = self.bytes.q.val() - len;
-            self.dst.d.next = self.dst.q.val() + bit_cast::<20, 16>(len);
+            self.bytes.d.next = self.bytes.q.val() - seg.len;
+            self.dst.d.next = self.dst.q.val() + bit_cast::<20, 16>(seg.len);
             if self.passing.q.val() {
                 self.asking.d.next = self.left.q.val() != 1;
             } else {
@@ -529,22 +447,27 @@ impl<const K: usize, const L: usize, const S: usize, const B: usize> Logic
                 self.over.d.next = beyond;
                 // The frame behind is not asked for before `over_by` is added.
                 self.over_by.d.next = self.bytes.q.val();
-                self.over_addr.d.next = addr;
-                self.over_len.d.next = len - self.bytes.q.val();
+                left_over = Segment { len: seg.len - self.bytes.q.val(), ..seg };
             }
         }
+        self.over_seg.d.next = left_over;
         self.requests.in_valid.next = pass && !self.passing.q.val();
-        self.requests.in_data.next = cat::<64, 30, 94>(
-            cat::<48, 16, 64>(addr, if reaches { self.bytes.q.val() } else { len }),
-            cat::<20, 10, 30>(self.dst.q.val(), cat::<9, 1, 10>(self.op.q.val(), reaches.into())),
-        );
-        let ask = self.requests.out_data.val();
+        self.requests.in_data.next = DataRead {
+            last: reaches,
+            op: self.op.q.val(),
+            dst: self.dst.q.val(),
+            len: if reaches { self.bytes.q.val() } else { seg.len },
+            addr: seg.addr,
+        };
+        let read = self.requests.out_data.val();
         self.data.valid.next = self.requests.out_valid.val();
         self.requests.out_ready.next = self.data.ready.val();
-        self.data.addr.next = bit_cast::<64, 48>(ask.get_bits::<48>(46));
-        self.data.len.next = ask.get_bits::<16>(30);
-        self.data.dst.next = ask.get_bits::<20>(10);
-        self.data.op.next = ask.get_bits::<9>(1);
-        self.data.last.next = ask.get_bit(0);
+        self.data.put(ReadReq {
+            addr: bit_cast::<64, 48>(read.addr),
+            len: read.len,
+            dst: read.dst,
+            op: read.op,
+            last: read.last,
+        });
     }
 }

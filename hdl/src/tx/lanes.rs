@@ -1,6 +1,19 @@
-//! Where bytes of a frame are in its beats: lanes of K bytes, 2^L.
+//! Where bytes of a frame are in its beats, and descriptors in rows: lanes of K bytes, 2^L.
 
+use super::words::Place;
 use nitor_rtl::prelude::*;
+
+/// The row of the descriptor cache that a descriptor is in.
+#[kernel]
+pub fn desc_row<const L: usize>(place: Place) -> Bits<16> {
+    bit_cast::<16, 9>(place.to_bits::<9>() >> lit::<9>(L - 4))
+}
+
+/// The bit of its row at which the descriptor with this index begins.
+#[kernel]
+pub fn desc_shift<const K: usize>(index: Bits<4>) -> Bits<11> {
+    (bit_cast::<11, 4>(index) << lit::<11>(7)) & lit::<11>(8 * (K - 1))
+}
 
 /// The beat that the frame's byte `at` is in.
 #[kernel]
@@ -59,12 +72,24 @@ pub fn pick<const D: usize, const K: usize>(data: Bits<D>, lanes: Bits<K>) -> Bi
     byte
 }
 
+/// A word of the wire, of its two bytes.
+#[kernel]
+pub fn word(high: Bits<8>, low: Bits<8>) -> Bits<16> {
+    cat::<8, 8, 16>(high, low)
+}
+
 /// Bytes of a word changed places, if `odd`.
 #[kernel]
 pub fn turned(sum: Bits<16>, odd: Bit) -> Bits<16> {
     if odd {
-        cat::<8, 8, 16>(sum.get_bits::<8>(0), sum.get_bits::<8>(8))
+        (sum << lit::<16>(8)) | (sum >> lit::<16>(8))
     } else {
         sum
     }
+}
+
+/// A sum of words with its carry added in.
+#[kernel]
+pub fn fold(sum: Bits<17>) -> Bits<16> {
+    bit_cast::<16, 17>(sum) + bit_cast::<16, 17>(sum >> lit::<17>(16))
 }

@@ -1,19 +1,30 @@
 //! Frames wait here for their sums, and leave.
 //!
-//! **Ports.** `put*` are the beats of `tx/offload`, {bytes of padding, gets a checksum, last, bytes} with each; `sum_*` brings, in the order of the frames
-//! that get checksums, {first of its packet, refused, L4, IP, places, sums}; `mac` takes the frames. `taken` and `begins` tell of a beat, and of
-//! a frame that gets a checksum, when they come in at the front: `open` says that there is room for both.
+//! **Ports.** `put*` are the beats of `tx/offload`. `sum_*` brings the checksums of frames that get
+//! them, in the order of the frames. `mac` takes the frames. `taken` and `begins` tell of a beat,
+//! and of a frame that gets a checksum, when `tx/offload` takes them: `open` says that there is
+//! room for both.
 //!
-//! **Order.** Beats go into a RAM of 2^B rows as they come. A frame that gets a checksum leaves when its sum is known, with its fields filled in; any other
-//! goes on as soon as it comes. One that is refused is read and not sent. `stat_frame` comes with the last beat of a frame that
-//! leaves, `stat_bytes` are its bytes without padding; `stat_bad` with the first frame of a packet that is refused.
+//! **Order.** Beats go into a RAM of 2^B rows as they arrive. A frame that gets a checksum leaves
+//! when its sum is known, with its fields filled in; any other frame goes on at once. A refused
+//! frame is read and not sent. `stat_frame` comes with the last beat of a frame that leaves,
+//! `stat_bytes` are its bytes without padding; `stat_bad` with the first frame of a packet that is
+//! refused.
 
 use super::lanes::*;
+use super::words::*;
 use crate::common::fifo::Fifo;
 use crate::common::iface::*;
 use crate::common::ram::BlockRam;
 use crate::common::skid::Skid;
 use nitor_rtl::prelude::*;
+
+/// How a beat ends at the MAC.
+#[record]
+struct SentEnd {
+    bytes: Bits<7>,
+    last: Bit,
+}
 
 #[derive(LogicBlock, Default)]
 pub struct TxRelease<const D: usize, const K: usize, const L: usize, const B: usize> {
@@ -24,9 +35,9 @@ pub struct TxRelease<const D: usize, const K: usize, const L: usize, const B: us
     pub begins: Signal<In, Bit>,
     pub put: Signal<In, Bit>,
     pub put_data: Signal<In, Bits<D>>,
-    pub put_end: Signal<In, Bits<15>>,
+    pub put_end: Signal<In, End>,
     pub sum_valid: Signal<In, Bit>,
-    pub sum_word: Signal<In, Bits<56>>,
+    pub sum_word: Signal<In, Sums>,
     pub mac: MacSrc<D>,
     pub stat_frame: Signal<Out, Bit>,
     pub stat_bytes: Signal<Out, Bits<16>>,
@@ -35,20 +46,20 @@ pub struct TxRelease<const D: usize, const K: usize, const L: usize, const B: us
     opens: Reg<Bit>,
     rows: Reg<Bits<16>>,
     frames: Reg<Bits<6>>,
-    // {first of its packet, refused, L4, IP, places, sums} of frames whose sums are known.
-    sums: Fifo<Bits<56>, 5>,
+    /// Of frames whose sums are known.
+    sums: Fifo<Sums, 5>,
     // The oldest of them.
     sum: Reg<Bit>,
-    words: Reg<Bits<56>>,
-    // The RAM, and beats read ahead of it; {bytes of padding, gets a checksum, last, bytes} beside.
+    words: Reg<Sums>,
+    // The RAM, and beats read ahead of it.
     ram: BlockRam<Bits<D>, B>,
-    ram_end: BlockRam<Bits<15>, B>,
+    ram_end: BlockRam<End, B>,
     write: Reg<Bits<B>>,
     read: Reg<Bits<B>>,
     held: Reg<Bits<16>>,
     fetched: Reg<Bit>,
     ahead: Fifo<Bits<D>, 2>,
-    ahead_end: Fifo<Bits<15>, 2>,
+    ahead_end: Fifo<End, 2>,
     // The beat that leaves.
     out_index: Reg<Bits<7>>,
     /// The beat before it, inverted: none after a reset and in a frame's first.
@@ -59,12 +70,13 @@ pub struct TxRelease<const D: usize, const K: usize, const L: usize, const B: us
     bad_stat: Reg<Bit>,
     y: Reg<Bit>,
     y_data: Reg<Bits<D>>,
-    y_end: Reg<Bits<8>>,
+    y_end: Reg<SentEnd>,
     y_off: Reg<Bit>,
     y_field: [Reg<Bits<K>>; 4],
-    y_value: Reg<Bits<32>>,
+    // The IPv4 header's checksum, and that of TCP or UDP.
+    y_value: [Reg<Bits<16>>; 2],
     sent: Skid<Bits<D>>,
-    sent_end: Skid<Bits<8>>,
+    sent_end: Skid<SentEnd>,
 }
 
 impl<const D: usize, const K: usize, const L: usize, const B: usize> Logic
@@ -73,9 +85,9 @@ impl<const D: usize, const K: usize, const L: usize, const B: usize> Logic
     /// Keeps frames until their checksums are known, and writes them in.
     #[kernel]
     fn update(&mut self) {
-        registers!(self, clock, reset; opens, rows, frames, sum, write, read, held, fetched, out_index, out_less, out_bytes, y, frame_stat,
-            bad_stat);
-        registers!(self, clock; words, bytes_stat, y_data, y_end, y_off, y_field[..], y_value);
+        registers!(self, clock, reset; opens, rows, frames, sum, write, read, held, fetched,
+            out_index, out_less, out_bytes, y, frame_stat, bad_stat);
+        registers!(self, clock; words, bytes_stat, y_data, y_end, y_off, y_field[..], y_value[..]);
         clocked!(self, clock, reset; sums, ahead, ahead_end, sent, sent_end);
         clocked!(self, clock; ram, ram_end);
 
@@ -118,17 +130,17 @@ impl<const D: usize, const K: usize, const L: usize, const B: usize> Logic
 
         // ---- Beats out. A frame with sums to come waits for them.
         let end = self.ahead_end.out_data.val();
-        let off_out = end.get_bit(8);
-        let last = end.get_bit(7);
+        let off_out = end.off;
+        let last = end.last;
         let sums = self.words.q.val();
         let free = !self.y.q.val() || self.sent.in_ready.val();
         let go = self.ahead_end.out_valid.val() && (!off_out || self.sum.q.val()) && free;
         let index = self.out_index.q.val();
-        let refused = off_out && sums.get_bit(54);
-        let bytes = self.out_bytes.q.val() + bit_cast::<16, 7>(end.get_bits::<7>(0));
+        let refused = off_out && sums.verdict.refused;
+        let bytes = self.out_bytes.q.val() + bit_cast::<16, 7>(end.bytes);
         self.frame_stat.d.next = go && last && !refused;
-        self.bytes_stat.d.next = bytes - bit_cast::<16, 6>(end.get_bits::<6>(9));
-        self.bad_stat.d.next = go && last && refused && sums.get_bit(55);
+        self.bytes_stat.d.next = bytes - bit_cast::<16, 6>(end.short);
+        self.bad_stat.d.next = go && last && refused && sums.verdict.first;
         self.stat_frame.next = self.frame_stat.q.val();
         self.stat_bytes.next = self.bytes_stat.q.val();
         self.stat_bad.next = self.bad_stat.q.val();
@@ -146,19 +158,21 @@ impl<const D: usize, const K: usize, const L: usize, const B: usize> Logic
             if last {
                 self.out_index.d.next = lit::<7>(0);
                 self.out_less.d.next = lit::<7>(0);
-            } else if !index.get_bit(6) {
+            } else if index < 64 {
                 self.out_index.d.next = index + 1;
             }
         }
         if free {
             self.y.d.next = go && !refused;
             self.y_data.d.next = self.ahead.out_data.val();
-            self.y_end.d.next = end.get_bits::<8>(0);
+            self.y_end.d.next = SentEnd { bytes: end.bytes, last };
             self.y_off.d.next = off_out;
-            self.y_value.d.next = sums.get_bits::<32>(0);
+            self.y_value[0].d.next = sums.ip;
+            self.y_value[1].d.next = sums.l4;
+            let fields = sums.fields;
             for n in 0..2 {
-                let at = sums.get_bits::<10>(32 + 10 * n);
-                let on = off_out && sums.get_bit(52 + n);
+                let at = if n == 0 { fields.ip_at } else { fields.l4_at };
+                let on = off_out && if n == 0 { fields.ip } else { fields.l4 };
                 let here = beat::<L>(at) == index && on;
                 let less = beat::<L>(at) == !self.out_less.q.val() && on;
                 let lanes = lane::<K>(at);
@@ -174,7 +188,7 @@ impl<const D: usize, const K: usize, const L: usize, const B: usize> Logic
                 let mut byte = lit::<8>(0);
                 for n in 0..4 {
                     let here = self.y_field[n].q.val().get_bit(i);
-                    let value = self.y_value.q.val().get_bits::<8>(n / 2 * 16 + 8 - n % 2 * 8);
+                    let value = self.y_value[n / 2].q.val().get_bits::<8>(8 - n % 2 * 8);
                     hit = hit || here;
                     byte = byte | gate(here, value);
                 }
@@ -188,10 +202,13 @@ impl<const D: usize, const K: usize, const L: usize, const B: usize> Logic
         self.sent_end.in_valid.next = self.y.q.val();
         self.sent_end.in_data.next = self.y_end.q.val();
         self.mac.valid.next = self.sent.out_valid.val();
-        self.mac.data.next = self.sent.out_data.val();
-        self.mac.last.next = self.sent_end.out_data.val().get_bit(7);
-        self.mac.bytes.next = self.sent_end.out_data.val().get_bits::<7>(0);
-        self.mac.err.next = false;
+        let end = self.sent_end.out_data.val();
+        self.mac.put(Mac {
+            data: self.sent.out_data.val(),
+            last: end.last,
+            bytes: end.bytes,
+            err: false,
+        });
         self.sent.out_ready.next = self.mac.ready.val();
         self.sent_end.out_ready.next = self.mac.ready.val();
 
@@ -203,9 +220,8 @@ impl<const D: usize, const K: usize, const L: usize, const B: usize> Logic
             frames = frames - 1;
         }
         self.frames.d.next = frames;
-        // Two frames may come before what is counted now is seen.
-        let counted = self.frames.q.val();
-        let few = !counted.get_bit(5) && !counted.get_bits::<5>(0).all();
+        // Two frames may begin before this count is seen.
+        let few = self.frames.q.val() < lit::<6>(31);
         self.opens.d.next = !rows.get_bit(B) && few;
         self.open.next = self.opens.q.val();
     }

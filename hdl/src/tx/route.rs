@@ -1,21 +1,27 @@
-//! Reads what is between an IP header and TCP or UDP, for what makes the pseudo header another than the IP header says.
+//! Reads what is between an IP header and TCP or UDP, for what makes the pseudo header another than
+//! the IP header says.
 //!
-//! **Ports.** `start` with the place of the first byte, that of the L4 header (at most 256) and which protocol: of IPv4 the options are read, of IPv6 its
-//! Next Header and all behind. `row` asks for a beat of the frame, which is at `data` in the same cycle. `busy` falls when `refused` is
-//! known, which then stays.
+//! **Ports.** `start` comes with the place of the first byte, that of the L4 header (at most 256)
+//! and which protocol: of IPv4 the options are read, of IPv6 its Next Header and all behind. `row`
+//! asks for a beat of the frame, which is at `data` in the same cycle. `busy` falls when `refused`
+//! is known, which then stays.
 //!
-//! **Refused** is what a checksum over the addresses of the IP header would be wrong for (RFC 8200, 8.1: the final destination counts;
-//! RFC 6275: the home address; RFC 791: where a source route ends), or over this frame alone:
+//! **Refused** is what a checksum over the addresses of the IP header would be wrong for (RFC 8200,
+//! 8.1: the final destination counts; RFC 6275: the home address; RFC 791: where a source route
+//! ends), or over this frame alone:
 //!
-//! | IPv6 | a routing header with segments left, a home address option, a jumbo payload option, a fragment |
+//! | header | what is refused |
 //! |---|---|
+//! | IPv6 | a routing header with segments left, a home address option |
+//! | IPv6 | a jumbo payload option, a fragment |
 //! | IPv4 | a loose or strict source route that is not used up |
 //!
-//! So is what the card can't read to its end: an IPv6 header other than those, hop-by-hop options and destination options, or one that
-//! does not end where TCP or UDP begins; an IPv4 option of a length that can't be, or that goes on
-//! where L4 begins.
+//! So is what the card can't read to its end: an IPv6 header other than those, hop-by-hop options
+//! and destination options, or one that does not end where TCP or UDP begins; an IPv4 option of a
+//! length that can't be, or that goes on where L4 begins.
 //!
-//! **Speed.** A byte a cycle: of IPv4 3 cycles and the options, of IPv6 37 and the extension headers.
+//! **Speed.** A byte a cycle: of IPv4 3 cycles and the options, of IPv6 37 and the extension
+//! headers.
 
 use super::lanes::*;
 use nitor_rtl::prelude::*;
@@ -135,17 +141,18 @@ impl<const D: usize, const K: usize, const L: usize> Logic for TxRoute<D, K, L> 
         let mut part = self.part.q.val();
         let mut over = self.over.q.val();
         if self.valid.q.val() {
-            if !index.get_bit(2) {
+            if index < 4 {
                 self.index.d.next = index + 1;
             }
             self.next.d.next = next;
             self.left.d.next = left - 1;
             if index == 1 && !base {
-                // In units of 8 bytes without the first, but for a fragment's header, which has but these.
+                // In units of 8 bytes without the first, but for a fragment's header, which has no
+                // more.
                 self.left.d.next = if kind == Header::Fragment {
                     lit::<12>(6)
                 } else {
-                    cat::<1, 11, 12>(lit::<1>(0), cat::<8, 3, 11>(byte, lit::<3>(0))) + 6
+                    (bit_cast::<12, 8>(byte) << lit::<12>(3)) + 6
                 };
             }
             if kind == Header::Routing && index == 3 {
@@ -155,7 +162,7 @@ impl<const D: usize, const K: usize, const L: usize> Logic for TxRoute<D, K, L> 
                 // Its place, and whether there are more.
                 bad = (index == 2 && byte.any()) || (index == 3 && (byte & lit::<8>(0xf9)).any());
             }
-            if kind == Header::Options && (index.get_bits::<2>(1).any() || !v6) {
+            if kind == Header::Options && (index >= 2 || !v6) {
                 match self.part.q.val() {
                     Part::Type => {
                         let pad = if v6 { !byte.any() } else { byte == 1 };

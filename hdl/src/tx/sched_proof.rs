@@ -1,4 +1,5 @@
-//! Of [TxSched]: no descriptor is fetched that the doorbell has not posted, and a ring is never overrun.
+//! Of [TxSched]: no descriptor is fetched that the doorbell has not posted, and a ring is never
+//! overrun.
 
 use super::sched::TxSched;
 use nitor_rtl::prelude::*;
@@ -45,11 +46,11 @@ impl Logic for RingPointers {
         self.sched.ctx.esize.next = lit::<2>(0);
         self.sched.ctx.vector.next = lit::<9>(0);
         self.sched.fetch.ready.next = self.fetch_ready.val();
-        self.sched.ask_ready.next = true;
-        self.sched.batch_ready.next = true;
+        self.sched.ask.ready.next = true;
+        self.sched.batch.ready.next = true;
         self.sched.slot_free.next = self.slot_free.val();
-        self.sched.broken_valid.next = false;
-        self.sched.broken_queue.next = lit::<8>(0);
+        self.sched.broken.valid.next = false;
+        self.sched.broken.queue.next = lit::<8>(0);
         self.sched.marker_ack.next = false;
 
         // Created once, asking until it is done.
@@ -64,8 +65,8 @@ impl Logic for RingPointers {
         if legal {
             self.posted.d.next = self.offered.q.val();
         }
-        let batch = self.sched.batch_valid.val();
-        let count = self.sched.batch_count.val();
+        let batch = self.sched.batch.valid.val();
+        let count = self.sched.batch.count.val();
         if batch {
             self.fetched.d.next = self.fetched.q.val() + bit_cast::<16, 5>(count);
         }

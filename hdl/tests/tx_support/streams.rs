@@ -2,6 +2,7 @@
 
 use nitor_block::stream::{Payload, Stalls};
 use nitor_block::{Block, PortId};
+use nitor_hdl::tx::words::{Meta, Offloads, Owner};
 
 /// A struct of fields up to 64 bits, as a stream's payload in the order of the ports.
 macro_rules! payload {
@@ -22,16 +23,30 @@ macro_rules! payload {
     };
 }
 
-payload!(Batch { queue, cq, op, count, lines, marker });
-payload!(Parsed { queue, cq, req_id, len, count, meta, push, line, bad, dma, silent, marker });
-payload!(Plain { cq, req_id, len, count, meta, push, line, bad, dma, silent, marker });
+payload!(Batch { queue, cq, count, marker, op, lines });
+payload!(Packet { queue, owner, len, count, meta, bad, dma, silent, marker, pushed, line });
 payload!(Seg { addr, len });
 payload!(Ask { addr, len, dst, op, last });
-payload!(Info { row, len, cq, req_id, word, read, slot, push, bad, dma, silent, marker });
-payload!(Push { line, row, len });
+payload!(Info { read, bad, dma, silent, marker, owner, len, row, word, slot, push });
+payload!(Push { row, line, len });
 payload!(Done { cq, req_id, marker });
 payload!(Bell { queue, tail });
 payload!(Command { destroy, idx, base, log_depth, cq, esize, vector });
+
+/// An `owner`.
+pub fn owner(cq: u64, req_id: u64) -> u64 {
+    Owner { cq: cq.into(), req_id: req_id.into() }.to_bits::<{ Owner::BITS }>().to_u64()
+}
+
+/// A `meta`.
+pub fn meta(meta: Meta) -> u64 {
+    meta.to_bits::<{ Meta::BITS }>().to_u64()
+}
+
+/// A frame's `word`.
+pub fn word(offloads: Offloads) -> u64 {
+    offloads.to_bits::<{ Offloads::BITS }>().to_u64()
+}
 
 pub fn stalls(seed: u64, rough: bool) -> Stalls {
     if rough {

@@ -1,14 +1,18 @@
 //! The memory that the host pushes lines into: BAR2.
 //!
-//! **Ports.** `write` takes what `pcie/target` took for BAR2, a beat a cycle, any dword alignment, any byte enables, in any order: nothing here
-//! depends on lines being whole. `head_*` and `walk_*` read a row each; `rdata` has it in the cycle after the one in which the reader's `ready` was
+//! **Ports.** `write` takes what `pcie/target` took for BAR2, a beat a cycle, any dword alignment,
+//! any byte enables, in any order: nothing here depends on lines being whole. `head` and `walk`
+//! read a row each; `rdata` has it in the cycle after the one in which the reader's `ready` was
 //! high with its `valid`.
 //!
-//! A beat is rotated into place and written 2 cycles after it came, to two rows at most. A doorbell needs longer from the same point to the first read
-//! of its lines, so a line is always whole when it is read. Descriptors go before headers: they take one cycle in three at most, so both have their time.
+//! A beat is rotated into place and written 2 cycles after it arrives, to two rows at most. A
+//! doorbell needs longer from the same point to the first read of its lines, so a line is always
+//! whole when it is read. Descriptors go before headers: they take one cycle in three at most, so
+//! both have their time.
 //!
-//! Nothing is held back. 2^(P+1) rows; addresses wrap.
+//! Nothing waits here. 2^(P+1) rows; addresses wrap.
 
+use crate::tx::words::*;
 use crate::common::iface::*;
 use crate::common::ram::BankedRam;
 use nitor_rtl::prelude::*;
@@ -18,22 +22,18 @@ pub struct TxLines<const D: usize, const K: usize, const L: usize, const P: usiz
     pub clock: Signal<In, Clock>,
     pub reset: Signal<In, Bit>,
     pub write: LineWriteSnk<D>,
-    pub head_valid: Signal<In, Bit>,
-    pub head_ready: Signal<Out, Bit>,
-    pub head_row: Signal<In, Bits<16>>,
-    pub walk_valid: Signal<In, Bit>,
-    pub walk_ready: Signal<Out, Bit>,
-    pub walk_row: Signal<In, Bits<16>>,
+    pub head: LineRowSnk,
+    pub walk: LineRowSnk,
     pub rdata: Signal<Out, Bits<D>>,
     memory: BankedRam<D, K, P>,
-    // As it came.
+    // The beat as it arrives.
     came: Reg<Bit>,
     data: Reg<Bits<D>>,
     dwords: Reg<Bits<5>>,
     first_be: Reg<Bits<4>>,
     last_be: Reg<Bits<4>>,
     addr: Reg<Bits<24>>,
-    // In place.
+    // The beat rotated into place.
     placed: Reg<Bit>,
     row: Reg<Bits<16>>,
     rotated: Reg<Bits<D>>,
@@ -90,10 +90,10 @@ impl<const D: usize, const K: usize, const L: usize, const P: usize> Logic for T
         self.memory.data.next = self.rotated.q.val();
         self.memory.be_lo.next = self.be_lo.q.val();
         self.memory.be_hi.next = self.be_hi.q.val();
-        self.walk_ready.next = true;
-        self.head_ready.next = !self.walk_valid.val();
+        self.walk.ready.next = true;
+        self.head.ready.next = !self.walk.valid.val();
         self.memory.read_row.next =
-            if self.walk_valid.val() { self.walk_row.val() } else { self.head_row.val() };
+            if self.walk.valid.val() { self.walk.row.val() } else { self.head.row.val() };
         self.rdata.next = self.memory.read_data.val();
     }
 }

@@ -1,18 +1,24 @@
 //! Lines become batches of descriptors, as if they had been read from host memory.
 //!
-//! **Ports.** `ask_*` from `tx/sched`: one or two lines of a queue, and the batch's operation; `walk_*` reads the line memory; `put_*` writes a descriptor
-//! into `tx/parse`'s cache, from place 0 of the operation's slot on; `filled_*` says that the oldest batch asked for is there: how many descriptors, where
-//! its first line is, and whether its lines are wide.
+//! **Ports.** `ask` comes from `tx/sched`: one or two lines of a queue, and the batch's operation.
+//! `walk` reads the line memory. `put` writes a descriptor into `tx/parse`'s cache, from place 0 of
+//! the operation's slot on. `filled` says that the oldest batch asked for is there: how many
+//! descriptors, where its first line is, and whether its lines are wide.
 //!
-//! **Lines** have 128 bytes, wide ones 256. A line whose first descriptor says `first` begins a packet: two descriptors, then from byte 32 on the pushed
-//! header. Any other has descriptors up to its end. A `last` descriptor ends its line: what comes behind it is not looked at. So a line always gives a
-//! descriptor, and what is not as it should be is for `tx/parse`'s grammar to find. Two lines of 8, or a wide one of 16, fill a slot at most.
-//! Bit 25 of a descriptor, zero on the way in, tells in which of the batch's lines it was.
+//! **Lines** have 128 bytes, wide ones 256. A line whose first descriptor says `first` begins a
+//! packet: two descriptors, then from byte 32 on the pushed header. Any other line has descriptors
+//! up to its end. A `last` descriptor ends its line: what is behind it is not looked at. So a line
+//! always gives a descriptor, and `tx/parse`'s grammar finds what is wrong with it. Two lines of 8,
+//! or a wide one of 16, fill a slot at most. Bit [SECOND_LINE] of a descriptor tells in which of
+//! the batch's lines it was.
 //!
-//! **Speed.** 3 cycles a descriptor, more while the cache's write port is taken. Four requests wait here;
-//! then `ask_ready` falls.
+//! **Speed.** 3 cycles a descriptor, more while the cache's write port is taken. Four requests wait
+//! here; then `ask.ready` falls.
 
 use crate::common::fifo::Fifo;
+use crate::tx::lanes::*;
+use crate::tx::parse::DataDesc;
+use crate::tx::words::*;
 use nitor_rtl::prelude::*;
 
 #[derive(Copy, Clone, PartialEq, Debug, LogicState)]
@@ -27,32 +33,14 @@ pub enum WalkState {
 pub struct TxWalk<const D: usize, const K: usize, const L: usize> {
     pub clock: Signal<In, Clock>,
     pub reset: Signal<In, Bit>,
-    pub ask_valid: Signal<In, Bit>,
-    pub ask_ready: Signal<Out, Bit>,
-    /// In units of 128 bytes, even if wide.
-    pub ask_line: Signal<In, Bits<16>>,
-    pub ask_two: Signal<In, Bit>,
-    pub ask_wide: Signal<In, Bit>,
-    /// {lap, slot}
-    pub ask_op: Signal<In, Bits<9>>,
-    pub walk_valid: Signal<Out, Bit>,
-    pub walk_ready: Signal<In, Bit>,
-    pub walk_row: Signal<Out, Bits<16>>,
+    pub ask: AskSnk,
+    pub walk: LineRowSrc,
     pub rdata: Signal<In, Bits<D>>,
-    pub put_valid: Signal<Out, Bit>,
-    pub put_ready: Signal<In, Bit>,
-    /// {slot, index}
-    pub put_place: Signal<Out, Bits<9>>,
-    pub put_desc: Signal<Out, Bits<128>>,
-    /// Goes with the last descriptor's `put`, and is taken with it.
-    pub filled_valid: Signal<Out, Bit>,
-    pub filled_op: Signal<Out, Bits<9>>,
-    pub filled_count: Signal<Out, Bits<5>>,
-    pub filled_line: Signal<Out, Bits<16>>,
-    pub filled_wide: Signal<Out, Bit>,
-    asks: Fifo<Bits<27>, 2>,
+    pub put: PutSrc,
+    pub filled: FilledSrc,
+    asks: Fifo<Ask, 2>,
     state: Reg<WalkState>,
-    /// The batch's first line, and whether we are in its second.
+    /// The batch's first line, and whether the walk is in its second.
     line: Reg<Bits<16>>,
     second: Reg<Bit>,
     /// The line at hand.
@@ -69,12 +57,9 @@ pub struct TxWalk<const D: usize, const K: usize, const L: usize> {
     // On its way to the cache.
     out: Reg<Bit>,
     out_last: Reg<Bit>,
-    out_place: Reg<Bits<9>>,
-    out_desc: Reg<Bits<128>>,
+    out_put: Reg<Put>,
     out_op: Reg<Bits<9>>,
-    out_count: Reg<Bits<5>>,
-    out_line: Reg<Bits<16>>,
-    out_wide: Reg<Bit>,
+    out_lines: Reg<Lines>,
 }
 
 impl<const D: usize, const K: usize, const L: usize> Logic for TxWalk<D, K, L> {
@@ -82,26 +67,21 @@ impl<const D: usize, const K: usize, const L: usize> Logic for TxWalk<D, K, L> {
     #[kernel]
     fn update(&mut self) {
         registers!(self, clock, reset; state, line, now, second, two, wide, op, at, index, begins);
-        registers!(self, clock, reset; out, out_last, out_wide);
-        registers!(self, clock; desc, out_place, out_desc, out_op, out_count, out_line);
+        registers!(self, clock, reset; out, out_last);
+        registers!(self, clock; desc, out_put, out_op, out_lines);
         clocked!(self, clock, reset; asks);
-        self.asks.in_valid.next = self.ask_valid.val();
-        self.asks.in_data.next = cat::<16, 11, 27>(
-            self.ask_line.val(),
-            cat::<2, 9, 11>(
-                cat::<1, 1, 2>(self.ask_wide.val().into(), self.ask_two.val().into()),
-                self.ask_op.val(),
-            ),
-        );
-        self.ask_ready.next = self.asks.in_ready.val();
+        self.asks.in_valid.next = self.ask.valid.val();
+        self.asks.in_data.next = self.ask.get();
+        self.ask.ready.next = self.asks.in_ready.val();
 
         let state = self.state.q.val();
         let at = self.at.q.val();
         // Of the descriptor at hand.
         let desc = self.desc.q.val();
-        let begins = if at == 0 { desc.get_bit(26) } else { self.begins.q.val() };
+        let fields = DataDesc::from_bits(desc);
+        let begins = if at == 0 { fields.first } else { self.begins.q.val() };
         let line_ends =
-            desc.get_bit(27) || (begins && at == 1) || at == 15 || (at == 7 && !self.wide.q.val());
+            fields.last || (begins && at == 1) || at == 15 || (at == 7 && !self.wide.q.val());
         let batch_ends = line_ends && (self.second.q.val() || !self.two.q.val());
         let step = state == WalkState::Put && !self.out.q.val();
         let ends = step && batch_ends;
@@ -110,7 +90,7 @@ impl<const D: usize, const K: usize, const L: usize> Logic for TxWalk<D, K, L> {
             WalkState::Idle => {}
             WalkState::Ask => {
                 // Never reached: `tx/llq/lines` reads for the walker in any cycle.
-                if self.walk_ready.val() {
+                if self.walk.ready.val() {
                     self.state.d.next = WalkState::Take;
                 }
             }
@@ -140,47 +120,47 @@ impl<const D: usize, const K: usize, const L: usize> Logic for TxWalk<D, K, L> {
         if take {
             let ask = self.asks.out_data.val();
             self.state.d.next = WalkState::Ask;
-            self.op.d.next = ask.get_bits::<9>(0);
-            self.two.d.next = ask.get_bit(9);
-            self.wide.d.next = ask.get_bit(10);
-            self.line.d.next = ask.get_bits::<16>(11);
-            self.now.d.next = ask.get_bits::<16>(11);
+            self.op.d.next = ask.op;
+            self.two.d.next = ask.two;
+            self.wide.d.next = ask.wide;
+            self.line.d.next = ask.line;
+            self.now.d.next = ask.line;
             self.second.d.next = false;
             self.at.d.next = lit::<4>(0);
             self.index.d.next = lit::<4>(0);
         }
 
         // Wide lines begin at even numbers.
-        let byte = cat::<16, 7, 23>(self.now.q.val(), lit::<7>(0))
-            | bit_cast::<23, 8>(cat::<4, 4, 8>(at, lit::<4>(0)));
-        self.walk_valid.next = state == WalkState::Ask;
-        self.walk_row.next = bit_cast::<16, 23>(byte >> lit::<23>(L));
-        let lane = cat::<4, 7, 11>(at, lit::<7>(0)) & lit::<11>(8 * (K - 1));
+        let byte = (bit_cast::<23, 16>(self.now.q.val()) << lit::<23>(7))
+            | (bit_cast::<23, 4>(at) << lit::<23>(4));
+        self.walk.valid.next = state == WalkState::Ask;
+        self.walk.row.next = bit_cast::<16, 23>(byte >> lit::<23>(L));
         if state == WalkState::Take {
-            self.desc.d.next = bit_cast::<128, D>(self.rdata.val() >> lane);
+            self.desc.d.next = bit_cast::<128, D>(self.rdata.val() >> desc_shift::<K>(at));
         }
 
-        if self.put_ready.val() {
+        if self.put.ready.val() {
             self.out.d.next = false;
         }
         if step {
+            let index = self.index.q.val();
             self.out.d.next = true;
             self.out_last.d.next = batch_ends;
-            self.out_place.d.next =
-                cat::<5, 4, 9>(bit_cast::<5, 9>(self.op.q.val()), self.index.q.val());
-            self.out_desc.d.next = desc.replace_bit(25, self.second.q.val());
+            self.out_put.d.next = Put {
+                place: Place { index, slot: bit_cast::<5, 9>(self.op.q.val()) },
+                desc: desc.replace_bit(SECOND_LINE, self.second.q.val()),
+            };
             self.out_op.d.next = self.op.q.val();
-            self.out_count.d.next = bit_cast::<5, 4>(self.index.q.val()) + 1;
-            self.out_line.d.next = self.line.q.val();
-            self.out_wide.d.next = self.wide.q.val();
+            self.out_lines.d.next = Lines {
+                count: bit_cast::<5, 4>(index) + 1,
+                line: self.line.q.val(),
+                wide: self.wide.q.val(),
+            };
         }
-        self.put_valid.next = self.out.q.val();
-        self.put_place.next = self.out_place.q.val();
-        self.put_desc.next = self.out_desc.q.val();
-        self.filled_valid.next = self.out.q.val() && self.out_last.q.val();
-        self.filled_op.next = self.out_op.q.val();
-        self.filled_count.next = self.out_count.q.val();
-        self.filled_line.next = self.out_line.q.val();
-        self.filled_wide.next = self.out_wide.q.val();
+        self.put.valid.next = self.out.q.val();
+        self.put.put(self.out_put.q.val());
+        self.filled.valid.next = self.out.q.val() && self.out_last.q.val();
+        self.filled.op.next = self.out_op.q.val();
+        self.filled.lines.next = self.out_lines.q.val();
     }
 }
