@@ -7,10 +7,10 @@
 //! `_steps` cycles; while one is at work another waits, and a third must not come (the sender's duty: inputs that
 //! come `_steps` cycles apart, but for one that may be early, fit). The hash is out `_steps` + 3 cycles after an input that did not wait.
 
+use super::words::Kind;
 use nitor_rtl::prelude::*;
 
 const GROUPS: usize = 9;
-const TAG_BITS: usize = 10;
 
 #[derive(LogicBlock)]
 pub struct Toeplitz {
@@ -19,13 +19,13 @@ pub struct Toeplitz {
     pub key: Signal<In, Bits<320>>,
     pub in_valid: Signal<In, Bit>,
     pub data: Signal<In, Bits<288>>,
-    pub tag: Signal<In, Bits<TAG_BITS>>,
+    pub tag: Signal<In, Kind>,
     pub valid: Signal<Out, Bit>,
     pub hash: Signal<Out, Bits<32>>,
-    pub tag_out: Signal<Out, Bits<TAG_BITS>>,
+    pub tag_out: Signal<Out, Kind>,
     /// One at work and one that waits: filled and worked on in turn.
     slot: [Reg<Bits<288>>; 2],
-    slot_tag: [Reg<Bits<TAG_BITS>>; 2],
+    slot_tag: [Reg<Kind>; 2],
     /// How many of them are filled; which is the next to be filled, and which is at work.
     filled: Reg<Bits<2>>,
     fill: Reg<Bit>,
@@ -37,13 +37,13 @@ pub struct Toeplitz {
     group: Vec<Reg<Bits<32>>>,
     w_first: Reg<Bit>,
     w_last: Reg<Bit>,
-    w_tag: Reg<Bits<TAG_BITS>>,
+    w_tag: Reg<Kind>,
     first: Reg<Bit>,
     last: Reg<Bit>,
-    last_tag: Reg<Bits<TAG_BITS>>,
+    last_tag: Reg<Kind>,
     sum: Reg<Bits<32>>,
     done: Reg<Bit>,
-    done_tag: Reg<Bits<TAG_BITS>>,
+    done_tag: Reg<Kind>,
     _steps: usize,
 }
 

@@ -21,6 +21,7 @@
 //! One beat a cycle. `reset` in the middle of a frame
 //! loses the rest of that frame: what frames a beat belongs to is followed through it, and only `wire_reset` clears that.
 
+use super::words::{Tap, TapSrc};
 use crate::common::iface::MacSnk;
 use nitor_rtl::prelude::*;
 
@@ -38,12 +39,8 @@ pub struct RxInput<const D: usize, const K: usize, const B: usize, const F: usiz
     pub row_we: Signal<Out, Bit>,
     pub row: Signal<Out, Bits<16>>,
     pub row_data: Signal<Out, Bits<D>>,
-    pub tap_valid: Signal<Out, Bit>,
-    pub tap_end: Signal<Out, Bit>,
-    pub tap_keep: Signal<Out, Bit>,
-    /// Bytes in this beat.
-    pub tap_bytes: Signal<Out, Bits<7>>,
-    pub tap_data: Signal<Out, Bits<D>>,
+    pub tap: TapSrc<D>,
+    /// With `tap.keep`: bytes of the frame.
     pub tap_len: Signal<Out, Bits<16>>,
     pub taken: Signal<In, Bit>,
     pub press: Signal<Out, Bit>,
@@ -130,11 +127,7 @@ impl<const D: usize, const K: usize, const B: usize, const F: usize> RxInput<D, 
             row_we: Default::default(),
             row: Default::default(),
             row_data: Default::default(),
-            tap_valid: Default::default(),
-            tap_end: Default::default(),
-            tap_keep: Default::default(),
-            tap_bytes: Default::default(),
-            tap_data: Default::default(),
+            tap: Default::default(),
             tap_len: Default::default(),
             taken: Default::default(),
             press: Default::default(),
@@ -286,11 +279,13 @@ impl<const D: usize, const K: usize, const B: usize, const F: usize> Logic for R
         self.t_keep.d.next = keep;
         self.t_bytes.d.next = bytes;
         self.t_data.d.next = self.in_data.q.val();
-        self.tap_valid.next = self.t_valid.q.val();
-        self.tap_end.next = self.t_end.q.val();
-        self.tap_keep.next = self.t_keep.q.val();
-        self.tap_bytes.next = self.t_bytes.q.val();
-        self.tap_data.next = self.t_data.q.val();
+        self.tap.put(Tap {
+            valid: self.t_valid.q.val(),
+            end: self.t_end.q.val(),
+            keep: self.t_keep.q.val(),
+            bytes: self.t_bytes.q.val(),
+            data: self.t_data.q.val(),
+        });
 
         self.t_len.d.next = (self.rows.q.val() << lit::<16>(clog2(K))) + bit_cast::<16, 7>(bytes);
         self.tap_len.next = self.t_len.q.val();

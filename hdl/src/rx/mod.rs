@@ -20,6 +20,7 @@ pub mod assign;
 pub mod checksum;
 pub mod classify;
 pub mod hash;
+mod headers;
 pub mod input;
 pub mod parse;
 pub mod prefetch;
@@ -41,6 +42,7 @@ use parse::RxParse;
 use prefetch::RxPrefetch;
 use steer::RxSteer;
 use waiting::RxWaiting;
+use words::*;
 use write::RxWrite;
 
 /// How a card finds the flows of frames.
@@ -57,6 +59,15 @@ impl Classifier {
     pub fn checksums(&self) -> bool {
         matches!(self, Self::Wide { checksums: true, .. })
     }
+}
+
+/// What goes to [RxPath::probe].
+#[record]
+struct Handshakes {
+    frame_valid: Bit,
+    frame_ready: Bit,
+    seg_valid: Bit,
+    seg_ready: Bit,
 }
 
 /// 2^Q queues, 2^R descriptors prefetched each, 2^(B+1) rows of RX buffer, M = Q + R + 3 - L, 2^F frames that wait, F = B + L - 5.
@@ -243,45 +254,46 @@ impl<
         self.writer.requester.next = self.requester.val();
 
         // One of these two finds the flow; the other one is idle, and goes away in synthesis.
-        let serial = lit::<1>(self._serial as usize).any();
-        self.parse.tap_valid.next = self.input.tap_valid.val() && !serial;
-        self.parse.tap_end.next = self.input.tap_end.val();
-        self.parse.tap_keep.next = self.input.tap_keep.val() && !serial;
-        self.parse.tap_bytes.next = self.input.tap_bytes.val();
-        self.parse.tap_data.next = self.input.tap_data.val();
         self.steer.config_reset.next = self.config_reset.val();
+        self.classify.config_reset.next = self.config_reset.val();
         self.steer.in_valid.next = self.parse.valid.val();
         self.steer.in_l3.next = self.parse.l3.val();
         self.steer.in_l4.next = self.parse.l4.val();
         self.steer.in_frag.next = self.parse.frag.val();
         self.steer.in_tuple.next = self.parse.tuple.val();
-        self.classify.config_reset.next = self.config_reset.val();
-        self.classify.tap_valid.next = self.input.tap_valid.val() && serial;
-        self.classify.tap_end.next = self.input.tap_end.val();
-        self.classify.tap_keep.next = self.input.tap_keep.val() && serial;
-        self.classify.tap_bytes.next = self.input.tap_bytes.val();
-        self.classify.tap_data.next = self.input.tap_data.val();
-        self.input.hold.next = self.classify.hold.val() && serial;
-        self.steer.regs.valid.next = self.regs.valid.val() && !serial;
         self.steer.regs.write.next = self.regs.write.val();
         self.steer.regs.addr.next = self.regs.addr.val();
         self.steer.regs.wdata.next = self.regs.wdata.val();
         self.steer.regs.be.next = self.regs.be.val();
-        self.classify.regs.valid.next = self.regs.valid.val() && serial;
         self.classify.regs.write.next = self.regs.write.val();
         self.classify.regs.addr.next = self.regs.addr.val();
         self.classify.regs.wdata.next = self.regs.wdata.val();
         self.classify.regs.be.next = self.regs.be.val();
-        self.regs.ready.next =
-            if serial { self.classify.regs.ready.val() } else { self.steer.regs.ready.val() };
-        self.regs.rdata.next =
-            if serial { self.classify.regs.rdata.val() } else { self.steer.regs.rdata.val() };
+        let tap = self.input.tap.get();
+        let idle = Tap::<D> { valid: false, keep: false, ..tap };
+        self.checksum.tap.put(tap);
+        if self._serial {
+            self.classify.tap.put(tap);
+            self.parse.tap.put(idle);
+            self.input.hold.next = self.classify.hold.val();
+            self.waiting.flow_valid.next = self.classify.flow_valid.val();
+            self.waiting.flow.next = self.classify.flow.val();
+            self.classify.regs.valid.next = self.regs.valid.val();
+            self.steer.regs.valid.next = false;
+            self.regs.ready.next = self.classify.regs.ready.val();
+            self.regs.rdata.next = self.classify.regs.rdata.val();
+        } else {
+            self.parse.tap.put(tap);
+            self.classify.tap.put(idle);
+            self.input.hold.next = false;
+            self.waiting.flow_valid.next = self.steer.flow_valid.val();
+            self.waiting.flow.next = self.steer.flow.val();
+            self.steer.regs.valid.next = self.regs.valid.val();
+            self.classify.regs.valid.next = false;
+            self.regs.ready.next = self.steer.regs.ready.val();
+            self.regs.rdata.next = self.steer.regs.rdata.val();
+        }
 
-        self.checksum.tap_valid.next = self.input.tap_valid.val();
-        self.checksum.tap_end.next = self.input.tap_end.val();
-        self.checksum.tap_keep.next = self.input.tap_keep.val();
-        self.checksum.tap_bytes.next = self.input.tap_bytes.val();
-        self.checksum.tap_data.next = self.input.tap_data.val();
         self.checksum.at.next = self.parse.at.val();
         self.checksum.is4.next = self.parse.is4.val();
         self.checksum.addrs.next = self.parse.addrs.val();
@@ -291,41 +303,18 @@ impl<
         self.checksum.second.next = self.parse.second.val();
         self.checksum.routed.next = self.parse.routed.val();
 
-        self.waiting.len_valid.next = self.input.tap_keep.val();
+        self.waiting.len_valid.next = tap.keep;
         self.waiting.len.next = self.input.tap_len.val();
-        self.waiting.flow_valid.next =
-            if serial { self.classify.flow_valid.val() } else { self.steer.flow_valid.val() };
-        self.waiting.flow.next =
-            if serial { self.classify.flow.val() } else { self.steer.flow.val() };
         self.waiting.sums_valid.next = self.checksum.valid.val();
         self.waiting.sums.next = self.checksum.flags.val();
-        self.input.taken.next = self.waiting.frame_valid.val() && self.assign.frame_ready.val();
-        self.assign.frame_valid.next = self.waiting.frame_valid.val();
-        self.assign.frame_data.next = self.waiting.frame.val();
-        self.waiting.frame_ready.next = self.assign.frame_ready.val();
-
-        self.prefetch.look_queue.next = self.assign.look_queue.val();
-        self.assign.look_exists.next = self.prefetch.look_exists.val();
-        self.assign.look_broken.next = self.prefetch.look_broken.val();
-        self.assign.look_present.next = self.prefetch.look_present.val();
-        self.assign.look_pending.next = self.prefetch.look_pending.val();
-        self.assign.look_cq.next = self.prefetch.look_cq.val();
-        self.prefetch.desc_queue.next = self.assign.desc_queue.val();
-        self.prefetch.desc_index.next = self.assign.desc_index.val();
-        self.assign.desc_data.next = self.prefetch.desc_data.val();
-        self.prefetch.head_valid.next = self.assign.head_valid.val();
-        self.prefetch.head_hint.next = self.assign.head_hint.val();
-        self.prefetch.head_queue.next = self.assign.head_queue.val();
-        self.prefetch.head_value.next = self.assign.head_value.val();
-        self.assign.marker_valid.next = self.prefetch.marker_valid.val();
-        self.prefetch.marker_ready.next = self.assign.marker_ready.val();
-        self.assign.marker_queue.next = self.prefetch.marker_queue.val();
-        self.assign.marker_cq.next = self.prefetch.marker_cq.val();
+        self.input.taken.next = self.waiting.frame.valid.val() && self.assign.frame.ready.val();
+        StoredSrc::join(&mut self.waiting.frame, &mut self.assign.frame);
+        LookSrc::join(&mut self.assign.look, &mut self.prefetch.look);
+        DescSrc::join(&mut self.assign.desc, &mut self.prefetch.desc);
+        TakenSrc::join(&mut self.assign.head, &mut self.prefetch.head);
+        MarkerSrc::join(&mut self.prefetch.marker, &mut self.assign.marker);
+        PieceSrc::join(&mut self.assign.seg, &mut self.writer.seg);
         self.prefetch.marker_ack.next = self.marker_ack.val();
-
-        self.writer.seg_valid.next = self.assign.seg_valid.val();
-        self.writer.seg_data.next = self.assign.seg_data.val();
-        self.assign.seg_ready.next = self.writer.seg_ready.val();
 
         self.press.next = self.input.press.val();
         self.stat_frame.next = self.assign.stat_frame.val();
@@ -339,10 +328,12 @@ impl<
         self.stat_doorbell.next = self.prefetch.stat_doorbell.val();
         self.stat_doorbell_illegal.next = self.prefetch.stat_doorbell_illegal.val();
 
-        self.probe.next = lit::<4>(0)
-            .replace_bit(0, self.waiting.frame_valid.val())
-            .replace_bit(1, self.assign.frame_ready.val())
-            .replace_bit(2, self.assign.seg_valid.val())
-            .replace_bit(3, self.writer.seg_ready.val());
+        self.probe.next = Handshakes {
+            frame_valid: self.waiting.frame.valid.val(),
+            frame_ready: self.assign.frame.ready.val(),
+            seg_valid: self.assign.seg.valid.val(),
+            seg_ready: self.writer.seg.ready.val(),
+        }
+        .to_bits::<4>();
     }
 }

@@ -17,18 +17,17 @@
 //! after the frame's last beat. No back pressure: with `apart` = 1 a frame may end in each cycle, else frames begin `apart` cycles apart but for
 //! those behind a longer one, as [input](super::input) sees to.
 
-use super::walk::{self, end, RxWalk, END_BITS, L3_BITS, TAIL_BITS};
+use super::headers::{self, proto, Ipv4Fixed, L4};
+use super::walk::{self, End, Packet4, Packet6, RxWalk, L3_BITS, TAIL_BITS};
+use super::words::{TapSnk, Tuple4, Tuple6};
+use nitor_abi::tx::{l3, l4};
 use nitor_rtl::prelude::*;
 
 #[derive(LogicBlock)]
 pub struct RxParse<const D: usize, const K: usize> {
     pub clock: Signal<In, Clock>,
     pub reset: Signal<In, Bit>,
-    pub tap_valid: Signal<In, Bit>,
-    pub tap_end: Signal<In, Bit>,
-    pub tap_keep: Signal<In, Bit>,
-    pub tap_bytes: Signal<In, Bits<7>>,
-    pub tap_data: Signal<In, Bits<D>>,
+    pub tap: TapSnk<D>,
     pub valid: Signal<Out, Bit>,
     pub l3: Signal<Out, Bits<4>>,
     pub l4: Signal<Out, Bits<5>>,
@@ -59,7 +58,7 @@ pub struct RxParse<const D: usize, const K: usize> {
     m_is6: Reg<Bit>,
     // Walked.
     e_valid: Reg<Bit>,
-    e_end: Reg<Bits<END_BITS>>,
+    e_end: Reg<End>,
     e_addrs: Reg<Bits<256>>,
     e_tail: Reg<Bits<TAIL_BITS>>,
     o_valid: Reg<Bit>,
@@ -72,9 +71,12 @@ pub struct RxParse<const D: usize, const K: usize> {
     _walkers: usize,
 }
 
-#[kernel]
-pub fn is_tag(ethertype: Bits<16>) -> Bit {
-    ethertype == 0x8100 || ethertype == 0x88a8 || ethertype == 0x9100
+/// What is summed of IPv4's first 20 bytes: `addrs` of the pseudo header, and all of it.
+#[record]
+struct Addrs4 {
+    addrs: Bits<64>,
+    fixed: Ipv4Fixed,
+    none: Bits<96>,
 }
 
 /// Bytes of a window behind a place, as far as they count.
@@ -102,11 +104,7 @@ impl<const D: usize, const K: usize> RxParse<D, K> {
         Self {
             clock: Default::default(),
             reset: Default::default(),
-            tap_valid: Default::default(),
-            tap_end: Default::default(),
-            tap_keep: Default::default(),
-            tap_bytes: Default::default(),
-            tap_data: Default::default(),
+            tap: Default::default(),
             valid: Default::default(),
             l3: Default::default(),
             l4: Default::default(),
@@ -155,14 +153,14 @@ impl<const D: usize, const K: usize> Logic for RxParse<D, K> {
         // Collect.
         let index = self.index.q.val();
         let mut window = self.window.q.val();
-        if self.tap_valid.val() {
+        if self.tap.valid.val() {
             for i in 0..(1024 / D) {
                 if index == lit::<4>(i) {
-                    window = window.set_slice::<D>(i * D, self.tap_data.val());
-                    self.have.d.next = lit::<8>(i * K) + bit_cast::<8, 7>(self.tap_bytes.val());
+                    window = window.set_slice::<D>(i * D, self.tap.data.val());
+                    self.have.d.next = lit::<8>(i * K) + bit_cast::<8, 7>(self.tap.bytes.val());
                 }
             }
-            if self.tap_end.val() {
+            if self.tap.end.val() {
                 self.index.d.next = lit::<4>(0);
             } else if index != lit::<4>(1024 / D) {
                 self.index.d.next = index + 1;
@@ -170,25 +168,21 @@ impl<const D: usize, const K: usize> Logic for RxParse<D, K> {
         }
         self.window.d.next = window;
         // Tags are seen as they come: the whole window is moved by them in the next cycle.
-        let beat = self.tap_data.val();
-        if self.tap_valid.val() && index == lit::<4>(12 / K) {
-            self.tag0.d.next =
-                is_tag(cat::<8, 8, 16>(beat.get_bits::<8>(96), beat.get_bits::<8>(104)));
+        let beat = self.tap.data.val();
+        if self.tap.valid.val() && index == lit::<4>(12 / K) {
+            self.tag0.d.next = headers::is_tag(headers::be16::<D, 12>(beat));
         }
-        if self.tap_valid.val() && index == lit::<4>(16 / K) {
-            self.tag1.d.next = is_tag(cat::<8, 8, 16>(
-                beat.get_bits::<8>(8 * (16 % K)),
-                beat.get_bits::<8>(8 * (16 % K) + 8),
-            ));
+        if self.tap.valid.val() && index == lit::<4>(16 / K) {
+            self.tag1.d.next = headers::is_tag(headers::net16(beat.get_bits::<16>(8 * (16 % K))));
         }
-        self.w_valid.d.next = self.tap_keep.val();
+        self.w_valid.d.next = self.tap.keep.val();
 
         // L2: bring the L3 header to the front.
         let w = self.window.q.val();
         let have = self.have.q.val();
-        let type0 = walk::be16::<1024, 12>(w);
-        let type1 = walk::be16::<1024, 16>(w);
-        let type2 = walk::be16::<1024, 20>(w);
+        let type0 = headers::be16::<1024, 12>(w);
+        let type1 = headers::be16::<1024, 16>(w);
+        let type2 = headers::be16::<1024, 20>(w);
         let one = self.tag0.q.val();
         let two = one && self.tag1.q.val();
         let ethertype = if two {
@@ -217,8 +211,8 @@ impl<const D: usize, const K: usize> Logic for RxParse<D, K> {
             self.walk[i].clock.next = self.clock.val();
             self.walk[i].reset.next = self.reset.val();
             self.walk[i].load.next = self.w_valid.q.val() && turn == lit::<3>(i);
-            self.walk[i].is4.next = ethertype == 0x0800;
-            self.walk[i].is6.next = ethertype == 0x86dd;
+            self.walk[i].is4.next = ethertype == lit::<16>(headers::ETHERTYPE_IPV4);
+            self.walk[i].is6.next = ethertype == lit::<16>(headers::ETHERTYPE_IPV6);
             self.walk[i].have.next = l3_have;
             self.walk[i].header.next = l3;
         }
@@ -247,52 +241,52 @@ impl<const D: usize, const K: usize> Logic for RxParse<D, K> {
         self.e_valid.d.next = ends;
         self.e_end.d.next = found;
         if self.m_is6.q.val() {
-            self.e_addrs.d.next = held.get_bits::<256>(8 * 8);
-            self.e_tail.d.next = held.get_bits::<TAIL_BITS>(8 * 40);
+            let packet = Packet6::from_bits(held);
+            self.e_addrs.d.next = packet.header.addrs;
+            self.e_tail.d.next = packet.tail;
         } else {
-            self.e_addrs.d.next = bit_cast::<256, 64>(held.get_bits::<64>(8 * 12))
-                .set_slice::<96>(64, held.get_bits::<96>(0));
-            self.e_tail.d.next = held.get_bits::<TAIL_BITS>(8 * 20);
+            let packet = Packet4::from_bits(held);
+            let header = packet.header;
+            let none = lit::<96>(0);
+            let addrs = Addrs4 { addrs: header.addrs, fixed: header.fixed, none };
+            self.e_addrs.d.next = addrs.to_bits::<256>();
+            self.e_tail.d.next = packet.tail;
         }
 
         // L4.
         let e = self.e_end.q.val();
-        let v4 = e.get_bit(end::V4);
-        let v6 = e.get_bit(end::V6);
-        let l4_at = e.get_bits::<8>(end::AT);
-        let l4_proto = e.get_bits::<8>(end::PROTO);
-        let start =
-            (self.e_tail.q.val() >> (bit_cast::<10, 8>(l4_at) << lit::<10>(5))).get_bits::<64>(0);
-        let known = !e.get_bit(end::LOST)
-            && !e.get_bit(end::FRAG)
-            && (l4_proto == 6 || l4_proto == 17)
-            && e.get_bits::<6>(end::ROOM) >= 2;
-        let ports = if known { start.get_bits::<32>(0) } else { lit::<32>(0) };
+        let l4_shift = bit_cast::<10, 8>(e.at) << lit::<10>(5);
+        let start = L4::from_bits(bit_cast::<64, TAIL_BITS>(self.e_tail.q.val() >> l4_shift));
+        let tcp = e.proto == lit::<8>(proto::TCP);
+        let udp = e.proto == lit::<8>(proto::UDP);
+        let known = !e.lost && !e.frag && (tcp || udp) && e.room >= 2;
+        let ports = if known { start.ports } else { lit::<32>(0) };
         let addrs = self.e_addrs.q.val();
-        self.o_tuple.d.next = if v6 {
-            cat::<32, 256, 288>(ports, addrs)
-        } else if v4 {
-            bit_cast::<288, 96>(cat::<32, 64, 96>(ports, addrs.get_bits::<64>(0)))
+        let addrs4 = Addrs4::from_bits(addrs).addrs;
+        self.o_tuple.d.next = if e.v6 {
+            Tuple6 { addrs, ports }.to_bits::<288>()
+        } else if e.v4 {
+            Tuple4 { addrs: addrs4, ports, none: lit::<192>(0) }.to_bits::<288>()
         } else {
             lit::<288>(0)
         };
-        self.o_second.d.next = start.get_bits::<32>(32);
-        self.o_routed.d.next = e.get_bit(end::ROUTED);
-        self.o_l3.d.next = if v6 {
-            lit::<4>(11)
-        } else if v4 {
-            lit::<4>(8)
+        self.o_second.d.next = start.second;
+        self.o_routed.d.next = e.routed;
+        self.o_l3.d.next = if e.v6 {
+            lit::<4>(l3::IPV6)
+        } else if e.v4 {
+            lit::<4>(l3::IPV4)
         } else {
-            lit::<4>(0)
+            lit::<4>(l3::UNKNOWN)
         };
         self.o_l4.d.next = if !known {
-            lit::<5>(0)
-        } else if l4_proto == 6 {
-            lit::<5>(12)
+            lit::<5>(l4::UNKNOWN)
+        } else if tcp {
+            lit::<5>(l4::TCP)
         } else {
-            lit::<5>(13)
+            lit::<5>(l4::UDP)
         };
-        self.o_frag.d.next = e.get_bit(end::FRAG);
+        self.o_frag.d.next = e.frag;
         self.o_valid.d.next = self.e_valid.q.val();
         self.valid.next = self.o_valid.q.val();
         self.l3.next = self.o_l3.q.val();
@@ -301,8 +295,8 @@ impl<const D: usize, const K: usize> Logic for RxParse<D, K> {
         self.tuple.next = self.o_tuple.q.val();
         self.second.next = self.o_second.q.val();
         self.routed.next = self.o_routed.q.val();
-        self.at.next = l4_at;
-        self.is4.next = v4;
+        self.at.next = e.at;
+        self.is4.next = e.v4;
         self.addrs.next = addrs;
         self.tail.next = self.e_tail.q.val();
     }
