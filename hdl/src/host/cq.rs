@@ -1,22 +1,27 @@
 //! Completion queues: gathers completion entries into 64-byte lines and writes them to host memory.
 //!
-//! 2^C queues of 8, 16 or 32-byte entries; a TX completion is padded with zero, an RX completion cut or padded. The phase bit
-//! (bit 24, 1 in the first lap) is set here. Entries of a queue gather in the part of a line that is not yet written; it goes out as one
-//! [WriteReqSrc] when it reaches a 64-byte boundary of the ring or the ring's end, when its first entry has waited
-//! `_hold` cycles, or ahead of a marker. When the write is accepted, `event` tells the vector.
+//! 2^C queues of 8, 16 or 32-byte entries; a TX completion is padded with zero, an RX completion
+//! cut or padded. The phase bit (1 in the first lap) is set here. Entries of a queue gather in the
+//! part of a line that is not yet written. It goes out as one [WriteReqSrc] when it reaches a
+//! 64-byte boundary of the ring or the ring's end, when its first entry has waited `_hold` cycles,
+//! or ahead of a marker. When the write is accepted, `event` tells the vector.
 //!
-//! There is no check for a full ring: no driver reports its head reliably, and a submission queue as deep as its completion queue
-//! cannot have more outstanding. An entry for a queue that does not exist is dropped and `stat_cq_overflow` pulses.
+//! A full ring is not checked for: no driver reports its head reliably, and a submission queue as
+//! deep as its completion queue cannot have more outstanding. An entry for a queue that does not
+//! exist is dropped and `stat_cq_overflow` pulses.
 //!
-//! | | |
-//! |---|---|
-//! | throughput | one entry a cycle, `tx` and `rx` together, same queue or not; an expired line takes a cycle too; a beat a cycle out |
-//! | latency | 6 cycles from an entry that ends its line to `write.valid`; `_hold` + 9 to `_hold` + 9 + 2^C for a lone one |
-//! | full | when 9 to 15 lines wait for `write`, `tx` and `rx` stop; the hold time stands still meanwhile |
-//! | create, destroy | `ready` after all earlier lines of every queue were accepted and their events taken; destroy drops the unwritten part |
-//! | marker | acknowledged by a pulse when all earlier lines were accepted |
+//! - **Throughput**: one entry a cycle, `tx` and `rx` together, same queue or not; an expired line
+//!   takes a cycle too. Out one beat a cycle.
+//! - **Latency**: 6 cycles from an entry that ends its line to `write.valid`; `_hold` + 9 to
+//!   `_hold` + 9 + 2^C for a lone entry.
+//! - **Back-pressure**: when 9 to 15 lines wait for `write`, `tx` and `rx` stop; the hold time
+//!   stands still meanwhile.
+//! - **Create, destroy**: `ready` after all earlier lines of every queue are accepted and their
+//!   events taken. Destroy drops the unwritten part.
+//! - **Marker**: acknowledged by a pulse when all earlier lines are accepted.
 //!
-//! Operations flow through five stages; the context is read in 0 and 1, changed in 2, whose result is forwarded to 1:
+//! Operations flow through five stages. The context is read in 0 and 1 and changed in 2, whose
+//! result is forwarded to 1:
 //!
 //! | stage | |
 //! |---|---|
@@ -26,10 +31,11 @@
 //! | 3 | entry into its line; place in the ring |
 //! | 4 | host address; into the FIFO of due lines |
 //!
-//! Lines lie in one RAM of the data path's width, 512/D rows each, and are handed on by number: each queue has one, and 16 more
-//! go round between the queues and the FIFO of due lines, which gives a line back when its last beat was accepted. Of a
-//! 32-byte entry only the first half is kept. A walker looks for lines that have waited, a queue a cycle.
-//! After `reset` a walk of 2^C + 16 cycles marks every queue absent; nothing is taken until then.
+//! Lines lie in one RAM of the data path's width, 512/D rows each, and are handed on by number.
+//! Each queue has one, and 16 more go round between the queues and the FIFO of due lines, which
+//! gives a line back when its last beat is accepted. Of a 32-byte entry only the first half is
+//! kept. A walker looks for lines that have waited long enough, one queue a cycle. After `reset` a
+//! walk of 2^C + 16 cycles marks every queue absent; nothing is taken until it ends.
 //!
 //! `D`, `K`: the data path's bits and bytes.
 
@@ -343,16 +349,19 @@ fn row_addr<const K: usize>(line: Bits<8>, row: Bits<2>) -> Bits<9> {
 }
 
 impl<const D: usize, const K: usize, const C: usize> Logic for CompletionQueues<D, K, C> {
-    /// Completion queues: entries gathered into lines, written when full or when the oldest has waited long enough.
+    /// Completion queues: entries gathered into lines, written when full or when the oldest has
+    /// waited long enough.
     #[kernel]
     fn update(&mut self) {
-        registers!(self, clock, reset; walk, room, now, deadline, rx_turn, command_there, command_taken, command_done, tx_ack, rx_ack, overflow, look, seen, expired);
+        registers!(self, clock, reset; walk, room, now, deadline, rx_turn, command_there,
+            command_taken, command_done, tx_ack, rx_ack, overflow, look, seen, expired);
         registers!(self, clock, reset; op1, op2, moving2);
         registers!(self, clock, reset; add3, valid3, send3, valid4);
         registers!(self, clock, reset; out, out_left, out_row, out_sparse);
-        registers!(self, clock; seen_cq, seen_held, expired_cq, expired_rx, cq1, rx1, entry1, cq2, rx2, entry2, base2, log_depth2,
-            index_mask2, esize2, vector2, entry3, line3, tail3, count3, base3, log_depth3, index_mask3, esize3, tags3, base4, index4, line4,
-            len4, esize4, tags4, out_addr, out_len, out_line, out_tags);
+        registers!(self, clock; seen_cq, seen_held, expired_cq, expired_rx, cq1, rx1, entry1, cq2,
+            rx2, entry2, base2, log_depth2, index_mask2, esize2, vector2, entry3, line3, tail3,
+            count3, base3, log_depth3, index_mask3, esize3, tags3, base4, index4, line4, len4,
+            esize4, tags4, out_addr, out_len, out_line, out_tags);
         clocked!(self, clock, reset; spare, due, events);
         clocked!(self, clock; fixed, moving, held, lines);
 
@@ -418,7 +427,8 @@ impl<const D: usize, const K: usize, const C: usize> Logic for CompletionQueues<
         });
         self.fixed.raddr.next = bit_cast::<C, 8>(cq0);
 
-        // The walker. The hold time stands still while nothing could be sent, so a deadline never laps.
+        // The walker. The hold time stands still while nothing could be sent, so a deadline never
+        // laps.
         if room {
             self.now.d.next = self.now.q.val() + 1;
         }
@@ -554,7 +564,8 @@ impl<const D: usize, const K: usize, const C: usize> Logic for CompletionQueues<
             command,
         };
 
-        // Stage 3. The entry goes to the place after those that wait: a write starts at byte 0 of its line.
+        // Stage 3. The entry goes to the place after those that wait: a write starts at byte 0 of
+        // its line.
         let esize = self.esize3.q.val();
         let phase = !(self.tail3.q.val() >> self.log_depth3.q.val()).get_bit(0) && !walking;
         let mut entry = self.entry3.q.val();
@@ -618,7 +629,7 @@ impl<const D: usize, const K: usize, const C: usize> Logic for CompletionQueues<
         let last = self.out_left.q.val() <= lit::<7>(K);
         let offered = self.out.q.val() && !empty && self.events.in_ready.val();
         let beat = offered && self.write.ready.val();
-        // The events of what came before go ahead of a command's end.
+        // A command ends after the events of all lines before it.
         let tags = self.out_tags.q.val();
         let passes = empty && !(tags.command && self.events.out_valid.val());
         let ends = self.out.q.val() && (passes || (beat && last));

@@ -1,19 +1,24 @@
 //! Covers each frame with receive buffers, in the order of the frames, all or nothing.
 //!
-//! Takes a stored [frame](Frame), looks its queue up in `rx/prefetch`, and takes descriptors in ring order until their lengths (0 is 64 KiB) cover the frame; then sends a
-//! [segment](Segment) for each to `rx/write`. Every buffer but the last is filled; none is empty.
-//! Owns `head` of every queue, the count of descriptors taken, and sends each change on `head_*`.
+//! Takes a [frame](Frame), looks its queue up in `rx/prefetch`, and takes descriptors in ring order
+//! until their lengths (0 is 64 KiB) cover the frame. Then it sends a [segment](Segment) for each
+//! to `rx/write`. Every buffer but the last is filled; none is empty. This block owns `head` of
+//! every queue, the count of descriptors taken, and sends each change on `head`.
 //!
-//! Dropped and counted: no such queue or no valid table entry (`stat_drop_no_queue`); a queue broken by a DMA error
-//! (`stat_drop_dma_error`); not enough buffers posted, or more than [MAX_DESCS] needed (`stat_drop_no_descriptor`). A drop
-//! takes no descriptor, and frees its rows by a segment marked so. If enough may be posted but is still being fetched the
-//! frame waits, `WAIT` cycles at most: those behind it can't pass. A queue that let a frame wait in vain gets no
-//! second wait until a frame found buffers there, so a fetch lost in the host does not slow the others down.
+//! **Drops.** Dropped and counted: a frame without queue or valid table entry
+//! (`stat_drop_no_queue`); of a queue broken by a DMA error (`stat_drop_dma_error`); for which not
+//! enough buffers are posted, or more than [MAX_DESCS] are needed (`stat_drop_no_descriptor`). A
+//! drop takes no descriptor, and frees its rows by a segment marked so.
 //!
-//! A frame in one buffer takes 2 cycles, as the next one is looked up meanwhile; 3 if there was none waiting or descriptors
-//! were not there yet, in n buffers 4n + 1 at most, a drop 2. `marker_*`, the end of a queue, is taken
-//! between frames; it resets the queue's `head` and goes on to `rx/write`. When `seg_ready` is low all waits.
-//! After `reset` a walk of 2^Q cycles clears the heads; no frame is taken before.
+//! **Waits.** If enough may be posted but is still being fetched, the frame waits, `WAIT` cycles at
+//! most: the frames behind it can't pass. After a wait in vain frames of that queue don't wait
+//! until one finds buffers there, so that a fetch lost in the host does not slow other queues.
+//!
+//! **Speed.** A frame in one buffer takes 2 cycles, as the next frame is looked up meanwhile; 3 if
+//! none was waiting or descriptors were not there yet; in n buffers 4n + 1 at most; a drop 2.
+//! `marker`, the end of a queue, is taken between frames: it resets the queue's `head` and goes on
+//! to `rx/write`. When `seg.ready` is low everything waits. After `reset` a walk of 2^Q cycles
+//! clears the heads; no frame is taken before it ends.
 
 use super::words::{
     DescSrc, Frame, LookSrc, MarkerSnk, PieceSrc, Report, RxDesc, Segment, StoredSnk, Taken, TakenSrc,
@@ -75,14 +80,14 @@ pub struct RxAssign<const L: usize, const Q: usize> {
     /// In `Check`, and the descriptor covers the rest of a frame that is being sent.
     sending: Reg<Bit>,
     reason: Reg<Reason>,
-    // The next frame, looked up cycle by cycle, and the frame at hand.
+    // The next frame, looked up in every cycle, and the current frame.
     frames: Skid<Frame>,
     f_valid: Reg<Bit>,
     f_frame: Reg<Frame>,
     /// Its first row, and the first behind it.
     f_row: Reg<Bits<16>>,
     free_row: Reg<Bits<16>>,
-    // What the last cycle's lookup said, and whether it was of the next frame, or of the one at hand.
+    // The last cycle's lookup: it was of the next frame, or of the current one; its answer.
     l_next: Reg<Bit>,
     l_here: Reg<Bit>,
     l_exists: Reg<Bit>,
@@ -93,18 +98,20 @@ pub struct RxAssign<const L: usize, const Q: usize> {
     l_pending: Reg<Bit>,
     l_no_wait: Reg<Bit>,
     l_cq: Reg<Bits<8>>,
-    // What it said for the frame at hand.
+    // The lookup's answer for the current frame.
     taken: Reg<Bits<16>>,
     avail: Reg<Bits<16>>,
     pending: Reg<Bit>,
     cq: Reg<Bits<8>>,
     no_wait: Reg<Bit>,
-    // The walk over descriptors: index of the one at hand, bytes not yet covered, first pass or sending.
+    // The walk over descriptors: index of the current one, bytes not yet covered, first pass or
+    // sending.
     index: Reg<Bits<5>>,
     rest: Reg<Bits<16>>,
     send: Reg<Bit>,
     buffer: Reg<RxDesc>,
-    // Of the one at hand: it covers the rest; it may be sent; it is the last there is, or that may be; where the next one is.
+    // Of the current descriptor: it covers the rest; it may be sent; it is the last that is posted,
+    // or the last that a frame may take; index of the next.
     covers: Reg<Bit>,
     may_send: Reg<Bit>,
     at_last: Reg<Bit>,
@@ -127,7 +134,7 @@ pub struct RxAssign<const L: usize, const Q: usize> {
 }
 
 impl<const L: usize, const Q: usize> RxAssign<L, Q> {
-    /// `small`: a frame in two cycles at the most comes in.
+    /// `small`: at most one frame in two cycles.
     pub fn new(small: bool) -> Self {
         Self { frames: Skid::new(small), ..Self::default() }
     }
@@ -144,10 +151,13 @@ impl<const L: usize, const Q: usize> Logic for RxAssign<L, Q> {
     #[kernel]
     fn update(&mut self) {
         registers!(self, clock, reset; walk, step, checking, sending, reason, f_valid);
-        registers!(self, clock, reset; l_next, l_here, l_exists, l_broken, l_some, l_pending, l_no_wait);
-        registers!(self, clock, reset; pending, free_row, no_wait, index, send, covers, may_send, at_last, at_most, waiting, timer, timeout,
-            o_valid, h_valid, h_hint, s_frame, s_no_descriptor, s_no_queue, s_broken);
-        registers!(self, clock; f_frame, f_row, l_head, l_avail, l_cq, taken, avail, cq, rest, buffer, moved, o_data, h_queue, h_value, s_bytes);
+        registers!(self, clock, reset; l_next, l_here, l_exists, l_broken, l_some, l_pending,
+            l_no_wait);
+        registers!(self, clock, reset; pending, free_row, no_wait, index, send, covers, may_send,
+            at_last, at_most, waiting, timer, timeout, o_valid, h_valid, h_hint, s_frame,
+            s_no_descriptor, s_no_queue, s_broken);
+        registers!(self, clock; f_frame, f_row, l_head, l_avail, l_cq, taken, avail, cq, rest,
+            buffer, moved, o_data, h_queue, h_value, s_bytes);
         clocked!(self, clock, reset; frames);
         clocked!(self, clock; heads);
         let n_valid = self.frames.out_valid.val();
@@ -163,7 +173,7 @@ impl<const L: usize, const Q: usize> Logic for RxAssign<L, Q> {
             self.o_valid.d.next = false;
         }
 
-        // The descriptor at hand.
+        // The current descriptor.
         let buffer = self.buffer.q.val();
         let covers = self.covers.q.val();
         let piece = if covers { self.rest.q.val() } else { buffer.length };
@@ -176,7 +186,8 @@ impl<const L: usize, const Q: usize> Logic for RxAssign<L, Q> {
         let checking = self.checking.q.val();
         let sending = self.sending.q.val();
 
-        // Look up the next frame, as if the descriptors up to the one at hand were taken; or the one at hand again.
+        // Look up the next frame, as if the descriptors up to the current one were taken; or the
+        // current frame again.
         let again = self.step.q.val() == Step::Look
             && self.f_valid.q.val()
             && (self.waiting.q.val() || !self.l_here.q.val());
@@ -224,7 +235,7 @@ impl<const L: usize, const Q: usize> Logic for RxAssign<L, Q> {
             self.timeout.d.next = self.timer.q.val() == lit::<12>(WAIT - 1);
         }
 
-        // What a dropped frame or a marker does not have counts for nothing.
+        // Fields that a dropped frame or a marker does not have are not used.
         let source =
             bit_cast::<24, 16>(len - self.rest.q.val()) + (bit_cast::<24, 16>(row) << lit::<24>(L));
         let report = Report {
@@ -417,7 +428,8 @@ impl<const L: usize, const Q: usize> Logic for RxAssign<L, Q> {
             self.free_row.d.next = self.free_row.q.val() + rows::<L>(n.len);
         }
         self.l_next.d.next = n_valid && !take && !again;
-        // But for a frame that is sent, which the lookup knows of, a change of heads makes it worthless.
+        // A change of heads invalidates the lookup, but for that of a frame that is sent, which the
+        // lookup has counted.
         self.l_here.d.next = (take || again) && (checking || !heads_we);
 
         self.step.d.next = to;

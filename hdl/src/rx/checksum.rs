@@ -1,17 +1,22 @@
 //! Verifies the checksums of received frames: IPv4 header, TCP and UDP.
 //!
-//! Takes what [parse](super::parse) finds and what [sum](super::sum) adds up of the same frame; one result a frame, in their
-//! order, 18 cycles after the frame's last beat: [Sums].
+//! Takes what [parse](super::parse) finds and what [sum](super::sum) adds up of the same frame, and
+//! gives one result a frame, in their order, 18 cycles after the frame's last beat: [Sums].
 //!
-//! Not judged, whatever the sum, 0 included: a packet of which `parse` knows no `l4`, fragments among them; a frame shorter
-//! than its IP length; a UDP length that is not IP's; TCP of less than 20 bytes; IPv6 with a routing header that has
-//! segments left, as the sum then counts an address that the header doesn't have in its place. Nor is UDP over IPv4 with sum 0.
+//! Not judged, whatever the sum, 0 included:
+//! - a packet of which `parse` knows no `l4`, fragments among them;
+//! - a frame shorter than its IP length;
+//! - UDP whose length is not IP's, and TCP of less than 20 bytes;
+//! - IPv6 with a routing header that has segments left: its sum counts another address;
+//! - UDP over IPv4 with sum 0.
 //!
-//! A sum of 0 over IPv6 is an error by default (RFC 8200, 8.1). Which ports may do without (RFC 6935) the host knows: Linux
-//! looks at the packet itself whenever the card does not say "good", and gives a wrong length (RFC 768) as its reason before a sum.
+//! A sum of 0 over IPv6 is an error by default (RFC 8200, 8.1). Only the host knows which ports may
+//! do without (RFC 6935): Linux looks at the packet itself whenever the card does not say "good",
+//! and reports a wrong length (RFC 768) before a wrong sum.
 //!
-//! Where L4 begins is known too late to sum from there on: the options or extension headers in front of it are summed from
-//! `parse`'s window and taken off. Sums have their bytes swapped, see [sum](super::sum). A frame a cycle, no back pressure.
+//! Where L4 begins is known too late to begin the sum there: the options or extension headers
+//! before it are summed from `parse`'s window and subtracted. Sums have their bytes swapped, see
+//! [sum](super::sum). A frame a cycle, no back-pressure.
 
 use super::headers::{self, proto, UdpEnd};
 use super::sum::{self, RxSum};
@@ -20,7 +25,8 @@ use super::words::{Sums, TapSnk};
 use nitor_abi::tx::{l3, l4};
 use nitor_rtl::prelude::*;
 
-/// Options or extension headers in front of a known L4: 56 bytes at most, in words, and in sums of four of them.
+/// Options or extension headers in front of a known L4: 56 bytes at most, in words, and in sums of
+/// four of them.
 const SKIP_WORDS: usize = 28;
 const SKIP_SUMS: usize = SKIP_WORDS / 4;
 
@@ -113,9 +119,11 @@ impl<const D: usize, const K: usize, const L: usize> Logic for RxChecksum<D, K, 
     /// Verifies the checksums of each frame.
     #[kernel]
     fn update(&mut self) {
-        registers!(self, clock, reset; p_at, p_is4, late_valid[..], length, short, done[..], verdict[..], o_flags);
-        registers!(self, clock; p_skip[..], p_head[..], q_skip[..], q_addrs, q_rest, r_skip, r_addrs, r_fixed, s_skip, s_addrs, s_header,
-            t_skip, t_pseudo, t_header, u_pseudo, meta[..], late_sum[..], late_payload[..], late_short[..], beat_sum[..], all, folded);
+        registers!(self, clock, reset; p_at, p_is4, late_valid[..], length, short, done[..],
+            verdict[..], o_flags);
+        registers!(self, clock; p_skip[..], p_head[..], q_skip[..], q_addrs, q_rest, r_skip,
+            r_addrs, r_fixed, s_skip, s_addrs, s_header, t_skip, t_pseudo, t_header, u_pseudo,
+            meta[..], late_sum[..], late_payload[..], late_short[..], beat_sum[..], all, folded);
         clocked!(self, clock, reset; beats);
         TapSnk::<D>::link(&mut self.tap, &mut self.beats.tap);
 
@@ -226,7 +234,7 @@ impl<const D: usize, const K: usize, const L: usize> Logic for RxChecksum<D, K, 
         self.all.d.next = bit_cast::<21, 20>(self.u_pseudo.q.val())
             + bit_cast::<21, 16>(self.beat_sum[1].q.val());
         self.folded.d.next = sum::fold(bit_cast::<32, 21>(self.all.q.val()));
-        // Both are zero, and the carry can't make more of it.
+        // Both stand for zero; with the carry set the sum is not zero.
         let total = self.folded.q.val();
         let bad = total != 0xffff && total != 0;
         let v = self.verdict[2].q.val();

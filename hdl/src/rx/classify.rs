@@ -1,23 +1,30 @@
-//! Flow and queue of a frame, found 16 bits a cycle: `rx/parse`, `rx/hash` and `rx/steer` in one small block, for cards of a gigabit.
+//! Finds a frame's flow and queue 16 bits a cycle: `rx/parse`, `rx/hash` and `rx/steer` in one
+//! small block, for cards of a gigabit.
 //!
-//! **Ports.** `tap_*` from `rx/input`; a [flow](super::words::flow) word for each frame kept, in their order, valid for one cycle;
-//! `regs` as in [steer](super::steer). What is found, hashed and looked up is what these blocks find: their module
-//! docs hold, bounds included.
+//! **Ports.** `tap` comes from `rx/input`. Each frame kept gives a [flow](Flow), in their order,
+//! valid for one cycle. `regs` is that of [steer](super::steer). This block finds, hashes and looks
+//! up what those blocks do: their module docs hold, bounds included.
 //!
-//! **How.** The first 128 bytes of a frame are kept, in one of two slots; a frame that is given up leaves its slot to the next. A frame
-//! that is whole is walked through from its type on, a half of a dword at a time: over tags, the IP header, from extension header to
-//! extension header, to the ports. What is hashed on the way meets a window of 47 bits of the key, which moves along. Then the table names the queue.
+//! **How.** Two slots keep the first 128 bytes of a frame each; a frame that is given up leaves its
+//! slot to the next. A whole frame is walked through from its type on, half a dword at a time: over
+//! tags, the IP header, the extension headers, to the ports. What is to be hashed on the way meets
+//! a window of 47 bits of the key, which moves along. Then the table gives the queue.
 //!
-//! **Speed.** From last beat to flow IPv4 takes 17 cycles, IPv6 27, a tag 2 more, an extension header 3: 40 at the most. A byte of a gigabit's wire takes
-//! 0.4 cycles of 50 MHz, and a frame 24 bytes besides its own: IPv6 and UDP in 62 bytes 34.4 cycles, a tag 1.6 more, an extension header 3.2 or
-//! more; IPv4 in 60 bytes 33.6. So every frame is walked through in less time than it comes in, and what a walk ends behind its frame is
-//! never more than the 40 cycles of the longest. Where frames come faster, `hold` is up while both slots are taken, and no frame may begin. At a
-//! gigabit it is up for less than 7 cycles behind a frame, and the next one's first beat comes after 16: no beat waits for it. With the taps a cycle
-//! behind the beats, `hold` rises in the third cycle after a frame's last beat: none may begin in these three, whatever it says. `rx/input` sees to
-//! all that.
+//! **Speed.** From last beat to flow IPv4 takes 17 cycles, IPv6 27, a tag 2 more, an extension
+//! header 3: 40 at the most. A byte of a gigabit's wire takes 0.4 cycles of 50 MHz, and a frame has
+//! 24 bytes on the wire besides its own: IPv6 and UDP in 62 bytes take 34.4 cycles, a tag 1.6 more,
+//! an extension header 3.2 or more; IPv4 in 60 bytes 33.6. So every frame is walked through in less
+//! time than it takes to arrive, and a walk ends at most 40 cycles after its frame.
 //!
-//! **Registers** are reached between two frames, an access and a frame in turns: 3 cycles, and up to 40 if a frame is on its way.
-//! They and frames wait while `config_reset` clears the table, 128 cycles; and during `reset`, which gives up all frames.
+//! **Back-pressure.** Where frames come faster, `hold` is up while both slots are taken, and no
+//! frame may begin. At a gigabit it is up for less than 7 cycles after a frame, and the next first
+//! beat comes after 16: no beat waits. The taps are a cycle behind the beats, so `hold` rises in
+//! the third cycle after a frame's last beat: no frame may begin in these three, whatever `hold`
+//! says. `rx/input` sees to that.
+//!
+//! **Registers** are accessed between two frames, an access and a frame in turns: 3 cycles, and up
+//! to 40 more if a frame is being walked through. Registers and frames wait while `config_reset`
+//! clears the table, 128 cycles, and during `reset`, which gives up all frames.
 
 use super::headers::{self, proto, Pair, Version};
 use super::steer::{Entry, KeyAddr, RssEntry, TableAddr};
@@ -79,10 +86,10 @@ pub struct RxClassify<const D: usize, const K: usize> {
     frag: Reg<Bit>,
     known: Reg<Bit>,
     proto: Reg<Bits<8>>,
-    /// Extension headers behind us; the one at hand is of a fragment.
+    /// Extension headers walked over; the current one is of a fragment.
     walked: Reg<Bits<2>>,
     piece: Reg<Bit>,
-    /// In dwords, as L3 is aligned: the nth begins at byte 4n + 2. What follows the header at hand, and where the packet ends.
+    /// In dwords, the nth begins at byte 4n + 2: where the current header ends, and the packet.
     next: Reg<Bits<5>>,
     limit: Reg<Bits<5>>,
     // The hash and its key: halves of the key from the window's on.
@@ -95,7 +102,7 @@ pub struct RxClassify<const D: usize, const K: usize> {
     key: [LutRam<Bits<8>, 4>; 4],
     /// Of `ctrl` what matters, inverted.
     off: Reg<Bits<4>>,
-    /// The table, and what was read of it.
+    /// The table, and the entry read last.
     table: LutRam<Bits<8>, 7>,
     table_valid: LutRam<Bits<1>, 7>,
     found: Reg<Entry>,
@@ -148,8 +155,8 @@ impl<const D: usize, const K: usize> Logic for RxClassify<D, K> {
     /// Finds flow and queue of each frame, 16 bits of it a cycle.
     #[kernel]
     fn update(&mut self) {
-        registers!(self, clock, reset; fill, index, held, have[..], state, slot, at, step, tags, v6, sound, frag, known, proto, walked, piece,
-            next, limit, hash, key_at, turn);
+        registers!(self, clock, reset; fill, index, held, have[..], state, slot, at, step, tags, v6,
+            sound, frag, known, proto, walked, piece, next, limit, hash, key_at, turn);
         registers!(self, clock, config_reset; off, clear, ack, rdata);
         registers!(self, clock; half, window0, window1, window2, found);
         clocked!(self, clock; window, key[..], table, table_valid);
@@ -215,7 +222,8 @@ impl<const D: usize, const K: usize> Logic for RxClassify<D, K> {
         let half = self.half.q.val();
         let word = headers::net16(half.to_bits::<16>());
 
-        // Where the header at hand ends, and whether the packet reaches as far; behind it there is L4, of 8 bytes at the least.
+        // Where the current header ends, and whether the packet reaches that far; L4 behind it has
+        // at least 8 bytes.
         let step = self.step.q.val();
         let tags = self.tags.q.val();
         let v6 = self.v6.q.val();

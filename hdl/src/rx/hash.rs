@@ -1,11 +1,13 @@
 //! The Toeplitz hash of a 36-byte input under a 40-byte key.
 //!
-//! Byte i of `key` and `data` is in bits 8i+7:8i; the key in standard order, byte 0 with the most significant bits of
-//! the first window. A shorter input is padded with zeros behind, which add nothing to the hash. `tag` comes out with it.
+//! Byte i of `key` and `data` is in bits 8i+7:8i. The key is in standard order: byte 0 has the most
+//! significant bits of the first window. A shorter input is padded with zeros behind, which add
+//! nothing to the hash. `tag` goes through with its input.
 //!
-//! The input is nine groups of 4 bytes, of which `_steps` steps (1, 3 or 9) hash as many each: area against time. An input takes
-//! `_steps` cycles; while one is at work another waits, and a third must not come (the sender's duty: inputs that
-//! come `_steps` cycles apart, but for one that may be early, fit). The hash is out `_steps` + 3 cycles after an input that did not wait.
+//! The input is nine groups of 4 bytes, and each of `_steps` steps (1, 3 or 9) hashes an equal part
+//! of them: area against time. An input takes `_steps` cycles; one more may wait meanwhile. The
+//! sender must not send a third: inputs `_steps` cycles apart fit, but for one that may be early.
+//! The hash is out `_steps` + 3 cycles after an input that did not wait.
 
 use super::words::Kind;
 use nitor_rtl::prelude::*;
@@ -31,7 +33,7 @@ pub struct Toeplitz {
     fill: Reg<Bit>,
     at: Reg<Bit>,
     step: Reg<Bits<4>>,
-    // The groups at hand with the key's 63 bits that each meets.
+    // The groups of this step, each with its 63 bits of the key.
     window: Vec<Reg<Bits<63>>>,
     piece: Vec<Reg<Bits<32>>>,
     group: Vec<Reg<Bits<32>>>,

@@ -1,4 +1,4 @@
-//! From the wire to the host: frames come in from the MAC, are steered to a queue, and written to its buffers.
+//! The receive path: frames from the MAC are steered to a queue and written to its buffers.
 //!
 //! | block | does | a 60-byte frame, 512 bits |
 //! |---|---|---|
@@ -6,15 +6,23 @@
 //! | [parse], [walk] | find VLAN, IP, L4, the hash tuple | 1 cycle, 10 deep |
 //! | [checksum], [sum] | verify IPv4, TCP and UDP checksums | 1 cycle, 18 deep |
 //! | [steer], [hash] | RSS: hash, table, queue | 1 cycle, 5 deep |
-//! | [classify] | in small cards instead of parse, hash, steer and checksum: flow and queue, 16 bits a cycle | 17 cycles, IPv6 27 |
-//! | [waiting] | keeps what is known of frames until there are buffers, as many as the RX buffer holds | 1 cycle |
+//! | [classify] | in small cards finds flow and queue, 16 bits a cycle | 17 cycles, IPv6 27 |
+//! | [waiting] | keeps the flows of stored frames until there are buffers | 1 cycle |
 //! | [prefetch] | queue contexts, descriptors fetched ahead | up to 16 descriptors a 4-cycle turn |
 //! | [assign] | covers the frame with buffers | 2 cycles |
 //! | [write] | posted writes and completion entries | 2 cycles a TLP, 1 a beat |
 //!
-//! Nothing but too many small frames stops the MAC (see [input]): a frame without room is dropped whole, and every frame is counted once, as delivered or in one of
-//! the drop counters. Room is the RX buffer's alone: frames of 60 bytes and more, in whatever mix, wait for the host until its rows are used up. `reset` clears everything but the RSS registers, for which there is `config_reset`; the rest of
-//! a frame that `reset` cuts is ignored. All stat outputs are pulses of one cycle.
+//! [classify] stands for parse, hash, steer and checksum. [waiting] holds as many frames of 60
+//! bytes as the RX buffer. [headers] has the headers' layouts, [words] the records that go between
+//! the blocks.
+//!
+//! **Back-pressure.** Only small frames that come too fast stop the MAC (see [input]). A frame
+//! without room is dropped whole. Every frame is counted once, as delivered or in one drop counter.
+//! Only the RX buffer limits room: frames of 60 bytes and more, in whatever mix, wait for the host
+//! until its rows are used up.
+//!
+//! **Reset.** `reset` clears everything but the RSS registers, which have `config_reset`. The rest
+//! of a frame that `reset` cuts is ignored. All stat outputs are pulses of one cycle.
 
 pub mod assign;
 pub mod checksum;
@@ -48,8 +56,8 @@ use write::RxWrite;
 /// How a card finds the flows of frames.
 #[derive(Clone, Copy, Debug)]
 pub enum Classifier {
-    /// A frame a cycle. The hash takes 1, 3 or 9 `steps`, fewer tables the more; frames of fewer beats are slowed down to it. Without
-    /// `checksums` none is verified, and completions say so.
+    /// A frame a cycle. The hash takes 1, 3 or 9 `steps`, fewer tables the more; frames of fewer
+    /// beats are slowed down to it. Without `checksums` none is verified, and completions say so.
     Wide { steps: usize, checksums: bool },
     /// A fraction of the area, as fast as a gigabit needs; no checksums.
     Serial,
@@ -61,7 +69,7 @@ impl Classifier {
     }
 }
 
-/// What goes to [RxPath::probe].
+/// Handshakes for [RxPath::probe].
 #[record]
 struct Handshakes {
     frame_valid: Bit,
@@ -70,7 +78,8 @@ struct Handshakes {
     seg_ready: Bit,
 }
 
-/// 2^Q queues, 2^R descriptors prefetched each, 2^(B+1) rows of RX buffer, M = Q + R + 3 - L, 2^F frames that wait, F = B + L - 5.
+/// 2^Q queues, 2^R descriptors prefetched each, 2^(B+1) rows of RX buffer, M = Q + R + 3 - L, 2^F
+/// frames that wait, F = B + L - 5.
 #[derive(LogicBlock)]
 pub struct RxPath<
     const D: usize,
@@ -153,7 +162,8 @@ impl<
         const F: usize,
     > RxPath<D, K, L, Q, R, B, M, F>
 {
-    /// `small`: 8 fetches of descriptors are under way, and frames come no faster than from the serial classifier.
+    /// `small`: 8 fetches of descriptors are under way, and frames come no faster than from the
+    /// serial classifier.
     pub fn new(classifier: Classifier, small: bool) -> Self {
         let (mut input, steps, serial) = match classifier {
             Classifier::Wide { steps, .. } => (RxInput::new(steps), steps, false),
@@ -222,7 +232,8 @@ impl<
     /// The receive path, from the MAC to posted writes and completion entries.
     #[kernel]
     fn update(&mut self) {
-        clocked!(self, clock; input, parse, checksum, steer, classify, waiting, prefetch, assign, writer);
+        clocked!(self, clock; input, parse, checksum, steer, classify, waiting, prefetch, assign,
+            writer);
         for i in 0..8 {
             self.stages[i].clock.next = self.clock.val();
             self.stages[i].d.next = self.reset.val();
@@ -253,7 +264,8 @@ impl<
         self.writer.mps.next = self.mps.val();
         self.writer.requester.next = self.requester.val();
 
-        // One of these two finds the flow; the other one is idle, and goes away in synthesis.
+        // Either `classify` finds the flow or `parse` and `steer` do; what is idle goes away in
+        // synthesis.
         self.steer.config_reset.next = self.config_reset.val();
         self.classify.config_reset.next = self.config_reset.val();
         self.steer.in_valid.next = self.parse.valid.val();

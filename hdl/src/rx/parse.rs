@@ -1,21 +1,24 @@
 //! Finds a frame's flow in its headers: VLAN tags, IPv4 or IPv6 with extension headers, TCP or UDP.
 //!
-//! Watches the beats that `rx/input` stores (`tap_*`) and gives one result for each frame kept, in their order:
-//! `l3` (0 unknown, 8 IPv4, 11 IPv6) and `l4` (0 unknown, 12 TCP, 13 UDP) as the ENA completion numbers them, `frag`,
-//! and the tuple for the hash, byte i in bits 8i+7:8i: source and destination address, then both ports if `l4` is known;
-//! 8 + 4 bytes for IPv4, 32 + 4 for IPv6, zero behind and zero for what is not IP.
+//! Watches the beats that `rx/input` stores (`tap`) and gives one result for each frame kept, in
+//! their order: `l3` and `l4` as [completions](nitor_abi::rx::RxCompletion) number them, `frag`,
+//! and the `tuple` for the hash, byte i in bits 8i+7:8i. The tuple is source and destination
+//! address, then both ports if `l4` is known: 8 + 4 bytes for IPv4, 32 + 4 for IPv6, zero behind,
+//! and zero for what is not IP.
 //!
 //! - Up to 2 tags (8100, 88a8, 9100). A third is an unknown protocol.
-//! - IPv4: version 4, header of 20 to 60 bytes that is in the frame and in the total length; else `l3` is 0. A fragment
-//!   (more to come, or offset not 0) has `frag` and no `l4`.
-//! - IPv6: version 6 and a whole header. Up to three of hop-by-hop, routing, destination options and fragment are walked;
-//!   a fragment header of a real fragment sets `frag` and ends the walk without `l4`, a header of more than 64 bytes too.
-//! - `l4` is known if 8 bytes of its header are in the first 106 bytes of the packet, in the frame, and in the packet as its
-//!   IP length has it.
+//! - IPv4: version 4, and a header of 20 to 60 bytes that is in the frame and in the total length;
+//!   else `l3` is 0. A fragment (more to come, or offset not 0) has `frag` and no `l4`.
+//! - IPv6: version 6 and a whole header. Up to three of hop-by-hop, routing, destination options
+//!   and fragment headers are walked. The fragment header of a real fragment sets `frag` and ends
+//!   the walk without `l4`; so does a header of more than 64 bytes, without `frag`.
+//! - `l4` is known if 8 bytes of its header are in the first 106 bytes of the packet, in the frame,
+//!   and in the packet by its IP length.
 //!
-//! Headers are walked by [walk](super::walk), 7 cycles a frame, in turn: as many as `apart` asks for. The result is valid for one cycle, 10 cycles
-//! after the frame's last beat. No back pressure: with `apart` = 1 a frame may end in each cycle, else frames begin `apart` cycles apart but for
-//! those behind a longer one, as [input](super::input) sees to.
+//! **Speed.** [walk](super::walk) takes 7 cycles a frame; as many walkers as `apart` asks for take
+//! turns. The result is valid for one cycle, 10 cycles after the frame's last beat. There is no
+//! back-pressure: with `apart` = 1 a frame may end in each cycle, else [input](super::input) makes
+//! frames begin `apart` cycles apart, but for those behind a longer one.
 
 use super::headers::{self, proto, Ipv4Fixed, L4};
 use super::walk::{self, End, Packet4, Packet6, RxWalk, L3_BITS, TAIL_BITS};
@@ -33,11 +36,13 @@ pub struct RxParse<const D: usize, const K: usize> {
     pub l4: Signal<Out, Bits<5>>,
     pub frag: Signal<Out, Bit>,
     pub tuple: Signal<Out, Bits<288>>,
-    // For rx/checksum, with the result: the second half of 8 bytes of L4, and a routing header with segments left.
+    // For rx/checksum, with the result: the second half of 8 bytes of L4, and a routing header with
+    // segments left.
     pub second: Signal<Out, Bits<32>>,
     pub routed: Signal<Out, Bit>,
-    // And a cycle before: what is behind the IPv6 header or the first 20 bytes of IPv4, where L4 is in it in units of 4
-    // bytes, and addresses; those of IPv4 (`is4`) are followed by the 12 bytes that the header begins with.
+    // And a cycle before: what is behind the IPv6 header or the first 20 bytes of IPv4, where L4 is
+    // in it in units of 4 bytes, and addresses; those of IPv4 (`is4`) are followed by the 12 bytes
+    // that the header begins with.
     pub at: Signal<Out, Bits<8>>,
     pub is4: Signal<Out, Bit>,
     pub addrs: Signal<Out, Bits<256>>,
@@ -50,7 +55,7 @@ pub struct RxParse<const D: usize, const K: usize> {
     tag0: Reg<Bit>,
     tag1: Reg<Bit>,
     w_valid: Reg<Bit>,
-    // L2 done: whose turn it is.
+    // L2 is done: the next walker.
     turn: Reg<Bits<3>>,
     walk: Vec<RxWalk>,
     /// Who ends, one bit each, and whether its packet is IPv6.
@@ -71,7 +76,7 @@ pub struct RxParse<const D: usize, const K: usize> {
     _walkers: usize,
 }
 
-/// What is summed of IPv4's first 20 bytes: `addrs` of the pseudo header, and all of it.
+/// What `rx/checksum` sums of IPv4's first 20 bytes: the addresses are in both sums.
 #[record]
 struct Addrs4 {
     addrs: Bits<64>,
@@ -98,7 +103,8 @@ impl<const D: usize, const K: usize> Default for RxParse<D, K> {
 }
 
 impl<const D: usize, const K: usize> RxParse<D, K> {
-    /// Frames begin at least `apart` cycles apart. The end of one may be right behind another's, but not that of the next one too.
+    /// Frames begin at least `apart` cycles apart. The end of one may be right behind another's,
+    /// but not that of the next one too.
     pub fn new(apart: usize) -> Self {
         let walkers = 1 + (walk::CYCLES - 1).div_ceil(apart);
         Self {
@@ -148,7 +154,8 @@ impl<const D: usize, const K: usize> Logic for RxParse<D, K> {
     fn update(&mut self) {
         registers!(self, clock, reset; index, w_valid, turn, m_walker, e_valid, o_valid);
         // Of what is not valid nothing is used.
-        registers!(self, clock; window, have, tag0, tag1, m_is6, e_end, e_addrs, e_tail, o_l3, o_l4, o_frag, o_tuple, o_second, o_routed);
+        registers!(self, clock; window, have, tag0, tag1, m_is6, e_end, e_addrs, e_tail, o_l3, o_l4,
+            o_frag, o_tuple, o_second, o_routed);
 
         // Collect.
         let index = self.index.q.val();

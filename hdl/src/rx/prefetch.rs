@@ -1,30 +1,37 @@
 //! Receive submission queues: their contexts, and descriptors fetched ahead of the frames.
 //!
-//! Owns the context of every receive queue, in RAM: base, depth, completion queue; `tail` (what the doorbell says), `fetched`
-//! (descriptors asked for), `present` (arrived, in ring order) and a copy of `head` (assigned to frames; `rx/assign`
-//! owns it and sends each change on `head_*`). All are free-running 16-bit counts. Up to 2^R descriptors a queue are held
-//! in a cache: descriptor n of queue q is at byte {q, n mod 2^R, 0000}. R >= 5, so that a frame of
-//! [MAX_DESCS](super::words::MAX_DESCS) buffers can be covered while fewer than the 8 free places are refilled. M is
-//! log2 of the rows in each of the cache's two banks: Q + R + 3 - log2 K.
+//! **Contexts.** RAM holds the context of every receive queue: base, depth, completion queue, and
+//! four free-running 16-bit counts of descriptors. `tail` is what the doorbell says, `fetched` is
+//! asked for, `present` has arrived, in ring order, and `head` is assigned to frames: a copy, as
+//! `rx/assign` owns it and sends each change on `head`.
 //!
-//! **Turns.** One state machine takes, in turn, a context command, a doorbell, or a queue to look at: the last one served
-//! if it wants more, one that `rx/assign` took 8 descriptors from (a hint, may be lost), else the next one round robin, so that
-//! no queue depends on a hint. A turn takes 4 cycles. If 8 places are free it asks for what the doorbell allows, at
-//! most 16 descriptors and never across a multiple of 16 nor the ring's end, as one read request with one of 32 fetch slots (8 with `_small`).
+//! **Cache.** It holds up to 2^R descriptors a queue: descriptor n of queue q is at byte {q, n mod
+//! 2^R, 0000}. R >= 5, so that a frame of [MAX_DESCS](super::words::MAX_DESCS) buffers can be
+//! covered while fewer than the 8 free places are refilled. M is log2 of the rows in each of the
+//! cache's two banks: Q + R + 3 - log2 K.
 //!
-//! **Arrivals.** Fetches end in any order. A slot whose read is complete is retired when it is the next of its queue: found
-//! at once by the `done` event in the common case, else by a poll of one slot a cycle. A fetch stuck in the host holds
-//! up its own queue alone.
+//! **Turns.** One state machine serves in turn a context command, a doorbell, or the fetches of a
+//! queue: of the queue served last if it wants more, of one that `rx/assign` took 8 descriptors
+//! from (a hint, which may be lost), else of the next one round robin, so that no queue depends on
+//! a hint. A turn takes 4 cycles. If 8 places are free it requests what the doorbell allows, at
+//! most 16 descriptors and never across a multiple of 16 nor the ring's end, as one read request
+//! with one of 32 fetch slots (8 with `_small`).
 //!
-//! **Refused.** A doorbell for an absent queue, or one that goes backwards or beyond the ring, is counted
-//! (`stat_doorbell_illegal`) and ignored. A fetch with a DMA error marks its queue broken (`stat_fetch_error`): it is
-//! not fetched from any more and `rx/assign` drops its frames until it is created again.
+//! **Arrivals.** Fetches end in any order. A slot whose read is complete is retired when it is the
+//! next of its queue. The `done` event finds it at once in the common case, else a poll of one slot
+//! a cycle. A fetch stuck in the host delays its own queue alone.
 //!
-//! **Create** takes one turn; the queue must not exist. **Destroy** takes the queue away from doorbells, fetches and frames,
-//! waits until its fetches have ended, sends a marker down the pipeline (`marker_*`) and is done with `marker_ack`.
-//! Destroying an absent queue does nothing.
+//! **Refused.** A doorbell of an absent queue, or one that goes backwards or beyond the ring, is
+//! counted (`stat_doorbell_illegal`) and ignored. A fetch with a DMA error marks its queue broken
+//! (`stat_fetch_error`): nothing more is fetched for it, and `rx/assign` drops its frames until it
+//! is created again.
 //!
-//! After `reset` a walk of 2^Q cycles clears the contexts; nothing is taken before, and no lookup finds a queue.
+//! **Create** takes one turn; the queue must not exist. **Destroy** takes the queue away from
+//! doorbells, fetches and frames, waits until its fetches have ended, sends a `marker` down the
+//! pipeline and is done with `marker_ack`. Destroying an absent queue does nothing.
+//!
+//! After `reset` a walk of 2^Q cycles clears the contexts; until it ends nothing is taken, and no
+//! lookup finds a queue.
 
 use super::words::{DescSnk, LookSnk, MarkerSrc, RxDesc, TakenSnk};
 use crate::common::fifo::Fifo;
@@ -154,10 +161,10 @@ pub struct RxPrefetch<
     t_limit: Reg<Bits<5>>,
     t_broken: Reg<Bit>,
     t_drained: Reg<Bit>,
-    /// The slot at hand: free, and its lap.
+    /// The next slot is free; its lap.
     t_slot_free: Reg<Bit>,
     t_lap: Reg<Bit>,
-    // What comes of it.
+    // The turn's decision.
     a_count: Reg<Bits<5>>,
     a_go: Reg<Bit>,
     a_legal: Reg<Bit>,
@@ -217,14 +224,16 @@ impl<
     /// Receive queue contexts and their prefetched descriptors.
     #[kernel]
     fn update(&mut self) {
-        registers!(self, clock, reset; desc_shift, walk, bell_full, after_bell, turn, kind, queue, again, scan, t_broken, t_drained, ending,
-            f_valid, slot, busy, lap, poll, r1_slot, r2_slot, r2_lap, r2_busy, r3_complete, r3_err, r4_retire, t_slot_free, t_lap, a_count, a_go,
-            a_legal, bell_stat, illegal_stat, error_stat);
-        registers!(self, clock; bell_queue, bell_tail, t_cfg, t_tail, t_fetched, t_avail, t_used, t_ahead, t_limit, end_cq, f_addr, f_len,
-            f_dst, f_op, r2_rec, r3_bit, r3_rec, r4_bit, r4_queue, r4_present);
+        registers!(self, clock, reset; desc_shift, walk, bell_full, after_bell, turn, kind, queue,
+            again, scan, t_broken, t_drained, ending, f_valid, slot, busy, lap, poll, r1_slot,
+            r2_slot, r2_lap, r2_busy, r3_complete, r3_err, r4_retire, t_slot_free, t_lap, a_count,
+            a_go, a_legal, bell_stat, illegal_stat, error_stat);
+        registers!(self, clock; bell_queue, bell_tail, t_cfg, t_tail, t_fetched, t_avail, t_used,
+            t_ahead, t_limit, end_cq, f_addr, f_len, f_dst, f_op, r2_rec, r3_bit, r3_rec, r4_bit,
+            r4_queue, r4_present);
         clocked!(self, clock, reset; hints, tracker, dones);
-        clocked!(self, clock; cfg, cfg_look, tail, tail_look, fetched, heads, present, present_retire, present_look,
-            cache, recs);
+        clocked!(self, clock; cfg, cfg_look, tail, tail_look, fetched, heads, present,
+            present_retire, present_look, cache, recs);
 
         let walking = self.walk.q.val() != lit::<9>(1 << Q);
         let queue = self.queue.q.val();
@@ -436,7 +445,8 @@ impl<
                     }
                     Kind::Context => {
                         if !self.ctx.destroy.val() {
-                            // The copies of `present` have one write port, which an arrival may be using.
+                            // The copies of `present` have one write port, which an arrival may be
+                            // using.
                             if retire {
                                 self.turn.d.next = Turn::Act;
                             } else {

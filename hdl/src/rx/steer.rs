@@ -1,16 +1,18 @@
-//! Receive-side scaling: the hash of a frame's tuple picks an entry of a table, the entry a receive queue.
+//! Receive-side scaling: the hash of a frame's tuple picks an entry of a table, the entry a queue.
 //!
-//! Takes the results of `rx/parse` and gives, 4 cycles and the steps of the [hash](super::hash) later and in the same order, a
-//! [flow](super::words::flow) word: queue, whether the entry is valid, hash, and L3, L4 and fragment as they came. No back pressure: results
-//! must not come faster than the hash takes them.
+//! Takes the results of `rx/parse` and gives a [flow](Flow) for each, in their order, 4 cycles and
+//! the steps of the [hash](super::hash) later. There is no back-pressure: results must not come
+//! faster than the hash takes them.
 //!
-//! What is hashed: addresses and, where L4 is known and its bit in `ctrl` is set, ports. Frames that are not IP have hash 0
-//! and so entry 0. Bits of `ctrl` are the ENA proto indices: 0 TCP4, 1 UDP4, 2 TCP6, 3 UDP6 (also behind extension headers);
-//! the others are stored and mean nothing here, since without ports only L3 can be hashed.
+//! The hash covers the addresses and, where L4 is known and its bit in `ctrl` is set, the ports.
+//! Frames that are not IP have hash 0 and so entry 0. `ctrl` has a bit for each kind of packet, see
+//! [input](nitor_abi::rss::input): TCP and UDP over IPv4 and IPv6, also behind extension headers.
+//! The other bits are stored and mean nothing here, since without ports only L3 can be hashed.
 //!
-//! Registers on `regs`, offsets as on the management bus; two cycles an access, others read 0 and ignore writes:
-//! 0x130 `ctrl`, 0x200..0x227 key, 0x400..0x5FF table. Only `config_reset` resets them (all L4 bits set, key 0, table
-//! invalid, which takes a walk of 128 cycles during which the bus waits): they survive the reset of the data path.
+//! `regs` reaches `ctrl`, key and table at their addresses of [the bus](nitor_abi::mgmt). An access
+//! takes two cycles; other addresses read 0 and ignore writes. Only `config_reset` resets the
+//! registers (all L4 bits set, key 0, table invalid): they survive the reset of the data path. The
+//! table takes a walk of 128 cycles, during which the bus waits.
 
 use super::hash::Toeplitz;
 use super::words::{Flow, Kind, Tuple4, Tuple6};

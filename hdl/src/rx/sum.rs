@@ -1,13 +1,15 @@
-//! Sums a frame from where its IP payload begins to where it ends: for [checksum](super::checksum).
+//! Sums a frame from the beginning of its IP payload to its end, for [checksum](super::checksum).
 //!
-//! Watches the stored beats like [parse](super::parse). Begins behind the IPv6 header or the first 20 bytes of IPv4, up to two
-//! tags in front; ends where the IP length says, wherever that is in a beat: padding is left out. Both are told by the first 32
-//! bytes; what is not IP, or shorter, has a sum of no meaning. The sum is of little-endian words, which gives the bytes of
-//! the one's-complement sum swapped. `payload` is how many bytes it is of, if the frame has them all; `short` if it ends before its
-//! IP length does.
+//! Watches the stored beats like [parse](super::parse). The sum begins behind the IPv6 header or
+//! the first 20 bytes of IPv4, with up to two tags before. It ends where the IP length says, in the
+//! middle of a beat or not: padding is left out. The first 32 bytes tell both places; the sum of a
+//! frame that is not IP, or is shorter, means nothing. The words summed are little-endian, which
+//! gives the one's-complement sum with its bytes swapped. `payload` is the number of bytes to be
+//! summed by the IP length; `short` says that the frame ends before them.
 //!
-//! A beat a cycle and a frame a cycle, no back pressure; the result is valid for one cycle, 10 cycles after the frame's last
-//! beat. At most two short additions a stage, but for the 32 bits that the frame is collected in.
+//! One beat and one frame a cycle, no back-pressure. The result is valid for one cycle, 10 cycles
+//! after the frame's last beat. A stage makes at most two short additions, but for the 32 bits that
+//! collect the frame's sum.
 
 use super::headers;
 use super::words::TapSnk;
@@ -15,7 +17,7 @@ use nitor_rtl::prelude::*;
 
 /// Stages of a beat: taken, decoded, placed, compared, masked, 4 words summed, 16 words summed.
 const STAGES: usize = 7;
-/// What goes along with a beat.
+/// Flags of a beat.
 #[record]
 struct Mark {
     valid: Bit,
@@ -23,7 +25,7 @@ struct Mark {
     keep: Bit,
     first: Bit,
 }
-/// What goes along from `compared` on.
+/// A frame's length, from `compared` on.
 #[record]
 struct Note {
     payload: Bits<16>,
@@ -44,7 +46,7 @@ pub struct RxSum<const D: usize, const K: usize, const L: usize> {
     index: Reg<Bits<13>>,
     mark: [Reg<Mark>; STAGES],
     note: [Reg<Note>; NOTES],
-    /// As it came, up to `compared`.
+    /// Up to `compared`.
     data: [Reg<Bits<D>>; 4],
     place: [Reg<Bits<13>>; 4],
     bytes: [Reg<Bits<7>>; 2],
@@ -136,9 +138,10 @@ impl<const D: usize, const K: usize, const L: usize> Logic for RxSum<D, K, L> {
     /// Sums the IP payload of each frame.
     #[kernel]
     fn update(&mut self) {
-        registers!(self, clock, reset; index, mark[..], b_head, b_one, b_two, b_is6, start, stop, payload_now, d_full, d_part, h_done, t_done, u_done);
-        registers!(self, clock; note[..], data[..], place[..], bytes[..], head, b_field, tag0, tag1, c_len, d_left, d_begun, masked, fours[..],
-            sixteens[..], total, once, twice);
+        registers!(self, clock, reset; index, mark[..], b_head, b_one, b_two, b_is6, start, stop,
+            payload_now, d_full, d_part, h_done, t_done, u_done);
+        registers!(self, clock; note[..], data[..], place[..], bytes[..], head, b_field, tag0, tag1,
+            c_len, d_left, d_begun, masked, fours[..], sixteens[..], total, once, twice);
 
         // Along with the beat.
         let index = self.index.q.val();

@@ -1,14 +1,17 @@
-//! The frames that are stored and wait for buffers: what is known of each, in block RAM, in their order.
+//! The queue of stored frames that wait for buffers: the [Frame] of each, in block RAM.
 //!
-//! `len_*` is a frame that `rx/input` has stored, `flow_*` and `sums_*` what `rx/steer` (or `rx/classify`) and `rx/checksum` find of it
-//! some cycles later, each valid for one cycle. The three together are a [frame](super::words::frame).
+//! `len_*` says that `rx/input` has stored a frame. Some cycles later `flow_*` gives its flow, from
+//! `rx/steer` or `rx/classify`, and `sums_*` its checksums, from `rx/checksum`. Each is valid for
+//! one cycle.
 //!
-//! **Room.** 2^F frames, as many of 60 bytes as the RX buffer holds: F = B + L - 5. `rx/input` counts them, so nothing here is ever full,
-//! and nothing is refused. A frame of which a part is still to come waits in front, in queues as deep as its classifier is long: a frame
-//! can end in each of the 18 cycles that checksums take, and flow and checksums are less than 8 frames apart.
+//! **Room.** 2^F frames, as many of 60 bytes as the RX buffer holds: F = B + L - 5. `rx/input`
+//! counts them, so that nothing here is ever full and nothing is refused. Parts of frames that lack
+//! another part wait in queues as deep as their classifier: a frame can end in each of the 18
+//! cycles that checksums take, and flow and checksums are less than 8 frames apart.
 //!
-//! **Speed.** A frame a cycle in and out; shown 3 cycles after its last part. A small card (`_small`) has a serial classifier, from which frames
-//! come many cycles apart, and keeps each in two words, as a block RAM is 36 bits wide: 4 cycles a frame, on a data path of 16 bytes.
+//! **Speed.** A frame a cycle in and out, shown 3 cycles after its last part. On a small card
+//! (`_small`) frames come from the serial classifier, many cycles apart. It keeps each in two
+//! words, as a block RAM is 36 bits wide: 4 cycles a frame, on a data path of 16 bytes.
 
 use super::words::{Flow, Frame, StoredSrc, Sums};
 use crate::common::block_fifo::BlockFifo;

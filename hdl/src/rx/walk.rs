@@ -1,13 +1,16 @@
-//! Walks the headers of one packet from L3 on: for [parse](super::parse), which says what is accepted.
+//! Walks the headers of one packet from L3 on, for [parse](super::parse), which says what is
+//! accepted.
 //!
 //! | port | what |
 //! |---|---|
-//! | `load`, `is4`, `is6`, `have`, `header` | a packet, its protocol by the ethertype, how many bytes of it are in `header` |
+//! | `load`, `is4`, `is6` | a packet begins; its protocol by the ethertype |
+//! | `have`, `header` | its header, and how many bytes of it count |
 //! | `soon`, `held6` | the result is there in the next cycle; `is6` as it was loaded |
 //! | `valid`, `end`, `held` | the result, see [End]; the header as it was loaded |
 //!
-//! 7 cycles a packet: the result is there 7 cycles after `load`, and the next packet may be loaded in the same cycle. The header stays where it
-//! is, so one more walker costs its bits once, not once a step. A `load` before that loses the packet at hand: the sender's duty.
+//! A packet takes 7 cycles: the result is there 7 cycles after `load`, and the next packet may be
+//! loaded in the same cycle. The sender must not `load` earlier: that loses the packet at hand. The
+//! header stays in one register, so one more walker costs its bits once, not once a step.
 
 use super::headers::{self, proto, Extension, Ipv4, Ipv6, Routing};
 use nitor_rtl::prelude::*;
@@ -106,7 +109,8 @@ impl Logic for RxWalk {
     fn update(&mut self) {
         registers!(self, clock, reset; phase);
         // Of what no phase stands for nothing is used.
-        registers!(self, clock; h, h_have, h_is4, h_is6, v4, v6, frag, lost, routed, proto, at, room, steps, fragment, routing, ext);
+        registers!(self, clock; h, h_have, h_is4, h_is6, v4, v6, frag, lost, routed, proto, at,
+            room, steps, fragment, routing, ext);
 
         let phase = self.phase.q.val();
         self.phase.d.next = (phase << lit::<CYCLES>(1)).replace_bit(0, self.load.val());
@@ -140,7 +144,8 @@ impl Logic for RxWalk {
         let ext = self.ext.q.val();
         let walk = self.steps.q.val();
         let fragment = self.fragment.q.val();
-        // Whole in the window and in the packet, or the rest is unknown. More than 64 bytes can't be.
+        // Whole in the window and in the packet, or the rest is unknown. More than 64 bytes can't
+        // be.
         let units = if fragment { lit::<8>(0) } else { ext.units };
         let words = (bit_cast::<6, 3>(bit_cast::<3, 8>(units)) << lit::<6>(1)) + 2;
         let whole = units < 8 && words <= room;

@@ -2,7 +2,8 @@
 
 use nitor_rtl::prelude::*;
 
-/// Protocols of a frame, numbered as in completions: [l3](nitor_abi::tx::l3), [l4](nitor_abi::tx::l4).
+/// Protocols of a frame, numbered as in completions: [l3](nitor_abi::tx::l3),
+/// [l4](nitor_abi::tx::l4).
 #[record]
 pub struct Kind {
     pub l3: Bits<4>,
@@ -38,7 +39,8 @@ pub struct Tuple6 {
     pub ports: Bits<32>,
 }
 
-/// A frame's flow without its checksums, from `rx/steer` or `rx/classify`, in the order of the frames.
+/// A frame's flow without its checksums, from `rx/steer` or `rx/classify`, in the order of the
+/// frames.
 #[record]
 pub struct Flow {
     pub hash: Bits<32>,
@@ -48,7 +50,8 @@ pub struct Flow {
     pub kind: Kind,
 }
 
-/// A stored frame, from `rx/waiting` to `rx/assign`. Its rows begin where those of the frame before it end.
+/// A stored frame, from `rx/waiting` to `rx/assign`. Its rows begin where those of the frame before
+/// it end.
 #[record]
 pub struct Frame {
     pub flow: Flow,

@@ -1,16 +1,22 @@
-//! Writes segments of frames from the RX buffer to the host, and reports each when its last beat is on its way.
+//! Writes segments of frames from the RX buffer to the host, and reports each when its last beat is
+//! on its way.
 //!
-//! Holds the RX buffer: 2^(B+1) rows in two banks, so that any K bytes are read in one cycle. `row_*` is `rx/input`'s side of it;
-//! `free_row` moves on with each TLP that has been read: a long frame gives its rows back piece by piece.
+//! **Buffer.** This block holds the RX buffer: 2^(B+1) rows in two banks, so that any K bytes are
+//! read in one cycle. `rx/input` writes it on `row_*`. `free_row` moves on with each TLP that has
+//! been read: a long frame gives its rows back piece by piece.
 //!
-//! A [segment](Segment) is cut at multiples of the max payload size (`mps` as in Device Control: 128 << mps,
-//! 4096 from 5 on), and so at 4 KB. The payload starts at the dword of its first byte: a beat carries the buffer's bytes
-//! from (source - address bits 1:0) on; bytes that are not enabled are zero. 3-dword header below 4 GiB, else 4-dword.
+//! **Cuts.** A [segment](Segment) is cut at multiples of the max payload size (`mps` as in Device
+//! Control: 128 << mps, 4096 from 5 on), and so at 4 KB. The payload starts at the dword of its
+//! first byte: a beat carries the buffer's bytes from (source - address bits 1:0) on, with zeros
+//! where bytes are not enabled. Below 4 GiB the header has 3 dwords, else 4.
 //!
-//! A cut takes 2 cycles and runs ahead of the beats; beats are one a cycle, across TLPs, segments and frames. A segment's
-//! first beat is at `tx` 10 cycles after it was taken. When `tx` refuses, up to 16 beats wait in the output queue, then
-//! reading stops; nothing is lost. `done` gives a segment's completion entry once `tx` has accepted its last beat, a marker's
-//! once all before it are given; when `done` refuses, 16 of them wait, then cutting stops.
+//! **Speed.** A cut takes 2 cycles and runs ahead of the beats. Beats are one a cycle, across TLPs,
+//! segments and frames. A segment's first beat is at `tx` 10 cycles after the segment was taken.
+//!
+//! **Back-pressure.** When `tx` refuses, up to 16 beats wait in the output queue, then reading
+//! stops; nothing is lost. `done` gives a segment's completion entry once `tx` has accepted its
+//! last beat, and a marker's once all entries before it are given. When `done` refuses, 16 entries
+//! wait, then cutting stops.
 
 use super::words::{PieceSnk, Report, Segment};
 use crate::common::fifo::Fifo;
@@ -36,7 +42,7 @@ struct Cut {
     drop: Bit,
 }
 
-/// What goes with a beat to the output queue: what the header is made of, then flags.
+/// A beat's side of the output queue: fields of the header, then flags.
 #[record]
 struct Side {
     addr: Bits<48>,
@@ -73,7 +79,7 @@ pub struct RxWrite<const D: usize, const K: usize, const L: usize, const B: usiz
     pub done: RxDoneSrc,
     segs: Skid<Segment>,
     buffer: RowPairRam<D, B>,
-    // Cutting: the segment, what is left of it, and the length of its next TLP.
+    // Cutting: the segment, its rest, and the length of its next TLP.
     c_valid: Reg<Bit>,
     c_seg: Reg<Segment>,
     c_addr: Reg<Bits<48>>,
@@ -85,7 +91,7 @@ pub struct RxWrite<const D: usize, const K: usize, const L: usize, const B: usiz
     payload: Reg<Bits<13>>,
     cuts: Skid<Cut>,
     dones: Fifo<Report, 4>,
-    // Reading: the TLP at hand.
+    // Reading: the current TLP.
     b_valid: Reg<Bit>,
     b_drop: Reg<Bit>,
     b_first: Reg<Bit>,
@@ -173,10 +179,10 @@ impl<const D: usize, const K: usize, const L: usize, const B: usize> Logic for R
     /// Writes received frames to the host's buffers.
     #[kernel]
     fn update(&mut self) {
-        registers!(self, clock, reset; c_valid, c_sized, b_valid, b_drop, b_first, b_left, b_skip, b_tail, b_seg_end, b_free,
-            freed, r_valid[..], t_valid, held, ended, c_end);
-        registers!(self, clock; c_seg, c_addr, c_rest, c_src, c_len, b_from, b_side, r_shift[..], r_skip[..], r_tail[..], r_side[..], r_data,
-            t_side, t_data, payload);
+        registers!(self, clock, reset; c_valid, c_sized, b_valid, b_drop, b_first, b_left, b_skip,
+            b_tail, b_seg_end, b_free, freed, r_valid[..], t_valid, held, ended, c_end);
+        registers!(self, clock; c_seg, c_addr, c_rest, c_src, c_len, b_from, b_side, r_shift[..],
+            r_skip[..], r_tail[..], r_side[..], r_data, t_side, t_data, payload);
         clocked!(self, clock, reset; segs, cuts, dones, beats, sides);
         clocked!(self, clock; buffer);
         self.buffer.we.next = self.row_we.val();
@@ -208,7 +214,8 @@ impl<const D: usize, const K: usize, const L: usize, const B: usize> Logic for R
             bit_cast::<16, 24>(read_to >> lit::<24>(L))
         };
         let over = step && seg_end;
-        // An entry is queued with the last TLP, so both queues must have room; what is not filled here has it in the next cycle too.
+        // An entry is queued with the last TLP, so both queues must have room; what is not filled
+        // here has it in the next cycle too.
         if self.c_valid.q.val()
             && !self.c_sized.q.val()
             && self.cuts.in_ready.val()
@@ -291,8 +298,8 @@ impl<const D: usize, const K: usize, const L: usize, const B: usize> Logic for R
         self.r_tail[1].d.next = self.r_tail[0].q.val();
         self.r_side[1].d.next = self.r_side[0].q.val();
 
-        // ---- Rotate: lanes from `shift` on are of the first row, the others of the next; then `shift` lanes down,
-        // first by multiples of 4.
+        // ---- Rotate: lanes from `shift` on are of the first row, the others of the next; then
+        // `shift` lanes down, first by multiples of 4.
         let shift0 = self.r_shift[0].q.val();
         let lo = self.buffer.read_lo.val();
         let mut coarse = self.buffer.read_hi.val();
