@@ -5,6 +5,7 @@ mod rx_support;
 use nitor_block::Model;
 use nitor_hdl::rx::checksum::RxChecksum;
 use nitor_hdl::rx::parse::RxParse;
+use nitor_hdl::rx::words::{self, TapSnk};
 use nitor_rtl::prelude::*;
 use proptest::prelude::*;
 use rx_support::frames::{self, check, classify, Sums};
@@ -15,13 +16,9 @@ use std::sync::LazyLock;
 pub struct Checked<const D: usize, const K: usize, const L: usize> {
     pub clock: Signal<In, Clock>,
     pub reset: Signal<In, Bit>,
-    pub tap_valid: Signal<In, Bit>,
-    pub tap_end: Signal<In, Bit>,
-    pub tap_keep: Signal<In, Bit>,
-    pub tap_bytes: Signal<In, Bits<7>>,
-    pub tap_data: Signal<In, Bits<D>>,
+    pub tap: TapSnk<D>,
     pub valid: Signal<Out, Bit>,
-    pub flags: Signal<Out, Bits<3>>,
+    pub flags: Signal<Out, words::Sums>,
     parse: RxParse<D, K>,
     checksum: RxChecksum<D, K, L>,
 }
@@ -31,16 +28,8 @@ impl<const D: usize, const K: usize, const L: usize> Logic for Checked<D, K, L> 
     #[kernel]
     fn update(&mut self) {
         clocked!(self, clock, reset; parse, checksum);
-        self.parse.tap_valid.next = self.tap_valid.val();
-        self.parse.tap_end.next = self.tap_end.val();
-        self.parse.tap_keep.next = self.tap_keep.val();
-        self.parse.tap_bytes.next = self.tap_bytes.val();
-        self.parse.tap_data.next = self.tap_data.val();
-        self.checksum.tap_valid.next = self.tap_valid.val();
-        self.checksum.tap_end.next = self.tap_end.val();
-        self.checksum.tap_keep.next = self.tap_keep.val();
-        self.checksum.tap_bytes.next = self.tap_bytes.val();
-        self.checksum.tap_data.next = self.tap_data.val();
+        self.parse.tap.put(self.tap.get());
+        self.checksum.tap.put(self.tap.get());
         self.checksum.at.next = self.parse.at.val();
         self.checksum.is4.next = self.parse.is4.val();
         self.checksum.addrs.next = self.parse.addrs.val();

@@ -6,10 +6,10 @@ use nitor_block::bitvec::prelude::*;
 use nitor_block::Model;
 use nitor_hdl::common::block_fifo::BlockFifo;
 use nitor_hdl::rx::waiting::RxWaiting;
-use nitor_hdl::rx::words::{flow, frame, FRAME_BITS, STEER_BITS};
-use nitor_rtl::prelude::Bits;
+use nitor_hdl::rx::words::{Flow, Frame, Sums};
+use nitor_rtl::prelude::{lit, Bits, Record, Synth};
 use proptest::prelude::*;
-use rx_support::{config, model, model_of, start, Rng};
+use rx_support::{bits, config, model, model_of, start, Rng};
 use std::collections::VecDeque;
 use std::sync::LazyLock;
 
@@ -18,6 +18,7 @@ static FIFO: LazyLock<Model> = LazyLock::new(|| model::<BlockFifo<Bits<9>, 4>>("
 /// 32 rows of 16 bytes: 8 frames.
 type Waiting = RxWaiting<4, 3>;
 const PLACES: usize = 8;
+const FLOW_BITS: usize = <Flow as Synth>::BITS;
 
 #[derive(Clone, Copy, Debug)]
 struct Kind {
@@ -86,15 +87,16 @@ fn waiting(kind: Kind, model: &Model, seed: u64, gaps: u64, takes: u64) {
         // Never more than there are places.
         if sent < 200 && now >= next && held.len() < PLACES && rng.below(100) >= gaps {
             let (len, steer, verdict) =
-                (rng.below(1 << 16), rng.next() >> (64 - STEER_BITS), rng.below(8));
+                (rng.below(1 << 16), rng.next() >> (64 - FLOW_BITS), rng.below(8));
             lens.push_back((now, len));
             flows.push_back((now + to_flow, steer));
             sums.push_back((now + to_sums, verdict));
-            let mut word = bitvec![0; FRAME_BITS];
-            word[..STEER_BITS].store_le(steer);
-            word[flow::SUMS..flow::SUMS + 3].store_le(if kind.checksums { verdict } else { 1 });
-            word[frame::LEN..frame::LEN + 16].store_le(len);
-            held.push_back(word);
+            let sums = if kind.checksums { verdict } else { 1 };
+            held.push_back(bits(Frame {
+                flow: Flow::from_bits(lit::<FLOW_BITS>(steer)),
+                sums: Sums::from_bits(lit::<3>(sums)),
+                len: lit::<16>(len),
+            }));
             sent += 1;
             most = most.max(held.len());
             next = now + if kind.small { 6 } else { 1 };
@@ -113,7 +115,7 @@ fn waiting(kind: Kind, model: &Model, seed: u64, gaps: u64, takes: u64) {
         block.set("frame_ready", ready.into());
         block.clock_low();
         if ready && block.get("frame_valid") == 1 {
-            assert_eq!(Some(block.get_bits("frame")), held.pop_front(), "frame {given}");
+            assert_eq!(Some(block.get_bits("frame_data")), held.pop_front(), "frame {given}");
             given += 1;
         }
         block.clock_high();
@@ -124,7 +126,7 @@ fn waiting(kind: Kind, model: &Model, seed: u64, gaps: u64, takes: u64) {
 fn mask(port: &str) -> u64 {
     match port {
         "len" => 0xffff,
-        "flow_" => (1 << STEER_BITS) - 1,
+        "flow_" => (1 << FLOW_BITS) - 1,
         _ => 7,
     }
 }

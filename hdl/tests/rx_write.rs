@@ -5,10 +5,11 @@ mod rx_support;
 use nitor_block::bitvec::prelude::*;
 use nitor_block::stream::{cycle, End, Sink, Source, Stalls};
 use nitor_block::{Block, Model};
-use nitor_hdl::rx::words::{seg, SEG_BITS};
+use nitor_hdl::rx::words::{Kind, Report, Segment, Sums};
 use nitor_hdl::rx::write::RxWrite;
+use nitor_rtl::prelude::{lit, Record};
 use proptest::prelude::*;
-use rx_support::{config, model, start, Rng};
+use rx_support::{bits, config, model, start, Rng};
 use std::collections::VecDeque;
 use std::sync::LazyLock;
 
@@ -40,35 +41,33 @@ enum Item {
 
 impl Item {
     fn word(&self) -> BitVec {
-        let mut word = bitvec![0; SEG_BITS];
-        let mut put = |at: usize, width: usize, value: u64| word[at..at + width].store_le(value);
-        match *self {
-            Item::Piece { addr, len, src, first, last, cq, id, free } => {
-                put(seg::ADDR, 48, addr);
-                put(seg::LEN, 16, len as u64);
-                put(seg::SRC, 24, src as u64);
-                put(seg::FREE, 16, free);
-                put(seg::REQ_ID, 16, id);
-                put(seg::HASH, 32, id * 0x10001);
-                put(seg::CQ, 8, cq);
-                put(seg::L3, 4, 11);
-                put(seg::L4, 5, 13);
-                put(seg::FRAG, 1, id & 1);
-                put(seg::FIRST, 1, first.into());
-                put(seg::LAST, 1, last.into());
-                put(seg::QUEUE, 8, cq ^ 0xff);
-                put(seg::SUMS, 3, id >> 1 & 7);
-            }
+        bits(match *self {
+            Item::Piece { addr, len, src, first, last, cq, id, free } => Segment {
+                addr: lit::<48>(addr),
+                src: lit::<24>(src),
+                free: lit::<16>(free),
+                drop: false,
+                report: Report {
+                    len: lit::<16>(len),
+                    req_id: lit::<16>(id),
+                    hash: lit::<32>(id * 0x10001),
+                    queue: lit::<8>(cq ^ 0xff),
+                    cq: lit::<8>(cq),
+                    kind: Kind { l3: lit::<4>(11), l4: lit::<5>(13), frag: id & 1 != 0 },
+                    sums: Sums::from_bits(lit::<3>(id >> 1 & 7)),
+                    first,
+                    last,
+                    marker: false,
+                },
+            },
             Item::Drop { free } => {
-                put(seg::FREE, 16, free);
-                put(seg::DROP, 1, 1);
+                Segment { free: lit::<16>(free), drop: true, ..Default::default() }
             }
-            Item::Marker { cq } => {
-                put(seg::CQ, 8, cq);
-                put(seg::MARKER, 1, 1);
-            }
-        }
-        word
+            Item::Marker { cq } => Segment {
+                report: Report { cq: lit::<8>(cq), marker: true, ..Default::default() },
+                ..Default::default()
+            },
+        })
     }
 }
 

@@ -154,11 +154,29 @@ pub struct TxDone {
     pub marker: Bit,
 }
 
-/// A receive buffer filled: `entry` is the 16-byte completion with phase 0. Marker as in TX.
+/// A receive buffer filled, as the host is told.
+#[record(layout = nitor_abi::rx::RxCompletion)]
+pub struct RxCompletion {
+    pub l3_proto: Bits<5>,
+    pub l4_proto: Bits<5>,
+    pub l3_csum_err: Bit,
+    pub l4_csum_err: Bit,
+    pub ipv4_frag: Bit,
+    pub l4_csum_checked: Bit,
+    pub first: Bit,
+    pub last: Bit,
+    pub buffer: Bit,
+    pub length: Bits<16>,
+    pub req_id: Bits<16>,
+    pub hash: Bits<32>,
+    pub sub_qid: Bits<16>,
+}
+
+/// A receive buffer filled: `entry` has phase 0. Marker as in TX.
 #[stream]
 pub struct RxDone {
     pub cq: Bits<8>,
-    pub entry: Bits<128>,
+    pub entry: RxCompletion,
     pub marker: Bit,
 }
 

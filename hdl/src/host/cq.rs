@@ -1,22 +1,27 @@
 //! Completion queues: gathers completion entries into 64-byte lines and writes them to host memory.
 //!
-//! 2^C queues of 8, 16 or 32-byte entries; a TX completion is padded with zero, an RX completion cut or padded. The phase bit
-//! (bit 24, 1 in the first lap) is set here. Entries of a queue gather in the part of a line that is not yet written; it goes out as one
-//! [WriteReqSrc] when it reaches a 64-byte boundary of the ring or the ring's end, when its first entry has waited
-//! `_hold` cycles, or ahead of a marker. When the write is accepted, `event` tells the vector.
+//! 2^C queues of 8, 16 or 32-byte entries; a TX completion is padded with zero, an RX completion
+//! cut or padded. The phase bit (1 in the first lap) is set here. Entries of a queue gather in the
+//! part of a line that is not yet written. It goes out as one [WriteReqSrc] when it reaches a
+//! 64-byte boundary of the ring or the ring's end, when its first entry has waited `_hold` cycles,
+//! or ahead of a marker. When the write is accepted, `event` tells the vector.
 //!
-//! There is no check for a full ring: no driver reports its head reliably, and a submission queue as deep as its completion queue
-//! cannot have more outstanding. An entry for a queue that does not exist is dropped and `stat_cq_overflow` pulses.
+//! A full ring is not checked for: no driver reports its head reliably, and a submission queue as
+//! deep as its completion queue cannot have more outstanding. An entry for a queue that does not
+//! exist is dropped and `stat_cq_overflow` pulses.
 //!
-//! | | |
-//! |---|---|
-//! | throughput | one entry a cycle, `tx` and `rx` together, same queue or not; an expired line takes a cycle too; a beat a cycle out |
-//! | latency | 6 cycles from an entry that ends its line to `write.valid`; `_hold` + 9 to `_hold` + 9 + 2^C for a lone one |
-//! | full | when 9 to 15 lines wait for `write`, `tx` and `rx` stop; the hold time stands still meanwhile |
-//! | create, destroy | `ready` after all earlier lines of every queue were accepted and their events taken; destroy drops the unwritten part |
-//! | marker | acknowledged by a pulse when all earlier lines were accepted |
+//! - **Throughput**: one entry a cycle, `tx` and `rx` together, same queue or not; an expired line
+//!   takes a cycle too. Out one beat a cycle.
+//! - **Latency**: 6 cycles from an entry that ends its line to `write.valid`; `_hold` + 9 to
+//!   `_hold` + 9 + 2^C for a lone entry.
+//! - **Back-pressure**: when 9 to 15 lines wait for `write`, `tx` and `rx` stop; the hold time
+//!   stands still meanwhile.
+//! - **Create, destroy**: `ready` after all earlier lines of every queue are accepted and their
+//!   events taken. Destroy drops the unwritten part.
+//! - **Marker**: acknowledged by a pulse when all earlier lines are accepted.
 //!
-//! Operations flow through five stages; the context is read in 0 and 1, changed in 2, whose result is forwarded to 1:
+//! Operations flow through five stages. The context is read in 0 and 1 and changed in 2, whose
+//! result is forwarded to 1:
 //!
 //! | stage | |
 //! |---|---|
@@ -26,10 +31,11 @@
 //! | 3 | entry into its line; place in the ring |
 //! | 4 | host address; into the FIFO of due lines |
 //!
-//! Lines lie in one RAM of the data path's width, 512/D rows each, and are handed on by number: each queue has one, and 16 more
-//! go round between the queues and the FIFO of due lines, which gives a line back when its last beat was accepted. Of a
-//! 32-byte entry only the first half is kept. A walker looks for lines that have waited, a queue a cycle.
-//! After `reset` a walk of 2^C + 16 cycles marks every queue absent; nothing is taken until then.
+//! Lines lie in one RAM of the data path's width, 512/D rows each, and are handed on by number.
+//! Each queue has one, and 16 more go round between the queues and the FIFO of due lines, which
+//! gives a line back when its last beat is accepted. Of a 32-byte entry only the first half is
+//! kept. A walker looks for lines that have waited long enough, one queue a cycle. After `reset` a
+//! walk of 2^C + 16 cycles marks every queue absent; nothing is taken until it ends.
 //!
 //! `D`, `K`: the data path's bits and bytes.
 
@@ -37,6 +43,90 @@ use crate::common::fifo::Fifo;
 use crate::common::iface::*;
 use crate::common::ram::{BlockRam, ByteRam, LutRam};
 use nitor_rtl::prelude::*;
+
+/// What only commands change of a queue.
+#[record]
+struct Fixed {
+    vector: Bits<8>,
+    esize: Bits<2>,
+    log_depth: Bits<4>,
+    /// In units of 64 bytes.
+    base: Bits<58>,
+}
+
+/// What entries change: `count` entries up to `tail` wait in `line`.
+#[record]
+struct Moving {
+    tail: Bits<16>,
+    count: Bits<3>,
+    line: Bits<8>,
+    no_vector: Bit,
+    exists: Bit,
+}
+
+/// Whether a queue's line waits, and until when.
+#[record]
+struct Wait {
+    deadline: Bits<16>,
+    rx: Bit,
+    waits: Bit,
+}
+
+/// What happens once an operation's line is accepted.
+#[record]
+struct Tags {
+    vector: Bits<8>,
+    no_vector: Bit,
+    rx: Bit,
+    /// Acknowledgements of markers, and of a context command.
+    tx_ack: Bit,
+    rx_ack: Bit,
+    command: Bit,
+}
+
+/// A line to be written.
+#[record]
+struct Due {
+    addr: Bits<64>,
+    len: Bits<7>,
+    line: Bits<8>,
+    /// Entries of 32 bytes, of which the second half is zero.
+    sparse: Bit,
+    tags: Tags,
+}
+
+/// A completion entry, of any kind: the phase is where all of them have it.
+#[record]
+struct Entry {
+    low: Bits<24>,
+    phase: Bit,
+    high: Bits<103>,
+}
+
+#[record(layout = nitor_abi::tx::TxCompletion)]
+struct TxCompletion {
+    req_id: Bits<16>,
+}
+
+#[record]
+struct Twice<const N: usize> {
+    low: Bits<N>,
+    high: Bits<N>,
+}
+
+/// A vector of a context command.
+#[record]
+struct Vector {
+    index: Bits<8>,
+    none: Bit,
+}
+
+/// An address in host memory by lines of 64 bytes.
+#[record]
+struct LineAddr {
+    byte: Bits<6>,
+    line: Bits<58>,
+}
 
 /// What an operation is.
 #[derive(Copy, Clone, PartialEq, Debug, LogicState)]
@@ -62,19 +152,15 @@ pub struct CompletionQueues<const D: usize, const K: usize, const C: usize> {
     /// An entry for an absent queue was dropped.
     pub stat_cq_overflow: Signal<Out, Bit>,
 
-    // {base 63:6, log_depth, esize, vector 7:0}
-    fixed: BlockRam<Bits<72>, C>,
-    // {exists, no vector, line, count, tail}: `count` entries up to `tail` wait in `line`
-    moving: LutRam<Bits<29>, C>,
-    // {waits, rx, deadline}
-    held: LutRam<Bits<18>, C>,
+    fixed: BlockRam<Fixed, C>,
+    moving: LutRam<Moving, C>,
+    held: LutRam<Wait, C>,
     // The last row is zero.
     lines: ByteRam<D, K, 9>,
     // Lines that no queue and no write has.
     spare: Fifo<Bits<8>, 4>,
-    // {ack ctx, ack rx, ack tx, rx, vector, esize is 32, line, len, addr}
-    due: Fifo<Bits<93>, 4>,
-    events: Fifo<Bits<9>, 2>,
+    due: Fifo<Due, 4>,
+    events: Fifo<Event, 2>,
 
     walk: Reg<Bits<9>>,
     room: Reg<Bit>,
@@ -93,7 +179,7 @@ pub struct CompletionQueues<const D: usize, const K: usize, const C: usize> {
     look: Reg<Bits<C>>,
     seen: Reg<Bit>,
     seen_cq: Reg<Bits<C>>,
-    seen_held: Reg<Bits<18>>,
+    seen_held: Reg<Wait>,
     expired: Reg<Bit>,
     expired_cq: Reg<Bits<C>>,
     expired_rx: Reg<Bit>,
@@ -101,12 +187,12 @@ pub struct CompletionQueues<const D: usize, const K: usize, const C: usize> {
     op1: Reg<CqOp>,
     cq1: Reg<Bits<8>>,
     rx1: Reg<Bit>,
-    entry1: Reg<Bits<128>>,
+    entry1: Reg<Entry>,
     op2: Reg<CqOp>,
     cq2: Reg<Bits<8>>,
     rx2: Reg<Bit>,
-    entry2: Reg<Bits<128>>,
-    moving2: Reg<Bits<29>>,
+    entry2: Reg<Entry>,
+    moving2: Reg<Moving>,
     base2: Reg<Bits<58>>,
     log_depth2: Reg<Bits<4>>,
     index_mask2: Reg<Bits<16>>,
@@ -114,7 +200,7 @@ pub struct CompletionQueues<const D: usize, const K: usize, const C: usize> {
     vector2: Reg<Bits<8>>,
     add3: Reg<Bit>,
     valid3: Reg<Bit>,
-    entry3: Reg<Bits<128>>,
+    entry3: Reg<Entry>,
     line3: Reg<Bits<8>>,
     tail3: Reg<Bits<16>>,
     count3: Reg<Bits<3>>,
@@ -123,14 +209,14 @@ pub struct CompletionQueues<const D: usize, const K: usize, const C: usize> {
     log_depth3: Reg<Bits<4>>,
     index_mask3: Reg<Bits<16>>,
     esize3: Reg<Bits<2>>,
-    tags3: Reg<Bits<13>>,
+    tags3: Reg<Tags>,
     valid4: Reg<Bit>,
     base4: Reg<Bits<58>>,
     index4: Reg<Bits<16>>,
     line4: Reg<Bits<8>>,
     len4: Reg<Bits<7>>,
     esize4: Reg<Bits<2>>,
-    tags4: Reg<Bits<13>>,
+    tags4: Reg<Tags>,
 
     // The line being written: its row arrives from RAM, `left` bytes are to go.
     out: Reg<Bit>,
@@ -140,7 +226,7 @@ pub struct CompletionQueues<const D: usize, const K: usize, const C: usize> {
     out_line: Reg<Bits<8>>,
     out_row: Reg<Bits<2>>,
     out_sparse: Reg<Bit>,
-    out_tags: Reg<Bits<13>>,
+    out_tags: Reg<Tags>,
     _hold: usize,
 }
 
@@ -250,6 +336,12 @@ fn entries_to_bytes<const N: usize>(x: Bits<N>, esize: Bits<2>) -> Bits<N> {
     }
 }
 
+/// `x` and above it `x`.
+#[kernel]
+fn twice<const N: usize, const M: usize>(x: Bits<N>) -> Bits<M> {
+    Twice::<N> { low: x, high: x }.to_bits::<M>()
+}
+
 /// Address of a row of a line.
 #[kernel]
 fn row_addr<const K: usize>(line: Bits<8>, row: Bits<2>) -> Bits<9> {
@@ -257,16 +349,19 @@ fn row_addr<const K: usize>(line: Bits<8>, row: Bits<2>) -> Bits<9> {
 }
 
 impl<const D: usize, const K: usize, const C: usize> Logic for CompletionQueues<D, K, C> {
-    /// Completion queues: entries gathered into lines, written when full or when the oldest has waited long enough.
+    /// Completion queues: entries gathered into lines, written when full or when the oldest has
+    /// waited long enough.
     #[kernel]
     fn update(&mut self) {
-        registers!(self, clock, reset; walk, room, now, deadline, rx_turn, command_there, command_taken, command_done, tx_ack, rx_ack, overflow, look, seen, expired);
+        registers!(self, clock, reset; walk, room, now, deadline, rx_turn, command_there,
+            command_taken, command_done, tx_ack, rx_ack, overflow, look, seen, expired);
         registers!(self, clock, reset; op1, op2, moving2);
         registers!(self, clock, reset; add3, valid3, send3, valid4);
         registers!(self, clock, reset; out, out_left, out_row, out_sparse);
-        registers!(self, clock; seen_cq, seen_held, expired_cq, expired_rx, cq1, rx1, entry1, cq2, rx2, entry2, base2, log_depth2,
-            index_mask2, esize2, vector2, entry3, line3, tail3, count3, base3, log_depth3, index_mask3, esize3, tags3, base4, index4, line4,
-            len4, esize4, tags4, out_addr, out_len, out_line, out_tags);
+        registers!(self, clock; seen_cq, seen_held, expired_cq, expired_rx, cq1, rx1, entry1, cq2,
+            rx2, entry2, base2, log_depth2, index_mask2, esize2, vector2, entry3, line3, tail3,
+            count3, base3, log_depth3, index_mask3, esize3, tags3, base4, index4, line4, len4,
+            esize4, tags4, out_addr, out_len, out_line, out_tags);
         clocked!(self, clock, reset; spare, due, events);
         clocked!(self, clock; fixed, moving, held, lines);
 
@@ -322,16 +417,18 @@ impl<const D: usize, const K: usize, const C: usize> Logic for CompletionQueues<
         };
         self.cq1.d.next = cq0;
         self.rx1.d.next = if take_expired { self.expired_rx.q.val() } else { take_rx };
-        self.entry1.d.next = if take_rx {
-            self.rx.entry.val()
+        let tx_entry = TxCompletion { req_id: self.tx.req_id.val() };
+        self.entry1.d.next = Entry::from_bits(if take_rx {
+            self.rx.entry.val().to_bits::<128>()
         } else if take_tx {
-            bit_cast::<128, 16>(self.tx.req_id.val())
+            bit_cast::<128, 64>(tx_entry.to_bits::<64>())
         } else {
             lit::<128>(0)
-        };
+        });
         self.fixed.raddr.next = bit_cast::<C, 8>(cq0);
 
-        // The walker. The hold time stands still while nothing could be sent, so a deadline never laps.
+        // The walker. The hold time stands still while nothing could be sent, so a deadline never
+        // laps.
         if room {
             self.now.d.next = self.now.q.val() + 1;
         }
@@ -340,8 +437,8 @@ impl<const D: usize, const K: usize, const C: usize> Logic for CompletionQueues<
             || self.op1.q.val() == CqOp::Expire
             || self.op2.q.val() == CqOp::Expire;
         let seen = self.seen_held.q.val();
-        let overdue = !(self.now.q.val() - seen.get_bits::<16>(0)).get_bit(15);
-        let hit = self.seen.q.val() && seen.get_bit(17) && overdue;
+        let overdue = !(self.now.q.val() - seen.deadline).get_bit(15);
+        let hit = self.seen.q.val() && seen.waits && overdue;
         let looks = !hit && !expiring && !walking;
         self.held.raddr.next = self.look.q.val();
         self.seen.d.next = looks;
@@ -356,24 +453,23 @@ impl<const D: usize, const K: usize, const C: usize> Logic for CompletionQueues<
         if hit && !expiring {
             self.expired.d.next = true;
             self.expired_cq.d.next = self.seen_cq.q.val();
-            self.expired_rx.d.next = seen.get_bit(16);
+            self.expired_rx.d.next = seen.rx;
         }
 
         // Stage 2.
         let op = self.op2.q.val();
         let cq = self.cq2.q.val();
         let in_range = (cq >> lit::<4>(C)) == 0;
-        let tail = self.moving2.q.val().get_bits::<16>(0);
-        let count = self.moving2.q.val().get_bits::<3>(16);
-        let line = self.moving2.q.val().get_bits::<8>(19);
-        let no_vector = self.moving2.q.val().get_bit(27);
-        let exists = self.moving2.q.val().get_bit(28) && in_range;
+        let moving = self.moving2.q.val();
+        let tail = moving.tail;
+        let count = moving.count;
+        let exists = moving.exists && in_range;
         let index_mask = self.index_mask2.q.val();
         let esize = self.esize2.q.val();
 
         let line_end = match esize {
-            0 => tail.get_bits::<3>(0).all(),
-            1 => tail.get_bits::<2>(0).all(),
+            0 => bit_cast::<3, 16>(tail).all(),
+            1 => bit_cast::<2, 16>(tail).all(),
             _ => tail.get_bit(0),
         };
         let add = op == CqOp::Entry && exists;
@@ -385,26 +481,27 @@ impl<const D: usize, const K: usize, const C: usize> Logic for CompletionQueues<
 
         let command = op == CqOp::Context;
         let create = command && !self.ctx.destroy.val();
-        let new_flags = if command {
-            cat::<1, 1, 2>(create.into(), self.ctx.vector.val().get_bits::<1>(8))
-        } else {
-            cat::<1, 1, 2>(exists.into(), no_vector.into())
-        };
-        let new_line = if send { self.spare.out_data.val() } else { line };
+        let vector = Vector::from_bits(self.ctx.vector.val());
         self.spare.out_ready.next = send;
-        let new_moving = cat::<10, 19, 29>(
-            cat::<2, 8, 10>(new_flags, new_line),
-            cat::<3, 16, 19>(
-                if send || command { lit::<3>(0) } else { new_count.get_bits::<3>(0) },
-                if create { lit::<16>(0) } else { new_tail },
-            ),
-        );
+        let new_moving = Moving {
+            tail: if create { lit::<16>(0) } else { new_tail },
+            count: if send || command { lit::<3>(0) } else { bit_cast::<3, 4>(new_count) },
+            line: if send { self.spare.out_data.val() } else { moving.line },
+            no_vector: if command { vector.none } else { moving.no_vector },
+            exists: if command { create } else { exists },
+        };
         let change = in_range && op != CqOp::None;
         self.moving.we.next = clearing || change;
         self.moving.waddr.next =
             if clearing { bit_cast::<C, 9>(self.walk.q.val()) } else { bit_cast::<C, 8>(cq) };
         self.moving.wdata.next = if clearing {
-            bit_cast::<29, 8>(self.walk.q.val().get_bits::<8>(0)) << lit::<5>(19)
+            Moving {
+                tail: lit::<16>(0),
+                count: lit::<3>(0),
+                line: bit_cast::<8, 9>(self.walk.q.val()),
+                no_vector: false,
+                exists: false,
+            }
         } else {
             new_moving
         };
@@ -413,22 +510,22 @@ impl<const D: usize, const K: usize, const C: usize> Logic for CompletionQueues<
         self.held.we.next = clearing || begins || send || (command && in_range);
         self.held.waddr.next =
             if clearing { bit_cast::<C, 9>(self.walk.q.val()) } else { bit_cast::<C, 8>(cq) };
-        self.held.wdata.next = cat::<2, 16, 18>(
-            cat::<1, 1, 2>((begins && !clearing).into(), self.rx2.q.val().into()),
-            self.deadline.q.val(),
-        );
+        self.held.wdata.next = Wait {
+            deadline: self.deadline.q.val(),
+            rx: self.rx2.q.val(),
+            waits: begins && !clearing,
+        };
         if walking {
             self.walk.d.next = self.walk.q.val() + 1;
         }
         self.fixed.we.next = create && in_range;
         self.fixed.waddr.next = bit_cast::<C, 8>(cq);
-        self.fixed.wdata.next = cat::<58, 14, 72>(
-            self.ctx.base.val().get_bits::<58>(6),
-            cat::<4, 10, 14>(
-                self.ctx.log_depth.val(),
-                cat::<2, 8, 10>(self.ctx.esize.val(), self.ctx.vector.val().get_bits::<8>(0)),
-            ),
-        );
+        self.fixed.wdata.next = Fixed {
+            vector: vector.index,
+            esize: self.ctx.esize.val(),
+            log_depth: self.ctx.log_depth.val(),
+            base: LineAddr::from_bits(self.ctx.base.val()).line,
+        };
         self.overflow.d.next = op == CqOp::Entry && !exists;
 
         // Stage 1, after 2 because it takes its result.
@@ -440,17 +537,16 @@ impl<const D: usize, const K: usize, const C: usize> Logic for CompletionQueues<
         self.moving2.d.next =
             if change && cq == self.cq1.q.val() { new_moving } else { self.moving.rdata.val() };
         let fixed = self.fixed.rdata.val();
-        let log_depth = fixed.get_bits::<4>(10);
-        self.base2.d.next = fixed.get_bits::<58>(14);
-        self.log_depth2.d.next = log_depth;
-        self.index_mask2.d.next = (lit::<16>(1) << log_depth) - 1;
-        self.esize2.d.next = fixed.get_bits::<2>(8);
-        self.vector2.d.next = fixed.get_bits::<8>(0);
+        self.base2.d.next = fixed.base;
+        self.log_depth2.d.next = fixed.log_depth;
+        self.index_mask2.d.next = (lit::<16>(1) << fixed.log_depth) - 1;
+        self.esize2.d.next = fixed.esize;
+        self.vector2.d.next = fixed.vector;
 
         self.add3.d.next = add;
         self.valid3.d.next = send || marker || command;
         self.entry3.d.next = self.entry2.q.val();
-        self.line3.d.next = line;
+        self.line3.d.next = moving.line;
         self.tail3.d.next = tail;
         self.count3.d.next = count;
         self.send3.d.next = if send { new_count } else { lit::<4>(0) };
@@ -458,31 +554,28 @@ impl<const D: usize, const K: usize, const C: usize> Logic for CompletionQueues<
         self.log_depth3.d.next = self.log_depth2.q.val();
         self.index_mask3.d.next = index_mask;
         self.esize3.d.next = esize;
-        let acks = cat::<1, 2, 3>(
-            command.into(),
-            cat::<1, 1, 2>(
-                (marker && self.rx2.q.val()).into(),
-                (marker && !self.rx2.q.val()).into(),
-            ),
-        );
-        self.tags3.d.next = cat::<3, 10, 13>(
-            acks,
-            cat::<2, 8, 10>(
-                cat::<1, 1, 2>(self.rx2.q.val().into(), no_vector.into()),
-                self.vector2.q.val(),
-            ),
-        );
+        let rx = self.rx2.q.val();
+        self.tags3.d.next = Tags {
+            vector: self.vector2.q.val(),
+            no_vector: moving.no_vector,
+            rx,
+            tx_ack: marker && !rx,
+            rx_ack: marker && rx,
+            command,
+        };
 
-        // Stage 3. The entry goes to the place after those that wait: a write starts at byte 0 of its line.
+        // Stage 3. The entry goes to the place after those that wait: a write starts at byte 0 of
+        // its line.
         let esize = self.esize3.q.val();
         let phase = !(self.tail3.q.val() >> self.log_depth3.q.val()).get_bit(0) && !walking;
-        let entry = self.entry3.q.val().replace_bit(24, self.entry3.q.val().get_bit(24) || phase);
-        let narrow = entry.get_bits::<64>(0);
-        let narrow2 = cat::<64, 64, 128>(narrow, narrow);
+        let mut entry = self.entry3.q.val();
+        entry.phase = entry.phase || phase;
+        let wide = entry.to_bits::<128>();
+        let narrow = twice::<64, 128>(bit_cast::<64, 128>(wide));
         let half = match esize {
-            0 => cat::<128, 128, 256>(narrow2, narrow2),
-            1 => cat::<128, 128, 256>(entry, entry),
-            _ => bit_cast::<256, 128>(entry),
+            0 => twice::<128, 256>(narrow),
+            1 => twice::<128, 256>(wide),
+            _ => bit_cast::<256, 128>(wide),
         };
         let place = self.count3.q.val() << bit_cast::<3, 2>(esize);
         let mut be = lit::<K>(0);
@@ -491,7 +584,7 @@ impl<const D: usize, const K: usize, const C: usize> Logic for CompletionQueues<
             let off = (place ^ lit::<3>(i)) & lit::<3>(K / 8 - 1);
             let here = match esize {
                 0 => !off.any(),
-                1 => !off.get_bits::<2>(1).any(),
+                1 => !(off >> lit::<3>(1)).any(),
                 _ => !off.get_bit(2),
             };
             if here && (self.add3.q.val() || walking) {
@@ -504,9 +597,9 @@ impl<const D: usize, const K: usize, const C: usize> Logic for CompletionQueues<
         self.lines.waddr.next = if walking {
             lit::<9>(511)
         } else {
-            row_addr::<K>(self.line3.q.val(), row.get_bits::<2>(0))
+            row_addr::<K>(self.line3.q.val(), bit_cast::<2, 3>(row))
         };
-        self.lines.wdata.next = cat::<256, 256, 512>(half, half).get_bits::<D>(0);
+        self.lines.wdata.next = bit_cast::<D, 512>(twice::<256, 512>(half));
 
         self.valid4.d.next = self.valid3.q.val();
         self.base4.d.next = self.base3.q.val();
@@ -520,15 +613,15 @@ impl<const D: usize, const K: usize, const C: usize> Logic for CompletionQueues<
         // Stage 4.
         let esize = self.esize4.q.val();
         let offset = entries_to_bytes::<64>(bit_cast::<64, 16>(self.index4.q.val()), esize);
-        let addr = cat::<58, 6, 64>(self.base4.q.val(), lit::<6>(0)) + offset;
+        let start = LineAddr { byte: lit::<6>(0), line: self.base4.q.val() };
         self.due.in_valid.next = self.valid4.q.val();
-        self.due.in_data.next = cat::<22, 71, 93>(
-            cat::<13, 9, 22>(
-                self.tags4.q.val(),
-                cat::<1, 8, 9>(esize.get_bits::<1>(1), self.line4.q.val()),
-            ),
-            cat::<7, 64, 71>(self.len4.q.val(), addr),
-        );
+        self.due.in_data.next = Due {
+            addr: start.to_bits::<64>() + offset,
+            len: self.len4.q.val(),
+            line: self.line4.q.val(),
+            sparse: esize.get_bit(1),
+            tags: self.tags4.q.val(),
+        };
 
         // Out. A line without bytes only carries its acknowledgements; the room for an event
         // can't vanish while the write waits.
@@ -536,15 +629,15 @@ impl<const D: usize, const K: usize, const C: usize> Logic for CompletionQueues<
         let last = self.out_left.q.val() <= lit::<7>(K);
         let offered = self.out.q.val() && !empty && self.events.in_ready.val();
         let beat = offered && self.write.ready.val();
-        // The events of what came before go ahead of a command's end.
+        // A command ends after the events of all lines before it.
         let tags = self.out_tags.q.val();
-        let passes = empty && !(tags.get_bit(12) && self.events.out_valid.val());
+        let passes = empty && !(tags.command && self.events.out_valid.val());
         let ends = self.out.q.val() && (passes || (beat && last));
         let written = beat && last;
         let load = ends || !self.out.q.val();
         let head = self.due.out_data.val();
         self.due.out_ready.next = load;
-        let at_line = if load { head.get_bits::<8>(71) } else { self.out_line.q.val() };
+        let at_line = if load { head.line } else { self.out_line.q.val() };
         let at_row = if load {
             lit::<2>(0)
         } else if beat {
@@ -558,12 +651,12 @@ impl<const D: usize, const K: usize, const C: usize> Logic for CompletionQueues<
         self.out_row.d.next = at_row;
         if load {
             self.out.d.next = self.due.out_valid.val();
-            self.out_addr.d.next = head.get_bits::<64>(0);
-            self.out_len.d.next = head.get_bits::<7>(64);
-            self.out_left.d.next = head.get_bits::<7>(64);
-            self.out_line.d.next = head.get_bits::<8>(71);
-            self.out_sparse.d.next = head.get_bit(79);
-            self.out_tags.d.next = head.get_bits::<13>(80);
+            self.out_addr.d.next = head.addr;
+            self.out_len.d.next = head.len;
+            self.out_left.d.next = head.len;
+            self.out_line.d.next = head.line;
+            self.out_sparse.d.next = head.sparse;
+            self.out_tags.d.next = head.tags;
         } else if beat {
             self.out_left.d.next = self.out_left.q.val() - lit::<7>(K);
         }
@@ -574,16 +667,15 @@ impl<const D: usize, const K: usize, const C: usize> Logic for CompletionQueues<
         self.write.last.next = last;
         self.spare.in_valid.next = written || (walking && !clearing);
         self.spare.in_data.next =
-            if walking { self.walk.q.val().get_bits::<8>(0) } else { self.out_line.q.val() };
-        self.events.in_valid.next = written && !tags.get_bit(8);
-        self.events.in_data.next = cat::<1, 8, 9>(tags.get_bits::<1>(9), tags.get_bits::<8>(0));
-        self.tx_ack.d.next = ends && tags.get_bit(10);
-        self.rx_ack.d.next = ends && tags.get_bit(11);
-        self.command_done.d.next = ends && tags.get_bit(12);
+            if walking { bit_cast::<8, 9>(self.walk.q.val()) } else { self.out_line.q.val() };
+        self.events.in_valid.next = written && !tags.no_vector;
+        self.events.in_data.next = Event { vector: tags.vector, rx: tags.rx };
+        self.tx_ack.d.next = ends && tags.tx_ack;
+        self.rx_ack.d.next = ends && tags.rx_ack;
+        self.command_done.d.next = ends && tags.command;
 
         self.event.valid.next = self.events.out_valid.val();
-        self.event.vector.next = self.events.out_data.val().get_bits::<8>(0);
-        self.event.rx.next = self.events.out_data.val().get_bit(8);
+        self.event.put(self.events.out_data.val());
         self.events.out_ready.next = self.event.ready.val();
         self.tx_marker_ack.next = self.tx_ack.q.val();
         self.rx_marker_ack.next = self.rx_ack.q.val();

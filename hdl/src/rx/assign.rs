@@ -1,21 +1,29 @@
 //! Covers each frame with receive buffers, in the order of the frames, all or nothing.
 //!
-//! Takes a stored [frame](super::words::frame), looks its queue up in `rx/prefetch`, and takes descriptors in ring order until their lengths (0 is 64 KiB) cover the frame; then sends a
-//! [segment](super::words::seg) for each to `rx/write`. Every buffer but the last is filled; none is empty.
-//! Owns `head` of every queue, the count of descriptors taken, and sends each change on `head_*`.
+//! Takes a [frame](Frame), looks its queue up in `rx/prefetch`, and takes descriptors in ring order
+//! until their lengths (0 is 64 KiB) cover the frame. Then it sends a [segment](Segment) for each
+//! to `rx/write`. Every buffer but the last is filled; none is empty. This block owns `head` of
+//! every queue, the count of descriptors taken, and sends each change on `head`.
 //!
-//! Dropped and counted: no such queue or no valid table entry (`stat_drop_no_queue`); a queue broken by a DMA error
-//! (`stat_drop_dma_error`); not enough buffers posted, or more than [MAX_DESCS] needed (`stat_drop_no_descriptor`). A drop
-//! takes no descriptor, and frees its rows by a segment marked so. If enough may be posted but is still being fetched the
-//! frame waits, `WAIT` cycles at most: those behind it can't pass. A queue that let a frame wait in vain gets no
-//! second wait until a frame found buffers there, so a fetch lost in the host does not slow the others down.
+//! **Drops.** Dropped and counted: a frame without queue or valid table entry
+//! (`stat_drop_no_queue`); of a queue broken by a DMA error (`stat_drop_dma_error`); for which not
+//! enough buffers are posted, or more than [MAX_DESCS] are needed (`stat_drop_no_descriptor`). A
+//! drop takes no descriptor, and frees its rows by a segment marked so.
 //!
-//! A frame in one buffer takes 2 cycles, as the next one is looked up meanwhile; 3 if there was none waiting or descriptors
-//! were not there yet, in n buffers 4n + 1 at most, a drop 2. `marker_*`, the end of a queue, is taken
-//! between frames; it resets the queue's `head` and goes on to `rx/write`. When `seg_ready` is low all waits.
-//! After `reset` a walk of 2^Q cycles clears the heads; no frame is taken before.
+//! **Waits.** If enough may be posted but is still being fetched, the frame waits, `WAIT` cycles at
+//! most: the frames behind it can't pass. After a wait in vain frames of that queue don't wait
+//! until one finds buffers there, so that a fetch lost in the host does not slow other queues.
+//!
+//! **Speed.** A frame in one buffer takes 2 cycles, as the next frame is looked up meanwhile; 3 if
+//! none was waiting or descriptors were not there yet; in n buffers 4n + 1 at most; a drop 2.
+//! `marker`, the end of a queue, is taken between frames: it resets the queue's `head` and goes on
+//! to `rx/write`. When `seg.ready` is low everything waits. After `reset` a walk of 2^Q cycles
+//! clears the heads; no frame is taken before it ends.
 
-use super::words::{flow, frame, seg, FRAME_BITS, MAX_DESCS, SEG_BITS};
+use super::words::{
+    DescSrc, Frame, LookSrc, MarkerSnk, PieceSrc, Report, RxDesc, Segment, StoredSnk, Taken, TakenSrc,
+    MAX_DESCS,
+};
 use crate::common::ram::LutRam;
 use crate::common::skid::Skid;
 use nitor_rtl::prelude::*;
@@ -40,55 +48,46 @@ pub enum Reason {
 /// Longest wait for descriptors on their way: several times the read latency of a slow host.
 pub const WAIT: u64 = 4095;
 
+/// What is kept about a queue.
+#[record]
+struct Head {
+    /// Descriptors taken.
+    count: Bits<16>,
+    /// A frame waited in vain.
+    no_wait: Bit,
+}
+
 #[derive(LogicBlock, Default)]
 pub struct RxAssign<const L: usize, const Q: usize> {
     pub clock: Signal<In, Clock>,
     pub reset: Signal<In, Bit>,
-    pub frame_valid: Signal<In, Bit>,
-    pub frame_ready: Signal<Out, Bit>,
-    pub frame_data: Signal<In, Bits<FRAME_BITS>>,
+    pub frame: StoredSnk,
     // To rx/prefetch, see there.
-    pub look_queue: Signal<Out, Bits<8>>,
-    pub look_exists: Signal<In, Bit>,
-    pub look_broken: Signal<In, Bit>,
-    pub look_present: Signal<In, Bits<16>>,
-    pub look_pending: Signal<In, Bit>,
-    pub look_cq: Signal<In, Bits<8>>,
-    pub desc_queue: Signal<Out, Bits<8>>,
-    pub desc_index: Signal<Out, Bits<16>>,
-    pub desc_data: Signal<In, Bits<128>>,
-    pub head_valid: Signal<Out, Bit>,
-    pub head_hint: Signal<Out, Bit>,
-    pub head_queue: Signal<Out, Bits<8>>,
-    pub head_value: Signal<Out, Bits<16>>,
-    pub marker_valid: Signal<In, Bit>,
-    pub marker_ready: Signal<Out, Bit>,
-    pub marker_queue: Signal<In, Bits<8>>,
-    pub marker_cq: Signal<In, Bits<8>>,
-    pub seg_valid: Signal<Out, Bit>,
-    pub seg_ready: Signal<In, Bit>,
-    pub seg_data: Signal<Out, Bits<SEG_BITS>>,
+    pub look: LookSrc,
+    pub desc: DescSrc,
+    pub head: TakenSrc,
+    pub marker: MarkerSnk,
+    pub seg: PieceSrc,
     pub stat_frame: Signal<Out, Bit>,
     pub stat_bytes: Signal<Out, Bits<16>>,
     pub stat_drop_no_descriptor: Signal<Out, Bit>,
     pub stat_drop_no_queue: Signal<Out, Bit>,
     pub stat_drop_dma_error: Signal<Out, Bit>,
-    /// {waited in vain, head}
-    heads: LutRam<Bits<17>, Q>,
+    heads: LutRam<Head, Q>,
     walk: Reg<Bits<9>>,
     step: Reg<Step>,
     checking: Reg<Bit>,
     /// In `Check`, and the descriptor covers the rest of a frame that is being sent.
     sending: Reg<Bit>,
     reason: Reg<Reason>,
-    // The next frame, looked up cycle by cycle, and the frame at hand.
-    frames: Skid<Bits<FRAME_BITS>>,
+    // The next frame, looked up in every cycle, and the current frame.
+    frames: Skid<Frame>,
     f_valid: Reg<Bit>,
-    f_frame: Reg<Bits<FRAME_BITS>>,
+    f_frame: Reg<Frame>,
     /// Its first row, and the first behind it.
     f_row: Reg<Bits<16>>,
     free_row: Reg<Bits<16>>,
-    // What the last cycle's lookup said, and whether it was of the next frame, or of the one at hand.
+    // The last cycle's lookup: it was of the next frame, or of the current one; its answer.
     l_next: Reg<Bit>,
     l_here: Reg<Bit>,
     l_exists: Reg<Bit>,
@@ -99,18 +98,20 @@ pub struct RxAssign<const L: usize, const Q: usize> {
     l_pending: Reg<Bit>,
     l_no_wait: Reg<Bit>,
     l_cq: Reg<Bits<8>>,
-    // What it said for the frame at hand.
-    head: Reg<Bits<16>>,
+    // The lookup's answer for the current frame.
+    taken: Reg<Bits<16>>,
     avail: Reg<Bits<16>>,
     pending: Reg<Bit>,
     cq: Reg<Bits<8>>,
     no_wait: Reg<Bit>,
-    // The walk over descriptors: index of the one at hand, bytes not yet covered, first pass or sending.
+    // The walk over descriptors: index of the current one, bytes not yet covered, first pass or
+    // sending.
     index: Reg<Bits<5>>,
     rest: Reg<Bits<16>>,
     send: Reg<Bit>,
-    desc: Reg<Bits<128>>,
-    // Of the one at hand: it covers the rest; it may be sent; it is the last there is, or that may be; where the next one is.
+    buffer: Reg<RxDesc>,
+    // Of the current descriptor: it covers the rest; it may be sent; it is the last that is posted,
+    // or the last that a frame may take; index of the next.
     covers: Reg<Bit>,
     may_send: Reg<Bit>,
     at_last: Reg<Bit>,
@@ -120,7 +121,7 @@ pub struct RxAssign<const L: usize, const Q: usize> {
     timer: Reg<Bits<12>>,
     timeout: Reg<Bit>,
     o_valid: Reg<Bit>,
-    o_data: Reg<Bits<SEG_BITS>>,
+    o_data: Reg<Segment>,
     h_valid: Reg<Bit>,
     h_hint: Reg<Bit>,
     h_queue: Reg<Bits<8>>,
@@ -133,7 +134,7 @@ pub struct RxAssign<const L: usize, const Q: usize> {
 }
 
 impl<const L: usize, const Q: usize> RxAssign<L, Q> {
-    /// `small`: a frame in two cycles at the most comes in.
+    /// `small`: at most one frame in two cycles.
     pub fn new(small: bool) -> Self {
         Self { frames: Skid::new(small), ..Self::default() }
     }
@@ -150,30 +151,32 @@ impl<const L: usize, const Q: usize> Logic for RxAssign<L, Q> {
     #[kernel]
     fn update(&mut self) {
         registers!(self, clock, reset; walk, step, checking, sending, reason, f_valid);
-        registers!(self, clock, reset; l_next, l_here, l_exists, l_broken, l_some, l_pending, l_no_wait);
-        registers!(self, clock, reset; pending, free_row, no_wait, index, send, covers, may_send, at_last, at_most, waiting, timer, timeout,
-            o_valid, h_valid, h_hint, s_frame, s_no_descriptor, s_no_queue, s_broken);
-        registers!(self, clock; f_frame, f_row, l_head, l_avail, l_cq, head, avail, cq, rest, desc, moved, o_data, h_queue, h_value, s_bytes);
+        registers!(self, clock, reset; l_next, l_here, l_exists, l_broken, l_some, l_pending,
+            l_no_wait);
+        registers!(self, clock, reset; pending, free_row, no_wait, index, send, covers, may_send,
+            at_last, at_most, waiting, timer, timeout, o_valid, h_valid, h_hint, s_frame,
+            s_no_descriptor, s_no_queue, s_broken);
+        registers!(self, clock; f_frame, f_row, l_head, l_avail, l_cq, taken, avail, cq, rest,
+            buffer, moved, o_data, h_queue, h_value, s_bytes);
         clocked!(self, clock, reset; frames);
         clocked!(self, clock; heads);
         let n_valid = self.frames.out_valid.val();
         let n = self.frames.out_data.val();
-        let n_len = n.get_bits::<16>(frame::LEN);
 
         let f = self.f_frame.q.val();
         let row = self.f_row.q.val();
-        let len = f.get_bits::<16>(frame::LEN);
-        let queue = f.get_bits::<8>(flow::QUEUE);
+        let len = f.len;
+        let queue = f.flow.queue;
         let at = bit_cast::<Q, 8>(queue);
-        let o_free = !self.o_valid.q.val() || self.seg_ready.val();
-        if self.seg_ready.val() {
+        let o_free = !self.o_valid.q.val() || self.seg.ready.val();
+        if self.seg.ready.val() {
             self.o_valid.d.next = false;
         }
 
-        // The descriptor at hand.
-        let field = self.desc.q.val().get_bits::<16>(0);
+        // The current descriptor.
+        let buffer = self.buffer.q.val();
         let covers = self.covers.q.val();
-        let piece = if covers { self.rest.q.val() } else { field };
+        let piece = if covers { self.rest.q.val() } else { buffer.length };
         let index = self.index.q.val();
         let next = index + 1;
         let moved = self.moved.q.val();
@@ -183,35 +186,36 @@ impl<const L: usize, const Q: usize> Logic for RxAssign<L, Q> {
         let checking = self.checking.q.val();
         let sending = self.sending.q.val();
 
-        // Look up the next frame, as if the descriptors up to the one at hand were taken; or the one at hand again.
+        // Look up the next frame, as if the descriptors up to the current one were taken; or the
+        // current frame again.
         let again = self.step.q.val() == Step::Look
             && self.f_valid.q.val()
             && (self.waiting.q.val() || !self.l_here.q.val());
-        let next_queue = n.get_bits::<8>(flow::QUEUE);
+        let next_queue = n.flow.queue;
         let look_queue = if again { queue } else { next_queue };
-        self.look_queue.next = look_queue;
+        self.look.queue.next = look_queue;
         self.heads.raddr.next = bit_cast::<Q, 8>(look_queue);
         let taking = checking || self.step.q.val() == Step::Read;
         let follows = taking && next_queue == queue;
         let held = self.heads.rdata.val();
-        let after = self.head.q.val() + bit_cast::<16, 5>(next);
-        let held_head = if follows { after } else { held.get_bits::<16>(0) };
-        self.l_exists.d.next = self.look_exists.val();
-        self.l_broken.d.next = self.look_broken.val();
-        self.l_some.d.next = self.look_present.val() != held_head;
+        let after = self.taken.q.val() + bit_cast::<16, 5>(next);
+        let held_head = if follows { after } else { held.count };
+        self.l_exists.d.next = self.look.exists.val();
+        self.l_broken.d.next = self.look.broken.val();
+        self.l_some.d.next = self.look.present.val() != held_head;
         self.l_head.d.next = held_head;
-        self.l_avail.d.next = self.look_present.val() - held_head;
-        self.l_pending.d.next = self.look_pending.val();
-        self.l_no_wait.d.next = held.get_bit(16) && !follows;
-        self.l_cq.d.next = self.look_cq.val();
+        self.l_avail.d.next = self.look.present.val() - held_head;
+        self.l_pending.d.next = self.look.pending.val();
+        self.l_no_wait.d.next = held.no_wait && !follows;
+        self.l_cq.d.next = self.look.cq.val();
 
-        self.desc_queue.next = if sending { next_queue } else { queue };
+        self.desc.queue.next = if sending { next_queue } else { queue };
         let mut desc_index = self.l_head.q.val();
 
         let mut to = self.step.q.val();
         let mut heads_we = false;
         let mut heads_waddr = at;
-        let mut heads_wdata = lit::<17>(0);
+        let mut heads_wdata = Head { count: lit::<16>(0), no_wait: false };
         self.sending.d.next = sending && !o_free;
         let release = o_free && (sending || self.step.q.val() == Step::Drop);
         let mut drop_now = false;
@@ -231,25 +235,23 @@ impl<const L: usize, const Q: usize> Logic for RxAssign<L, Q> {
             self.timeout.d.next = self.timer.q.val() == lit::<12>(WAIT - 1);
         }
 
-        // What a dropped frame or a marker does not have counts for nothing.
-        let d = self.desc.q.val();
+        // Fields that a dropped frame or a marker does not have are not used.
         let source =
             bit_cast::<24, 16>(len - self.rest.q.val()) + (bit_cast::<24, 16>(row) << lit::<24>(L));
-        let mut word = lit::<SEG_BITS>(0)
-            .set_slice::<16>(seg::FREE, self.free_row.q.val())
-            .set_slice::<8>(seg::CQ, self.cq.q.val())
-            .set_slice::<48>(seg::ADDR, d.get_bits::<48>(64))
-            .set_slice::<16>(seg::LEN, piece)
-            .set_slice::<24>(seg::SRC, source)
-            .set_slice::<16>(seg::REQ_ID, d.get_bits::<16>(32))
-            .set_slice::<32>(seg::HASH, f.get_bits::<32>(flow::HASH))
-            .set_slice::<4>(seg::L3, f.get_bits::<4>(flow::L3))
-            .set_slice::<5>(seg::L4, f.get_bits::<5>(flow::L4))
-            .replace_bit(seg::FRAG, f.get_bit(flow::FRAG))
-            .set_slice::<3>(seg::SUMS, f.get_bits::<3>(flow::SUMS))
-            .set_slice::<8>(seg::QUEUE, queue)
-            .replace_bit(seg::FIRST, index == 0)
-            .replace_bit(seg::LAST, covers);
+        let report = Report {
+            len: piece,
+            req_id: buffer.req_id,
+            hash: f.flow.hash,
+            queue,
+            cq: self.cq.q.val(),
+            kind: f.flow.kind,
+            sums: f.sums,
+            first: index == 0,
+            last: covers,
+            marker: false,
+        };
+        let free = self.free_row.q.val();
+        let mut segment = Segment { addr: buffer.address, src: source, free, drop: false, report };
         match self.step.q.val() {
             Step::Walk => {
                 heads_we = true;
@@ -260,7 +262,7 @@ impl<const L: usize, const Q: usize> Logic for RxAssign<L, Q> {
                 }
             }
             Step::Look => {
-                self.head.d.next = self.l_head.q.val();
+                self.taken.d.next = self.l_head.q.val();
                 self.no_wait.d.next = self.l_no_wait.q.val();
                 self.avail.d.next = self.l_avail.q.val();
                 self.pending.d.next = self.l_pending.q.val();
@@ -268,10 +270,10 @@ impl<const L: usize, const Q: usize> Logic for RxAssign<L, Q> {
                 self.index.d.next = lit::<5>(0);
                 self.rest.d.next = len;
                 self.send.d.next = false;
-                if self.marker_valid.val() {
+                if self.marker.valid.val() {
                     to = Step::Marker;
                 } else if self.f_valid.q.val() && self.l_here.q.val() {
-                    if !f.get_bit(flow::VALID) || !self.l_exists.q.val() {
+                    if !f.flow.valid || !self.l_exists.q.val() {
                         reason = Reason::NoQueue;
                         drop_now = true;
                     } else if self.l_broken.q.val() {
@@ -287,9 +289,9 @@ impl<const L: usize, const Q: usize> Logic for RxAssign<L, Q> {
                 }
             }
             Step::Read => {
-                let found = self.desc_data.val();
-                let size = found.get_bits::<16>(0);
-                self.desc.d.next = found;
+                let found = self.desc.data.val();
+                let size = found.length;
+                self.buffer.d.next = found;
                 let covers = size == 0 || size >= self.rest.q.val();
                 let may_send = self.send.q.val() || index == 0;
                 self.covers.d.next = covers;
@@ -305,7 +307,7 @@ impl<const L: usize, const Q: usize> Logic for RxAssign<L, Q> {
                 desc_index = if sending {
                     self.l_head.q.val()
                 } else if covers {
-                    self.head.q.val()
+                    self.taken.q.val()
                 } else {
                     moved
                 };
@@ -335,16 +337,16 @@ impl<const L: usize, const Q: usize> Logic for RxAssign<L, Q> {
                     // With each segment: the host may refill as soon as that is complete.
                     self.h_valid.d.next = true;
                     self.h_value.d.next = moved;
-                    self.h_hint.d.next = moved.get_bits::<3>(0) == 0;
+                    self.h_hint.d.next = bit_cast::<3, 16>(moved) == 0;
                     if covers {
                         heads_we = true;
-                        heads_wdata = bit_cast::<17, 16>(moved);
+                        heads_wdata.count = moved;
                         self.s_frame.d.next = true;
                     }
                 }
             }
             Step::Drop => {
-                word = word.replace_bit(seg::DROP, true);
+                segment.drop = true;
                 if o_free {
                     self.o_valid.d.next = true;
                     match self.reason.q.val() {
@@ -359,24 +361,22 @@ impl<const L: usize, const Q: usize> Logic for RxAssign<L, Q> {
                             // Waited in vain: not again.
                             if timeout {
                                 heads_we = true;
-                                heads_wdata =
-                                    bit_cast::<17, 16>(self.head.q.val()).replace_bit(16, true);
+                                heads_wdata = Head { count: self.taken.q.val(), no_wait: true };
                             }
                         }
                     }
                 }
             }
             Step::Marker => {
-                word = word
-                    .replace_bit(seg::MARKER, true)
-                    .set_slice::<8>(seg::CQ, self.marker_cq.val());
+                segment.report.marker = true;
+                segment.report.cq = self.marker.cq.val();
                 if o_free {
                     self.o_valid.d.next = true;
                     marker_taken = true;
                     heads_we = true;
-                    heads_waddr = bit_cast::<Q, 8>(self.marker_queue.val());
+                    heads_waddr = bit_cast::<Q, 8>(self.marker.queue.val());
                     self.h_valid.d.next = true;
-                    self.h_queue.d.next = self.marker_queue.val();
+                    self.h_queue.d.next = self.marker.queue.val();
                     to = Step::Look;
                 }
             }
@@ -386,13 +386,13 @@ impl<const L: usize, const Q: usize> Logic for RxAssign<L, Q> {
             self.reason.d.next = reason;
         }
         if o_free {
-            self.o_data.d.next = word;
+            self.o_data.d.next = segment;
         }
-        self.desc_index.next = desc_index;
+        self.desc.index.next = desc_index;
         self.heads.we.next = heads_we;
         self.heads.waddr.next = heads_waddr;
         self.heads.wdata.next = heads_wdata;
-        self.marker_ready.next = marker_taken;
+        self.marker.ready.next = marker_taken;
 
         // A frame for which nothing stands in the way is already looked up.
         let pull = (release || !self.f_valid.q.val()) && self.step.q.val() != Step::Walk;
@@ -400,8 +400,8 @@ impl<const L: usize, const Q: usize> Logic for RxAssign<L, Q> {
         let looked_up = sending
             && n_valid
             && self.l_next.q.val()
-            && !self.marker_valid.val()
-            && n.get_bit(flow::VALID)
+            && !self.marker.valid.val()
+            && n.flow.valid
             && self.l_exists.q.val()
             && !self.l_broken.q.val()
             && self.l_some.q.val();
@@ -410,13 +410,13 @@ impl<const L: usize, const Q: usize> Logic for RxAssign<L, Q> {
             self.waiting.d.next = false;
             self.timer.d.next = lit::<12>(0);
             self.timeout.d.next = false;
-            self.head.d.next = self.l_head.q.val();
+            self.taken.d.next = self.l_head.q.val();
             self.no_wait.d.next = self.l_no_wait.q.val();
             self.avail.d.next = self.l_avail.q.val();
             self.pending.d.next = self.l_pending.q.val();
             self.cq.d.next = self.l_cq.q.val();
             self.index.d.next = lit::<5>(0);
-            self.rest.d.next = n_len;
+            self.rest.d.next = n.len;
             self.send.d.next = false;
         }
         if release || !self.f_valid.q.val() {
@@ -425,26 +425,29 @@ impl<const L: usize, const Q: usize> Logic for RxAssign<L, Q> {
         }
         if take {
             self.f_row.d.next = self.free_row.q.val();
-            self.free_row.d.next = self.free_row.q.val() + rows::<L>(n_len);
+            self.free_row.d.next = self.free_row.q.val() + rows::<L>(n.len);
         }
         self.l_next.d.next = n_valid && !take && !again;
-        // But for a frame that is sent, which the lookup knows of, a change of heads makes it worthless.
+        // A change of heads invalidates the lookup, but for that of a frame that is sent, which the
+        // lookup has counted.
         self.l_here.d.next = (take || again) && (checking || !heads_we);
 
         self.step.d.next = to;
         self.checking.d.next = to == Step::Check;
 
-        self.frames.in_valid.next = self.frame_valid.val();
-        self.frames.in_data.next = self.frame_data.val();
+        self.frames.in_valid.next = self.frame.valid.val();
+        self.frames.in_data.next = self.frame.data.val();
         self.frames.out_ready.next = pull;
-        self.frame_ready.next = self.frames.in_ready.val();
+        self.frame.ready.next = self.frames.in_ready.val();
 
-        self.head_valid.next = self.h_valid.q.val();
-        self.head_hint.next = self.h_hint.q.val();
-        self.head_queue.next = self.h_queue.q.val();
-        self.head_value.next = self.h_value.q.val();
-        self.seg_valid.next = self.o_valid.q.val();
-        self.seg_data.next = self.o_data.q.val();
+        self.head.put(Taken {
+            valid: self.h_valid.q.val(),
+            hint: self.h_hint.q.val(),
+            queue: self.h_queue.q.val(),
+            value: self.h_value.q.val(),
+        });
+        self.seg.valid.next = self.o_valid.q.val();
+        self.seg.data.next = self.o_data.q.val();
         self.stat_frame.next = self.s_frame.q.val();
         self.stat_bytes.next = self.s_bytes.q.val();
         self.stat_drop_no_descriptor.next = self.s_no_descriptor.q.val();

@@ -1,60 +1,65 @@
 //! Verifies the checksums of received frames: IPv4 header, TCP and UDP.
 //!
-//! Takes what [parse](super::parse) finds and what [sum](super::sum) adds up of the same frame; one result a frame, in their
-//! order, 18 cycles after the frame's last beat:
+//! Takes what [parse](super::parse) finds and what [sum](super::sum) adds up of the same frame, and
+//! gives one result a frame, in their order, 18 cycles after the frame's last beat: [Sums].
 //!
-//! | flag | |
-//! |---|---|
-//! | 0 `l3_csum_err` | IPv4, and its header's sum is wrong |
-//! | 1 `l4_csum_err` | with bit 2 alone: the sum is wrong, or left out in UDP over IPv6 |
-//! | 2 `l4_csum_checked` | TCP or UDP that can be judged, and bit 1 tells good from bad |
+//! Not judged, whatever the sum, 0 included:
+//! - a packet of which `parse` knows no `l4`, fragments among them;
+//! - a frame shorter than its IP length;
+//! - UDP whose length is not IP's, and TCP of less than 20 bytes;
+//! - IPv6 with a routing header that has segments left: its sum counts another address;
+//! - UDP over IPv4 with sum 0.
 //!
-//! Not judged, whatever the sum, 0 included: a packet of which `parse` knows no `l4`, fragments among them; a frame shorter
-//! than its IP length; a UDP length that is not IP's; TCP of less than 20 bytes; IPv6 with a routing header that has
-//! segments left, as the sum then counts an address that the header doesn't have in its place. Nor is UDP over IPv4 with sum 0.
+//! A sum of 0 over IPv6 is an error by default (RFC 8200, 8.1). Only the host knows which ports may
+//! do without (RFC 6935): Linux looks at the packet itself whenever the card does not say "good",
+//! and reports a wrong length (RFC 768) before a wrong sum.
 //!
-//! A sum of 0 over IPv6 is an error by default (RFC 8200, 8.1). Which ports may do without (RFC 6935) the host knows: Linux
-//! looks at the packet itself whenever the card does not say "good", and gives a wrong length (RFC 768) as its reason before a sum.
-//!
-//! Where L4 begins is known too late to sum from there on: the options or extension headers in front of it are summed from
-//! `parse`'s window and taken off. Sums have their bytes swapped, see [sum](super::sum). A frame a cycle, no back pressure.
+//! Where L4 begins is known too late to begin the sum there: the options or extension headers
+//! before it are summed from `parse`'s window and subtracted. Sums have their bytes swapped, see
+//! [sum](super::sum). A frame a cycle, no back-pressure.
 
+use super::headers::{self, proto, UdpEnd};
 use super::sum::{self, RxSum};
+use super::walk::TAIL_BITS;
+use super::words::{Sums, TapSnk};
+use nitor_abi::tx::{l3, l4};
 use nitor_rtl::prelude::*;
 
-/// Options or extension headers in front of a known L4: 56 bytes at most, in words, and in sums of four of them.
+/// Options or extension headers in front of a known L4: 56 bytes at most, in words, and in sums of
+/// four of them.
 const SKIP_WORDS: usize = 28;
 const SKIP_SUMS: usize = SKIP_WORDS / 4;
-const TAIL_BITS: usize = 528;
 
 /// What is known of the frame besides sums.
-mod meta {
-    pub const IS4: usize = 0;
-    pub const TCP: usize = 1;
-    pub const UDP: usize = 2;
-    pub const ROUTED: usize = 3;
+#[record]
+struct Meta {
+    is4: Bit,
+    tcp: Bit,
+    udp: Bit,
+    routed: Bit,
     /// The checksum field is 0.
-    pub const ZERO: usize = 4;
+    zero: Bit,
     /// Bytes in front of L4, behind what `sum` begins with, in units of 4.
-    pub const AT: usize = 5;
+    at: Bits<4>,
     /// UDP's length field.
-    pub const LENGTH: usize = 9;
+    length: Bits<16>,
+}
+/// What a frame's [Sums] are, but for the sum of its beats.
+#[record]
+struct Verdict {
+    l3_err: Bit,
+    l4_checked: Bit,
+    /// UDP over IPv6, and its sum is left out.
+    missing: Bit,
 }
 /// Cycles by which headers are later than the sum of the beats.
 const LATE: usize = 3;
-const META_BITS: usize = 25;
-/// {missing, checked, bad3}
-const VERDICT_BITS: usize = 3;
 
 #[derive(LogicBlock, Default)]
 pub struct RxChecksum<const D: usize, const K: usize, const L: usize> {
     pub clock: Signal<In, Clock>,
     pub reset: Signal<In, Bit>,
-    pub tap_valid: Signal<In, Bit>,
-    pub tap_end: Signal<In, Bit>,
-    pub tap_keep: Signal<In, Bit>,
-    pub tap_bytes: Signal<In, Bits<7>>,
-    pub tap_data: Signal<In, Bits<D>>,
+    pub tap: TapSnk<D>,
     // From rx/parse, a cycle before its result.
     pub at: Signal<In, Bits<8>>,
     pub is4: Signal<In, Bit>,
@@ -66,7 +71,7 @@ pub struct RxChecksum<const D: usize, const K: usize, const L: usize> {
     pub second: Signal<In, Bits<32>>,
     pub routed: Signal<In, Bit>,
     pub valid: Signal<Out, Bit>,
-    pub flags: Signal<Out, Bits<3>>,
+    pub flags: Signal<Out, Sums>,
     beats: RxSum<D, K, L>,
     // Headers: words skipped, addresses, and the rest of IPv4's first 20 bytes.
     p_at: Reg<Bits<4>>,
@@ -87,7 +92,7 @@ pub struct RxChecksum<const D: usize, const K: usize, const L: usize> {
     t_header: Reg<Bits<17>>,
     u_pseudo: Reg<Bits<20>>,
     /// From `parse`'s result on.
-    meta: [Reg<Bits<META_BITS>>; 4],
+    meta: [Reg<Meta>; 4],
     late_valid: [Reg<Bit>; LATE],
     late_sum: [Reg<Bits<16>>; LATE],
     late_payload: [Reg<Bits<16>>; LATE],
@@ -97,10 +102,10 @@ pub struct RxChecksum<const D: usize, const K: usize, const L: usize> {
     // Beside the sum of the beats: it, delayed, the verdict without it, and both together.
     done: [Reg<Bit>; 5],
     beat_sum: [Reg<Bits<16>>; 2],
-    verdict: [Reg<Bits<VERDICT_BITS>>; 3],
+    verdict: [Reg<Verdict>; 3],
     all: Reg<Bits<21>>,
     folded: Reg<Bits<17>>,
-    o_flags: Reg<Bits<3>>,
+    o_flags: Reg<Sums>,
 }
 
 /// The sum of four words.
@@ -114,15 +119,13 @@ impl<const D: usize, const K: usize, const L: usize> Logic for RxChecksum<D, K, 
     /// Verifies the checksums of each frame.
     #[kernel]
     fn update(&mut self) {
-        registers!(self, clock, reset; p_at, p_is4, late_valid[..], length, short, done[..], verdict[..], o_flags);
-        registers!(self, clock; p_skip[..], p_head[..], q_skip[..], q_addrs, q_rest, r_skip, r_addrs, r_fixed, s_skip, s_addrs, s_header,
-            t_skip, t_pseudo, t_header, u_pseudo, meta[..], late_sum[..], late_payload[..], late_short[..], beat_sum[..], all, folded);
+        registers!(self, clock, reset; p_at, p_is4, late_valid[..], length, short, done[..],
+            verdict[..], o_flags);
+        registers!(self, clock; p_skip[..], p_head[..], q_skip[..], q_addrs, q_rest, r_skip,
+            r_addrs, r_fixed, s_skip, s_addrs, s_header, t_skip, t_pseudo, t_header, u_pseudo,
+            meta[..], late_sum[..], late_payload[..], late_short[..], beat_sum[..], all, folded);
         clocked!(self, clock, reset; beats);
-        self.beats.tap_valid.next = self.tap_valid.val();
-        self.beats.tap_end.next = self.tap_end.val();
-        self.beats.tap_keep.next = self.tap_keep.val();
-        self.beats.tap_bytes.next = self.tap_bytes.val();
-        self.beats.tap_data.next = self.tap_data.val();
+        TapSnk::<D>::link(&mut self.tap, &mut self.beats.tap);
 
         // A cycle before the parser's result: words, by fours.
         // Where it is more than 4 bits, no L4 is known.
@@ -157,16 +160,16 @@ impl<const D: usize, const K: usize, const L: usize> Logic for RxChecksum<D, K, 
             bit_cast::<20, 18>(self.p_head[2].q.val()) + bit_cast::<20, 18>(self.p_head[3].q.val());
         self.q_addrs.d.next = if self.p_is4.q.val() { first } else { (first + second) + others };
         self.q_rest.d.next = second + others;
-        let tcp = self.l4.val() == 12;
-        let udp = self.l4.val() == 13;
-        self.meta[0].d.next = lit::<META_BITS>(0)
-            .replace_bit(meta::IS4, self.l3.val() == 8)
-            .replace_bit(meta::TCP, tcp)
-            .replace_bit(meta::UDP, udp)
-            .replace_bit(meta::ROUTED, self.routed.val())
-            .replace_bit(meta::ZERO, self.second.val().get_bits::<16>(16) == 0)
-            .set_slice::<4>(meta::AT, self.p_at.q.val())
-            .set_slice::<16>(meta::LENGTH, sum::swap(self.second.val().get_bits::<16>(0)));
+        let udp_end = UdpEnd::from_bits(self.second.val());
+        self.meta[0].d.next = Meta {
+            is4: self.l3.val() == lit::<4>(l3::IPV4),
+            tcp: self.l4.val() == lit::<5>(l4::TCP),
+            udp: self.l4.val() == lit::<5>(l4::UDP),
+            routed: self.routed.val(),
+            zero: udp_end.checksum == 0,
+            at: self.p_at.q.val(),
+            length: headers::net16(udp_end.length),
+        };
         for i in 1..4 {
             self.meta[i].d.next = self.meta[i - 1].q.val();
         }
@@ -196,8 +199,9 @@ impl<const D: usize, const K: usize, const L: usize> Logic for RxChecksum<D, K, 
 
         // Here it is out. To take off is to add the complement.
         let m = self.meta[2].q.val();
-        let skip_bytes = bit_cast::<16, 4>(m.get_bits::<4>(meta::AT)) << lit::<16>(2);
-        let number = if m.get_bit(meta::TCP) { lit::<18>(6 << 8) } else { lit::<18>(17 << 8) };
+        let skip_bytes = bit_cast::<16, 4>(m.at) << lit::<16>(2);
+        let number =
+            if m.tcp { lit::<18>(proto::TCP << 8) } else { lit::<18>(proto::UDP << 8) };
         self.t_skip.d.next = bit_cast::<16, 17>(sum::fold(bit_cast::<32, 17>(self.s_skip.q.val())));
         self.t_pseudo.d.next = bit_cast::<18, 17>(self.s_addrs.q.val()) + number;
         self.t_header.d.next = sum::fold(bit_cast::<32, 22>(self.s_header.q.val()));
@@ -214,23 +218,15 @@ impl<const D: usize, const K: usize, const L: usize> Logic for RxChecksum<D, K, 
         let length = self.length.q.val();
         self.u_pseudo.d.next = (bit_cast::<20, 18>(self.t_pseudo.q.val())
             + bit_cast::<20, 16>(!self.t_skip.q.val()))
-            + bit_cast::<20, 16>(sum::swap(length));
-        let fits = if n.get_bit(meta::TCP) {
-            length >= 20
-        } else {
-            length == n.get_bits::<16>(meta::LENGTH)
+            + bit_cast::<20, 16>(headers::net16(length));
+        let fits = if n.tcp { length >= 20 } else { length == n.length };
+        let judged = (n.tcp || n.udp) && fits && !self.short.q.val() && !n.routed;
+        let no_sum = n.udp && n.zero;
+        self.verdict[0].d.next = Verdict {
+            l3_err: n.is4 && self.t_header.q.val() != 0xffff,
+            l4_checked: judged && !(no_sum && n.is4),
+            missing: judged && no_sum && !n.is4,
         };
-        let judged = (n.get_bit(meta::TCP) || n.get_bit(meta::UDP))
-            && fits
-            && !self.short.q.val()
-            && !n.get_bit(meta::ROUTED);
-        let no_sum = n.get_bit(meta::UDP) && n.get_bit(meta::ZERO);
-        let missing = judged && no_sum && !n.get_bit(meta::IS4);
-        let checked = judged && !(no_sum && n.get_bit(meta::IS4));
-        self.verdict[0].d.next = lit::<VERDICT_BITS>(0)
-            .replace_bit(0, n.get_bit(meta::IS4) && self.t_header.q.val() != 0xffff)
-            .replace_bit(1, checked)
-            .replace_bit(2, missing);
         for i in 1..3 {
             self.verdict[i].d.next = self.verdict[i - 1].q.val();
         }
@@ -238,14 +234,15 @@ impl<const D: usize, const K: usize, const L: usize> Logic for RxChecksum<D, K, 
         self.all.d.next = bit_cast::<21, 20>(self.u_pseudo.q.val())
             + bit_cast::<21, 16>(self.beat_sum[1].q.val());
         self.folded.d.next = sum::fold(bit_cast::<32, 21>(self.all.q.val()));
-        // Both are zero, and the carry can't make more of it.
+        // Both stand for zero; with the carry set the sum is not zero.
         let total = self.folded.q.val();
         let bad = total != 0xffff && total != 0;
         let v = self.verdict[2].q.val();
-        self.o_flags.d.next = lit::<3>(0)
-            .replace_bit(0, v.get_bit(0))
-            .replace_bit(1, v.get_bit(2) || (v.get_bit(1) && bad))
-            .replace_bit(2, v.get_bit(1));
+        self.o_flags.d.next = Sums {
+            l3_err: v.l3_err,
+            l4_err: v.missing || (v.l4_checked && bad),
+            l4_checked: v.l4_checked,
+        };
         self.valid.next = self.done[4].q.val();
         self.flags.next = self.o_flags.q.val();
     }

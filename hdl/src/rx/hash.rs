@@ -1,16 +1,18 @@
 //! The Toeplitz hash of a 36-byte input under a 40-byte key.
 //!
-//! Byte i of `key` and `data` is in bits 8i+7:8i; the key in standard order, byte 0 with the most significant bits of
-//! the first window. A shorter input is padded with zeros behind, which add nothing to the hash. `tag` comes out with it.
+//! Byte i of `key` and `data` is in bits 8i+7:8i. The key is in standard order: byte 0 has the most
+//! significant bits of the first window. A shorter input is padded with zeros behind, which add
+//! nothing to the hash. `tag` goes through with its input.
 //!
-//! The input is nine groups of 4 bytes, of which `_steps` steps (1, 3 or 9) hash as many each: area against time. An input takes
-//! `_steps` cycles; while one is at work another waits, and a third must not come (the sender's duty: inputs that
-//! come `_steps` cycles apart, but for one that may be early, fit). The hash is out `_steps` + 3 cycles after an input that did not wait.
+//! The input is nine groups of 4 bytes, and each of `_steps` steps (1, 3 or 9) hashes an equal part
+//! of them: area against time. An input takes `_steps` cycles; one more may wait meanwhile. The
+//! sender must not send a third: inputs `_steps` cycles apart fit, but for one that may be early.
+//! The hash is out `_steps` + 3 cycles after an input that did not wait.
 
+use super::words::Kind;
 use nitor_rtl::prelude::*;
 
 const GROUPS: usize = 9;
-const TAG_BITS: usize = 10;
 
 #[derive(LogicBlock)]
 pub struct Toeplitz {
@@ -19,31 +21,31 @@ pub struct Toeplitz {
     pub key: Signal<In, Bits<320>>,
     pub in_valid: Signal<In, Bit>,
     pub data: Signal<In, Bits<288>>,
-    pub tag: Signal<In, Bits<TAG_BITS>>,
+    pub tag: Signal<In, Kind>,
     pub valid: Signal<Out, Bit>,
     pub hash: Signal<Out, Bits<32>>,
-    pub tag_out: Signal<Out, Bits<TAG_BITS>>,
+    pub tag_out: Signal<Out, Kind>,
     /// One at work and one that waits: filled and worked on in turn.
     slot: [Reg<Bits<288>>; 2],
-    slot_tag: [Reg<Bits<TAG_BITS>>; 2],
+    slot_tag: [Reg<Kind>; 2],
     /// How many of them are filled; which is the next to be filled, and which is at work.
     filled: Reg<Bits<2>>,
     fill: Reg<Bit>,
     at: Reg<Bit>,
     step: Reg<Bits<4>>,
-    // The groups at hand with the key's 63 bits that each meets.
+    // The groups of this step, each with its 63 bits of the key.
     window: Vec<Reg<Bits<63>>>,
     piece: Vec<Reg<Bits<32>>>,
     group: Vec<Reg<Bits<32>>>,
     w_first: Reg<Bit>,
     w_last: Reg<Bit>,
-    w_tag: Reg<Bits<TAG_BITS>>,
+    w_tag: Reg<Kind>,
     first: Reg<Bit>,
     last: Reg<Bit>,
-    last_tag: Reg<Bits<TAG_BITS>>,
+    last_tag: Reg<Kind>,
     sum: Reg<Bits<32>>,
     done: Reg<Bit>,
-    done_tag: Reg<Bits<TAG_BITS>>,
+    done_tag: Reg<Kind>,
     _steps: usize,
 }
 

@@ -1,26 +1,33 @@
-//! Takes frames from the MAC into the RX buffer, whole or not at all.
+//! Stores frames from the MAC in the RX buffer, each whole or not at all.
 //!
-//! A MAC can't wait: every frame is stored or counted. `mac.ready` is low only between frames, as what finds their flows asks for it. The wide
-//! one does behind a frame shorter than `_apart` beats, until `_apart` cycles after its first: frames of 60 bytes and more never see that. For the
-//! serial one (`_serial`) a frame begins 4 cycles after the last beat of another at the earliest, and none while `hold` is up, which shows up in the
-//! third of them: see [classify](super::classify). The buffer is a ring of
-//! 2^(B+1) rows; `free_row` says from where on rows are in use, all row numbers run freely over 16 bits. A frame's rows
-//! belong to it only once its last beat has been accepted; a frame that turns out bad, or for which room ends, gives back at
-//! once what it wrote and the rest of it is ignored.
+//! **Back-pressure.** A MAC can't wait: every frame is stored or counted. `mac.ready` is low only
+//! between frames, when the classifier needs time. The wide classifier needs it after a frame of
+//! fewer than `_apart` beats, until `_apart` cycles after that frame's first beat; frames of 60
+//! bytes and more never meet it. With the serial classifier (`_serial`) a frame begins at least 4
+//! cycles after the last beat of the frame before it, and none begins while `hold` is up, which
+//! rises in the third of them: see [classify](super::classify).
 //!
-//! Dropped and counted as bad: `err`, longer than `max_frame`, shorter than an Ethernet header (14 bytes; shorter than
-//! 60 is accepted, since nothing behind needs the padding and the sender may be a wire without minimum size), a `bytes`
-//! outside 1..=K. Dropped and counted as without room: no row free, or 2^F frames in [waiting](super::waiting), which can't be before the rows
-//! are used up unless some are shorter than 60 bytes (F = B + L - 5). So frames of any legal lengths wait as long as the buffer has rows for them.
+//! **Buffer.** The RX buffer is a ring of 2^(B+1) rows. Row numbers run freely over 16 bits;
+//! `free_row` is the first row in use. A frame owns its rows once its last beat is accepted. A bad
+//! frame, or one for which no room is left, gives its rows back at once, and the rest of it is
+//! ignored.
 //!
-//! The stored beats are repeated on `tap_*` for `rx/parse`, a cycle after they are stored; `tap_end` is the last beat of a frame, also of one given up,
-//! and `tap_keep` says which; with it, `tap_len` is how long the frame is. `taken` is up as a waiting frame goes on.
+//! **Drops.** Counted as bad: a frame with `err`, longer than `max_frame`, shorter than an Ethernet
+//! header (14 bytes), or with a `bytes` outside 1..=K. Frames of 14 to 59 bytes are accepted: no
+//! block needs the padding, and the sender may be a wire without a minimum size. Counted as without
+//! room: no row is free, or 2^F frames are in [waiting](super::waiting). As F = B + L - 5, the rows
+//! are used up before that unless some frames are shorter than 60 bytes.
 //!
-//! `press` is up while a quarter of the rows or more are in use, or 32 frames or more wait (8 with `_small`).
+//! **Taps.** The stored beats are repeated on `tap` a cycle later, for the blocks that find the
+//! flow. `tap_len` counts with `tap.keep`. `taken` is up when a waiting frame goes on.
 //!
-//! One beat a cycle. `reset` in the middle of a frame
-//! loses the rest of that frame: what frames a beat belongs to is followed through it, and only `wire_reset` clears that.
+//! `press` is up while a quarter of the rows or more are in use, or 32 frames or more wait (8 with
+//! `_small`).
+//!
+//! One beat a cycle. `reset` in the middle of a frame loses the rest of that frame: only
+//! `wire_reset` clears the register that follows which beats belong to one frame.
 
+use super::words::{Tap, TapSrc};
 use crate::common::iface::MacSnk;
 use nitor_rtl::prelude::*;
 
@@ -38,12 +45,8 @@ pub struct RxInput<const D: usize, const K: usize, const B: usize, const F: usiz
     pub row_we: Signal<Out, Bit>,
     pub row: Signal<Out, Bits<16>>,
     pub row_data: Signal<Out, Bits<D>>,
-    pub tap_valid: Signal<Out, Bit>,
-    pub tap_end: Signal<Out, Bit>,
-    pub tap_keep: Signal<Out, Bit>,
-    /// Bytes in this beat.
-    pub tap_bytes: Signal<Out, Bits<7>>,
-    pub tap_data: Signal<Out, Bits<D>>,
+    pub tap: TapSrc<D>,
+    /// With `tap.keep`: bytes of the frame.
     pub tap_len: Signal<Out, Bits<16>>,
     pub taken: Signal<In, Bit>,
     pub press: Signal<Out, Bit>,
@@ -62,10 +65,10 @@ pub struct RxInput<const D: usize, const K: usize, const B: usize, const F: usiz
     mid: Reg<Bit>,
     /// A frame is being stored.
     active: Reg<Bit>,
-    /// First row of the frame at hand.
+    /// First row of the current frame.
     start: Reg<Bits<16>>,
     next_row: Reg<Bits<16>>,
-    /// Rows of it that are stored; no whole row more may come; no row is free.
+    /// Rows of it that are stored; it may not have one more whole row; no row is free.
     rows: Reg<Bits<16>>,
     at_most: Reg<Bit>,
     full: Reg<Bit>,
@@ -130,11 +133,7 @@ impl<const D: usize, const K: usize, const B: usize, const F: usize> RxInput<D, 
             row_we: Default::default(),
             row: Default::default(),
             row_data: Default::default(),
-            tap_valid: Default::default(),
-            tap_end: Default::default(),
-            tap_keep: Default::default(),
-            tap_bytes: Default::default(),
-            tap_data: Default::default(),
+            tap: Default::default(),
             tap_len: Default::default(),
             taken: Default::default(),
             press: Default::default(),
@@ -180,10 +179,11 @@ impl<const D: usize, const K: usize, const B: usize, const F: usize> Logic for R
     /// Stores frames from the MAC in the RX buffer, each whole or not at all.
     #[kernel]
     fn update(&mut self) {
-        registers!(self, clock, reset; in_valid, active, start, next_row, rows, at_most, full, free, pressed, drop_no_room, drop_bad, t_valid, t_end, t_keep, waiting,
-            crowded, gone);
+        registers!(self, clock, reset; in_valid, active, start, next_row, rows, at_most, full, free,
+            pressed, drop_no_room, drop_bad, t_valid, t_end, t_keep, waiting, crowded, gone);
         registers!(self, clock, wire_reset; mid, left, wait);
-        registers!(self, clock; in_first, in_last, in_bytes, in_data, in_broken, in_over, t_bytes, t_data, t_len);
+        registers!(self, clock; in_first, in_last, in_bytes, in_data, in_broken, in_over, t_bytes,
+            t_data, t_len);
 
         let taken = self.mac.valid.val() && !self.wait.q.val();
         // Counted from a frame's first beat on, or from its last.
@@ -286,11 +286,13 @@ impl<const D: usize, const K: usize, const B: usize, const F: usize> Logic for R
         self.t_keep.d.next = keep;
         self.t_bytes.d.next = bytes;
         self.t_data.d.next = self.in_data.q.val();
-        self.tap_valid.next = self.t_valid.q.val();
-        self.tap_end.next = self.t_end.q.val();
-        self.tap_keep.next = self.t_keep.q.val();
-        self.tap_bytes.next = self.t_bytes.q.val();
-        self.tap_data.next = self.t_data.q.val();
+        self.tap.put(Tap {
+            valid: self.t_valid.q.val(),
+            end: self.t_end.q.val(),
+            keep: self.t_keep.q.val(),
+            bytes: self.t_bytes.q.val(),
+            data: self.t_data.q.val(),
+        });
 
         self.t_len.d.next = (self.rows.q.val() << lit::<16>(clog2(K))) + bit_cast::<16, 7>(bytes);
         self.tap_len.next = self.t_len.q.val();

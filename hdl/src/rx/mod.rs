@@ -1,4 +1,4 @@
-//! From the wire to the host: frames come in from the MAC, are steered to a queue, and written to its buffers.
+//! The receive path: frames from the MAC are steered to a queue and written to its buffers.
 //!
 //! | block | does | a 60-byte frame, 512 bits |
 //! |---|---|---|
@@ -6,20 +6,29 @@
 //! | [parse], [walk] | find VLAN, IP, L4, the hash tuple | 1 cycle, 10 deep |
 //! | [checksum], [sum] | verify IPv4, TCP and UDP checksums | 1 cycle, 18 deep |
 //! | [steer], [hash] | RSS: hash, table, queue | 1 cycle, 5 deep |
-//! | [classify] | in small cards instead of parse, hash, steer and checksum: flow and queue, 16 bits a cycle | 17 cycles, IPv6 27 |
-//! | [waiting] | keeps what is known of frames until there are buffers, as many as the RX buffer holds | 1 cycle |
+//! | [classify] | in small cards finds flow and queue, 16 bits a cycle | 17 cycles, IPv6 27 |
+//! | [waiting] | keeps the flows of stored frames until there are buffers | 1 cycle |
 //! | [prefetch] | queue contexts, descriptors fetched ahead | up to 16 descriptors a 4-cycle turn |
 //! | [assign] | covers the frame with buffers | 2 cycles |
 //! | [write] | posted writes and completion entries | 2 cycles a TLP, 1 a beat |
 //!
-//! Nothing but too many small frames stops the MAC (see [input]): a frame without room is dropped whole, and every frame is counted once, as delivered or in one of
-//! the drop counters. Room is the RX buffer's alone: frames of 60 bytes and more, in whatever mix, wait for the host until its rows are used up. `reset` clears everything but the RSS registers, for which there is `config_reset`; the rest of
-//! a frame that `reset` cuts is ignored. All stat outputs are pulses of one cycle.
+//! [classify] stands for parse, hash, steer and checksum. [waiting] holds as many frames of 60
+//! bytes as the RX buffer. [headers] has the headers' layouts, [words] the records that go between
+//! the blocks.
+//!
+//! **Back-pressure.** Only small frames that come too fast stop the MAC (see [input]). A frame
+//! without room is dropped whole. Every frame is counted once, as delivered or in one drop counter.
+//! Only the RX buffer limits room: frames of 60 bytes and more, in whatever mix, wait for the host
+//! until its rows are used up.
+//!
+//! **Reset.** `reset` clears everything but the RSS registers, which have `config_reset`. The rest
+//! of a frame that `reset` cuts is ignored. All stat outputs are pulses of one cycle.
 
 pub mod assign;
 pub mod checksum;
 pub mod classify;
 pub mod hash;
+mod headers;
 pub mod input;
 pub mod parse;
 pub mod prefetch;
@@ -41,13 +50,14 @@ use parse::RxParse;
 use prefetch::RxPrefetch;
 use steer::RxSteer;
 use waiting::RxWaiting;
+use words::*;
 use write::RxWrite;
 
 /// How a card finds the flows of frames.
 #[derive(Clone, Copy, Debug)]
 pub enum Classifier {
-    /// A frame a cycle. The hash takes 1, 3 or 9 `steps`, fewer tables the more; frames of fewer beats are slowed down to it. Without
-    /// `checksums` none is verified, and completions say so.
+    /// A frame a cycle. The hash takes 1, 3 or 9 `steps`, fewer tables the more; frames of fewer
+    /// beats are slowed down to it. Without `checksums` none is verified, and completions say so.
     Wide { steps: usize, checksums: bool },
     /// A fraction of the area, as fast as a gigabit needs; no checksums.
     Serial,
@@ -59,7 +69,17 @@ impl Classifier {
     }
 }
 
-/// 2^Q queues, 2^R descriptors prefetched each, 2^(B+1) rows of RX buffer, M = Q + R + 3 - L, 2^F frames that wait, F = B + L - 5.
+/// Handshakes for [RxPath::probe].
+#[record]
+struct Handshakes {
+    frame_valid: Bit,
+    frame_ready: Bit,
+    seg_valid: Bit,
+    seg_ready: Bit,
+}
+
+/// 2^Q queues, 2^R descriptors prefetched each, 2^(B+1) rows of RX buffer, M = Q + R + 3 - L, 2^F
+/// frames that wait, F = B + L - 5.
 #[derive(LogicBlock)]
 pub struct RxPath<
     const D: usize,
@@ -142,7 +162,8 @@ impl<
         const F: usize,
     > RxPath<D, K, L, Q, R, B, M, F>
 {
-    /// `small`: 8 fetches of descriptors are under way, and frames come no faster than from the serial classifier.
+    /// `small`: 8 fetches of descriptors are under way, and frames come no faster than from the
+    /// serial classifier.
     pub fn new(classifier: Classifier, small: bool) -> Self {
         let (mut input, steps, serial) = match classifier {
             Classifier::Wide { steps, .. } => (RxInput::new(steps), steps, false),
@@ -211,7 +232,8 @@ impl<
     /// The receive path, from the MAC to posted writes and completion entries.
     #[kernel]
     fn update(&mut self) {
-        clocked!(self, clock; input, parse, checksum, steer, classify, waiting, prefetch, assign, writer);
+        clocked!(self, clock; input, parse, checksum, steer, classify, waiting, prefetch, assign,
+            writer);
         for i in 0..8 {
             self.stages[i].clock.next = self.clock.val();
             self.stages[i].d.next = self.reset.val();
@@ -242,46 +264,48 @@ impl<
         self.writer.mps.next = self.mps.val();
         self.writer.requester.next = self.requester.val();
 
-        // One of these two finds the flow; the other one is idle, and goes away in synthesis.
-        let serial = lit::<1>(self._serial as usize).any();
-        self.parse.tap_valid.next = self.input.tap_valid.val() && !serial;
-        self.parse.tap_end.next = self.input.tap_end.val();
-        self.parse.tap_keep.next = self.input.tap_keep.val() && !serial;
-        self.parse.tap_bytes.next = self.input.tap_bytes.val();
-        self.parse.tap_data.next = self.input.tap_data.val();
+        // Either `classify` finds the flow or `parse` and `steer` do; what is idle goes away in
+        // synthesis.
         self.steer.config_reset.next = self.config_reset.val();
+        self.classify.config_reset.next = self.config_reset.val();
         self.steer.in_valid.next = self.parse.valid.val();
         self.steer.in_l3.next = self.parse.l3.val();
         self.steer.in_l4.next = self.parse.l4.val();
         self.steer.in_frag.next = self.parse.frag.val();
         self.steer.in_tuple.next = self.parse.tuple.val();
-        self.classify.config_reset.next = self.config_reset.val();
-        self.classify.tap_valid.next = self.input.tap_valid.val() && serial;
-        self.classify.tap_end.next = self.input.tap_end.val();
-        self.classify.tap_keep.next = self.input.tap_keep.val() && serial;
-        self.classify.tap_bytes.next = self.input.tap_bytes.val();
-        self.classify.tap_data.next = self.input.tap_data.val();
-        self.input.hold.next = self.classify.hold.val() && serial;
-        self.steer.regs.valid.next = self.regs.valid.val() && !serial;
         self.steer.regs.write.next = self.regs.write.val();
         self.steer.regs.addr.next = self.regs.addr.val();
         self.steer.regs.wdata.next = self.regs.wdata.val();
         self.steer.regs.be.next = self.regs.be.val();
-        self.classify.regs.valid.next = self.regs.valid.val() && serial;
         self.classify.regs.write.next = self.regs.write.val();
         self.classify.regs.addr.next = self.regs.addr.val();
         self.classify.regs.wdata.next = self.regs.wdata.val();
         self.classify.regs.be.next = self.regs.be.val();
-        self.regs.ready.next =
-            if serial { self.classify.regs.ready.val() } else { self.steer.regs.ready.val() };
-        self.regs.rdata.next =
-            if serial { self.classify.regs.rdata.val() } else { self.steer.regs.rdata.val() };
+        let tap = self.input.tap.get();
+        let idle = Tap::<D> { valid: false, keep: false, ..tap };
+        self.checksum.tap.put(tap);
+        if self._serial {
+            self.classify.tap.put(tap);
+            self.parse.tap.put(idle);
+            self.input.hold.next = self.classify.hold.val();
+            self.waiting.flow_valid.next = self.classify.flow_valid.val();
+            self.waiting.flow.next = self.classify.flow.val();
+            self.classify.regs.valid.next = self.regs.valid.val();
+            self.steer.regs.valid.next = false;
+            self.regs.ready.next = self.classify.regs.ready.val();
+            self.regs.rdata.next = self.classify.regs.rdata.val();
+        } else {
+            self.parse.tap.put(tap);
+            self.classify.tap.put(idle);
+            self.input.hold.next = false;
+            self.waiting.flow_valid.next = self.steer.flow_valid.val();
+            self.waiting.flow.next = self.steer.flow.val();
+            self.steer.regs.valid.next = self.regs.valid.val();
+            self.classify.regs.valid.next = false;
+            self.regs.ready.next = self.steer.regs.ready.val();
+            self.regs.rdata.next = self.steer.regs.rdata.val();
+        }
 
-        self.checksum.tap_valid.next = self.input.tap_valid.val();
-        self.checksum.tap_end.next = self.input.tap_end.val();
-        self.checksum.tap_keep.next = self.input.tap_keep.val();
-        self.checksum.tap_bytes.next = self.input.tap_bytes.val();
-        self.checksum.tap_data.next = self.input.tap_data.val();
         self.checksum.at.next = self.parse.at.val();
         self.checksum.is4.next = self.parse.is4.val();
         self.checksum.addrs.next = self.parse.addrs.val();
@@ -291,41 +315,18 @@ impl<
         self.checksum.second.next = self.parse.second.val();
         self.checksum.routed.next = self.parse.routed.val();
 
-        self.waiting.len_valid.next = self.input.tap_keep.val();
+        self.waiting.len_valid.next = tap.keep;
         self.waiting.len.next = self.input.tap_len.val();
-        self.waiting.flow_valid.next =
-            if serial { self.classify.flow_valid.val() } else { self.steer.flow_valid.val() };
-        self.waiting.flow.next =
-            if serial { self.classify.flow.val() } else { self.steer.flow.val() };
         self.waiting.sums_valid.next = self.checksum.valid.val();
         self.waiting.sums.next = self.checksum.flags.val();
-        self.input.taken.next = self.waiting.frame_valid.val() && self.assign.frame_ready.val();
-        self.assign.frame_valid.next = self.waiting.frame_valid.val();
-        self.assign.frame_data.next = self.waiting.frame.val();
-        self.waiting.frame_ready.next = self.assign.frame_ready.val();
-
-        self.prefetch.look_queue.next = self.assign.look_queue.val();
-        self.assign.look_exists.next = self.prefetch.look_exists.val();
-        self.assign.look_broken.next = self.prefetch.look_broken.val();
-        self.assign.look_present.next = self.prefetch.look_present.val();
-        self.assign.look_pending.next = self.prefetch.look_pending.val();
-        self.assign.look_cq.next = self.prefetch.look_cq.val();
-        self.prefetch.desc_queue.next = self.assign.desc_queue.val();
-        self.prefetch.desc_index.next = self.assign.desc_index.val();
-        self.assign.desc_data.next = self.prefetch.desc_data.val();
-        self.prefetch.head_valid.next = self.assign.head_valid.val();
-        self.prefetch.head_hint.next = self.assign.head_hint.val();
-        self.prefetch.head_queue.next = self.assign.head_queue.val();
-        self.prefetch.head_value.next = self.assign.head_value.val();
-        self.assign.marker_valid.next = self.prefetch.marker_valid.val();
-        self.prefetch.marker_ready.next = self.assign.marker_ready.val();
-        self.assign.marker_queue.next = self.prefetch.marker_queue.val();
-        self.assign.marker_cq.next = self.prefetch.marker_cq.val();
+        self.input.taken.next = self.waiting.frame.valid.val() && self.assign.frame.ready.val();
+        StoredSrc::join(&mut self.waiting.frame, &mut self.assign.frame);
+        LookSrc::join(&mut self.assign.look, &mut self.prefetch.look);
+        DescSrc::join(&mut self.assign.desc, &mut self.prefetch.desc);
+        TakenSrc::join(&mut self.assign.head, &mut self.prefetch.head);
+        MarkerSrc::join(&mut self.prefetch.marker, &mut self.assign.marker);
+        PieceSrc::join(&mut self.assign.seg, &mut self.writer.seg);
         self.prefetch.marker_ack.next = self.marker_ack.val();
-
-        self.writer.seg_valid.next = self.assign.seg_valid.val();
-        self.writer.seg_data.next = self.assign.seg_data.val();
-        self.assign.seg_ready.next = self.writer.seg_ready.val();
 
         self.press.next = self.input.press.val();
         self.stat_frame.next = self.assign.stat_frame.val();
@@ -339,10 +340,12 @@ impl<
         self.stat_doorbell.next = self.prefetch.stat_doorbell.val();
         self.stat_doorbell_illegal.next = self.prefetch.stat_doorbell_illegal.val();
 
-        self.probe.next = lit::<4>(0)
-            .replace_bit(0, self.waiting.frame_valid.val())
-            .replace_bit(1, self.assign.frame_ready.val())
-            .replace_bit(2, self.assign.seg_valid.val())
-            .replace_bit(3, self.writer.seg_ready.val());
+        self.probe.next = Handshakes {
+            frame_valid: self.waiting.frame.valid.val(),
+            frame_ready: self.assign.frame.ready.val(),
+            seg_valid: self.assign.seg.valid.val(),
+            seg_ready: self.writer.seg.ready.val(),
+        }
+        .to_bits::<4>();
     }
 }

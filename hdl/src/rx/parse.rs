@@ -1,44 +1,48 @@
 //! Finds a frame's flow in its headers: VLAN tags, IPv4 or IPv6 with extension headers, TCP or UDP.
 //!
-//! Watches the beats that `rx/input` stores (`tap_*`) and gives one result for each frame kept, in their order:
-//! `l3` (0 unknown, 8 IPv4, 11 IPv6) and `l4` (0 unknown, 12 TCP, 13 UDP) as the ENA completion numbers them, `frag`,
-//! and the tuple for the hash, byte i in bits 8i+7:8i: source and destination address, then both ports if `l4` is known;
-//! 8 + 4 bytes for IPv4, 32 + 4 for IPv6, zero behind and zero for what is not IP.
+//! Watches the beats that `rx/input` stores (`tap`) and gives one result for each frame kept, in
+//! their order: `l3` and `l4` as [completions](nitor_abi::rx::RxCompletion) number them, `frag`,
+//! and the `tuple` for the hash, byte i in bits 8i+7:8i. The tuple is source and destination
+//! address, then both ports if `l4` is known: 8 + 4 bytes for IPv4, 32 + 4 for IPv6, zero behind,
+//! and zero for what is not IP.
 //!
 //! - Up to 2 tags (8100, 88a8, 9100). A third is an unknown protocol.
-//! - IPv4: version 4, header of 20 to 60 bytes that is in the frame and in the total length; else `l3` is 0. A fragment
-//!   (more to come, or offset not 0) has `frag` and no `l4`.
-//! - IPv6: version 6 and a whole header. Up to three of hop-by-hop, routing, destination options and fragment are walked;
-//!   a fragment header of a real fragment sets `frag` and ends the walk without `l4`, a header of more than 64 bytes too.
-//! - `l4` is known if 8 bytes of its header are in the first 106 bytes of the packet, in the frame, and in the packet as its
-//!   IP length has it.
+//! - IPv4: version 4, and a header of 20 to 60 bytes that is in the frame and in the total length;
+//!   else `l3` is 0. A fragment (more to come, or offset not 0) has `frag` and no `l4`.
+//! - IPv6: version 6 and a whole header. Up to three of hop-by-hop, routing, destination options
+//!   and fragment headers are walked. The fragment header of a real fragment sets `frag` and ends
+//!   the walk without `l4`; so does a header of more than 64 bytes, without `frag`.
+//! - `l4` is known if 8 bytes of its header are in the first 106 bytes of the packet, in the frame,
+//!   and in the packet by its IP length.
 //!
-//! Headers are walked by [walk](super::walk), 7 cycles a frame, in turn: as many as `apart` asks for. The result is valid for one cycle, 10 cycles
-//! after the frame's last beat. No back pressure: with `apart` = 1 a frame may end in each cycle, else frames begin `apart` cycles apart but for
-//! those behind a longer one, as [input](super::input) sees to.
+//! **Speed.** [walk](super::walk) takes 7 cycles a frame; as many walkers as `apart` asks for take
+//! turns. The result is valid for one cycle, 10 cycles after the frame's last beat. There is no
+//! back-pressure: with `apart` = 1 a frame may end in each cycle, else [input](super::input) makes
+//! frames begin `apart` cycles apart, but for those behind a longer one.
 
-use super::walk::{self, end, RxWalk, END_BITS, L3_BITS, TAIL_BITS};
+use super::headers::{self, proto, Ipv4Fixed, L4};
+use super::walk::{self, End, Packet4, Packet6, RxWalk, L3_BITS, TAIL_BITS};
+use super::words::{TapSnk, Tuple4, Tuple6};
+use nitor_abi::tx::{l3, l4};
 use nitor_rtl::prelude::*;
 
 #[derive(LogicBlock)]
 pub struct RxParse<const D: usize, const K: usize> {
     pub clock: Signal<In, Clock>,
     pub reset: Signal<In, Bit>,
-    pub tap_valid: Signal<In, Bit>,
-    pub tap_end: Signal<In, Bit>,
-    pub tap_keep: Signal<In, Bit>,
-    pub tap_bytes: Signal<In, Bits<7>>,
-    pub tap_data: Signal<In, Bits<D>>,
+    pub tap: TapSnk<D>,
     pub valid: Signal<Out, Bit>,
     pub l3: Signal<Out, Bits<4>>,
     pub l4: Signal<Out, Bits<5>>,
     pub frag: Signal<Out, Bit>,
     pub tuple: Signal<Out, Bits<288>>,
-    // For rx/checksum, with the result: the second half of 8 bytes of L4, and a routing header with segments left.
+    // For rx/checksum, with the result: the second half of 8 bytes of L4, and a routing header with
+    // segments left.
     pub second: Signal<Out, Bits<32>>,
     pub routed: Signal<Out, Bit>,
-    // And a cycle before: what is behind the IPv6 header or the first 20 bytes of IPv4, where L4 is in it in units of 4
-    // bytes, and addresses; those of IPv4 (`is4`) are followed by the 12 bytes that the header begins with.
+    // And a cycle before: what is behind the IPv6 header or the first 20 bytes of IPv4, where L4 is
+    // in it in units of 4 bytes, and addresses; those of IPv4 (`is4`) are followed by the 12 bytes
+    // that the header begins with.
     pub at: Signal<Out, Bits<8>>,
     pub is4: Signal<Out, Bit>,
     pub addrs: Signal<Out, Bits<256>>,
@@ -51,7 +55,7 @@ pub struct RxParse<const D: usize, const K: usize> {
     tag0: Reg<Bit>,
     tag1: Reg<Bit>,
     w_valid: Reg<Bit>,
-    // L2 done: whose turn it is.
+    // L2 is done: the next walker.
     turn: Reg<Bits<3>>,
     walk: Vec<RxWalk>,
     /// Who ends, one bit each, and whether its packet is IPv6.
@@ -59,7 +63,7 @@ pub struct RxParse<const D: usize, const K: usize> {
     m_is6: Reg<Bit>,
     // Walked.
     e_valid: Reg<Bit>,
-    e_end: Reg<Bits<END_BITS>>,
+    e_end: Reg<End>,
     e_addrs: Reg<Bits<256>>,
     e_tail: Reg<Bits<TAIL_BITS>>,
     o_valid: Reg<Bit>,
@@ -72,9 +76,12 @@ pub struct RxParse<const D: usize, const K: usize> {
     _walkers: usize,
 }
 
-#[kernel]
-pub fn is_tag(ethertype: Bits<16>) -> Bit {
-    ethertype == 0x8100 || ethertype == 0x88a8 || ethertype == 0x9100
+/// What `rx/checksum` sums of IPv4's first 20 bytes: the addresses are in both sums.
+#[record]
+struct Addrs4 {
+    addrs: Bits<64>,
+    fixed: Ipv4Fixed,
+    none: Bits<96>,
 }
 
 /// Bytes of a window behind a place, as far as they count.
@@ -96,17 +103,14 @@ impl<const D: usize, const K: usize> Default for RxParse<D, K> {
 }
 
 impl<const D: usize, const K: usize> RxParse<D, K> {
-    /// Frames begin at least `apart` cycles apart. The end of one may be right behind another's, but not that of the next one too.
+    /// Frames begin at least `apart` cycles apart. The end of one may be right behind another's,
+    /// but not that of the next one too.
     pub fn new(apart: usize) -> Self {
         let walkers = 1 + (walk::CYCLES - 1).div_ceil(apart);
         Self {
             clock: Default::default(),
             reset: Default::default(),
-            tap_valid: Default::default(),
-            tap_end: Default::default(),
-            tap_keep: Default::default(),
-            tap_bytes: Default::default(),
-            tap_data: Default::default(),
+            tap: Default::default(),
             valid: Default::default(),
             l3: Default::default(),
             l4: Default::default(),
@@ -150,19 +154,20 @@ impl<const D: usize, const K: usize> Logic for RxParse<D, K> {
     fn update(&mut self) {
         registers!(self, clock, reset; index, w_valid, turn, m_walker, e_valid, o_valid);
         // Of what is not valid nothing is used.
-        registers!(self, clock; window, have, tag0, tag1, m_is6, e_end, e_addrs, e_tail, o_l3, o_l4, o_frag, o_tuple, o_second, o_routed);
+        registers!(self, clock; window, have, tag0, tag1, m_is6, e_end, e_addrs, e_tail, o_l3, o_l4,
+            o_frag, o_tuple, o_second, o_routed);
 
         // Collect.
         let index = self.index.q.val();
         let mut window = self.window.q.val();
-        if self.tap_valid.val() {
+        if self.tap.valid.val() {
             for i in 0..(1024 / D) {
                 if index == lit::<4>(i) {
-                    window = window.set_slice::<D>(i * D, self.tap_data.val());
-                    self.have.d.next = lit::<8>(i * K) + bit_cast::<8, 7>(self.tap_bytes.val());
+                    window = window.set_slice::<D>(i * D, self.tap.data.val());
+                    self.have.d.next = lit::<8>(i * K) + bit_cast::<8, 7>(self.tap.bytes.val());
                 }
             }
-            if self.tap_end.val() {
+            if self.tap.end.val() {
                 self.index.d.next = lit::<4>(0);
             } else if index != lit::<4>(1024 / D) {
                 self.index.d.next = index + 1;
@@ -170,25 +175,21 @@ impl<const D: usize, const K: usize> Logic for RxParse<D, K> {
         }
         self.window.d.next = window;
         // Tags are seen as they come: the whole window is moved by them in the next cycle.
-        let beat = self.tap_data.val();
-        if self.tap_valid.val() && index == lit::<4>(12 / K) {
-            self.tag0.d.next =
-                is_tag(cat::<8, 8, 16>(beat.get_bits::<8>(96), beat.get_bits::<8>(104)));
+        let beat = self.tap.data.val();
+        if self.tap.valid.val() && index == lit::<4>(12 / K) {
+            self.tag0.d.next = headers::is_tag(headers::be16::<D, 12>(beat));
         }
-        if self.tap_valid.val() && index == lit::<4>(16 / K) {
-            self.tag1.d.next = is_tag(cat::<8, 8, 16>(
-                beat.get_bits::<8>(8 * (16 % K)),
-                beat.get_bits::<8>(8 * (16 % K) + 8),
-            ));
+        if self.tap.valid.val() && index == lit::<4>(16 / K) {
+            self.tag1.d.next = headers::is_tag(headers::net16(beat.get_bits::<16>(8 * (16 % K))));
         }
-        self.w_valid.d.next = self.tap_keep.val();
+        self.w_valid.d.next = self.tap.keep.val();
 
         // L2: bring the L3 header to the front.
         let w = self.window.q.val();
         let have = self.have.q.val();
-        let type0 = walk::be16::<1024, 12>(w);
-        let type1 = walk::be16::<1024, 16>(w);
-        let type2 = walk::be16::<1024, 20>(w);
+        let type0 = headers::be16::<1024, 12>(w);
+        let type1 = headers::be16::<1024, 16>(w);
+        let type2 = headers::be16::<1024, 20>(w);
         let one = self.tag0.q.val();
         let two = one && self.tag1.q.val();
         let ethertype = if two {
@@ -217,8 +218,8 @@ impl<const D: usize, const K: usize> Logic for RxParse<D, K> {
             self.walk[i].clock.next = self.clock.val();
             self.walk[i].reset.next = self.reset.val();
             self.walk[i].load.next = self.w_valid.q.val() && turn == lit::<3>(i);
-            self.walk[i].is4.next = ethertype == 0x0800;
-            self.walk[i].is6.next = ethertype == 0x86dd;
+            self.walk[i].is4.next = ethertype == lit::<16>(headers::ETHERTYPE_IPV4);
+            self.walk[i].is6.next = ethertype == lit::<16>(headers::ETHERTYPE_IPV6);
             self.walk[i].have.next = l3_have;
             self.walk[i].header.next = l3;
         }
@@ -247,52 +248,52 @@ impl<const D: usize, const K: usize> Logic for RxParse<D, K> {
         self.e_valid.d.next = ends;
         self.e_end.d.next = found;
         if self.m_is6.q.val() {
-            self.e_addrs.d.next = held.get_bits::<256>(8 * 8);
-            self.e_tail.d.next = held.get_bits::<TAIL_BITS>(8 * 40);
+            let packet = Packet6::from_bits(held);
+            self.e_addrs.d.next = packet.header.addrs;
+            self.e_tail.d.next = packet.tail;
         } else {
-            self.e_addrs.d.next = bit_cast::<256, 64>(held.get_bits::<64>(8 * 12))
-                .set_slice::<96>(64, held.get_bits::<96>(0));
-            self.e_tail.d.next = held.get_bits::<TAIL_BITS>(8 * 20);
+            let packet = Packet4::from_bits(held);
+            let header = packet.header;
+            let none = lit::<96>(0);
+            let addrs = Addrs4 { addrs: header.addrs, fixed: header.fixed, none };
+            self.e_addrs.d.next = addrs.to_bits::<256>();
+            self.e_tail.d.next = packet.tail;
         }
 
         // L4.
         let e = self.e_end.q.val();
-        let v4 = e.get_bit(end::V4);
-        let v6 = e.get_bit(end::V6);
-        let l4_at = e.get_bits::<8>(end::AT);
-        let l4_proto = e.get_bits::<8>(end::PROTO);
-        let start =
-            (self.e_tail.q.val() >> (bit_cast::<10, 8>(l4_at) << lit::<10>(5))).get_bits::<64>(0);
-        let known = !e.get_bit(end::LOST)
-            && !e.get_bit(end::FRAG)
-            && (l4_proto == 6 || l4_proto == 17)
-            && e.get_bits::<6>(end::ROOM) >= 2;
-        let ports = if known { start.get_bits::<32>(0) } else { lit::<32>(0) };
+        let l4_shift = bit_cast::<10, 8>(e.at) << lit::<10>(5);
+        let start = L4::from_bits(bit_cast::<64, TAIL_BITS>(self.e_tail.q.val() >> l4_shift));
+        let tcp = e.proto == lit::<8>(proto::TCP);
+        let udp = e.proto == lit::<8>(proto::UDP);
+        let known = !e.lost && !e.frag && (tcp || udp) && e.room >= 2;
+        let ports = if known { start.ports } else { lit::<32>(0) };
         let addrs = self.e_addrs.q.val();
-        self.o_tuple.d.next = if v6 {
-            cat::<32, 256, 288>(ports, addrs)
-        } else if v4 {
-            bit_cast::<288, 96>(cat::<32, 64, 96>(ports, addrs.get_bits::<64>(0)))
+        let addrs4 = Addrs4::from_bits(addrs).addrs;
+        self.o_tuple.d.next = if e.v6 {
+            Tuple6 { addrs, ports }.to_bits::<288>()
+        } else if e.v4 {
+            Tuple4 { addrs: addrs4, ports, none: lit::<192>(0) }.to_bits::<288>()
         } else {
             lit::<288>(0)
         };
-        self.o_second.d.next = start.get_bits::<32>(32);
-        self.o_routed.d.next = e.get_bit(end::ROUTED);
-        self.o_l3.d.next = if v6 {
-            lit::<4>(11)
-        } else if v4 {
-            lit::<4>(8)
+        self.o_second.d.next = start.second;
+        self.o_routed.d.next = e.routed;
+        self.o_l3.d.next = if e.v6 {
+            lit::<4>(l3::IPV6)
+        } else if e.v4 {
+            lit::<4>(l3::IPV4)
         } else {
-            lit::<4>(0)
+            lit::<4>(l3::UNKNOWN)
         };
         self.o_l4.d.next = if !known {
-            lit::<5>(0)
-        } else if l4_proto == 6 {
-            lit::<5>(12)
+            lit::<5>(l4::UNKNOWN)
+        } else if tcp {
+            lit::<5>(l4::TCP)
         } else {
-            lit::<5>(13)
+            lit::<5>(l4::UDP)
         };
-        self.o_frag.d.next = e.get_bit(end::FRAG);
+        self.o_frag.d.next = e.frag;
         self.o_valid.d.next = self.e_valid.q.val();
         self.valid.next = self.o_valid.q.val();
         self.l3.next = self.o_l3.q.val();
@@ -301,8 +302,8 @@ impl<const D: usize, const K: usize> Logic for RxParse<D, K> {
         self.tuple.next = self.o_tuple.q.val();
         self.second.next = self.o_second.q.val();
         self.routed.next = self.o_routed.q.val();
-        self.at.next = l4_at;
-        self.is4.next = v4;
+        self.at.next = e.at;
+        self.is4.next = e.v4;
         self.addrs.next = addrs;
         self.tail.next = self.e_tail.q.val();
     }

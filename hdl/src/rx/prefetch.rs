@@ -1,31 +1,39 @@
 //! Receive submission queues: their contexts, and descriptors fetched ahead of the frames.
 //!
-//! Owns the context of every receive queue, in RAM: base, depth, completion queue; `tail` (what the doorbell says), `fetched`
-//! (descriptors asked for), `present` (arrived, in ring order) and a copy of `head` (assigned to frames; `rx/assign`
-//! owns it and sends each change on `head_*`). All are free-running 16-bit counts. Up to 2^R descriptors a queue are held
-//! in a cache: descriptor n of queue q is at byte {q, n mod 2^R, 0000}. R >= 5, so that a frame of
-//! [MAX_DESCS](super::words::MAX_DESCS) buffers can be covered while fewer than the 8 free places are refilled. M is
-//! log2 of the rows in each of the cache's two banks: Q + R + 3 - log2 K.
+//! **Contexts.** RAM holds the context of every receive queue: base, depth, completion queue, and
+//! four free-running 16-bit counts of descriptors. `tail` is what the doorbell says, `fetched` is
+//! asked for, `present` has arrived, in ring order, and `head` is assigned to frames: a copy, as
+//! `rx/assign` owns it and sends each change on `head`.
 //!
-//! **Turns.** One state machine takes, in turn, a context command, a doorbell, or a queue to look at: the last one served
-//! if it wants more, one that `rx/assign` took 8 descriptors from (a hint, may be lost), else the next one round robin, so that
-//! no queue depends on a hint. A turn takes 4 cycles. If 8 places are free it asks for what the doorbell allows, at
-//! most 16 descriptors and never across a multiple of 16 nor the ring's end, as one read request with one of 32 fetch slots (8 with `_small`).
+//! **Cache.** It holds up to 2^R descriptors a queue: descriptor n of queue q is at byte {q, n mod
+//! 2^R, 0000}. R >= 5, so that a frame of [MAX_DESCS](super::words::MAX_DESCS) buffers can be
+//! covered while fewer than the 8 free places are refilled. M is log2 of the rows in each of the
+//! cache's two banks: Q + R + 3 - log2 K.
 //!
-//! **Arrivals.** Fetches end in any order. A slot whose read is complete is retired when it is the next of its queue: found
-//! at once by the `done` event in the common case, else by a poll of one slot a cycle. A fetch stuck in the host holds
-//! up its own queue alone.
+//! **Turns.** One state machine serves in turn a context command, a doorbell, or the fetches of a
+//! queue: of the queue served last if it wants more, of one that `rx/assign` took 8 descriptors
+//! from (a hint, which may be lost), else of the next one round robin, so that no queue depends on
+//! a hint. A turn takes 4 cycles. If 8 places are free it requests what the doorbell allows, at
+//! most 16 descriptors and never across a multiple of 16 nor the ring's end, as one read request
+//! with one of 32 fetch slots (8 with `_small`).
 //!
-//! **Refused.** A doorbell for an absent queue, or one that goes backwards or beyond the ring, is counted
-//! (`stat_doorbell_illegal`) and ignored. A fetch with a DMA error marks its queue broken (`stat_fetch_error`): it is
-//! not fetched from any more and `rx/assign` drops its frames until it is created again.
+//! **Arrivals.** Fetches end in any order. A slot whose read is complete is retired when it is the
+//! next of its queue. The `done` event finds it at once in the common case, else a poll of one slot
+//! a cycle. A fetch stuck in the host delays its own queue alone.
 //!
-//! **Create** takes one turn; the queue must not exist. **Destroy** takes the queue away from doorbells, fetches and frames,
-//! waits until its fetches have ended, sends a marker down the pipeline (`marker_*`) and is done with `marker_ack`.
-//! Destroying an absent queue does nothing.
+//! **Refused.** A doorbell of an absent queue, or one that goes backwards or beyond the ring, is
+//! counted (`stat_doorbell_illegal`) and ignored. A fetch with a DMA error marks its queue broken
+//! (`stat_fetch_error`): nothing more is fetched for it, and `rx/assign` drops its frames until it
+//! is created again.
 //!
-//! After `reset` a walk of 2^Q cycles clears the contexts; nothing is taken before, and no lookup finds a queue.
+//! **Create** takes one turn; the queue must not exist. **Destroy** takes the queue away from
+//! doorbells, fetches and frames, waits until its fetches have ended, sends a `marker` down the
+//! pipeline and is done with `marker_ack`. Destroying an absent queue does nothing.
+//!
+//! After `reset` a walk of 2^Q cycles clears the contexts; until it ends nothing is taken, and no
+//! lookup finds a queue.
 
+use super::words::{DescSnk, LookSnk, MarkerSrc, RxDesc, TakenSnk};
 use crate::common::fifo::Fifo;
 use crate::common::iface::*;
 use crate::common::op_tracker::OpTracker;
@@ -57,21 +65,43 @@ pub enum Ending {
     Done,
 }
 
-const CFG_BITS: usize = 61;
-/// Context fields that only commands change.
-mod cfg {
-    pub const BASE: usize = 0;
-    pub const LOG: usize = 48;
-    pub const CQ: usize = 52;
-    pub const VALID: usize = 60;
+/// Whether a queue exists, and where its completions go.
+#[record]
+struct Target {
+    cq: Bits<8>,
+    exists: Bit,
 }
 
-const REC_BITS: usize = 29;
+/// What only commands change of a queue.
+#[record]
+struct Ring {
+    base: Bits<48>,
+    log_depth: Bits<4>,
+    target: Target,
+}
+
+/// What has come of a queue's fetches.
+#[record]
+struct Present {
+    /// Descriptors that have arrived.
+    count: Bits<16>,
+    broken: Bit,
+}
+
 /// A fetch under way.
-mod rec {
-    pub const QUEUE: usize = 0;
-    pub const START: usize = 8;
-    pub const COUNT: usize = 24;
+#[record]
+struct Fetch {
+    queue: Bits<8>,
+    /// Its first descriptor.
+    start: Bits<16>,
+    count: Bits<5>,
+}
+
+/// An operation of the DMA engine.
+#[record]
+struct Op {
+    slot: Bits<8>,
+    lap: Bit,
 }
 
 #[derive(LogicBlock, Default)]
@@ -89,44 +119,24 @@ pub struct RxPrefetch<
     pub ctx: CtxCmdSnk,
     pub fetch: ReadReqSrc,
     pub bus: ReadBusSnk<D, K>,
-    /// A queue's state, in the same cycle.
-    pub look_queue: Signal<In, Bits<8>>,
-    pub look_exists: Signal<Out, Bit>,
-    pub look_broken: Signal<Out, Bit>,
-    pub look_present: Signal<Out, Bits<16>>,
-    /// The doorbell has posted more than is present.
-    pub look_pending: Signal<Out, Bit>,
-    pub look_cq: Signal<Out, Bits<8>>,
-    /// A descriptor of the cache, in the next cycle.
-    pub desc_queue: Signal<In, Bits<8>>,
-    pub desc_index: Signal<In, Bits<16>>,
-    pub desc_data: Signal<Out, Bits<128>>,
-    /// `head` of a queue is now this; `head_hint` if it is worth a look.
-    pub head_valid: Signal<In, Bit>,
-    pub head_hint: Signal<In, Bit>,
-    pub head_queue: Signal<In, Bits<8>>,
-    pub head_value: Signal<In, Bits<16>>,
-    /// The end of a queue, on its way through assign, write and cq.
-    pub marker_valid: Signal<Out, Bit>,
-    pub marker_ready: Signal<In, Bit>,
-    pub marker_queue: Signal<Out, Bits<8>>,
-    pub marker_cq: Signal<Out, Bits<8>>,
+    pub look: LookSnk,
+    pub desc: DescSnk,
+    pub head: TakenSnk,
+    pub marker: MarkerSrc,
     pub marker_ack: Signal<In, Bit>,
     pub stat_doorbell: Signal<Out, Bit>,
     pub stat_doorbell_illegal: Signal<Out, Bit>,
     pub stat_fetch_error: Signal<Out, Bit>,
     // Contexts, a copy for each reader.
-    cfg: LutRam<Bits<CFG_BITS>, Q>,
-    /// {valid, cq}
-    cfg_look: LutRam<Bits<9>, Q>,
+    cfg: LutRam<Ring, Q>,
+    cfg_look: LutRam<Target, Q>,
     tail: LutRam<Bits<16>, Q>,
     tail_look: LutRam<Bits<16>, Q>,
     fetched: LutRam<Bits<16>, Q>,
-    head: LutRam<Bits<16>, Q>,
-    /// {broken, present}
-    present: LutRam<Bits<17>, Q>,
-    present_retire: LutRam<Bits<17>, Q>,
-    present_look: LutRam<Bits<17>, Q>,
+    heads: LutRam<Bits<16>, Q>,
+    present: LutRam<Present, Q>,
+    present_retire: LutRam<Present, Q>,
+    present_look: LutRam<Present, Q>,
     cache: BankedRam<D, K, M>,
     desc_shift: Reg<Bits<10>>,
     walk: Reg<Bits<9>>,
@@ -142,7 +152,7 @@ pub struct RxPrefetch<
     again: Reg<Bit>,
     scan: Reg<Bits<8>>,
     hints: Fifo<Bits<8>, 3>,
-    t_cfg: Reg<Bits<CFG_BITS>>,
+    t_cfg: Reg<Ring>,
     t_tail: Reg<Bits<16>>,
     t_fetched: Reg<Bits<16>>,
     t_avail: Reg<Bits<16>>,
@@ -151,10 +161,10 @@ pub struct RxPrefetch<
     t_limit: Reg<Bits<5>>,
     t_broken: Reg<Bit>,
     t_drained: Reg<Bit>,
-    /// The slot at hand: free, and its lap.
+    /// The next slot is free; its lap.
     t_slot_free: Reg<Bit>,
     t_lap: Reg<Bit>,
-    // What comes of it.
+    // The turn's decision.
     a_count: Reg<Bits<5>>,
     a_go: Reg<Bit>,
     a_legal: Reg<Bit>,
@@ -171,24 +181,24 @@ pub struct RxPrefetch<
     slot: Reg<Bits<5>>,
     busy: Reg<Bits<32>>,
     lap: Reg<Bits<32>>,
-    recs: LutRam<Bits<REC_BITS>, 5>,
+    recs: LutRam<Fetch, 5>,
     tracker: OpTracker<5>,
     dones: Fifo<Bits<5>, 3>,
     poll: Reg<Bits<5>>,
     r1_slot: Reg<Bits<5>>,
     r2_slot: Reg<Bits<5>>,
-    r2_rec: Reg<Bits<REC_BITS>>,
+    r2_rec: Reg<Fetch>,
     r2_lap: Reg<Bit>,
     r2_busy: Reg<Bit>,
     r3_complete: Reg<Bit>,
     r3_err: Reg<Bit>,
     r3_bit: Reg<Bits<32>>,
-    r3_rec: Reg<Bits<REC_BITS>>,
+    r3_rec: Reg<Fetch>,
     // One retires.
     r4_retire: Reg<Bit>,
     r4_bit: Reg<Bits<32>>,
     r4_queue: Reg<Bits<Q>>,
-    r4_present: Reg<Bits<17>>,
+    r4_present: Reg<Present>,
     bell_stat: Reg<Bit>,
     illegal_stat: Reg<Bit>,
     error_stat: Reg<Bit>,
@@ -214,14 +224,16 @@ impl<
     /// Receive queue contexts and their prefetched descriptors.
     #[kernel]
     fn update(&mut self) {
-        registers!(self, clock, reset; desc_shift, walk, bell_full, after_bell, turn, kind, queue, again, scan, t_broken, t_drained, ending,
-            f_valid, slot, busy, lap, poll, r1_slot, r2_slot, r2_lap, r2_busy, r3_complete, r3_err, r4_retire, t_slot_free, t_lap, a_count, a_go,
-            a_legal, bell_stat, illegal_stat, error_stat);
-        registers!(self, clock; bell_queue, bell_tail, t_cfg, t_tail, t_fetched, t_avail, t_used, t_ahead, t_limit, end_cq, f_addr, f_len,
-            f_dst, f_op, r2_rec, r3_bit, r3_rec, r4_bit, r4_queue, r4_present);
+        registers!(self, clock, reset; desc_shift, walk, bell_full, after_bell, turn, kind, queue,
+            again, scan, t_broken, t_drained, ending, f_valid, slot, busy, lap, poll, r1_slot,
+            r2_slot, r2_lap, r2_busy, r3_complete, r3_err, r4_retire, t_slot_free, t_lap, a_count,
+            a_go, a_legal, bell_stat, illegal_stat, error_stat);
+        registers!(self, clock; bell_queue, bell_tail, t_cfg, t_tail, t_fetched, t_avail, t_used,
+            t_ahead, t_limit, end_cq, f_addr, f_len, f_dst, f_op, r2_rec, r3_bit, r3_rec, r4_bit,
+            r4_queue, r4_present);
         clocked!(self, clock, reset; hints, tracker, dones);
-        clocked!(self, clock; cfg, cfg_look, tail, tail_look, fetched, head, present, present_retire, present_look,
-            cache, recs);
+        clocked!(self, clock; cfg, cfg_look, tail, tail_look, fetched, heads, present,
+            present_retire, present_look, cache, recs);
 
         let walking = self.walk.q.val() != lit::<9>(1 << Q);
         let queue = self.queue.q.val();
@@ -229,11 +241,7 @@ impl<
         let in_range = (bit_cast::<9, 8>(queue) >> lit::<9>(Q)) == 0;
 
         let slots = lit::<5>(31 - 24 * (self._small as usize));
-        let used = if lit::<1>(self._small as usize).any() {
-            lit::<32>(0xff)
-        } else {
-            lit::<32>(0xffff_ffffu32)
-        };
+        let used = if self._small { lit::<32>(0xff) } else { lit::<32>(0xffff_ffffu32) };
 
         // ---- Arrivals: a slot a cycle, the one that just ended or the next polled.
         let done = self.bus.done_valid.val() && self.bus.done_client.val() == client::RX_DESC;
@@ -262,36 +270,30 @@ impl<
         self.r2_lap.d.next = (self.lap.q.val() & r1_bit).any();
         self.r2_busy.d.next = (self.busy.q.val() & r1_bit).any();
         let r2_bit = lit::<32>(1) << bit_cast::<32, 5>(self.r2_slot.q.val());
-        self.tracker.query.next =
-            cat::<1, 8, 9>(self.r2_lap.q.val().into(), bit_cast::<8, 5>(self.r2_slot.q.val()));
+        let r2_op = Op { slot: bit_cast::<8, 5>(self.r2_slot.q.val()), lap: self.r2_lap.q.val() };
+        self.tracker.query.next = r2_op.to_bits::<9>();
         self.r3_complete.d.next = self.tracker.complete.val() && self.r2_busy.q.val();
         self.r3_err.d.next = self.tracker.err.val();
         self.r3_bit.d.next = r2_bit;
         self.r3_rec.d.next = self.r2_rec.q.val();
-        let r_queue = bit_cast::<Q, 8>(self.r3_rec.q.val().get_bits::<8>(rec::QUEUE));
-        let r_start = self.r3_rec.q.val().get_bits::<16>(rec::START);
-        let r_count = self.r3_rec.q.val().get_bits::<5>(rec::COUNT);
+        let r_rec = self.r3_rec.q.val();
+        let r_queue = bit_cast::<Q, 8>(r_rec.queue);
         let r_bit = self.r3_bit.q.val();
         self.present_retire.raddr.next = r_queue;
-        let r_old = self.present_retire.rdata.val();
-        // The slot before may be retiring in this cycle. A stale look at a slot that has just been retired fails here: its queue is past `r_start`.
+        // The slot before may be retiring in this cycle. A stale look at a slot that has just
+        // been retired fails here: its queue is past the record's start.
         let moved = self.r4_retire.q.val() && self.r4_queue.q.val() == r_queue;
-        let r_past = self.r4_present.q.val();
-        let in_turn = if moved {
-            r_start == r_past.get_bits::<16>(0)
-        } else {
-            r_start == r_old.get_bits::<16>(0)
-        };
-        let was_broken = if moved { r_past.get_bit(16) } else { r_old.get_bit(16) };
+        let r_old = if moved { self.r4_present.q.val() } else { self.present_retire.rdata.val() };
+        let in_turn = r_rec.start == r_old.count;
         let ends = self.r3_complete.q.val() && in_turn && !walking;
         self.error_stat.d.next = ends && self.r3_err.q.val();
         self.r4_retire.d.next = ends;
         self.r4_bit.d.next = r_bit;
         self.r4_queue.d.next = r_queue;
-        self.r4_present.d.next = cat::<1, 16, 17>(
-            (was_broken || self.r3_err.q.val()).into(),
-            r_start + bit_cast::<16, 5>(r_count),
-        );
+        self.r4_present.d.next = Present {
+            count: r_rec.start + bit_cast::<16, 5>(r_rec.count),
+            broken: r_old.broken || self.r3_err.q.val(),
+        };
         let retire = self.r4_retire.q.val();
         let mut busy = self.busy.q.val();
         if retire {
@@ -308,8 +310,8 @@ impl<
         if self.fetch.ready.val() {
             self.f_valid.d.next = false;
         }
-        self.hints.in_valid.next = self.head_valid.val() && self.head_hint.val();
-        self.hints.in_data.next = self.head_queue.val();
+        self.hints.in_valid.next = self.head.valid.val() && self.head.hint.val();
+        self.hints.in_data.next = self.head.queue.val();
         let mut hint_taken = false;
 
         let slot = self.slot.q.val();
@@ -319,9 +321,8 @@ impl<
         self.t_lap.d.next = (self.lap.q.val() & slot_bit).any();
 
         let c = self.t_cfg.q.val();
-        let exists = c.get_bit(cfg::VALID) && in_range;
-        let log = c.get_bits::<4>(cfg::LOG);
-        let depth = lit::<17>(1) << bit_cast::<17, 4>(log);
+        let exists = c.target.exists && in_range;
+        let depth = lit::<17>(1) << bit_cast::<17, 4>(c.log_depth);
         let ring_mask = bit_cast::<16, 17>(depth - 1);
         // A doorbell may advance to a full ring, counted from what frames have taken.
         let bell_used = bit_cast::<17, 16>(self.bell_tail.q.val() - self.t_tail.q.val())
@@ -355,7 +356,11 @@ impl<
         let mut fetched_we = walking;
         let mut fetched_wdata = lit::<16>(0);
         let mut cfg_we = walking;
-        let mut cfg_wdata = lit::<CFG_BITS>(0);
+        let mut cfg_wdata = Ring {
+            base: lit::<48>(0),
+            log_depth: lit::<4>(0),
+            target: Target { cq: lit::<8>(0), exists: false },
+        };
         let mut rec_we = false;
         let mut clear = walking;
         self.bell_stat.d.next = false;
@@ -440,19 +445,17 @@ impl<
                     }
                     Kind::Context => {
                         if !self.ctx.destroy.val() {
-                            // The copies of `present` have one write port, which an arrival may be using.
+                            // The copies of `present` have one write port, which an arrival may be
+                            // using.
                             if retire {
                                 self.turn.d.next = Turn::Act;
                             } else {
                                 cfg_we = in_range;
-                                cfg_wdata = lit::<CFG_BITS>(0)
-                                    .set_slice::<48>(
-                                        cfg::BASE,
-                                        bit_cast::<48, 64>(self.ctx.base.val()),
-                                    )
-                                    .set_slice::<4>(cfg::LOG, self.ctx.log_depth.val())
-                                    .set_slice::<8>(cfg::CQ, self.ctx.cq.val())
-                                    .replace_bit(cfg::VALID, true);
+                                cfg_wdata = Ring {
+                                    base: bit_cast::<48, 64>(self.ctx.base.val()),
+                                    log_depth: self.ctx.log_depth.val(),
+                                    target: Target { cq: self.ctx.cq.val(), exists: true },
+                                };
                                 tail_we = in_range;
                                 fetched_we = in_range;
                                 clear = in_range;
@@ -460,8 +463,9 @@ impl<
                             }
                         } else if exists {
                             cfg_we = true;
-                            cfg_wdata = c.replace_bit(cfg::VALID, false);
-                            self.end_cq.d.next = c.get_bits::<8>(cfg::CQ);
+                            cfg_wdata = c;
+                            cfg_wdata.target.exists = false;
+                            self.end_cq.d.next = c.target.cq;
                             self.ending.d.next = Ending::Drain;
                         } else {
                             self.ending.d.next = Ending::Done;
@@ -475,32 +479,32 @@ impl<
         if self.turn.q.val() == Turn::Act {
             let index = self.t_fetched.q.val();
             if !self.f_valid.q.val() {
-                self.f_addr.d.next = bit_cast::<64, 48>(c.get_bits::<48>(cfg::BASE))
+                self.f_addr.d.next = bit_cast::<64, 48>(c.base)
                     + (bit_cast::<64, 16>(index & ring_mask) << lit::<64>(4));
                 self.f_len.d.next = count << lit::<16>(4);
                 self.f_dst.d.next = place::<R>(queue, index);
-                self.f_op.d.next =
-                    cat::<1, 8, 9>((!self.t_lap.q.val()).into(), bit_cast::<8, 5>(slot));
+                let op = Op { slot: bit_cast::<8, 5>(slot), lap: !self.t_lap.q.val() };
+                self.f_op.d.next = op.to_bits::<9>();
             }
         }
         self.fetch.valid.next = self.f_valid.q.val();
-        self.fetch.addr.next = self.f_addr.q.val();
-        self.fetch.len.next = self.f_len.q.val();
-        self.fetch.dst.next = self.f_dst.q.val();
-        self.fetch.op.next = self.f_op.q.val();
-        self.fetch.last.next = true;
+        self.fetch.put(ReadReq {
+            addr: self.f_addr.q.val(),
+            len: self.f_len.q.val(),
+            dst: self.f_dst.q.val(),
+            op: self.f_op.q.val(),
+            last: true,
+        });
         self.recs.we.next = rec_we;
         self.recs.waddr.next = slot;
-        self.recs.wdata.next = lit::<REC_BITS>(0)
-            .set_slice::<8>(rec::QUEUE, queue)
-            .set_slice::<16>(rec::START, self.t_fetched.q.val())
-            .set_slice::<5>(rec::COUNT, bit_cast::<5, 16>(count));
+        self.recs.wdata.next =
+            Fetch { queue, start: self.t_fetched.q.val(), count: self.a_count.q.val() };
         self.stat_doorbell.next = self.bell_stat.q.val();
         self.stat_doorbell_illegal.next = self.illegal_stat.q.val();
         self.stat_fetch_error.next = self.error_stat.q.val();
 
         // ---- The end of a queue.
-        if self.ending.q.val() == Ending::Marker && self.marker_ready.val() {
+        if self.ending.q.val() == Ending::Marker && self.marker.ready.val() {
             self.ending.d.next = Ending::Answer;
         }
         if self.ending.q.val() == Ending::Answer && self.marker_ack.val() {
@@ -510,9 +514,9 @@ impl<
             self.ending.d.next = Ending::Idle;
         }
         self.ctx.ready.next = self.ending.q.val() == Ending::Done;
-        self.marker_valid.next = self.ending.q.val() == Ending::Marker;
-        self.marker_queue.next = self.ctx.idx.val();
-        self.marker_cq.next = self.end_cq.q.val();
+        self.marker.valid.next = self.ending.q.val() == Ending::Marker;
+        self.marker.queue.next = self.ctx.idx.val();
+        self.marker.cq.next = self.end_cq.q.val();
 
         // ---- Contexts.
         let waddr = if walking { bit_cast::<Q, 9>(self.walk.q.val()) } else { at };
@@ -522,7 +526,7 @@ impl<
         self.cfg.raddr.next = at;
         self.cfg_look.we.next = cfg_we;
         self.cfg_look.waddr.next = waddr;
-        self.cfg_look.wdata.next = cfg_wdata.get_bits::<9>(cfg::CQ);
+        self.cfg_look.wdata.next = cfg_wdata.target;
         self.tail.we.next = tail_we;
         self.tail.waddr.next = waddr;
         self.tail.wdata.next = tail_wdata;
@@ -534,14 +538,15 @@ impl<
         self.fetched.waddr.next = waddr;
         self.fetched.wdata.next = fetched_wdata;
         self.fetched.raddr.next = at;
-        self.head.we.next = walking || self.head_valid.val();
-        self.head.waddr.next =
-            if walking { waddr } else { bit_cast::<Q, 8>(self.head_queue.val()) };
-        self.head.wdata.next = if walking { lit::<16>(0) } else { self.head_value.val() };
-        self.head.raddr.next = at;
+        self.heads.we.next = walking || self.head.valid.val();
+        self.heads.waddr.next =
+            if walking { waddr } else { bit_cast::<Q, 8>(self.head.queue.val()) };
+        self.heads.wdata.next = if walking { lit::<16>(0) } else { self.head.value.val() };
+        self.heads.raddr.next = at;
         let present_we = clear || retire;
         let present_waddr = if clear { waddr } else { self.r4_queue.q.val() };
-        let present_wdata = if clear { lit::<17>(0) } else { self.r4_present.q.val() };
+        let none = Present { count: lit::<16>(0), broken: false };
+        let present_wdata = if clear { none } else { self.r4_present.q.val() };
         self.present.we.next = present_we;
         self.present.waddr.next = present_waddr;
         self.present.wdata.next = present_wdata;
@@ -555,7 +560,7 @@ impl<
 
         // What a turn reads, for its last cycle.
         let now_cfg = self.cfg.rdata.val();
-        let now_log = now_cfg.get_bits::<4>(cfg::LOG);
+        let now_log = now_cfg.log_depth;
         let now_fetched = self.fetched.rdata.val();
         let batch =
             if now_log < 4 { lit::<5>(1) << bit_cast::<5, 4>(now_log) } else { lit::<5>(16) };
@@ -563,25 +568,26 @@ impl<
         self.t_tail.d.next = self.tail.rdata.val();
         self.t_fetched.d.next = now_fetched;
         self.t_avail.d.next = self.tail.rdata.val() - now_fetched;
-        self.t_used.d.next = self.tail.rdata.val() - self.head.rdata.val();
-        self.t_ahead.d.next = now_fetched - self.head.rdata.val();
+        self.t_used.d.next = self.tail.rdata.val() - self.heads.rdata.val();
+        self.t_ahead.d.next = now_fetched - self.heads.rdata.val();
         self.t_limit.d.next = batch - (bit_cast::<5, 16>(now_fetched) & (batch - 1));
-        self.t_broken.d.next = self.present.rdata.val().get_bit(16);
-        self.t_drained.d.next = now_fetched == self.present.rdata.val().get_bits::<16>(0);
+        self.t_broken.d.next = self.present.rdata.val().broken;
+        self.t_drained.d.next = now_fetched == self.present.rdata.val().count;
 
         // ---- Lookups.
-        let look_at = bit_cast::<Q, 8>(self.look_queue.val());
+        let look_at = bit_cast::<Q, 8>(self.look.queue.val());
         self.cfg_look.raddr.next = look_at;
         self.tail_look.raddr.next = look_at;
         self.present_look.raddr.next = look_at;
-        let look = self.present_look.rdata.val();
-        self.look_exists.next = self.cfg_look.rdata.val().get_bit(8)
-            && (bit_cast::<9, 8>(self.look_queue.val()) >> lit::<9>(Q)) == 0
+        let target = self.cfg_look.rdata.val();
+        let present = self.present_look.rdata.val();
+        self.look.exists.next = target.exists
+            && (bit_cast::<9, 8>(self.look.queue.val()) >> lit::<9>(Q)) == 0
             && !walking;
-        self.look_cq.next = self.cfg_look.rdata.val().get_bits::<8>(0);
-        self.look_broken.next = look.get_bit(16);
-        self.look_present.next = look.get_bits::<16>(0);
-        self.look_pending.next = self.tail_look.rdata.val() != look.get_bits::<16>(0);
+        self.look.cq.next = target.cq;
+        self.look.broken.next = present.broken;
+        self.look.present.next = present.count;
+        self.look.pending.next = self.tail_look.rdata.val() != present.count;
 
         // ---- The cache.
         self.cache.we.next =
@@ -590,10 +596,10 @@ impl<
         self.cache.data.next = self.bus.data.val();
         self.cache.be_lo.next = self.bus.be_lo.val();
         self.cache.be_hi.next = self.bus.be_hi.val();
-        let wanted = place::<R>(self.desc_queue.val(), self.desc_index.val());
+        let wanted = place::<R>(self.desc.queue.val(), self.desc.index.val());
         self.cache.read_row.next = bit_cast::<16, 20>(wanted >> lit::<20>(L));
         self.desc_shift.d.next = bit_cast::<10, 20>(wanted & lit::<20>(K - 1)) << lit::<10>(3);
-        self.desc_data.next =
-            bit_cast::<128, D>(self.cache.read_data.val() >> self.desc_shift.q.val());
+        let shifted = self.cache.read_data.val() >> self.desc_shift.q.val();
+        self.desc.data.next = RxDesc::from_bits(bit_cast::<128, D>(shifted));
     }
 }

@@ -1,49 +1,52 @@
-//! Sums a frame from where its IP payload begins to where it ends: for [checksum](super::checksum).
+//! Sums a frame from the beginning of its IP payload to its end, for [checksum](super::checksum).
 //!
-//! Watches the stored beats like [parse](super::parse). Begins behind the IPv6 header or the first 20 bytes of IPv4, up to two
-//! tags in front; ends where the IP length says, wherever that is in a beat: padding is left out. Both are told by the first 32
-//! bytes; what is not IP, or shorter, has a sum of no meaning. The sum is of little-endian words, which gives the bytes of
-//! the one's-complement sum swapped. `payload` is how many bytes it is of, if the frame has them all; `short` if it ends before its
-//! IP length does.
+//! Watches the stored beats like [parse](super::parse). The sum begins behind the IPv6 header or
+//! the first 20 bytes of IPv4, with up to two tags before. It ends where the IP length says, in the
+//! middle of a beat or not: padding is left out. The first 32 bytes tell both places; the sum of a
+//! frame that is not IP, or is shorter, means nothing. The words summed are little-endian, which
+//! gives the one's-complement sum with its bytes swapped. `payload` is the number of bytes to be
+//! summed by the IP length; `short` says that the frame ends before them.
 //!
-//! A beat a cycle and a frame a cycle, no back pressure; the result is valid for one cycle, 10 cycles after the frame's last
-//! beat. At most two short additions a stage, but for the 32 bits that the frame is collected in.
+//! One beat and one frame a cycle, no back-pressure. The result is valid for one cycle, 10 cycles
+//! after the frame's last beat. A stage makes at most two short additions, but for the 32 bits that
+//! collect the frame's sum.
 
-use super::parse;
+use super::headers;
+use super::words::TapSnk;
 use nitor_rtl::prelude::*;
 
 /// Stages of a beat: taken, decoded, placed, compared, masked, 4 words summed, 16 words summed.
 const STAGES: usize = 7;
-/// What goes along with a beat.
-pub mod mark {
-    pub const VALID: usize = 0;
-    pub const END: usize = 1;
-    pub const KEEP: usize = 2;
-    pub const FIRST: usize = 3;
+/// Flags of a beat.
+#[record]
+struct Mark {
+    valid: Bit,
+    end: Bit,
+    keep: Bit,
+    first: Bit,
 }
-const MARK_BITS: usize = 4;
-/// {short, payload}: from `compared` on.
-const NOTE_BITS: usize = 17;
-/// Until `sum` is folded.
+/// A frame's length, from `compared` on.
+#[record]
+struct Note {
+    payload: Bits<16>,
+    short: Bit,
+}
+/// Stages of a [Note], until `sum` is folded.
 const NOTES: usize = 7;
 
 #[derive(LogicBlock)]
 pub struct RxSum<const D: usize, const K: usize, const L: usize> {
     pub clock: Signal<In, Clock>,
     pub reset: Signal<In, Bit>,
-    pub tap_valid: Signal<In, Bit>,
-    pub tap_end: Signal<In, Bit>,
-    pub tap_keep: Signal<In, Bit>,
-    pub tap_bytes: Signal<In, Bits<7>>,
-    pub tap_data: Signal<In, Bits<D>>,
+    pub tap: TapSnk<D>,
     pub valid: Signal<Out, Bit>,
     pub sum: Signal<Out, Bits<16>>,
     pub payload: Signal<Out, Bits<16>>,
     pub short: Signal<Out, Bit>,
     index: Reg<Bits<13>>,
-    mark: [Reg<Bits<MARK_BITS>>; STAGES],
-    note: [Reg<Bits<NOTE_BITS>>; NOTES],
-    /// As it came, up to `compared`.
+    mark: [Reg<Mark>; STAGES],
+    note: [Reg<Note>; NOTES],
+    /// Up to `compared`.
     data: [Reg<Bits<D>>; 4],
     place: [Reg<Bits<13>>; 4],
     bytes: [Reg<Bits<7>>; 2],
@@ -85,11 +88,7 @@ impl<const D: usize, const K: usize, const L: usize> Default for RxSum<D, K, L> 
         Self {
             clock: Default::default(),
             reset: Default::default(),
-            tap_valid: Default::default(),
-            tap_end: Default::default(),
-            tap_keep: Default::default(),
-            tap_bytes: Default::default(),
-            tap_data: Default::default(),
+            tap: Default::default(),
             valid: Default::default(),
             sum: Default::default(),
             payload: Default::default(),
@@ -129,17 +128,6 @@ impl<const D: usize, const K: usize, const L: usize> Default for RxSum<D, K, L> 
     }
 }
 
-/// A 16-bit field in network order, `AT` bytes into `w`.
-#[kernel]
-fn be16<const AT: usize>(w: Bits<256>) -> Bits<16> {
-    cat::<8, 8, 16>(w.get_bits::<8>(8 * AT), w.get_bits::<8>(8 * AT + 8))
-}
-
-#[kernel]
-pub fn swap(w: Bits<16>) -> Bits<16> {
-    cat::<8, 8, 16>(w.get_bits::<8>(0), w.get_bits::<8>(8))
-}
-
 /// Carries back in: of a one's-complement sum, what it is worth in 17 bits.
 #[kernel]
 pub fn fold(sum: Bits<32>) -> Bits<17> {
@@ -150,48 +138,50 @@ impl<const D: usize, const K: usize, const L: usize> Logic for RxSum<D, K, L> {
     /// Sums the IP payload of each frame.
     #[kernel]
     fn update(&mut self) {
-        registers!(self, clock, reset; index, mark[..], b_head, b_one, b_two, b_is6, start, stop, payload_now, d_full, d_part, h_done, t_done, u_done);
-        registers!(self, clock; note[..], data[..], place[..], bytes[..], head, b_field, tag0, tag1, c_len, d_left, d_begun, masked, fours[..],
-            sixteens[..], total, once, twice);
+        registers!(self, clock, reset; index, mark[..], b_head, b_one, b_two, b_is6, start, stop,
+            payload_now, d_full, d_part, h_done, t_done, u_done);
+        registers!(self, clock; note[..], data[..], place[..], bytes[..], head, b_field, tag0, tag1,
+            c_len, d_left, d_begun, masked, fours[..], sixteens[..], total, once, twice);
 
         // Along with the beat.
         let index = self.index.q.val();
-        if self.tap_valid.val() {
-            self.index.d.next = if self.tap_end.val() { lit::<13>(0) } else { index + 1 };
+        if self.tap.valid.val() {
+            self.index.d.next = if self.tap.end.val() { lit::<13>(0) } else { index + 1 };
         }
-        self.mark[0].d.next = lit::<MARK_BITS>(0)
-            .replace_bit(mark::VALID, self.tap_valid.val())
-            .replace_bit(mark::END, self.tap_valid.val() && self.tap_end.val())
-            .replace_bit(mark::KEEP, self.tap_keep.val())
-            .replace_bit(mark::FIRST, index == 0);
+        self.mark[0].d.next = Mark {
+            valid: self.tap.valid.val(),
+            end: self.tap.valid.val() && self.tap.end.val(),
+            keep: self.tap.keep.val(),
+            first: index == 0,
+        };
         for i in 1..STAGES {
             self.mark[i].d.next = self.mark[i - 1].q.val();
         }
-        self.data[0].d.next = self.tap_data.val();
+        self.data[0].d.next = self.tap.data.val();
         self.place[0].d.next = index;
         for i in 1..4 {
             self.data[i].d.next = self.data[i - 1].q.val();
             self.place[i].d.next = self.place[i - 1].q.val();
         }
-        self.bytes[0].d.next = self.tap_bytes.val();
+        self.bytes[0].d.next = self.tap.bytes.val();
         self.bytes[1].d.next = self.bytes[0].q.val();
 
         // Taken.
         let mut head = self.head.q.val();
         for i in 0..2 {
-            if self.tap_valid.val() && index == lit::<13>(16 * i / K) {
-                let half = self.tap_data.val().get_bits::<128>((128 * i) % D);
+            if self.tap.valid.val() && index == lit::<13>(16 * i / K) {
+                let half = self.tap.data.val().get_bits::<128>((128 * i) % D);
                 head = head.set_slice::<128>(128 * i, half);
             }
         }
         self.head.d.next = head;
         // Tags are seen as they come.
-        let beat = self.tap_data.val();
-        if self.tap_valid.val() && index == lit::<13>(12 / K) {
-            self.tag0.d.next = parse::is_tag(swap(beat.get_bits::<16>(8 * (12 % K))));
+        let beat = self.tap.data.val();
+        if self.tap.valid.val() && index == lit::<13>(12 / K) {
+            self.tag0.d.next = headers::is_tag(headers::net16(beat.get_bits::<16>(8 * (12 % K))));
         }
-        if self.tap_valid.val() && index == lit::<13>(16 / K) {
-            self.tag1.d.next = parse::is_tag(swap(beat.get_bits::<16>(8 * (16 % K))));
+        if self.tap.valid.val() && index == lit::<13>(16 / K) {
+            self.tag1.d.next = headers::is_tag(headers::net16(beat.get_bits::<16>(8 * (16 % K))));
         }
 
         // Decoded.
@@ -199,32 +189,32 @@ impl<const D: usize, const K: usize, const L: usize> Logic for RxSum<D, K, L> {
         let one = self.tag0.q.val();
         let two = one && self.tag1.q.val();
         let is6 = if two {
-            be16::<20>(h) == 0x86dd
+            headers::be16::<256, 20>(h) == lit::<16>(headers::ETHERTYPE_IPV6)
         } else if one {
-            be16::<16>(h) == 0x86dd
+            headers::be16::<256, 16>(h) == lit::<16>(headers::ETHERTYPE_IPV6)
         } else {
-            be16::<12>(h) == 0x86dd
+            headers::be16::<256, 12>(h) == lit::<16>(headers::ETHERTYPE_IPV6)
         };
         self.b_one.d.next = one;
         self.b_two.d.next = two;
         self.b_is6.d.next = is6;
         let field4 = if two {
-            be16::<24>(h)
+            headers::be16::<256, 24>(h)
         } else if one {
-            be16::<20>(h)
+            headers::be16::<256, 20>(h)
         } else {
-            be16::<16>(h)
+            headers::be16::<256, 16>(h)
         };
         let field6 = if two {
-            be16::<26>(h)
+            headers::be16::<256, 26>(h)
         } else if one {
-            be16::<22>(h)
+            headers::be16::<256, 22>(h)
         } else {
-            be16::<18>(h)
+            headers::be16::<256, 18>(h)
         };
         self.b_field.d.next = if is6 { field6 } else { field4 };
         self.b_head.d.next =
-            self.mark[0].q.val().get_bit(mark::VALID) && self.place[0].q.val() == lit::<13>(16 / K);
+            self.mark[0].q.val().valid && self.place[0].q.val() == lit::<13>(16 / K);
 
         // Placed.
         let field = self.b_field.q.val();
@@ -261,8 +251,8 @@ impl<const D: usize, const K: usize, const L: usize> Logic for RxSum<D, K, L> {
             }
         }
         self.d_begun.d.next = begun;
-        self.note[0].d.next = bit_cast::<NOTE_BITS, 16>(self.payload_now.q.val())
-            .replace_bit(16, self.c_len.q.val() < stop);
+        self.note[0].d.next =
+            Note { payload: self.payload_now.q.val(), short: self.c_len.q.val() < stop };
         for i in 1..NOTES {
             self.note[i].d.next = self.note[i - 1].q.val();
         }
@@ -311,18 +301,18 @@ impl<const D: usize, const K: usize, const L: usize> Logic for RxSum<D, K, L> {
             added = added + bit_cast::<32, 20>(self.sixteens[i].q.val());
         }
         // Less than 2^31, as a frame is less than 64 KiB.
-        if g.get_bit(mark::VALID) {
-            let before = if g.get_bit(mark::FIRST) { lit::<32>(0) } else { self.total.q.val() };
+        if g.valid {
+            let before = if g.first { lit::<32>(0) } else { self.total.q.val() };
             self.total.d.next = before + added;
         }
-        self.h_done.d.next = g.get_bit(mark::END) && g.get_bit(mark::KEEP);
+        self.h_done.d.next = g.end && g.keep;
         self.once.d.next = fold(self.total.q.val());
         self.t_done.d.next = self.h_done.q.val();
         self.twice.d.next = bit_cast::<16, 17>(fold(bit_cast::<32, 17>(self.once.q.val())));
         self.u_done.d.next = self.t_done.q.val();
         self.valid.next = self.u_done.q.val();
         self.sum.next = self.twice.q.val();
-        self.payload.next = self.note[6].q.val().get_bits::<16>(0);
-        self.short.next = self.note[6].q.val().get_bit(16);
+        self.payload.next = self.note[6].q.val().payload;
+        self.short.next = self.note[6].q.val().short;
     }
 }

@@ -1,23 +1,34 @@
-//! The frames that are stored and wait for buffers: what is known of each, in block RAM, in their order.
+//! The queue of stored frames that wait for buffers: the [Frame] of each, in block RAM.
 //!
-//! `len_*` is a frame that `rx/input` has stored, `flow_*` and `sums_*` what `rx/steer` (or `rx/classify`) and `rx/checksum` find of it
-//! some cycles later, each valid for one cycle. The three together are a [frame](super::words::frame).
+//! `len_*` says that `rx/input` has stored a frame. Some cycles later `flow_*` gives its flow, from
+//! `rx/steer` or `rx/classify`, and `sums_*` its checksums, from `rx/checksum`. Each is valid for
+//! one cycle.
 //!
-//! **Room.** 2^F frames, as many of 60 bytes as the RX buffer holds: F = B + L - 5. `rx/input` counts them, so nothing here is ever full,
-//! and nothing is refused. A frame of which a part is still to come waits in front, in queues as deep as its classifier is long: a frame
-//! can end in each of the 18 cycles that checksums take, and flow and checksums are less than 8 frames apart.
+//! **Room.** 2^F frames, as many of 60 bytes as the RX buffer holds: F = B + L - 5. `rx/input`
+//! counts them, so that nothing here is ever full and nothing is refused. Parts of frames that lack
+//! another part wait in queues as deep as their classifier: a frame can end in each of the 18
+//! cycles that checksums take, and flow and checksums are less than 8 frames apart.
 //!
-//! **Speed.** A frame a cycle in and out; shown 3 cycles after its last part. A small card (`_small`) has a serial classifier, from which frames
-//! come many cycles apart, and keeps each in two words, as a block RAM is 36 bits wide: 4 cycles a frame, on a data path of 16 bytes.
+//! **Speed.** A frame a cycle in and out, shown 3 cycles after its last part. On a small card
+//! (`_small`) frames come from the serial classifier, many cycles apart. It keeps each in two
+//! words, as a block RAM is 36 bits wide: 4 cycles a frame, on a data path of 16 bytes.
 
-use super::words::{flow, frame, FRAME_BITS, STEER_BITS};
+use super::words::{Flow, Frame, StoredSrc, Sums};
 use crate::common::block_fifo::BlockFifo;
 use crate::common::fifo::Fifo;
 use crate::common::queue::Queue;
 use crate::common::ram::BlockRam;
 use nitor_rtl::prelude::*;
 
+const FRAME_BITS: usize = <Frame as Synth>::BITS;
 const HALF: usize = FRAME_BITS / 2;
+
+/// A [Frame] in two words.
+#[record]
+struct Halves {
+    first: Bits<HALF>,
+    second: Bits<HALF>,
+}
 
 #[derive(Copy, Clone, PartialEq, Debug, LogicState)]
 pub enum Reading {
@@ -33,17 +44,15 @@ pub struct RxWaiting<const B: usize, const F: usize> {
     pub len_valid: Signal<In, Bit>,
     pub len: Signal<In, Bits<16>>,
     pub flow_valid: Signal<In, Bit>,
-    pub flow: Signal<In, Bits<STEER_BITS>>,
+    pub flow: Signal<In, Flow>,
     pub sums_valid: Signal<In, Bit>,
-    pub sums: Signal<In, Bits<3>>,
-    pub frame_valid: Signal<Out, Bit>,
-    pub frame_ready: Signal<In, Bit>,
-    pub frame: Signal<Out, Bits<FRAME_BITS>>,
+    pub sums: Signal<In, Sums>,
+    pub frame: StoredSrc,
     // Parts of frames of which one is missing.
     lens: Queue<Bits<16>, 5, 2>,
-    flows: Fifo<Bits<STEER_BITS>, 3>,
-    sums_queue: Fifo<Bits<3>, 3>,
-    whole: BlockFifo<Bits<FRAME_BITS>, F>,
+    flows: Fifo<Flow, 3>,
+    sums_queue: Fifo<Sums, 3>,
+    whole: BlockFifo<Frame, F>,
     // On a small card: two words a frame.
     halves: BlockRam<Bits<HALF>, B>,
     /// Frames in and out.
@@ -76,40 +85,45 @@ impl<const B: usize, const F: usize> Logic for RxWaiting<B, F> {
         registers!(self, clock; rest, first);
         clocked!(self, clock, reset; lens, flows, sums_queue, whole);
         clocked!(self, clock; halves);
-        let small = lit::<1>(self._small as usize).any();
-        let checksums = lit::<1>(self._checksums as usize).any();
 
         self.lens.in_valid.next = self.len_valid.val();
         self.lens.in_data.next = self.len.val();
-        self.flows.in_valid.next = self.flow_valid.val() && !small;
+        self.flows.in_valid.next = if self._small { false } else { self.flow_valid.val() };
         self.flows.in_data.next = self.flow.val();
-        self.sums_queue.in_valid.next = self.sums_valid.val() && checksums;
+        self.sums_queue.in_valid.next =
+            if self._checksums { self.sums_valid.val() } else { false };
         self.sums_queue.in_data.next = self.sums.val();
-        let known = if small { self.flow_valid.val() } else { self.flows.out_valid.val() };
-        let comes = known && (self.sums_queue.out_valid.val() || !checksums);
+        let known = if self._small { self.flow_valid.val() } else { self.flows.out_valid.val() };
+        let verified = if self._checksums { self.sums_queue.out_valid.val() } else { true };
+        let comes = known && verified;
         self.lens.out_ready.next = comes;
         self.flows.out_ready.next = comes;
         self.sums_queue.out_ready.next = comes;
-        let found = if small { self.flow.val() } else { self.flows.out_data.val() };
-        // Not verified: see `rx/checksum`.
-        let sums = if checksums { self.sums_queue.out_data.val() } else { lit::<3>(1) };
-        let word = bit_cast::<FRAME_BITS, STEER_BITS>(found)
-            .set_slice::<3>(flow::SUMS, sums)
-            .set_slice::<16>(frame::LEN, self.lens.out_data.val());
+        let frame = Frame {
+            flow: if self._small { self.flow.val() } else { self.flows.out_data.val() },
+            sums: if self._checksums {
+                self.sums_queue.out_data.val()
+            } else {
+                // Not verified: see `rx/checksum`.
+                Sums { l3_err: true, l4_err: false, l4_checked: false }
+            },
+            len: self.lens.out_data.val(),
+        };
 
-        self.whole.in_valid.next = comes && !small;
-        self.whole.in_data.next = word;
-        self.whole.out_ready.next = self.frame_ready.val();
+        self.whole.in_valid.next = if self._small { false } else { comes };
+        self.whole.in_data.next = frame;
+        self.whole.out_ready.next = self.frame.ready.val();
 
         // Two words a frame, at {frame, half}.
         let tail = self.tail.q.val();
         let second = self.second.q.val();
-        self.second.d.next = comes && small;
-        self.rest.d.next = bit_cast::<HALF, FRAME_BITS>(word >> lit::<FRAME_BITS>(HALF));
-        self.halves.we.next = (comes && small) || second;
+        let starts = if self._small { comes } else { false };
+        let halves = Halves::from_bits(frame.to_bits::<FRAME_BITS>());
+        self.second.d.next = starts;
+        self.rest.d.next = halves.second;
+        self.halves.we.next = starts || second;
         self.halves.waddr.next = (tail << lit::<B>(1)).replace_bit(0, second);
-        self.halves.wdata.next =
-            if second { self.rest.q.val() } else { bit_cast::<HALF, FRAME_BITS>(word) };
+        self.halves.wdata.next = if second { self.rest.q.val() } else { halves.first };
         if second {
             self.tail.d.next = tail + 1;
         }
@@ -127,19 +141,19 @@ impl<const B: usize, const F: usize> Logic for RxWaiting<B, F> {
                 self.reading.d.next = Reading::Shown;
             }
             Reading::Shown => {
-                if self.frame_ready.val() {
+                if self.frame.ready.val() {
                     self.head.d.next = head + 1;
                     self.reading.d.next = Reading::First;
                 }
             }
         }
-        if small {
-            self.frame_valid.next = reading == Reading::Shown;
-            self.frame.next =
-                cat::<HALF, HALF, FRAME_BITS>(self.halves.rdata.val(), self.first.q.val());
+        let read = Halves { first: self.first.q.val(), second: self.halves.rdata.val() };
+        if self._small {
+            self.frame.valid.next = reading == Reading::Shown;
+            self.frame.data.next = Frame::from_bits(read.to_bits::<FRAME_BITS>());
         } else {
-            self.frame_valid.next = self.whole.out_valid.val();
-            self.frame.next = self.whole.out_data.val();
+            self.frame.valid.next = self.whole.out_valid.val();
+            self.frame.data.next = self.whole.out_data.val();
         }
     }
 }

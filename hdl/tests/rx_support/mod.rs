@@ -7,9 +7,10 @@ pub mod frames;
 mod host;
 
 pub use nitor_block::Rng;
+use nitor_block::bitvec::prelude::BitVec;
 use nitor_block::{Block as Running, Model, Port};
 use nitor_hdl::rx::{Classifier, RxPath};
-use nitor_rtl::prelude::Block;
+use nitor_rtl::prelude::{Block, Word};
 use nitor_rtl::{emit, with_stack, Direction};
 use proptest::prelude::ProptestConfig;
 use std::sync::LazyLock;
@@ -46,6 +47,12 @@ pub fn model_of<T: Block + 'static>(
 ) -> Model {
     let (verilog, top, ports) = emitted_of(make, name);
     Model::build(verilog, &top, &ports).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// A record as a port takes it.
+pub fn bits<T: Word>(record: T) -> BitVec {
+    let value = record.pack();
+    (0..T::BITS as u64).map(|i| value.bit(i)).collect()
 }
 
 /// 4 queues of up to 32 prefetched descriptors, 16 KiB.
