@@ -22,6 +22,7 @@ use crate::common::reset::ResetStage;
 use crate::link::credit::Credit;
 use crate::link::receive::LinkReceive;
 use crate::link::send::LinkSend;
+use crate::link::{WordIn, WordOut};
 use crate::top::{Card, CardConfig};
 use nitor_rtl::prelude::*;
 
@@ -129,11 +130,11 @@ pub struct BoardCore<
     pub clock: Signal<In, Clock>,
     pub reset: Signal<In, Bit>,
     pub word_valid: Signal<In, Bit>,
-    pub word: Signal<In, Bits<34>>,
+    pub word: Signal<In, WordIn>,
     pub heard: Signal<Out, Bit>,
     pub frame_valid: Signal<Out, Bit>,
     pub frame_ready: Signal<In, Bit>,
-    pub frame: Signal<Out, Bits<33>>,
+    pub frame: Signal<Out, WordOut>,
     pub frame_words: Signal<Out, Bits<9>>,
     pub mac_tx: MacSrc<D>,
     pub mac_rx: MacSnk<D>,

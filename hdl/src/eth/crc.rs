@@ -1,4 +1,5 @@
-//! CRC-32 as Ethernet has it (IEEE 802.3, 3.2.9): bits least significant first, polynomial 04C11DB7 reflected.
+//! CRC-32 as Ethernet has it (IEEE 802.3, 3.2.9): bits least significant first, polynomial 04C11DB7
+//! reflected.
 
 use nitor_rtl::prelude::*;
 
@@ -16,4 +17,10 @@ pub fn crc32_byte(crc: Bits<32>, byte: Bits<8>) -> Bits<32> {
         next = if next.get_bit(0) { shifted ^ lit::<32>(0xedb8_8320u32) } else { shifted };
     }
     next
+}
+
+/// A word's bytes a place down, and one on top.
+#[kernel]
+pub fn shift_in(word: Bits<32>, byte: Bits<8>) -> Bits<32> {
+    cat::<8, 24, 32>(byte, word.get_bits::<24>(8))
 }

@@ -1,13 +1,15 @@
 //! Between the card's beats of D bits and words of 32: [Narrow] towards the wire, [Widen] from it.
 //!
-//! Words are {err, last, bytes - 1, data} as in [super::gmii_rx]. [Narrow] gives a word a cycle without gaps while beats are there;
-//! a beat is taken with its last word. [Widen] takes a word a cycle and holds one beat; when that is not taken it refuses.
+//! Words are those of [super::gmii_rx]. [Narrow] gives a word a cycle without gaps while beats are
+//! there; a beat is taken with its last word. [Widen] takes a word a cycle and holds one beat; when
+//! that is not taken it refuses.
 //!
-//! `flush` is high while the card is in reset, at the beginning of a session. The words' side is not: whoever is there keeps
-//! whole frames. So [Narrow] ends a frame that it has begun with a word that has `err`, and [Widen] throws away what comes,
-//! to the end of the frame that is under way when `flush` falls.
+//! `flush` is high while the card is in reset, at the beginning of a session. The words' side is
+//! not: whoever is there keeps whole frames. So [Narrow] ends a frame that it has begun with a word
+//! that has `err`, and [Widen] throws away what comes, to the end of the frame that is under way
+//! when `flush` falls.
 
-use super::gmii_rx::WORD_BITS;
+use super::gmii_rx::Word;
 use crate::common::iface::*;
 use nitor_rtl::prelude::*;
 
@@ -19,7 +21,7 @@ pub struct Narrow<const D: usize> {
     pub beats: MacSnk<D>,
     pub word_valid: Signal<Out, Bit>,
     pub word_ready: Signal<In, Bit>,
-    pub word: Signal<Out, Bits<WORD_BITS>>,
+    pub word: Signal<Out, Word>,
     pub flush: Signal<In, Bit>,
     at: Reg<Bits<4>>,
     /// A frame's first word is away, its last is not.
@@ -28,8 +30,12 @@ pub struct Narrow<const D: usize> {
     owes: Reg<Bit>,
 }
 
-/// Ends a frame that is not to be used.
-pub const ABORT: u64 = 0xc_0000_0000;
+/// The place of a frame's last byte in its beat.
+#[record]
+struct LastByte {
+    byte: Bits<2>,
+    word: Bits<5>,
+}
 
 impl<const D: usize> Logic for Narrow<D> {
     /// A frame's beats to words.
@@ -37,10 +43,10 @@ impl<const D: usize> Logic for Narrow<D> {
     fn update(&mut self) {
         registers!(self, clock, reset; at, open, owes);
         let at = self.at.q.val();
-        let last_byte = self.beats.bytes.val() - 1;
+        let last_byte = LastByte::from_bits(self.beats.bytes.val() - 1);
         let last = self.beats.last.val();
         let at_end = if last {
-            bit_cast::<5, 4>(at) == last_byte.get_bits::<5>(2)
+            bit_cast::<5, 4>(at) == last_byte.word
         } else {
             at == lit::<4>(D / 32 - 1)
         };
@@ -52,14 +58,19 @@ impl<const D: usize> Logic for Narrow<D> {
             }
         }
         let ends = last && at_end;
-        let side = cat::<2, 2, 4>(
-            cat::<1, 1, 2>(Bits::<1>::from(ends && self.beats.err.val()), Bits::<1>::from(ends)),
-            if ends { last_byte.get_bits::<2>(0) } else { lit::<2>(3) },
-        );
         let stop = self.flush.val() || self.owes.q.val();
         self.word_valid.next = if stop { self.open.q.val() } else { valid };
-        self.word.next =
-            if stop { lit::<WORD_BITS>(ABORT) } else { cat::<4, 32, WORD_BITS>(side, data) };
+        self.word.next = if stop {
+            // Ends a frame that is not to be used.
+            Word { data: lit::<32>(0), last_byte: lit::<2>(0), last: true, err: true }
+        } else {
+            Word {
+                data,
+                last_byte: if ends { last_byte.byte } else { lit::<2>(3) },
+                last: ends,
+                err: ends && self.beats.err.val(),
+            }
+        };
         self.beats.ready.next = self.word_ready.val() && at_end && !stop;
         if stop {
             self.at.d.next = lit::<4>(0);
@@ -80,7 +91,7 @@ pub struct Widen<const D: usize> {
     pub reset: Signal<In, Bit>,
     pub word_valid: Signal<In, Bit>,
     pub word_ready: Signal<Out, Bit>,
-    pub word: Signal<In, Bits<WORD_BITS>>,
+    pub word: Signal<In, Word>,
     pub beats: MacSrc<D>,
     pub flush: Signal<In, Bit>,
     data: Reg<Bits<D>>,
@@ -104,7 +115,7 @@ impl<const D: usize> Logic for Widen<D> {
         let room = !self.whole.q.val() || self.beats.ready.val() || flush;
         let take = self.word_valid.val() && room;
         let word = self.word.val();
-        let last = word.get_bit(34);
+        let last = word.last;
         let at = self.at.q.val();
         let at_end = last || at == lit::<4>(D / 32 - 1);
         let drop = flush || self.skip.q.val();
@@ -120,15 +131,15 @@ impl<const D: usize> Logic for Widen<D> {
             let mut data = self.data.q.val();
             for i in 0..(D / 32) {
                 if at == lit::<4>(i) {
-                    data = data.set_slice::<32>(32 * i, word.get_bits::<32>(0));
+                    data = data.set_slice::<32>(32 * i, word.data);
                 }
             }
             self.data.d.next = data;
             self.at.d.next = if at_end { lit::<4>(0) } else { at + 1 };
             self.last.d.next = last;
-            self.err.d.next = word.get_bit(35);
+            self.err.d.next = word.err;
             self.bytes.d.next = (bit_cast::<7, 4>(at) << lit::<7>(2))
-                + bit_cast::<7, 2>(word.get_bits::<2>(32))
+                + bit_cast::<7, 2>(word.last_byte)
                 + 1;
         }
         self.word_ready.next = room;

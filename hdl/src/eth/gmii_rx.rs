@@ -3,14 +3,16 @@
 //! | port | what |
 //! |---|---|
 //! | `dv`, `er`, `rxd` | GMII: data valid, error, a byte a cycle |
-//! | `word_*` | {err, last, bytes - 1, data}: 4 bytes, the first in bits 7:0; the last word says how many count and whether to drop the frame |
+//! | `word_*` | words of frames, see [Word] |
 //! | `bad_fcs`, `runt`, `giant`, `lost` | a pulse a frame, at its end; so is `good` |
 //!
-//! A frame begins behind a start delimiter and is preamble, destination to FCS. It ends with `err` if its FCS is wrong or the PHY
-//! said `er` (`bad_fcs`), if it has less than 64 bytes (`runt`), or more than `_longest` (`giant`; it is cut there). Nothing
-//! can wait here: if the word before is still there when a word is due, the frame is cut, its end with `err` follows when there is room,
-//! and it counts as `lost`; so do frames that begin before that end was given away, of which nothing is seen. A frame of 4 bytes or less is a runt that nobody else sees.
-//! What comes after `dv` rises without a delimiter is ignored.
+//! A frame begins behind a start delimiter and is preamble, destination to FCS. It ends with `err`
+//! if its FCS is wrong or the PHY said `er` (`bad_fcs`), if it has less than 64 bytes (`runt`), or
+//! more than `_longest` (`giant`; it is cut there). Nothing can wait here: if the word before is
+//! still there when a word is due, the frame is cut, its end with `err` follows when there is room,
+//! and it counts as `lost`; so do frames that begin before that end was given away, of which
+//! nothing is seen. A frame of 4 bytes or less is a runt that nobody else sees. What comes after
+//! `dv` rises without a delimiter is ignored.
 //!
 //! A byte a cycle, a word every 4 cycles; the last word comes 2 cycles after `dv` falls.
 
@@ -26,7 +28,27 @@ pub enum RxState {
     Skip,
 }
 
-pub const WORD_BITS: usize = 36;
+/// 4 bytes of a frame between the card and the wire.
+#[record]
+pub struct Word {
+    /// The first byte in bits 7:0.
+    pub data: Bits<32>,
+    /// The last byte that counts: in all words but the last it is 3.
+    pub last_byte: Bits<2>,
+    pub last: Bit,
+    /// With `last`: the frame is to be dropped.
+    pub err: Bit,
+}
+
+/// Pulses at the end of a frame.
+#[record]
+struct Events {
+    good: Bit,
+    bad_fcs: Bit,
+    runt: Bit,
+    giant: Bit,
+    lost: Bit,
+}
 
 #[derive(LogicBlock)]
 pub struct GmiiRx {
@@ -38,7 +60,7 @@ pub struct GmiiRx {
     /// Stays until it is taken.
     pub word_valid: Signal<Out, Bit>,
     pub word_ready: Signal<In, Bit>,
-    pub word: Signal<Out, Bits<WORD_BITS>>,
+    pub word: Signal<Out, Word>,
     pub good: Signal<Out, Bit>,
     pub bad_fcs: Signal<Out, Bit>,
     pub runt: Signal<Out, Bit>,
@@ -60,11 +82,11 @@ pub struct GmiiRx {
     word_data: Reg<Bits<32>>,
     fill: Reg<Bits<3>>,
     // A word on its way out.
-    out: Reg<Bits<WORD_BITS>>,
+    out: Reg<Word>,
     out_valid: Reg<Bit>,
     /// The end of a frame that was cut is still to be given away.
     owed: Reg<Bit>,
-    events: Reg<Bits<5>>,
+    events: Reg<Events>,
     _longest: usize,
 }
 
@@ -126,14 +148,14 @@ impl Logic for GmiiRx {
         let in_frame = self.state.q.val() == RxState::Frame;
 
         // Bytes move along: one that is 4 old is not FCS.
-        let oldest = self.late.q.val().get_bits::<8>(0);
+        let oldest = bit_cast::<8, 32>(self.late.q.val());
         if in_frame && dv {
             self.crc.d.next = crc::crc32_byte(self.crc.q.val(), byte);
             self.count.d.next = count + 1;
             self.short.d.next = count < 63;
             self.some.d.next = count >= 3;
             self.at_most.d.next = count == lit::<14>(self._longest - 1);
-            self.late.d.next = cat::<8, 24, 32>(byte, self.late.q.val().get_bits::<24>(8));
+            self.late.d.next = crc::shift_in(self.late.q.val(), byte);
             self.error.d.next = self.error.q.val() || er;
             if self.some.q.val() {
                 // A lane keeps what it had, behind the end of a frame too.
@@ -166,14 +188,6 @@ impl Logic for GmiiRx {
         let full_word = in_frame && fill == 4 && self.some.q.val();
         let push = (ends && fill != 0) || full_word;
         let err = too_long || short || bad;
-        let side = if ends {
-            cat::<2, 2, 4>(
-                cat::<1, 1, 2>(Bits::<1>::from(err), lit::<1>(1)),
-                bit_cast::<2, 3>(fill - 1),
-            )
-        } else {
-            lit::<4>(3)
-        };
         let free = !self.out_valid.q.val() || self.word_ready.val();
         let overflow = push && !free;
         let owed = self.owed.q.val();
@@ -186,10 +200,16 @@ impl Logic for GmiiRx {
         }
         // While an end is owed there is no frame, so nothing else is due.
         if free && owed {
-            self.out.d.next = lit::<WORD_BITS>(0xf_0000_0000u64);
+            self.out.d.next =
+                Word { data: lit::<32>(0), last_byte: lit::<2>(3), last: true, err: true };
             self.owed.d.next = false;
         } else if free {
-            self.out.d.next = cat::<4, 32, WORD_BITS>(side, self.word_data.q.val());
+            self.out.d.next = Word {
+                data: self.word_data.q.val(),
+                last_byte: if ends { bit_cast::<2, 3>(fill - 1) } else { lit::<2>(3) },
+                last: ends,
+                err: ends && err,
+            };
         }
         if overflow {
             self.owed.d.next = true;
@@ -233,19 +253,20 @@ impl Logic for GmiiRx {
         }
 
         let whole = ends && !overflow;
-        self.events.d.next = lit::<5>(0)
-            .replace_bit(0, whole && !err)
-            .replace_bit(1, whole && bad && !short && !too_long)
-            .replace_bit(2, whole && short)
-            .replace_bit(3, whole && too_long)
-            .replace_bit(4, overflow || crowded);
+        self.events.d.next = Events {
+            good: whole && !err,
+            bad_fcs: whole && bad && !short && !too_long,
+            runt: whole && short,
+            giant: whole && too_long,
+            lost: overflow || crowded,
+        };
         self.word_valid.next = self.out_valid.q.val();
         self.word.next = self.out.q.val();
         let events = self.events.q.val();
-        self.good.next = events.get_bit(0);
-        self.bad_fcs.next = events.get_bit(1);
-        self.runt.next = events.get_bit(2);
-        self.giant.next = events.get_bit(3);
-        self.lost.next = events.get_bit(4);
+        self.good.next = events.good;
+        self.bad_fcs.next = events.bad_fcs;
+        self.runt.next = events.runt;
+        self.giant.next = events.giant;
+        self.lost.next = events.lost;
     }
 }

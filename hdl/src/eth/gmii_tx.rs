@@ -1,4 +1,5 @@
-//! The transmit half of the MAC: words of frames to bytes for the PHY, with preamble, padding, FCS and gap.
+//! The transmit half of the MAC: words of frames to bytes for the PHY, with preamble, padding, FCS
+//! and gap.
 //!
 //! | port | what |
 //! |---|---|
@@ -6,14 +7,16 @@
 //! | `txd`, `en`, `er` | GMII |
 //! | `sent`, `aborted` | a pulse a frame, at its end |
 //!
-//! A frame is 7 bytes of preamble, the start delimiter, its bytes, zeros up to 60, and the FCS; 12 idle bytes follow. A frame that
-//! ends with `err`, or whose next word is not there in time, is ended with `er` and a wrong FCS (`aborted`), so that nobody takes it
-//! for good; the rest of it is then taken and thrown away.
+//! A frame is 7 bytes of preamble, the start delimiter, its bytes, zeros up to 60, and the FCS; 12
+//! idle bytes follow. A frame that ends with `err`, or whose next word is not there in time, is
+//! ended with `er` and a wrong FCS (`aborted`), so that nobody takes it for good; the rest of it is
+//! then taken and thrown away.
 //!
-//! A byte is chosen in one cycle and goes into the FCS in the next. A byte a cycle: frames of 60 bytes leave every 84 cycles, which is the wire's rate.
+//! A byte is chosen in one cycle and goes into the FCS in the next. A byte a cycle: frames of 60
+//! bytes leave every 84 cycles, which is the wire's rate.
 
 use super::crc::{self, START};
-use super::gmii_rx::WORD_BITS;
+use super::gmii_rx::Word;
 use nitor_rtl::prelude::*;
 
 #[derive(Copy, Clone, PartialEq, Debug, LogicState)]
@@ -32,7 +35,7 @@ pub struct GmiiTx {
     pub reset: Signal<In, Bit>,
     pub word_valid: Signal<In, Bit>,
     pub word_ready: Signal<Out, Bit>,
-    pub word: Signal<In, Bits<WORD_BITS>>,
+    pub word: Signal<In, Word>,
     pub txd: Signal<Out, Bits<8>>,
     pub en: Signal<Out, Bit>,
     pub er: Signal<Out, Bit>,
@@ -46,7 +49,8 @@ pub struct GmiiTx {
     /// Byte of the word.
     at: Reg<Bits<2>>,
     bad: Reg<Bit>,
-    // The byte chosen: it begins a frame, is summed, or stands for a byte of the FCS, which is the sum as it is if it is to be wrong.
+    // The byte chosen: it begins a frame, is summed, or stands for a byte of the FCS, which is the
+    // sum as it is if it is to be wrong.
     b_byte: Reg<Bits<8>>,
     b_en: Reg<Bit>,
     b_er: Reg<Bit>,
@@ -70,15 +74,16 @@ impl Logic for GmiiTx {
     #[kernel]
     fn update(&mut self) {
         registers!(self, clock, reset; state, step, count, at, bad, draining);
-        registers!(self, clock, reset; b_byte, b_en, b_er, b_begins, b_summed, b_fcs, b_bad, b_step, crc);
+        registers!(self, clock, reset; b_byte, b_en, b_er, b_begins, b_summed, b_fcs, b_bad, b_step,
+            crc);
         registers!(self, clock, reset; txd_out, en_out, er_out, sent_out, aborted_out);
         let word = self.word.val();
         let valid = self.word_valid.val();
-        let last = word.get_bit(34);
-        let err = word.get_bit(35);
+        let last = word.last;
+        let err = word.err;
         let at = self.at.q.val();
-        let at_end = at == if last { word.get_bits::<2>(32) } else { lit::<2>(3) };
-        let byte = word.get_bits::<8>((bit_cast::<5, 2>(at) << lit::<5>(3)).index());
+        let at_end = at == if last { word.last_byte } else { lit::<2>(3) };
+        let byte = word.data.get_bits::<8>((bit_cast::<5, 2>(at) << lit::<5>(3)).index());
         let step = self.step.q.val();
         let count = self.count.q.val();
         let counted = if count == 60 { count } else { count + 1 };
@@ -171,7 +176,7 @@ impl Logic for GmiiTx {
         self.b_summed.d.next = summed;
         self.b_fcs.d.next = fcs;
         self.b_bad.d.next = self.bad.q.val();
-        self.b_step.d.next = step.get_bits::<2>(0);
+        self.b_step.d.next = bit_cast::<2, 4>(step);
 
         let crc = self.crc.q.val();
         if self.b_begins.q.val() {

@@ -1,13 +1,16 @@
-//! A gigabit MAC: words of frames at the core's clock on one side, GMII at 125 MHz on the other, asynchronous FIFOs between.
+//! A gigabit MAC: words of frames at the core's clock on one side, GMII at 125 MHz on the other,
+//! asynchronous FIFOs between.
 //!
-//! Words are {err, last, bytes - 1, data} as in [super::gmii_rx]. The FIFOs hold 16 words each way. At a core clock of 40 MHz or more
-//! whoever takes a word in most cycles loses no frame at line rate; the sender must give a word every 4 cycles of
-//! 125 MHz once a frame has begun, or it is aborted. Events come as pulses at the core's clock, a pulse a frame.
+//! Words are {err, last, bytes - 1, data} as in [super::gmii_rx]. The FIFOs hold 16 words each way.
+//! At a core clock of 40 MHz or more whoever takes a word in most cycles loses no frame at line
+//! rate; the sender must give a word every 4 cycles of 125 MHz once a frame has begun, or it is
+//! aborted. Events come as pulses at the core's clock, a pulse a frame.
 //!
-//! The PHY's clock may stand while the core is in reset. So whoever makes `rx_reset` holds it while `rx_hold` is high, and nothing
-//! received leaves before that reset was seen to begin and to end: what it leaves behind is of the time after it.
+//! The PHY's clock may stand while the core is in reset. So whoever makes `rx_reset` holds it while
+//! `rx_hold` is high, and nothing received leaves before that reset was seen to begin and to end:
+//! what it leaves behind is of the time after it.
 
-use super::gmii_rx::{GmiiRx, WORD_BITS};
+use super::gmii_rx::{GmiiRx, Word};
 use super::gmii_tx::GmiiTx;
 use crate::common::async_fifo::AsyncFifo;
 use crate::common::cross::{Level, Pulse};
@@ -39,10 +42,10 @@ pub struct Mac {
     pub rx_hold: Signal<Out, Bit>,
     pub in_valid: Signal<In, Bit>,
     pub in_ready: Signal<Out, Bit>,
-    pub in_word: Signal<In, Bits<WORD_BITS>>,
+    pub in_word: Signal<In, Word>,
     pub out_valid: Signal<Out, Bit>,
     pub out_ready: Signal<In, Bit>,
-    pub out_word: Signal<Out, Bits<WORD_BITS>>,
+    pub out_word: Signal<Out, Word>,
     pub events: Signal<Out, Bits<{ event::COUNT }>>,
     pub link_up: Signal<Out, Bit>,
     // GMII
@@ -53,10 +56,10 @@ pub struct Mac {
     pub dv: Signal<In, Bit>,
     pub rx_er: Signal<In, Bit>,
     pub phy_link: Signal<In, Bit>,
-    to_wire: AsyncFifo<Bits<WORD_BITS>, 4, 5>,
-    from_wire: AsyncFifo<Bits<WORD_BITS>, 4, 5>,
+    to_wire: AsyncFifo<Word, 4, 5>,
+    from_wire: AsyncFifo<Word, 4, 5>,
     /// What leaves is decided on registers, not behind the FIFO's RAM.
-    front: Skid<Bits<WORD_BITS>>,
+    front: Skid<Word>,
     stage: ResetStage,
     tx: GmiiTx,
     rx: GmiiRx,
@@ -189,13 +192,13 @@ impl Logic for Mac {
             self.pulses[i].in_clock.next = self.rx_clock.val();
             self.pulses[i].in_reset.next = self.rx_reset.val();
         }
-        self.pulses[0].d.next = self.tx.sent.val();
-        self.pulses[1].d.next = self.tx.aborted.val();
-        self.pulses[2].d.next = self.rx.good.val();
-        self.pulses[3].d.next = self.rx.bad_fcs.val();
-        self.pulses[4].d.next = self.rx.runt.val();
-        self.pulses[5].d.next = self.rx.giant.val();
-        self.pulses[6].d.next = self.rx.lost.val();
+        self.pulses[event::SENT].d.next = self.tx.sent.val();
+        self.pulses[event::ABORTED].d.next = self.tx.aborted.val();
+        self.pulses[event::GOOD].d.next = self.rx.good.val();
+        self.pulses[event::BAD_FCS].d.next = self.rx.bad_fcs.val();
+        self.pulses[event::RUNT].d.next = self.rx.runt.val();
+        self.pulses[event::GIANT].d.next = self.rx.giant.val();
+        self.pulses[event::LOST].d.next = self.rx.lost.val();
         self.events.next = events;
     }
 }

@@ -1,12 +1,15 @@
-//! RGMII (Reduced Gigabit Media Independent Interface 2.0) on ECP5: four data lines and a control line at both edges.
+//! RGMII (Reduced Gigabit Media Independent Interface 2.0) on ECP5: four data lines and a control
+//! line at both edges.
 //!
-//! [Rgmii] turns GMII's bytes into nibbles, the low one with the rising edge. Control is `en` with the rising and `en ^ er` with
-//! the falling edge. Between frames the PHY says its state on the data lines (`link`: bit 0); only gigabit is for us.
+//! [Rgmii] turns GMII's bytes into nibbles, the low one with the rising edge. Control is `en` with
+//! the rising and `en ^ er` with the falling edge. Between frames the PHY says its state on the
+//! data lines (`link`: bit 0); only gigabit is for us.
 //!
-//! The double-rate registers are the FPGA's own cells; the two leaves here wrap one each:
-//! [DdrOut] gives `d0` while `clock` is high and `d1` while it is low, taken with the rising edge before;
-//! [DdrIn] gives what was there at the last rising (`q0`) and falling (`q1`) edges before the present rising edge.
-//! Receive data can be delayed by the pad's delay line, in steps of 25 ps, for PHYs that do not delay their clock.
+//! The double-rate registers are the FPGA's own cells; the two leaves here wrap one each: [DdrOut]
+//! gives `d0` while `clock` is high and `d1` while it is low, taken with the rising edge before;
+//! [DdrIn] gives what was there at the last rising (`q0`) and falling (`q1`) edges before the
+//! present rising edge. Receive data can be delayed by the pad's delay line, in steps of 25 ps, for
+//! PHYs that do not delay their clock.
 
 use nitor_rtl::prelude::*;
 
@@ -35,7 +38,9 @@ impl Logic for DdrOut {
     fn hdl(&self) -> Verilog {
         leaf::<Self>(
             "An output register at both edges.",
-            "wire pin;\nODDRX1F cell_i (.D0(d0), .D1(d1), .SCLK(clock), .RST(1'b0), .Q(pin));\nassign q = pin;\n",
+            "wire pin;\n\
+             ODDRX1F cell_i (.D0(d0), .D1(d1), .SCLK(clock), .RST(1'b0), .Q(pin));\n\
+             assign q = pin;\n",
         )
     }
 }
@@ -210,7 +215,7 @@ impl Logic for Rgmii {
         self.rx_er.next = self.er_late.q.val();
         // {duplex, speed, link}; speed 2 is a gigabit.
         let idle = !self.dv_late.q.val() && !self.er_late.q.val();
-        let state = self.rxd_late.q.val().get_bits::<3>(0);
+        let state = bit_cast::<3, _>(self.rxd_late.q.val());
         self.link_seen.d.next = if idle { state == 5 } else { self.link_seen.q.val() };
         self.link.next = self.link_seen.q.val();
     }

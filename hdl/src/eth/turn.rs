@@ -3,16 +3,19 @@
 //! | port | what |
 //! |---|---|
 //! | `turned` | what is sent is to come back |
-//! | `from_card`, `to_card` | words of frames as in [super::gmii_rx], from [super::gear::Narrow] and to [super::gear::Widen] |
+//! | `from_card`, `to_card` | words of frames, from [Narrow] and to [Widen] |
 //! | `to_mac`, `from_mac` | the same at the MAC |
 //! | `is_turned` | how it is now |
 //!
-//! No register on the words' way: a word a cycle, in the same cycle. It turns between two frames of the card's. A frame from the
-//! MAC that is then under way to the card is ended with `err`; the rest of it, and all that comes while the wire is turned, is taken
-//! and thrown away. Back again, what is left of a frame is thrown away too.
+//! [Narrow]: super::gear::Narrow
+//! [Widen]: super::gear::Widen
+//!
+//! No register on the words' way: a word a cycle, in the same cycle. It turns between two frames of
+//! the card's. A frame from the MAC that is then under way to the card is ended with `err`; the
+//! rest of it, and all that comes while the wire is turned, is taken and thrown away. Back again,
+//! what is left of a frame is thrown away too.
 
-use super::gear::ABORT;
-use super::gmii_rx::WORD_BITS;
+use super::gmii_rx::Word;
 use nitor_rtl::prelude::*;
 
 #[derive(LogicBlock, Default)]
@@ -23,16 +26,16 @@ pub struct Turn {
     pub is_turned: Signal<Out, Bit>,
     pub from_card_valid: Signal<In, Bit>,
     pub from_card_ready: Signal<Out, Bit>,
-    pub from_card: Signal<In, Bits<WORD_BITS>>,
+    pub from_card: Signal<In, Word>,
     pub to_card_valid: Signal<Out, Bit>,
     pub to_card_ready: Signal<In, Bit>,
-    pub to_card: Signal<Out, Bits<WORD_BITS>>,
+    pub to_card: Signal<Out, Word>,
     pub to_mac_valid: Signal<Out, Bit>,
     pub to_mac_ready: Signal<In, Bit>,
-    pub to_mac: Signal<Out, Bits<WORD_BITS>>,
+    pub to_mac: Signal<Out, Word>,
     pub from_mac_valid: Signal<In, Bit>,
     pub from_mac_ready: Signal<Out, Bit>,
-    pub from_mac: Signal<In, Bits<WORD_BITS>>,
+    pub from_mac: Signal<In, Word>,
     now: Reg<Bit>,
     // A frame's first word is through, its last is not.
     card_open: Reg<Bit>,
@@ -57,7 +60,7 @@ impl Logic for Turn {
         let room = if now { self.to_card_ready.val() } else { self.to_mac_ready.val() };
         self.from_card_ready.next = room && !turns && !cut;
         if valid && room {
-            self.card_open.d.next = !word.get_bit(34);
+            self.card_open.d.next = !word.last;
         }
         self.to_mac_valid.next = valid && !now;
         self.to_mac.next = word;
@@ -65,7 +68,7 @@ impl Logic for Turn {
         let ready = now || skip || self.to_card_ready.val();
         let mac_word = self.from_mac.val();
         let mac_open = if self.from_mac_valid.val() && ready {
-            !mac_word.get_bit(34)
+            !mac_word.last
         } else {
             self.mac_open.q.val()
         };
@@ -87,7 +90,7 @@ impl Logic for Turn {
         self.to_card_valid.next =
             cut || if now { valid } else { self.from_mac_valid.val() && !skip };
         self.to_card.next = if cut {
-            lit::<WORD_BITS>(ABORT)
+            Word { data: lit::<32>(0), last_byte: lit::<2>(0), last: true, err: true }
         } else if now {
             word
         } else {

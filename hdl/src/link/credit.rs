@@ -1,7 +1,8 @@
-//! Flow-control credits for a link that takes every TLP sooner or later: what was taken, and the largest lead PCI Express allows.
+//! Flow-control credits for a link that takes every TLP sooner or later: what was taken, and the
+//! largest lead PCI Express allows.
 //!
-//! `ph`, `pd`, `nph` are the cumulative limits for `pcie/tx`: posted headers and data (units of 16 bytes), non-posted headers.
-//! A TLP counts when its first beat is taken.
+//! `ph`, `pd`, `nph` are the cumulative limits for `pcie/tx`: posted headers and data (units of 16
+//! bytes), non-posted headers. A TLP counts when its first beat is taken.
 
 use crate::pcie::tlp;
 use nitor_rtl::prelude::*;

@@ -1,4 +1,5 @@
-//! The host link: the card's transaction-layer packets and its management bus over a cable, for boards without PCIe.
+//! The host link: the card's transaction-layer packets and its management bus over a cable, for
+//! boards without PCIe.
 //!
 //! ```text
 //! card ==TLPs==> [send]    ==frames==> [udp]    <==words==> MAC  (gigabit Ethernet)
@@ -14,9 +15,10 @@
 //! | 0 | {credit, ack, seq, flags}, 8 bits each |
 //! | 1 | {session, words}, 16 bits each: so many words of messages follow |
 //!
-//! Flags: [DATA] messages follow and `seq` numbers the frame; [OPEN] from the host: begin `session`, with a hard reset of the card;
-//! [ASK] answer even if there is nothing to say; [NAK] send again from `ack` on; from the card [IRQ] the level of the
-//! management interrupt and [WIRE] the state of the card's wire. `ack` is the next `seq` expected, `credit` the card's cumulative
+//! Flags: [DATA] messages follow and `seq` numbers the frame; [OPEN] from the host: begin
+//! `session`, with a hard reset of the card; [ASK] answer even if there is nothing to say; [NAK]
+//! send again from `ack` on; from the card [IRQ] the level of the management interrupt and [WIRE]
+//! the state of the card's wire. `ack` is the next `seq` expected, `credit` the card's cumulative
 //! limit of non-posted requests.
 //!
 //! | message | its first word is {info 16, words 8, type 8} | then |
@@ -24,12 +26,14 @@
 //! | [TLP] | words of data | 4 of header, data |
 //! | [BUS_READ], [BUS_WRITE] | address in info | nothing; the value |
 //! | [BUS_VALUE] | | the value |
-//! | [BOARD_READ], [BOARD_WRITE] | number of a board register in info | nothing, answered by [BUS_VALUE]; the value |
+//! | [BOARD_READ] | number of a board register in info | nothing, answered by [BUS_VALUE] |
+//! | [BOARD_WRITE] | number of a board register in info | the value |
 //!
 //! # Delivery
-//! Each side numbers its frames, keeps them until they are acknowledged, and takes only the one it expects next (go-back-N). A frame
-//! that is damaged, of another session or out of order is dropped; the latter is answered with [NAK]. The card sends again when
-//! nothing was acknowledged for `_patience` cycles. So every message arrives once and in order or the session ends.
+//! Each side numbers its frames, keeps them until they are acknowledged, and takes only the one it
+//! expects next (go-back-N). A frame that is damaged, of another session or out of order is
+//! dropped; the latter is answered with [NAK]. The card sends again when nothing was acknowledged
+//! for `_patience` cycles. So every message arrives once and in order or the session ends.
 
 pub mod credit;
 pub mod receive;
@@ -37,6 +41,60 @@ pub mod send;
 pub mod serial;
 pub mod uart;
 pub mod udp;
+
+use nitor_rtl::prelude::*;
+
+/// A word of a frame from the cable.
+#[record]
+pub struct WordIn {
+    pub data: Bits<32>,
+    pub last: Bit,
+    /// With `last`: the frame is damaged.
+    pub err: Bit,
+}
+
+/// A word of a frame to the cable.
+#[record]
+pub struct WordOut {
+    pub data: Bits<32>,
+    pub last: Bit,
+}
+
+/// [DATA] and what follows it.
+#[record]
+pub struct Flags {
+    pub data: Bit,
+    pub open: Bit,
+    pub irq: Bit,
+    pub wire: Bit,
+    pub nak: Bit,
+    pub ask: Bit,
+    pub none: Bits<2>,
+}
+
+/// Word 0 of a frame.
+#[record]
+pub struct Word0 {
+    pub flags: Flags,
+    pub seq: Bits<8>,
+    pub ack: Bits<8>,
+    pub credit: Bits<8>,
+}
+
+/// Word 1 of a frame.
+#[record]
+pub struct Word1 {
+    pub words: Bits<16>,
+    pub session: Bits<16>,
+}
+
+/// The first word of a message.
+#[record]
+pub struct Message {
+    pub kind: Bits<8>,
+    pub words: Bits<8>,
+    pub info: Bits<16>,
+}
 
 pub const DATA: u64 = 0x01;
 pub const OPEN: u64 = 0x02;
@@ -52,7 +110,8 @@ pub const BUS_VALUE: u64 = 4;
 pub const BOARD_READ: u64 = 5;
 pub const BOARD_WRITE: u64 = 6;
 
-/// Words of messages that a frame may hold: with all headers it is an Ethernet frame of at most 1,514 bytes.
+/// Words of messages that a frame may hold: with all headers it is an Ethernet frame of at most
+/// 1,514 bytes.
 pub const MOST_WORDS: usize = 364;
 /// Words of the longest message: a TLP with 512 bytes.
 pub const LONGEST: usize = 133;

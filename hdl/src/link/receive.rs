@@ -1,18 +1,21 @@
-//! The receiving half of the host link: frames checked, kept in order, and taken apart into TLPs and bus accesses.
+//! The receiving half of the host link: frames checked, kept in order, and taken apart into TLPs
+//! and bus accesses.
 //!
 //! | port | what |
 //! |---|---|
-//! | `word_*` | a frame's words from the cable, {err, last, data}; never refused |
+//! | `word_*` | a frame's words from the cable; never refused |
 //! | `heard` | a pulse for each good frame of this session, with `ack`, `nak` and `ask` of it |
-//! | `expected`, `due` | the next number wanted; something has to be answered, `repeat` if out of order |
-//! | `opened` | a new session begins: the card and both halves are to be reset, which keeps `session` |
+//! | `expected` | the next number wanted |
+//! | `due`, `repeat` | an answer is due; a frame was out of order |
+//! | `opened` | a new session begins: resets the card and both halves, keeps `session` |
 //! | `tlp` | to the card |
 //! | `bus` | accesses to the management bus, one at a time |
 //! | `reply_*` | the value of a read, to be sent |
 //!
-//! A frame is stored as it comes and counts once its end was good. 2^S frames are held; when there is no place the frame
-//! is dropped and comes again. Messages are carried out one after another, a word a cycle; a TLP beat waits until the card takes
-//! it, a bus access until it is answered, so that all effects have the order in which the host sent them.
+//! A frame is stored as it comes and counts once its end was good. 2^S frames are held; when there
+//! is no place the frame is dropped and comes again. Messages are carried out one after another, a
+//! word a cycle; a TLP beat waits until the card takes it, a bus access until it is answered, so
+//! that all effects have the order in which the host sent them.
 
 use super::*;
 use crate::common::iface::*;
@@ -36,6 +39,13 @@ pub enum Doing {
     Skip,
 }
 
+/// A TLP's header as it comes, a dword at a time.
+#[record]
+struct Header {
+    rest: Bits<96>,
+    newest: Bits<32>,
+}
+
 #[derive(LogicBlock, Default)]
 pub struct LinkReceive<const D: usize, const S: usize, const A: usize> {
     pub clock: Signal<In, Clock>,
@@ -43,7 +53,7 @@ pub struct LinkReceive<const D: usize, const S: usize, const A: usize> {
     pub reset: Signal<In, Bit>,
     pub hard_reset: Signal<In, Bit>,
     pub word_valid: Signal<In, Bit>,
-    pub word: Signal<In, Bits<34>>,
+    pub word: Signal<In, WordIn>,
     pub heard: Signal<Out, Bit>,
     pub ack: Signal<Out, Bits<8>>,
     pub nak: Signal<Out, Bit>,
@@ -70,8 +80,8 @@ pub struct LinkReceive<const D: usize, const S: usize, const A: usize> {
     lengths: LutRam<Bits<9>, S>,
     // The frame coming in.
     at: Reg<Bits<10>>,
-    head0: Reg<Bits<32>>,
-    head1: Reg<Bits<32>>,
+    head0: Reg<Word0>,
+    head1: Reg<Word1>,
     kept: Reg<Bit>,
     judge: Reg<Bit>,
     judge_err: Reg<Bit>,
@@ -82,7 +92,7 @@ pub struct LinkReceive<const D: usize, const S: usize, const A: usize> {
     opened_out: Reg<Bit>,
     due_out: Reg<Bit>,
     repeat_out: Reg<Bit>,
-    flags_out: Reg<Bits<8>>,
+    flags_out: Reg<Flags>,
     ack_out: Reg<Bits<8>>,
     damaged_out: Reg<Bit>,
     // Slots: free-running counts.
@@ -110,8 +120,10 @@ impl<const D: usize, const S: usize, const A: usize> Logic for LinkReceive<D, S,
     /// Host link, receiving: frames in order, taken apart into TLPs and bus accesses.
     #[kernel]
     fn update(&mut self) {
-        registers!(self, clock, reset; at, kept, judge, judge_err, wanted, heard_out, due_out, repeat_out);
-        registers!(self, clock, reset; flags_out, ack_out, damaged_out, tail, head, doing, pos, end, kind, left);
+        registers!(self, clock, reset; at, kept, judge, judge_err, wanted, heard_out, due_out,
+            repeat_out);
+        registers!(self, clock, reset; flags_out, ack_out, damaged_out, tail, head, doing, pos, end,
+            kind, left);
         registers!(self, clock, reset; part, first, writes, asks, answered);
         registers!(self, clock, hard_reset; known, current, opened_out);
         registers!(self, clock; head0, head1, info, hdr, data, value);
@@ -121,40 +133,40 @@ impl<const D: usize, const S: usize, const A: usize> Logic for LinkReceive<D, S,
         let word = self.word.val();
         let at = self.at.q.val();
         let room = (self.tail.q.val() - self.head.q.val()) < lit::<8>(1 << S);
-        let fits = !at.get_bit(9);
+        let fits = at < 512;
         let slot = bit_cast::<A, 8>(self.tail.q.val() & lit::<8>((1 << S) - 1)) << lit::<5>(9);
         // A frame that had no place when it began has none, even if one gets free meanwhile.
         let kept = if at == 0 { room } else { self.kept.q.val() };
         self.ram.we.next = self.word_valid.val() && fits && kept;
         self.ram.waddr.next = slot | bit_cast::<A, 10>(at);
-        self.ram.wdata.next = word.get_bits::<32>(0);
+        self.ram.wdata.next = word.data;
         self.judge.d.next = false;
         if self.word_valid.val() {
             self.kept.d.next = kept;
             if at == 0 {
-                self.head0.d.next = word.get_bits::<32>(0);
+                self.head0.d.next = Word0::from_bits(word.data);
             }
             if at == 1 {
-                self.head1.d.next = word.get_bits::<32>(0);
+                self.head1.d.next = Word1::from_bits(word.data);
             }
-            if word.get_bit(32) {
+            if word.last {
                 self.at.d.next = lit::<10>(0);
                 self.judge.d.next = true;
-                self.judge_err.d.next = word.get_bit(33) || at == 0 || !fits;
+                self.judge_err.d.next = word.err || at == 0 || !fits;
             } else if fits {
                 self.at.d.next = at + 1;
             }
         }
 
         // At its end: is it one of ours, and the next?
-        let flags = self.head0.q.val().get_bits::<8>(0);
-        let seq = self.head0.q.val().get_bits::<8>(8);
-        let words = self.head1.q.val().get_bits::<16>(0);
-        let session = self.head1.q.val().get_bits::<16>(16);
+        let flags = self.head0.q.val().flags;
+        let seq = self.head0.q.val().seq;
+        let words = self.head1.q.val().words;
+        let session = self.head1.q.val().session;
         let sound = self.judge.q.val() && !self.judge_err.q.val() && words <= lit::<16>(MOST_WORDS);
         let ours = sound && self.known.q.val() && session == self.current.q.val();
-        let opens = sound && flags.get_bit(1) && !ours;
-        let data = ours && flags.get_bit(0);
+        let opens = sound && flags.open && !ours;
+        let data = ours && flags.data;
         let next = data && seq == self.wanted.q.val();
         // Behind the one expected by less than half of the numbers: a copy of one that was taken.
         let ahead = data && !next && !(seq - self.wanted.q.val()).get_bit(7);
@@ -166,8 +178,8 @@ impl<const D: usize, const S: usize, const A: usize> Logic for LinkReceive<D, S,
         }
         self.heard_out.d.next = ours;
         self.flags_out.d.next = flags;
-        self.ack_out.d.next = self.head0.q.val().get_bits::<8>(16);
-        self.due_out.d.next = data || (ours && (flags.get_bit(5) || flags.get_bit(1)));
+        self.ack_out.d.next = self.head0.q.val().ack;
+        self.due_out.d.next = data || (ours && (flags.ask || flags.open));
         self.repeat_out.d.next = ahead || (next && !self.kept.q.val());
         self.damaged_out.d.next =
             self.judge.q.val() && (self.judge_err.q.val() || words > lit::<16>(MOST_WORDS));
@@ -180,8 +192,8 @@ impl<const D: usize, const S: usize, const A: usize> Logic for LinkReceive<D, S,
         }
         self.heard.next = self.heard_out.q.val();
         self.ack.next = self.ack_out.q.val();
-        self.nak.next = self.flags_out.q.val().get_bit(4);
-        self.ask.next = self.flags_out.q.val().get_bit(5);
+        self.nak.next = self.flags_out.q.val().nak;
+        self.ask.next = self.flags_out.q.val().ask;
         self.opened.next = self.opened_out.q.val();
         self.session.next = self.current.q.val();
         self.expected.next = self.wanted.q.val();
@@ -222,9 +234,10 @@ impl<const D: usize, const S: usize, const A: usize> Logic for LinkReceive<D, S,
             }
             Doing::Message => {
                 step = true;
-                self.kind.d.next = out.get_bits::<8>(0);
-                self.left.d.next = out.get_bits::<8>(8);
-                self.info.d.next = out.get_bits::<16>(16);
+                let message = Message::from_bits(out);
+                self.kind.d.next = message.kind;
+                self.left.d.next = message.words;
+                self.info.d.next = message.info;
                 self.part.d.next = lit::<4>(0);
                 self.first.d.next = true;
                 self.doing.d.next = Doing::Decide;
@@ -239,7 +252,8 @@ impl<const D: usize, const S: usize, const A: usize> Logic for LinkReceive<D, S,
             }
             Doing::Header => {
                 step = true;
-                self.hdr.d.next = cat::<32, 96, 128>(out, self.hdr.q.val().get_bits::<96>(32));
+                let rest = bit_cast::<96, 128>(self.hdr.q.val() >> lit::<128>(32));
+                self.hdr.d.next = Header { rest, newest: out }.to_bits::<128>();
                 self.part.d.next = part + 1;
                 if part == 3 {
                     self.part.d.next = lit::<4>(0);

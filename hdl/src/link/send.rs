@@ -1,20 +1,25 @@
-//! The sending half of the host link: TLPs and answers gathered into frames, which are kept until the host has them.
+//! The sending half of the host link: TLPs and answers gathered into frames, which are kept until
+//! the host has them.
 //!
 //! | port | what |
 //! |---|---|
 //! | `tlp` | from the card |
 //! | `reply_*` | the value of a read |
 //! | `heard`, `ack`, `nak`, `due`, `repeat`, `expected` | from [super::receive] |
-//! | `frame_*` | words of a frame to the cable, {last, data}, with `frame_words`, its length, from the first word on |
+//! | `frame_*` | words of a frame to the cable |
+//! | `frame_words` | the frame's length, from its first word on |
 //!
-//! A message is written into the frame that is being filled as it comes, a word a cycle. That frame is closed when it could not take the longest
-//! message any more, or as soon as nothing waits to be sent: alone a TLP leaves at once, under load frames fill. 2^W frames
-//! are kept; with all of them full `tlp` waits. A frame leaves its place when it is acknowledged. [super::NAK], or `_patience` cycles
-//! without an acknowledgement, sends again from the first that is missing.
+//! A message is written into the frame that is being filled as it comes, a word a cycle. That frame
+//! is closed when it could not take the longest message any more, or as soon as nothing waits to be
+//! sent: alone a TLP leaves at once, under load frames fill. 2^W frames are kept; with all of them
+//! full `tlp` waits. A frame leaves its place when it is acknowledged. [super::NAK], or `_patience`
+//! cycles without an acknowledgement, sends again from the first that is missing.
 //!
-//! The words leave over a queue of two; no frame begins before the one before it has gone, whose `frame_words` holds until then.
+//! The words leave over a queue of two; no frame begins before the one before it has gone, whose
+//! `frame_words` holds until then.
 //!
-//! An answer without messages goes when something is `due` and no frame is ready; `ack` and the state of the card go with every frame.
+//! An answer without messages goes when something is `due` and no frame is ready; `ack` and the
+//! state of the card go with every frame.
 
 use super::*;
 use crate::common::iface::*;
@@ -38,6 +43,13 @@ pub enum Leaving {
     Body,
 }
 
+/// What is told without being asked.
+#[record]
+struct Status {
+    irq: Bit,
+    wire: Bit,
+}
+
 #[derive(LogicBlock)]
 pub struct LinkSend<const D: usize, const W: usize, const A: usize> {
     pub clock: Signal<In, Clock>,
@@ -58,14 +70,14 @@ pub struct LinkSend<const D: usize, const W: usize, const A: usize> {
     pub wire_up: Signal<In, Bit>,
     pub frame_valid: Signal<Out, Bit>,
     pub frame_ready: Signal<In, Bit>,
-    pub frame: Signal<Out, Bits<33>>,
+    pub frame: Signal<Out, WordOut>,
     pub frame_words: Signal<Out, Bits<9>>,
     pub stat_frame: Signal<Out, Bit>,
     pub stat_again: Signal<Out, Bit>,
     // A = W + 9: places of 512 words.
     ram: BlockRam<Bits<32>, A>,
     lengths: LutRam<Bits<9>, W>,
-    out: Skid<Bits<33>>,
+    out: Skid<WordOut>,
     // Frames by number: base..next are out or ready, `next` is being filled, `leave` leaves next.
     base: Reg<Bits<8>>,
     leave: Reg<Bits<8>>,
@@ -87,8 +99,8 @@ pub struct LinkSend<const D: usize, const W: usize, const A: usize> {
     number: Reg<Bits<8>>,
     answer: Reg<Bit>,
     answer_nak: Reg<Bit>,
-    status: Reg<Bits<2>>,
-    word0: Reg<Bits<32>>,
+    status: Reg<Status>,
+    word0: Reg<Word0>,
     patience: Reg<Bits<24>>,
     sent_out: Reg<Bit>,
     again_out: Reg<Bit>,
@@ -162,7 +174,8 @@ impl<const D: usize, const W: usize, const A: usize> Logic for LinkSend<D, W, A>
     /// Host link, sending: TLPs and answers in frames that are kept until acknowledged.
     #[kernel]
     fn update(&mut self) {
-        registers!(self, clock, reset; base, leave, next, fill, filling, part, left, leaving, pos, length, number);
+        registers!(self, clock, reset; base, leave, next, fill, filling, part, left, leaving, pos,
+            length, number);
         registers!(self, clock, reset; answer, answer_nak, status, patience, sent_out, again_out);
         registers!(self, clock, reset; place, heard_in, nak_in, told);
         registers!(self, clock; word0);
@@ -189,12 +202,16 @@ impl<const D: usize, const W: usize, const A: usize> Logic for LinkSend<D, W, A>
                     quiet = place;
                 } else if self.reply_valid.val() {
                     put = true;
-                    value = lit::<32>(BUS_VALUE | 0x100);
+                    let words = lit::<8>(1);
+                    let info = lit::<16>(0);
+                    let message = Message { kind: lit::<8>(BUS_VALUE), words, info };
+                    value = message.to_bits::<32>();
                     self.filling.d.next = Filling::Value;
                 } else if self.tlp.valid.val() {
                     put = true;
-                    value =
-                        cat::<16, 16, 32>(lit::<16>(0), cat::<8, 8, 16>(data_words, lit::<8>(TLP)));
+                    let info = lit::<16>(0);
+                    let message = Message { kind: lit::<8>(TLP), words: data_words, info };
+                    value = message.to_bits::<32>();
                     self.left.d.next = data_words;
                     self.part.d.next = lit::<4>(0);
                     self.filling.d.next = Filling::Header;
@@ -270,7 +287,8 @@ impl<const D: usize, const W: usize, const A: usize> Logic for LinkSend<D, W, A>
             self.fill.d.next = lit::<9>(0);
         }
 
-        // Acknowledgements: only what was sent can be. They are frames apart, so that there is a cycle for each step.
+        // Acknowledgements: only what was sent can be. They are frames apart, so that there is a
+        // cycle for each step.
         self.heard_in.d.next = self.heard.val();
         self.nak_in.d.next = self.heard.val() && self.nak.val();
         self.told.d.next = self.ack.val() - self.base.q.val();
@@ -291,8 +309,7 @@ impl<const D: usize, const W: usize, const A: usize> Logic for LinkSend<D, W, A>
         self.again_out.d.next = again;
 
         // Leaving.
-        let status =
-            cat::<1, 1, 2>(Bits::<1>::from(self.wire_up.val()), Bits::<1>::from(self.irq.val()));
+        let status = Status { irq: self.irq.val(), wire: self.wire_up.val() };
         let answer = self.answer.q.val();
         let length = self.length.q.val();
         let pos = self.pos.q.val();
@@ -309,19 +326,25 @@ impl<const D: usize, const W: usize, const A: usize> Logic for LinkSend<D, W, A>
         let has_data = length != 0;
         let ready_frame = self.leave.q.val() != self.next.q.val() && !behind;
         let step = self.out.in_ready.val();
-        let flags = lit::<8>(0)
-            .replace_bit(0, ready_frame)
-            .replace_bit(2, self.irq.val())
-            .replace_bit(3, self.wire_up.val())
-            .replace_bit(4, self.answer_nak.q.val());
+        let flags = Flags {
+            data: ready_frame,
+            open: false,
+            irq: self.irq.val(),
+            wire: self.wire_up.val(),
+            nak: self.answer_nak.q.val(),
+            ask: false,
+            none: lit::<2>(0),
+        };
         match self.leaving.q.val() {
             Leaving::Idle => {
                 self.number.d.next = self.leave.q.val();
                 pos_next = lit::<9>(0);
-                self.word0.d.next = cat::<16, 16, 32>(
-                    cat::<8, 8, 16>(self.credit.val(), self.expected.val()),
-                    cat::<8, 8, 16>(self.leave.q.val(), flags),
-                );
+                self.word0.d.next = Word0 {
+                    flags,
+                    seq: self.leave.q.val(),
+                    ack: self.expected.val(),
+                    credit: self.credit.val(),
+                };
                 // `length` is that of the frame whose words are still here.
                 if (ready_frame || answer) && !self.out.out_valid.val() {
                     self.length.d.next =
@@ -333,7 +356,8 @@ impl<const D: usize, const W: usize, const A: usize> Logic for LinkSend<D, W, A>
                 }
             }
             Leaving::Word0 => {
-                // Never reached: `Idle` has waited until `out` is empty, so that the first word goes at once.
+                // Never reached: `Idle` has waited until `out` is empty, so that the first word
+                // goes at once.
                 if step {
                     self.leaving.d.next = Leaving::Word1;
                 }
@@ -370,17 +394,17 @@ impl<const D: usize, const W: usize, const A: usize> Logic for LinkSend<D, W, A>
         let leave_at = bit_cast::<A, 8>(number & lit::<8>((1 << W) - 1)) << lit::<5>(9);
         self.ram.raddr.next = leave_at | bit_cast::<A, 9>(pos_next);
 
-        let word1 = cat::<16, 16, 32>(self.session.val(), bit_cast::<16, 9>(length));
+        let word1 = Word1 { words: bit_cast::<16, 9>(length), session: self.session.val() };
         let leaving = self.leaving.q.val();
         let data = match leaving {
-            Leaving::Word0 => self.word0.q.val(),
-            Leaving::Word1 => word1,
+            Leaving::Word0 => self.word0.q.val().to_bits::<32>(),
+            Leaving::Word1 => word1.to_bits::<32>(),
             _ => self.ram.rdata.val(),
         };
         let last = (leaving == Leaving::Word1 && !has_data)
             || (leaving == Leaving::Body && pos + 1 == length);
         self.out.in_valid.next = leaving != Leaving::Idle;
-        self.out.in_data.next = cat::<1, 32, 33>(Bits::<1>::from(last), data);
+        self.out.in_data.next = WordOut { data, last };
         self.frame_valid.next = self.out.out_valid.val();
         self.frame.next = self.out.out_data.val();
         self.out.out_ready.next = self.frame_ready.val();

@@ -3,14 +3,15 @@
 //! | port | what |
 //! |---|---|
 //! | `rx_valid`, `rx` | bytes from the line |
-//! | `word_*` | words of a frame received, {err, last, data}; never refused |
-//! | `frame_*` | words of a frame to send, {last, data} |
+//! | `word_*` | words of a frame received; never refused |
+//! | `frame_*` | words of a frame to send |
 //! | `tx_valid`, `tx_ready`, `tx` | bytes to the line |
 //!
-//! The CRC follows the words, least significant byte first, as Ethernet's FCS does. A frame that is cut, has a wrong CRC or no
-//! whole number of words ends with `err`. Of a frame of less than 3 words nothing is seen; a byte behind an escape that is neither
-//! of SLIP's two stands for itself.
+//! The CRC follows the words, least significant byte first, as Ethernet's FCS does. A frame that is
+//! cut, has a wrong CRC or no whole number of words ends with `err`. Of a frame of less than 3
+//! words nothing is seen; a byte behind an escape that is neither of SLIP's two stands for itself.
 
+use super::{WordIn, WordOut};
 use crate::eth::crc::{self, GOOD, START};
 use nitor_rtl::prelude::*;
 
@@ -35,10 +36,10 @@ pub struct LinkSerial {
     pub rx_valid: Signal<In, Bit>,
     pub rx: Signal<In, Bits<8>>,
     pub word_valid: Signal<Out, Bit>,
-    pub word: Signal<Out, Bits<34>>,
+    pub word: Signal<Out, WordIn>,
     pub frame_valid: Signal<In, Bit>,
     pub frame_ready: Signal<Out, Bit>,
-    pub frame: Signal<In, Bits<33>>,
+    pub frame: Signal<In, WordOut>,
     pub tx_valid: Signal<Out, Bit>,
     pub tx_ready: Signal<In, Bit>,
     pub tx: Signal<Out, Bits<8>>,
@@ -51,7 +52,7 @@ pub struct LinkSerial {
     oldest: Reg<Bits<32>>,
     have: Reg<Bits<2>>,
     out_valid: Reg<Bit>,
-    out: Reg<Bits<34>>,
+    out: Reg<WordIn>,
     // Sending.
     line: Reg<Line>,
     at: Reg<Bits<2>>,
@@ -93,10 +94,7 @@ impl Logic for LinkSerial {
                 // `older` is the CRC, `oldest` the last word.
                 let bad = self.crc.q.val() != lit::<32>(GOOD) || self.filled.q.val() != 0;
                 self.out_valid.d.next = have == 2;
-                self.out.d.next = cat::<1, 33, 34>(
-                    Bits::<1>::from(bad),
-                    cat::<1, 32, 33>(lit::<1>(1), self.oldest.q.val()),
-                );
+                self.out.d.next = WordIn { data: self.oldest.q.val(), last: true, err: bad };
                 self.crc.d.next = lit::<32>(0);
                 self.filled.d.next = lit::<2>(0);
                 self.have.d.next = lit::<2>(0);
@@ -104,7 +102,7 @@ impl Logic for LinkSerial {
                 let start = have == 0 && self.filled.q.val() == 0;
                 let crc = if start { lit::<32>(START) } else { self.crc.q.val() };
                 self.crc.d.next = crc::crc32_byte(crc, byte);
-                let newest = cat::<8, 24, 32>(byte, self.newest.q.val().get_bits::<24>(8));
+                let newest = crc::shift_in(self.newest.q.val(), byte);
                 self.newest.d.next = newest;
                 self.filled.d.next = self.filled.q.val() + 1;
                 if self.filled.q.val() == 3 {
@@ -112,7 +110,8 @@ impl Logic for LinkSerial {
                     self.oldest.d.next = self.older.q.val();
                     if have == 2 {
                         self.out_valid.d.next = true;
-                        self.out.d.next = bit_cast::<34, 32>(self.oldest.q.val());
+                        let data = self.oldest.q.val();
+                        self.out.d.next = WordIn { data, last: false, err: false };
                     } else {
                         self.have.d.next = have + 1;
                     }
@@ -126,7 +125,7 @@ impl Logic for LinkSerial {
         let at = self.at.q.val();
         let word = match self.line.q.val() {
             Line::Crc => !self.sum.q.val(),
-            _ => self.frame.val().get_bits::<32>(0),
+            _ => self.frame.val().data,
         };
         self.plain.d.next = word.get_bits::<8>((bit_cast::<5, 2>(at) << lit::<5>(3)).index());
         let plain = self.plain.q.val();
@@ -177,7 +176,7 @@ impl Logic for LinkSerial {
                     self.at.d.next = at + 1;
                     if at == 3 {
                         taken = true;
-                        if self.frame.val().get_bit(32) {
+                        if self.frame.val().last {
                             self.line.d.next = Line::Crc;
                         }
                     }

@@ -1,10 +1,33 @@
 //! A UART: 8 data bits, no parity, one stop bit, least significant bit first.
 //!
-//! The baud rate is `_step` / 2^16 of the clock, kept by a phase accumulator each way, so that 3 Mbaud come out of any clock on the
-//! average; a bit is sampled in its middle, and each start bit sets the phase anew. Received: a byte a pulse of `rx_valid`; one whose
-//! stop bit is not high is dropped with `rx_error`. Sent: `tx_ready` when the byte offered has been taken.
+//! The baud rate is `_step` / 2^16 of the clock, kept by a phase accumulator each way, so that 3
+//! Mbaud come out of any clock on the average; a bit is sampled in its middle, and each start bit
+//! sets the phase anew. Received: a byte a pulse of `rx_valid`; one whose stop bit is not high is
+//! dropped with `rx_error`. Sent: `tx_ready` when the byte offered has been taken.
 
 use nitor_rtl::prelude::*;
+
+/// A share of a bit's time in units of 2^-16.
+#[record]
+struct Phase {
+    part: Bits<16>,
+    /// A bit's time is over.
+    over: Bit,
+}
+
+/// A byte on the line; the start bit of one received is not kept.
+#[record]
+struct Received {
+    data: Bits<8>,
+    stop: Bit,
+}
+
+#[record]
+struct Sent {
+    start: Bit,
+    data: Bits<8>,
+    stop: Bit,
+}
 
 #[derive(LogicBlock)]
 pub struct Uart {
@@ -19,11 +42,11 @@ pub struct Uart {
     pub tx_ready: Signal<Out, Bit>,
     pub tx: Signal<In, Bits<8>>,
     seen: [Reg<Bit>; 3],
-    rx_phase: Reg<Bits<17>>,
+    rx_phase: Reg<Phase>,
     rx_bits: Reg<Bits<4>>,
-    rx_shift: Reg<Bits<9>>,
+    rx_shift: Reg<Received>,
     rx_done: Reg<Bit>,
-    tx_phase: Reg<Bits<17>>,
+    tx_phase: Reg<Phase>,
     tx_bits: Reg<Bits<4>>,
     /// Inverted, so that reset is the idle line.
     tx_shift: Reg<Bits<10>>,
@@ -68,7 +91,8 @@ impl Logic for Uart {
     /// UART, 8N1.
     #[kernel]
     fn update(&mut self) {
-        registers!(self, clock, reset; seen[..], rx_phase, rx_bits, rx_shift, rx_done, tx_phase, tx_bits, tx_shift);
+        registers!(self, clock, reset; seen[..], rx_phase, rx_bits, rx_shift, rx_done, tx_phase,
+            tx_bits, tx_shift);
         // Inverted, so that reset is the idle line.
         self.seen[0].d.next = !self.rxd.val();
         self.seen[1].d.next = self.seen[0].q.val();
@@ -78,18 +102,18 @@ impl Logic for Uart {
         let step = lit::<17>(self._step);
 
         let bits = self.rx_bits.q.val();
-        let phase = bit_cast::<17, 16>(self.rx_phase.q.val().get_bits::<16>(0)) + step;
+        let phase = Phase::from_bits(bit_cast::<17, 16>(self.rx_phase.q.val().part) + step);
         self.rx_phase.d.next = phase;
         self.rx_done.d.next = false;
         if bits == 0 {
             if falls {
                 // Half a bit to the middle of the start bit.
-                self.rx_phase.d.next = lit::<17>(0x8000);
+                self.rx_phase.d.next = Phase { part: lit::<16>(0x8000), over: false };
                 self.rx_bits.d.next = lit::<4>(10);
             }
-        } else if phase.get_bit(16) {
-            self.rx_shift.d.next =
-                cat::<1, 8, 9>(Bits::<1>::from(line), self.rx_shift.q.val().get_bits::<8>(1));
+        } else if phase.over {
+            let shifted = self.rx_shift.q.val().to_bits::<9>() >> lit::<9>(1);
+            self.rx_shift.d.next = Received { data: bit_cast::<8, 9>(shifted), stop: line };
             self.rx_bits.d.next = bits - 1;
             // Too short for a start bit.
             if bits == 10 && line {
@@ -97,22 +121,23 @@ impl Logic for Uart {
             }
             self.rx_done.d.next = bits == 1;
         }
-        let stop = self.rx_shift.q.val().get_bit(8);
-        self.rx.next = self.rx_shift.q.val().get_bits::<8>(0);
+        let stop = self.rx_shift.q.val().stop;
+        self.rx.next = self.rx_shift.q.val().data;
         self.rx_valid.next = self.rx_done.q.val() && stop;
         self.rx_error.next = self.rx_done.q.val() && !stop;
 
         let tx_bits = self.tx_bits.q.val();
-        let tx_phase = bit_cast::<17, 16>(self.tx_phase.q.val().get_bits::<16>(0)) + step;
+        let tx_phase = Phase::from_bits(bit_cast::<17, 16>(self.tx_phase.q.val().part) + step);
         let idle = tx_bits == 0;
-        self.tx_phase.d.next = if idle { lit::<17>(0) } else { tx_phase };
+        let begin = Phase { part: lit::<16>(0), over: false };
+        self.tx_phase.d.next = if idle { begin } else { tx_phase };
         if idle {
             if self.tx_valid.val() {
-                self.tx_shift.d.next =
-                    cat::<9, 1, 10>(cat::<1, 8, 9>(lit::<1>(0), !self.tx.val()), lit::<1>(1));
+                let sent = Sent { start: true, data: !self.tx.val(), stop: false };
+                self.tx_shift.d.next = sent.to_bits::<10>();
                 self.tx_bits.d.next = lit::<4>(10);
             }
-        } else if tx_phase.get_bit(16) {
+        } else if tx_phase.over {
             self.tx_shift.d.next = self.tx_shift.q.val() >> lit::<4>(1);
             self.tx_bits.d.next = tx_bits - 1;
         }

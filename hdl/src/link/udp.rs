@@ -3,19 +3,23 @@
 //! | port | what |
 //! |---|---|
 //! | `mac_in_*`, `mac_out_*` | words of Ethernet frames as in [crate::eth::gmii_rx] |
-//! | `word_*` | the link's words of a frame received, {err, last, data}; never refused |
+//! | `word_*` | the link's words of a frame received; never refused |
 //! | `learn` | the frame that ended last is from the host: datagrams go to where it came from |
 //! | `frame_*`, `frame_words` | a frame to send |
 //!
-//! A datagram's payload is 2 bytes of [MAGIC], so that what follows is aligned, and the link's words. Taken are datagrams to UDP
-//! port [PORT], whatever address they are sent to: a host that does not know the board's sends to the subnet's broadcast address. Answers go to
-//! MAC address, IP address and port of the host, from the board's own addresses; no ARP is needed on either side. IPv4 with a header
-//! of 20 bytes, not fragmented. The IP header's checksum is made (RFC 1071) but, behind an FCS that was right, not checked; the UDP
-//! checksum is 0, which is none (RFC 768).
+//! A datagram's payload is 2 bytes of [MAGIC], so that what follows is aligned, and the link's
+//! words. Taken are datagrams to UDP port [PORT], whatever address they are sent to: a host that
+//! does not know the board's sends to the subnet's broadcast address. Answers go to MAC address, IP
+//! address and port of the host, from the board's own addresses; no ARP is needed on either side.
+//! IPv4 with a header of 20 bytes, not fragmented. The IP header's checksum is made (RFC 1071) but,
+//! behind an FCS that was right, not checked; the UDP checksum is 0, which is none (RFC 768).
 //!
-//! A word a cycle each way; a frame received comes out as it comes in, 12 words later begun. Other frames are ignored.
+//! A word a cycle each way; a frame received comes out as it comes in, 12 words later begun. Other
+//! frames are ignored.
 
-use crate::eth::gmii_rx::WORD_BITS;
+use super::{WordIn, WordOut};
+use crate::eth::gmii_rx::Word;
+use crate::rx::headers;
 use nitor_rtl::prelude::*;
 
 /// 'NT' in ASCII codes, which is not assigned to anybody.
@@ -30,29 +34,29 @@ pub struct LinkUdp {
     pub clock: Signal<In, Clock>,
     pub reset: Signal<In, Bit>,
     pub mac_in_valid: Signal<In, Bit>,
-    pub mac_in: Signal<In, Bits<WORD_BITS>>,
+    pub mac_in: Signal<In, Word>,
     pub word_valid: Signal<Out, Bit>,
-    pub word: Signal<Out, Bits<34>>,
+    pub word: Signal<Out, WordIn>,
     pub learn: Signal<In, Bit>,
     pub frame_valid: Signal<In, Bit>,
     pub frame_ready: Signal<Out, Bit>,
-    pub frame: Signal<In, Bits<33>>,
+    pub frame: Signal<In, WordOut>,
     pub frame_words: Signal<In, Bits<9>>,
     pub mac_out_valid: Signal<Out, Bit>,
     pub mac_out_ready: Signal<In, Bit>,
-    pub mac_out: Signal<Out, Bits<WORD_BITS>>,
+    pub mac_out: Signal<Out, Word>,
     // Receiving.
     at: Reg<Bits<4>>,
     ours: Reg<Bit>,
-    from_mac: Reg<Bits<48>>,
-    from_ip: Reg<Bits<32>>,
+    from_mac: Reg<MacAddr>,
+    from_ip: Reg<Halves>,
     from_port: Reg<Bits<16>>,
     out_valid: Reg<Bit>,
-    out: Reg<Bits<34>>,
+    out: Reg<WordIn>,
     // Where the host is; `known` from its first frame on.
     known: Reg<Bit>,
-    host_mac: Reg<Bits<48>>,
-    host_ip: Reg<Bits<32>>,
+    host_mac: Reg<MacAddr>,
+    host_ip: Reg<Halves>,
     host_port: Reg<Bits<16>>,
     // Sending.
     sending: Reg<Bits<4>>,
@@ -109,10 +113,35 @@ impl LinkUdp {
     }
 }
 
-/// Two bytes in the other order.
-#[kernel]
-fn swapped(x: Bits<16>) -> Bits<16> {
-    cat::<8, 8, 16>(x.get_bits::<8>(0), x.get_bits::<8>(8))
+/// Two bytes of the wire after two.
+#[record]
+struct Halves {
+    low: Bits<16>,
+    high: Bits<16>,
+}
+
+/// A MAC address by two bytes, the first two lowest.
+#[record]
+struct MacAddr {
+    first: Bits<16>,
+    second: Bits<16>,
+    third: Bits<16>,
+}
+
+/// The end of an Ethernet header, and the beginning of IPv4's.
+#[record]
+struct TypeWord {
+    /// As on the wire: type, version and length.
+    kind: Bits<24>,
+    service: Bits<8>,
+}
+
+/// A word of the IPv4 header.
+#[record]
+struct ProtoWord {
+    fragment: Bits<16>,
+    ttl: Bits<8>,
+    proto: Bits<8>,
 }
 
 #[kernel]
@@ -123,8 +152,9 @@ fn wide(x: Bits<16>) -> Bits<20> {
 /// A one's complement sum folded to 16 bits, inverted.
 #[kernel]
 fn folded(sum: Bits<20>) -> Bits<16> {
-    let once = bit_cast::<17, 16>(sum.get_bits::<16>(0)) + bit_cast::<17, 4>(sum.get_bits::<4>(16));
-    !(once.get_bits::<16>(0) + bit_cast::<16, 1>(once.get_bits::<1>(16)))
+    let carry = bit_cast::<17, 20>(sum >> lit::<20>(16));
+    let once = bit_cast::<17, 16>(bit_cast::<16, 20>(sum)) + carry;
+    !(bit_cast::<16, 17>(once) + bit_cast::<16, 17>(once >> lit::<17>(16)))
 }
 
 impl Logic for LinkUdp {
@@ -137,8 +167,9 @@ impl Logic for LinkUdp {
 
         // Receiving.
         let word = self.mac_in.val();
-        let data = word.get_bits::<32>(0);
-        let last = word.get_bit(34);
+        let data = word.data;
+        let halves = Halves::from_bits(data);
+        let last = word.last;
         let at = self.at.q.val();
         let in_header = at != lit::<4>(HEADER);
         self.out_valid.d.next = false;
@@ -150,37 +181,40 @@ impl Logic for LinkUdp {
                 }
                 1 => {
                     self.from_mac.d.next =
-                        self.from_mac.q.val().set_slice::<16>(0, data.get_bits::<16>(16));
+                        MacAddr { first: halves.high, ..self.from_mac.q.val() };
                 }
                 2 => {
-                    self.from_mac.d.next = self.from_mac.q.val().set_slice::<32>(16, data);
+                    self.from_mac.d.next = MacAddr {
+                        second: halves.low,
+                        third: halves.high,
+                        ..self.from_mac.q.val()
+                    };
                 }
                 // Type 0800, version 4, 5 words of header.
                 3 => {
-                    ours = ours && data.get_bits::<24>(0) == lit::<24>(0x45_0008);
+                    ours = ours && TypeWord::from_bits(data).kind == lit::<24>(0x45_0008);
                 }
                 // No fragment, UDP.
                 5 => {
+                    let found = ProtoWord::from_bits(data);
                     ours = ours
-                        && (data.get_bits::<16>(0) & lit::<16>(0xff3f)) == 0
-                        && data.get_bits::<8>(24) == 17;
+                        && (found.fragment & lit::<16>(0xff3f)) == 0
+                        && found.proto == lit::<8>(headers::proto::UDP);
                 }
                 6 => {
-                    self.from_ip.d.next =
-                        self.from_ip.q.val().set_slice::<16>(0, data.get_bits::<16>(16));
+                    self.from_ip.d.next = Halves { low: halves.high, ..self.from_ip.q.val() };
                 }
                 7 => {
-                    self.from_ip.d.next =
-                        self.from_ip.q.val().set_slice::<16>(16, data.get_bits::<16>(0));
+                    self.from_ip.d.next = Halves { high: halves.low, ..self.from_ip.q.val() };
                 }
                 8 => {
-                    self.from_port.d.next = data.get_bits::<16>(16);
+                    self.from_port.d.next = halves.high;
                 }
                 9 => {
-                    ours = ours && swapped(data.get_bits::<16>(0)) == lit::<16>(PORT);
+                    ours = ours && headers::net16(halves.low) == lit::<16>(PORT);
                 }
                 10 => {
-                    ours = ours && data.get_bits::<16>(16) == lit::<16>(MAGIC);
+                    ours = ours && halves.high == lit::<16>(MAGIC);
                 }
                 _ => {}
             }
@@ -191,11 +225,9 @@ impl Logic for LinkUdp {
                 self.at.d.next = at + 1;
             }
             self.out_valid.d.next = !in_header && self.ours.q.val();
-            // Padding and what the host's network puts behind does not matter: a frame says how long it is.
-            self.out.d.next = cat::<1, 33, 34>(
-                Bits::<1>::from(last && word.get_bit(35)),
-                cat::<1, 32, 33>(Bits::<1>::from(last), data),
-            );
+            // Padding and what the host's network puts behind does not matter: a frame says how
+            // long it is.
+            self.out.d.next = WordIn { data, last, err: last && word.err };
         }
         self.word_valid.next = self.out_valid.q.val();
         self.word.next = self.out.q.val();
@@ -206,16 +238,17 @@ impl Logic for LinkUdp {
             self.host_port.d.next = self.from_port.q.val();
         }
 
-        // Sending. The checksum's sum is made in three steps while the frame waits and the first words go.
-        let mac = lit::<48>(self._mac);
-        let ip = lit::<32>(self._ip);
+        // Sending. The checksum's sum is made in three steps while the frame waits and the first
+        // words go.
+        let mac = MacAddr::from_bits(lit::<48>(self._mac));
+        let ip = Halves::from_bits(lit::<32>(self._ip));
         let to_mac = self.host_mac.q.val();
         let to_ip = self.host_ip.q.val();
         let bytes = bit_cast::<16, 9>(self.frame_words.val()) << lit::<4>(2);
         let total = self.total.q.val();
         self.total.d.next = bytes + 30;
         self.sum_ip.d.next =
-            wide(swapped(to_ip.get_bits::<16>(0))) + wide(swapped(to_ip.get_bits::<16>(16)));
+            wide(headers::net16(to_ip.low)) + wide(headers::net16(to_ip.high));
         // The board's address, version and length, don't fragment, time to live 64 and protocol 17.
         let fixed = lit::<20>(
             (self._ip & 0xff) * 256
@@ -230,44 +263,41 @@ impl Logic for LinkUdp {
         let sending = self.sending.q.val();
         let body = sending == lit::<4>(HEADER);
         let valid = self.frame_valid.val() && self.known.q.val();
-        let frame_last = self.frame.val().get_bit(32);
-        let mut out = self.frame.val().get_bits::<32>(0);
+        let frame_last = self.frame.val().last;
+        let mut out = Halves::from_bits(self.frame.val().data);
         match sending {
             0 => {
-                out = to_mac.get_bits::<32>(0);
+                out = Halves { low: to_mac.first, high: to_mac.second };
             }
             1 => {
-                out = cat::<16, 16, 32>(mac.get_bits::<16>(0), to_mac.get_bits::<16>(32));
+                out = Halves { low: to_mac.third, high: mac.first };
             }
             2 => {
-                out = mac.get_bits::<32>(16);
+                out = Halves { low: mac.second, high: mac.third };
             }
             3 => {
-                out = lit::<32>(0x0045_0008);
+                out = Halves { low: lit::<16>(0x0008), high: lit::<16>(0x0045) };
             }
             4 => {
-                out = bit_cast::<32, 16>(swapped(total));
+                out = Halves { low: headers::net16(total), high: lit::<16>(0) };
             }
             5 => {
-                out = lit::<32>(0x1140_0040);
+                out = Halves { low: lit::<16>(0x0040), high: lit::<16>(0x1140) };
             }
             6 => {
-                out = cat::<16, 16, 32>(ip.get_bits::<16>(0), swapped(folded(self.sum.q.val())));
+                out = Halves { low: headers::net16(folded(self.sum.q.val())), high: ip.low };
             }
             7 => {
-                out = cat::<16, 16, 32>(to_ip.get_bits::<16>(0), ip.get_bits::<16>(16));
+                out = Halves { low: ip.high, high: to_ip.low };
             }
             8 => {
-                out = cat::<16, 16, 32>(
-                    lit::<16>((PORT & 0xff) << 8 | PORT >> 8),
-                    to_ip.get_bits::<16>(16),
-                );
+                out = Halves { low: to_ip.high, high: headers::net16(lit::<16>(PORT)) };
             }
             9 => {
-                out = cat::<16, 16, 32>(swapped(total - 20), self.host_port.q.val());
+                out = Halves { low: self.host_port.q.val(), high: headers::net16(total - 20) };
             }
             10 => {
-                out = lit::<32>(MAGIC << 16);
+                out = Halves { low: lit::<16>(0), high: lit::<16>(MAGIC) };
             }
             _ => {}
         }
@@ -283,6 +313,6 @@ impl Logic for LinkUdp {
         self.mac_out_valid.next = valid;
         let ends = body && frame_last;
         self.mac_out.next =
-            cat::<4, 32, WORD_BITS>(if ends { lit::<4>(7) } else { lit::<4>(3) }, out);
+            Word { data: out.to_bits::<32>(), last_byte: lit::<2>(3), last: ends, err: false };
     }
 }

@@ -28,7 +28,7 @@ pub mod assign;
 pub mod checksum;
 pub mod classify;
 pub mod hash;
-mod headers;
+pub mod headers;
 pub mod input;
 pub mod parse;
 pub mod prefetch;

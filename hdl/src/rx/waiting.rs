@@ -88,14 +88,13 @@ impl<const B: usize, const F: usize> Logic for RxWaiting<B, F> {
 
         self.lens.in_valid.next = self.len_valid.val();
         self.lens.in_data.next = self.len.val();
-        self.flows.in_valid.next = if self._small { false } else { self.flow_valid.val() };
+        self.flows.in_valid.next = self.flow_valid.val() && !self._small;
         self.flows.in_data.next = self.flow.val();
-        self.sums_queue.in_valid.next =
-            if self._checksums { self.sums_valid.val() } else { false };
+        self.sums_queue.in_valid.next = self.sums_valid.val() && self._checksums;
         self.sums_queue.in_data.next = self.sums.val();
         let known = if self._small { self.flow_valid.val() } else { self.flows.out_valid.val() };
-        let verified = if self._checksums { self.sums_queue.out_valid.val() } else { true };
-        let comes = known && verified;
+        let comes =
+            if self._checksums { known && self.sums_queue.out_valid.val() } else { known };
         self.lens.out_ready.next = comes;
         self.flows.out_ready.next = comes;
         self.sums_queue.out_ready.next = comes;
@@ -110,18 +109,22 @@ impl<const B: usize, const F: usize> Logic for RxWaiting<B, F> {
             len: self.lens.out_data.val(),
         };
 
-        self.whole.in_valid.next = if self._small { false } else { comes };
+        self.whole.in_valid.next = comes && !self._small;
         self.whole.in_data.next = frame;
         self.whole.out_ready.next = self.frame.ready.val();
 
         // Two words a frame, at {frame, half}.
         let tail = self.tail.q.val();
         let second = self.second.q.val();
-        let starts = if self._small { comes } else { false };
         let halves = Halves::from_bits(frame.to_bits::<FRAME_BITS>());
-        self.second.d.next = starts;
         self.rest.d.next = halves.second;
-        self.halves.we.next = starts || second;
+        if self._small {
+            self.second.d.next = comes;
+            self.halves.we.next = comes || second;
+        } else {
+            self.second.d.next = false;
+            self.halves.we.next = second;
+        }
         self.halves.waddr.next = (tail << lit::<B>(1)).replace_bit(0, second);
         self.halves.wdata.next = if second { self.rest.q.val() } else { halves.first };
         if second {

@@ -330,7 +330,7 @@ impl<const D: usize, const K: usize, const L: usize, const B: usize> Logic for R
         }
 
         // ---- Send. What `tx` decides on is in registers.
-        let queued = if self._small { false } else { self.r_valid[1].q.val() };
+        let queued = self.r_valid[1].q.val() && !self._small;
         self.beats.in_valid.next = queued;
         self.beats.in_data.next = fine;
         self.sides.in_valid.next = queued;
