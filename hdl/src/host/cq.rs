@@ -426,7 +426,7 @@ impl<const D: usize, const K: usize, const C: usize> Logic for CompletionQueues<
             self.ctx.base.val().get_bits::<58>(6),
             cat::<4, 10, 14>(
                 self.ctx.log_depth.val(),
-                cat::<2, 8, 10>(self.ctx.esize.val(), self.ctx.vector.val().get_bits::<8>(0)),
+                cat::<2, 8, 10>(self.ctx.log_entry.val(), self.ctx.vector.val().get_bits::<8>(0)),
             ),
         );
         self.overflow.d.next = op == CqOp::Entry && !exists;

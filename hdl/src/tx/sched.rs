@@ -14,7 +14,7 @@
 //! {lap, slot}; a queue with more goes to the back. That is a round robin with a quantum of a batch: weights and rate
 //! limits belong where the queue goes back ("quantum" below). A command waits until the doorbell before it is done. From doorbell to request takes 7 cycles in an idle block.
 //!
-//! **Pushed queues**, `ctx.esize` 1 or 2, have lines of 128 or 256 bytes in the card instead of a ring in the host: base and doorbell count in them, and
+//! **Pushed queues**, `ctx.placement` 1 or 2, have lines of 128 or 256 bytes in the card instead of a ring in the host: base and doorbell count in them, and
 //! a turn takes up to two lines, or a wide one, as many as a batch slot has room for. There are 2^N lines of 128 bytes; with N = 0 there
 //! are no pushed queues.
 //!
@@ -414,7 +414,7 @@ impl<const Q: usize, const N: usize> Logic for TxSched<Q, N> {
         self.pos.raddr.next = at;
         self.cfg.we.next = cfg_we;
         self.cfg.waddr.next = at;
-        let placement = if N == 0 { lit::<2>(0) } else { self.ctx.esize.val() };
+        let placement = if N == 0 { lit::<2>(0) } else { self.ctx.placement.val() };
         self.cfg.wdata.next = cat::<10, 62, 72>(
             cat::<2, 8, 10>(placement, self.ctx.cq.val()),
             cat::<4, 58, 62>(self.ctx.log_depth.val(), self.ctx.base.val().get_bits::<58>(6)),

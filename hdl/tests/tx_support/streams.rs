@@ -31,7 +31,7 @@ payload!(Info { row, len, cq, req_id, word, read, slot, push, bad, dma, silent, 
 payload!(Push { line, row, len });
 payload!(Done { cq, req_id, marker });
 payload!(Bell { queue, tail });
-payload!(Command { destroy, idx, base, log_depth, cq, esize, vector });
+payload!(Command { destroy, idx, base, log_depth, cq, placement, vector });
 
 pub fn stalls(seed: u64, rough: bool) -> Stalls {
     if rough {
