@@ -141,6 +141,19 @@ register! {
 }
 
 register! {
+    /// IRQ, bits as in [irq].
+    Pending {
+        reset: bool = word(0, 0, 0);
+        aq_doorbell: bool = word(0, 1, 1);
+        aenq_doorbell: bool = word(0, 2, 2);
+        intr_mask: bool = word(0, 3, 3);
+        tick: bool = word(0, 4, 4);
+        link: bool = word(0, 5, 5);
+        function_reset: bool = word(0, 6, 6);
+    }
+}
+
+register! {
     /// DMA_CMD as read.
     DmaState {
         busy: bool = word(0, 0, 0);

@@ -1,14 +1,21 @@
-//! The card: one PCIe function on one side, one Ethernet MAC on the other, the management bus beside.
+//! The card: one PCIe function on one side, one Ethernet MAC on the other, the management bus
+//! beside.
 //!
-//! Nothing is computed here; the rooms are wired in the order a packet passes them. `D`, `K`, `L` are the data path's bits,
-//! bytes and log2 bytes; logarithms too: `T` DMA tags, `Q` queue pairs, `C` = Q + 1 completion queues, `V` the vector table, `S` TX
-//! packets under way, `R` prefetched descriptors an RX queue, `B` rows in a bank of each packet buffer (two banks);
-//! `G` = Q + 5 and `M` = Q + R + 3 - L follow from them. `N` lines of the low-latency queues in all, 0: none; `P` = N + 6 - L;
-//! `F` = B + L - 5 received frames that wait.
+//! Nothing is computed here; the blocks are wired in the order in which a packet passes them.
+//!
+//! | parameter | what |
+//! |---|---|
+//! | `D`, `K`, `L` | the data path's bits, bytes and log2 bytes |
+//! | `T`, `Q`, `C` | log2 of DMA tags, of queue pairs, of completion queues (Q + 1) |
+//! | `V`, `S`, `R` | log2 of the vector table, of TX packets under way, of an RX queue's prefetch |
+//! | `B` | log2 of the rows in a bank of each packet buffer, which has two |
+//! | `G`, `M` | Q + 5 and Q + R + 3 - L |
+//! | `N`, `P` | log2 of the lines of all low-latency queues, 0: there are none; N + 6 - L |
+//! | `F` | log2 of the received frames that may wait: B + L - 5 |
 
 use crate::cards::CardSpec;
 use crate::common::iface::*;
-use crate::common::probe::PROBE_BITS;
+use crate::common::probe::{Handshake, Probe, RxProbe, TxProbe};
 use crate::common::reset::ResetStage;
 use crate::host::bar::BarDecode;
 use crate::host::cq::CompletionQueues;
@@ -21,15 +28,17 @@ use crate::mgmt::bus::MgmtBus;
 use crate::mgmt::mailbox::Mailbox;
 use crate::mgmt::stats::Stats;
 use crate::pcie::config::Config;
-use crate::pcie::inline::InlineWrite;
+use crate::pcie::inline::{self, InlineWrite, Recallable};
 use crate::pcie::read::DmaRead;
 use crate::pcie::rx::TlpRx;
 use crate::pcie::stage::ReadStage;
 use crate::pcie::target::Target;
+use crate::pcie::tlp::HeaderSrc;
 use crate::pcie::tx::TlpTx;
 use crate::rx::RxPath;
 use crate::tx::framer::TxFramer;
 use crate::tx::TxPath;
+use nitor_abi::mgmt;
 use nitor_rtl::prelude::*;
 
 #[derive(LogicBlock)]
@@ -56,8 +65,8 @@ pub struct Card<
     pub rx: TlpSnk<D>,
     /// TLPs to the root complex.
     pub tx: TlpSrc<D>,
-    /// Posted headers, posted data, non-posted headers, headers and data of completions that the link's other end accepts in all; see
-    /// [crate::pcie::tx].
+    /// Posted headers, posted data, non-posted headers, headers and data of completions that the
+    /// link's other end accepts in all; see [crate::pcie::tx].
     pub fc_ph: Signal<In, Bits<8>>,
     pub fc_pd: Signal<In, Bits<12>>,
     pub fc_nph: Signal<In, Bits<8>>,
@@ -73,7 +82,7 @@ pub struct Card<
     pub mgmt: RegBusSnk,
     pub mgmt_irq: Signal<Out, Bit>,
     /// See [crate::common::probe].
-    pub probe: Signal<Out, Bits<PROBE_BITS>>,
+    pub probe: Signal<Out, Probe>,
     stages: [ResetStage; 12],
     core_stages: [ResetStage; 3],
     demux: TlpRx<D>,
@@ -177,14 +186,16 @@ impl<
             table: MsixTable::new(spec.vectors()),
             irq: Irq::new(config.cycles_per_us),
             manage: MgmtBus::new(
-                spec.queues(),
-                spec.vectors(),
-                L,
-                spec.log_depth,
-                usize::from(spec.tx_offloads)
-                    | usize::from(spec.classifier.checksums()) << 1
-                    | usize::from(N != 0) << 2,
-                N.saturating_sub(Q),
+                mgmt::Config {
+                    queue_pairs: spec.queues() as u8,
+                    last_vector: (spec.vectors() - 1) as u8,
+                    log_width: L as u8,
+                    log_max_depth: spec.log_depth as u8,
+                    tx_offloads: spec.tx_offloads,
+                    rx_checksums: spec.classifier.checksums(),
+                    llq: N != 0,
+                },
+                mgmt::Lines { log_depth: N.saturating_sub(Q) as u8 },
                 config.cycles_per_us,
             ),
             mailbox: Default::default(),
@@ -218,8 +229,9 @@ impl<
     #[kernel]
     fn update(&mut self) {
         clocked!(self, clock, reset; resets);
-        clocked!(self, clock; mgmt_bus, rx_bus, tx_bus, demux, target, space, read, inline, out, bar, regs, manage, mailbox, stats, framer);
-        clocked!(self, clock; readless, table, cqs, irq, txp, rxp);
+        clocked!(self, clock; mgmt_bus, rx_bus, tx_bus, demux, target, space, read, inline, out);
+        clocked!(self, clock; bar, regs, manage, mailbox, stats, framer, readless, table, cqs);
+        clocked!(self, clock; irq, txp, rxp);
         for i in 0..12 {
             self.stages[i].clock.next = self.clock.val();
             self.stages[i].d.next = self.reset.val();
@@ -252,7 +264,7 @@ impl<
         self.table.reset.next = function;
         self.cqs.reset.next = self.core_stages[0].q.val();
         self.irq.reset.next = self.core_stages[1].q.val();
-        // These have their own stages.
+        // These blocks have their own stages.
         self.txp.reset.next = core;
         self.rxp.reset.next = core;
         self.rxp.config_reset.next = hard;
@@ -297,16 +309,15 @@ impl<
         self.read.requester.next = self.target.bdf.val();
         self.read.ext_tag.next = self.space.ext_tag.val();
         self.read.bus_master.next = self.space.bus_master.val();
-        self.out.np_valid.next = self.read.np_valid.val();
-        self.out.np_hdr.next = self.read.np_hdr.val();
-        self.read.np_ready.next = self.out.np_ready.val();
+        HeaderSrc::join(&mut self.read.np, &mut self.out.np);
         self.inline.requester.next = self.target.bdf.val();
         self.inline.core_reset.next = core_late;
-        let recall_answer = self.readless.recall.val() || self.resets.function_reset.val();
-        self.inline.recall.next =
-            cat::<1, 1, 2>(self.irq.recall.val().into(), recall_answer.into());
-        self.readless.sent.next = self.inline.sent.val().get_bit(0);
-        self.irq.sent.next = self.inline.sent.val().get_bit(1);
+        self.inline.recall.next = Recallable {
+            readless: self.readless.recall.val() || self.resets.function_reset.val(),
+            messages: self.irq.recall.val(),
+        };
+        self.readless.sent.next = self.inline.sent.val().readless;
+        self.irq.sent.next = self.inline.sent.val().messages;
         TlpSrc::<D>::join(&mut self.inline.tx, &mut self.out.inline);
         self.out.inline_privileged.next = self.inline.privileged.val();
         TlpSrc::<D>::join(&mut self.rxp.tx, &mut self.out.payload);
@@ -347,10 +358,10 @@ impl<
         self.resets.firmware_ack.next = self.manage.firmware_ack.val();
 
         // Queues.
-        ReadReqSrc::join(&mut self.mailbox.read_req, &mut self.read.req[0]);
-        ReadReqSrc::join(&mut self.rxp.fetch, &mut self.read.req[1]);
-        ReadReqSrc::join(&mut self.txp.fetch, &mut self.read.req[2]);
-        ReadReqSrc::join(&mut self.txp.data, &mut self.read.req[3]);
+        ReadReqSrc::join(&mut self.mailbox.read_req, &mut self.read.req[client::MGMT as usize]);
+        ReadReqSrc::join(&mut self.rxp.fetch, &mut self.read.req[client::RX_DESC as usize]);
+        ReadReqSrc::join(&mut self.txp.fetch, &mut self.read.req[client::TX_DESC as usize]);
+        ReadReqSrc::join(&mut self.txp.data, &mut self.read.req[client::TX_DATA as usize]);
         ReadBusSrc::<D, K>::join(&mut self.read.bus, &mut self.mgmt_bus.bus);
         ReadBusSrc::<D, K>::join(&mut self.mgmt_bus.out, &mut self.mailbox.read);
         ReadBusSrc::<D, K>::join(&mut self.read.bus, &mut self.rx_bus.bus);
@@ -362,10 +373,10 @@ impl<
         self.txp.marker_ack.next = self.cqs.tx_marker_ack.val();
         self.rxp.marker_ack.next = self.cqs.rx_marker_ack.val();
         EventSrc::join(&mut self.cqs.event, &mut self.irq.event);
-        WriteReqSrc::<D>::join(&mut self.cqs.write, &mut self.inline.req[0]);
-        WriteReqSrc::<D>::join(&mut self.mailbox.write, &mut self.inline.req[1]);
-        WriteReqSrc::<D>::join(&mut self.readless.write, &mut self.inline.req[2]);
-        WriteReqSrc::<D>::join(&mut self.irq.write, &mut self.inline.req[3]);
+        WriteReqSrc::<D>::join(&mut self.cqs.write, &mut self.inline.req[inline::COMPLETIONS]);
+        WriteReqSrc::<D>::join(&mut self.mailbox.write, &mut self.inline.req[inline::MAILBOX]);
+        WriteReqSrc::<D>::join(&mut self.readless.write, &mut self.inline.req[inline::READLESS]);
+        WriteReqSrc::<D>::join(&mut self.irq.write, &mut self.inline.req[inline::MESSAGES]);
         self.rxp.mps.next = self.space.mps.val();
         self.rxp.requester.next = self.target.bdf.val();
         self.txp.max_frame.next = self.manage.max_frame.val();
@@ -451,48 +462,69 @@ impl<
         self.stats.rx_doorbells_illegal.next = self.rxp.stat_doorbell_illegal.val();
         self.stats.tlps_malformed.next = self.demux.stat_malformed.val();
 
-        // What can be watched: see common/probe.
-        self.probe.next = lit::<PROBE_BITS>(0)
-            .replace_bit(0, self.bar.tx_doorbell.valid.val())
-            .replace_bit(1, self.txp.doorbell.ready.val())
-            .replace_bit(2, self.txp.fetch.valid.val())
-            .replace_bit(3, self.read.req[2].ready.val())
-            .set_slice::<2>(4, self.txp.probe.val().get_bits::<2>(0))
-            .set_slice::<2>(6, self.txp.probe.val().get_bits::<2>(2))
-            .replace_bit(8, self.txp.data.valid.val())
-            .replace_bit(9, self.read.req[3].ready.val())
-            .replace_bit(10, self.read.np_valid.val())
-            .replace_bit(11, self.out.np_ready.val())
-            .set_slice::<2>(12, self.txp.probe.val().get_bits::<2>(4))
-            .replace_bit(14, self.txp.mac.valid.val())
-            .replace_bit(15, self.framer.beats.ready.val())
-            .replace_bit(16, self.framer.mac.valid.val())
-            .replace_bit(17, self.mac_tx.ready.val())
-            .replace_bit(18, self.txp.done.valid.val())
-            .replace_bit(19, self.cqs.tx.ready.val())
-            .replace_bit(20, self.mac_rx.valid.val())
-            .replace_bit(21, self.rxp.mac.ready.val())
-            .set_slice::<2>(22, self.rxp.probe.val().get_bits::<2>(0))
-            .replace_bit(24, self.bar.rx_doorbell.valid.val())
-            .replace_bit(25, self.rxp.doorbell.ready.val())
-            .replace_bit(26, self.rxp.fetch.valid.val())
-            .replace_bit(27, self.read.req[1].ready.val())
-            .set_slice::<2>(28, self.rxp.probe.val().get_bits::<2>(2))
-            .replace_bit(30, self.rxp.tx.valid.val())
-            .replace_bit(31, self.out.payload.ready.val())
-            .replace_bit(32, self.rxp.done.valid.val())
-            .replace_bit(33, self.cqs.rx.ready.val())
-            .replace_bit(34, self.cqs.write.valid.val())
-            .replace_bit(35, self.inline.req[0].ready.val())
-            .replace_bit(36, self.irq.write.valid.val())
-            .replace_bit(37, self.inline.req[3].ready.val())
-            .replace_bit(38, self.inline.tx.valid.val())
-            .replace_bit(39, self.out.inline.ready.val())
-            .replace_bit(40, self.out.link.valid.val())
-            .replace_bit(41, self.tx.ready.val())
-            .replace_bit(42, self.rx.valid.val())
-            .replace_bit(43, self.demux.link.ready.val())
-            .replace_bit(44, self.demux.cpl.valid.val())
-            .replace_bit(45, self.read.cpl.ready.val());
+        // The streams that can be watched.
+        let tx = TxProbe::from_bits(self.txp.probe.val());
+        let rx = RxProbe::from_bits(self.rxp.probe.val());
+        self.probe.next = Probe {
+            tx_doorbells: Handshake {
+                valid: self.bar.tx_doorbell.valid.val(),
+                ready: self.txp.doorbell.ready.val(),
+            },
+            tx_fetches: Handshake {
+                valid: self.txp.fetch.valid.val(),
+                ready: self.read.req[client::TX_DESC as usize].ready.val(),
+            },
+            tx_batches: tx.batches,
+            tx_packets: tx.packets,
+            tx_payload: Handshake {
+                valid: self.txp.data.valid.val(),
+                ready: self.read.req[client::TX_DATA as usize].ready.val(),
+            },
+            reads: Handshake { valid: self.read.np.valid.val(), ready: self.out.np.ready.val() },
+            tx_gathered: tx.gathered,
+            tx_beats: Handshake {
+                valid: self.txp.mac.valid.val(),
+                ready: self.framer.beats.ready.val(),
+            },
+            mac_tx: Handshake {
+                valid: self.framer.mac.valid.val(),
+                ready: self.mac_tx.ready.val(),
+            },
+            tx_done: Handshake { valid: self.txp.done.valid.val(), ready: self.cqs.tx.ready.val() },
+            mac_rx: Handshake { valid: self.mac_rx.valid.val(), ready: self.rxp.mac.ready.val() },
+            rx_frames: rx.frames,
+            rx_doorbells: Handshake {
+                valid: self.bar.rx_doorbell.valid.val(),
+                ready: self.rxp.doorbell.ready.val(),
+            },
+            rx_fetches: Handshake {
+                valid: self.rxp.fetch.valid.val(),
+                ready: self.read.req[client::RX_DESC as usize].ready.val(),
+            },
+            rx_segments: rx.segments,
+            rx_payload: Handshake {
+                valid: self.rxp.tx.valid.val(),
+                ready: self.out.payload.ready.val(),
+            },
+            rx_done: Handshake { valid: self.rxp.done.valid.val(), ready: self.cqs.rx.ready.val() },
+            cq_lines: Handshake {
+                valid: self.cqs.write.valid.val(),
+                ready: self.inline.req[inline::COMPLETIONS].ready.val(),
+            },
+            messages: Handshake {
+                valid: self.irq.write.valid.val(),
+                ready: self.inline.req[inline::MESSAGES].ready.val(),
+            },
+            inline_writes: Handshake {
+                valid: self.inline.tx.valid.val(),
+                ready: self.out.inline.ready.val(),
+            },
+            link_tx: Handshake { valid: self.out.link.valid.val(), ready: self.tx.ready.val() },
+            link_rx: Handshake { valid: self.rx.valid.val(), ready: self.demux.link.ready.val() },
+            completions: Handshake {
+                valid: self.demux.cpl.valid.val(),
+                ready: self.read.cpl.ready.val(),
+            },
+        };
     }
 }

@@ -86,7 +86,7 @@ impl Bench {
             payload: fields.iter().map(|f| block.port(&format!("{name}_{f}"))).collect(),
         };
         let command =
-            ports("ctx", &["destroy", "idx", "base", "log_depth", "cq", "esize", "vector"]);
+            ports("ctx", &["destroy", "idx", "base", "log_depth", "cq", "log_entry", "vector"]);
         let command = Source::new(&block, command, stall(1));
         let tx = Source::new(&block, ports("tx", &["cq", "req_id", "marker"]), stall(2));
         let rx = Source::new(&block, ports("rx", &["cq", "entry", "marker"]), stall(3));

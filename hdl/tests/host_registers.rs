@@ -7,7 +7,7 @@ use nitor_block::stream::{End, Ports, Sink, Stalls};
 use nitor_block::{Block, Model};
 use nitor_hdl::common::iface::*;
 use nitor_hdl::host::{bar::BarDecode, readless::Readless, regs::EnaRegs, reset::ResetControl};
-use nitor_hdl::pcie::inline::InlineWrite;
+use nitor_hdl::pcie::inline::{self, InlineWrite, Recallable};
 use nitor_rtl::prelude::*;
 use proptest::prelude::*;
 use rand::{rngs::StdRng, Rng, SeedableRng};
@@ -110,8 +110,8 @@ impl Logic for Host {
         DoorbellSrc::link(&mut self.tx_doorbell, &mut self.bar.tx_doorbell);
         DoorbellSrc::link(&mut self.rx_doorbell, &mut self.bar.rx_doorbell);
         UnmaskSrc::link(&mut self.unmask, &mut self.bar.unmask);
-        WriteReqSnk::<128>::link(&mut self.other, &mut self.inline.req[0]);
-        WriteReqSrc::<128>::join(&mut self.readless.write, &mut self.inline.req[2]);
+        WriteReqSnk::<128>::link(&mut self.other, &mut self.inline.req[inline::COMPLETIONS]);
+        WriteReqSrc::<128>::join(&mut self.readless.write, &mut self.inline.req[inline::READLESS]);
         for c in 0..2 {
             self.inline.req[2 * c + 1].valid.next = false;
             self.inline.req[2 * c + 1].addr.next = lit::<64>(0);
@@ -123,8 +123,8 @@ impl Logic for Host {
         self.inline.requester.next = lit::<16>(0);
         self.inline.core_reset.next = self.control.core_reset.val();
         let recall = self.readless.recall.val() || self.control.function_reset.val();
-        self.inline.recall.next = bit_cast::<2, 1>(recall.into());
-        self.readless.sent.next = self.inline.sent.val().get_bit(0);
+        self.inline.recall.next = Recallable { readless: recall, messages: false };
+        self.readless.sent.next = self.inline.sent.val().readless;
         RegBusSrc::join(&mut self.bar.regs, &mut self.regs.bus);
         let control_function = self.control.function_reset.val();
         self.readless.reset.next = self.reset.val() || control_function;
@@ -497,7 +497,8 @@ proptest! {
                             acked = true;
                         }
                     }
-                    if bench.block.get("read_busy") == 0 && bench.block.get("tx_idle") == 1 && busy {
+                    let get = |name: &str| bench.block.get(name);
+                    if get("read_busy") == 0 && get("tx_idle") == 1 && busy {
                         busy = false;
                         let mut cycles = 0;
                         for _ in 0..60 {
@@ -604,7 +605,8 @@ fn set_resp(bench: &mut Bench, address: u64) {
     bench.write(0x64, (address >> 32) as u32);
 }
 
-/// An answer asked for while the link refuses everything, perhaps behind another client's write, a request before `wait` cycles passed.
+/// An answer asked for while the link refuses everything, perhaps behind another client's write, a
+/// request before `wait` cycles passed.
 fn waiting_answer(wait: u64, other: bool) -> Bench {
     let mut bench = Bench::new(wait);
     bench.refuses = 100;
@@ -621,7 +623,8 @@ fn waiting_answer(wait: u64, other: bool) -> Bench {
     bench
 }
 
-/// From when it is asked for until long after it waits for the link: nothing of it is sent once the function was reset.
+/// From when it is asked for until long after it waits for the link: nothing of it is sent once the
+/// function was reset.
 #[test]
 fn an_answer_that_waits_does_not_outlive_a_function_level_reset() {
     for (wait, other) in (0..20).flat_map(|wait| [(wait, false), (wait, true)]) {
@@ -648,7 +651,8 @@ fn an_answer_that_waits_does_not_outlive_a_function_level_reset() {
     }
 }
 
-/// An answer that waits goes to the address that there is when it goes, once, and to none while that is half written.
+/// An answer that waits goes to the address that there is when it goes, once, and to none while
+/// that is half written.
 #[test]
 fn an_answer_that_waits_goes_where_the_address_is_now() {
     const NEXT: u64 = 0x45_6700_1080;
@@ -680,7 +684,8 @@ fn an_answer_that_waits_goes_where_the_address_is_now() {
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
-    /// However the address moves: each request is answered once at most, in order, at an address that was whole within the last few cycles.
+    /// However the address moves: each request is answered once at most, in order, at an address
+    /// that was whole within the last few cycles.
     #[test]
     fn answers_follow_the_address(seed: u64) {
         let mut rng = StdRng::seed_from_u64(seed);

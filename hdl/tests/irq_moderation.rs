@@ -7,7 +7,7 @@ use nitor_block::stream::{End, Ports, Source, Stalls};
 use nitor_block::{Block, Model};
 use nitor_hdl::common::iface::*;
 use nitor_hdl::irq::{moderation::Irq, msix::MsixTable};
-use nitor_hdl::pcie::inline::InlineWrite;
+use nitor_hdl::pcie::inline::{self, InlineWrite, Recallable};
 use nitor_rtl::prelude::*;
 use proptest::prelude::*;
 use rand::{rngs::StdRng, Rng, SeedableRng};
@@ -55,8 +55,8 @@ impl Logic for Interrupts {
         EventSnk::link(&mut self.event, &mut self.irq.event);
         UnmaskSnk::link(&mut self.unmask, &mut self.irq.unmask);
         VectorEndSnk::link(&mut self.end, &mut self.irq.end);
-        WriteReqSnk::<128>::link(&mut self.other, &mut self.inline.req[0]);
-        WriteReqSrc::<128>::join(&mut self.irq.write, &mut self.inline.req[3]);
+        WriteReqSnk::<128>::link(&mut self.other, &mut self.inline.req[inline::COMPLETIONS]);
+        WriteReqSrc::<128>::join(&mut self.irq.write, &mut self.inline.req[inline::MESSAGES]);
         for c in 1..3 {
             self.inline.req[c].valid.next = false;
             self.inline.req[c].addr.next = lit::<64>(0);
@@ -66,8 +66,8 @@ impl Logic for Interrupts {
         }
         self.inline.core_reset.next = self.core_reset.val();
         self.inline.requester.next = lit::<16>(0);
-        self.inline.recall.next = cat::<1, 1, 2>(self.irq.recall.val().into(), lit::<1>(0));
-        self.irq.sent.next = self.inline.sent.val().get_bit(1);
+        self.inline.recall.next = Recallable { readless: false, messages: self.irq.recall.val() };
+        self.irq.sent.next = self.inline.sent.val().messages;
         TlpSrc::<128>::link(&mut self.tx, &mut self.inline.tx);
         self.irq.raise.next = self.raise.val();
         self.irq.intr_masked.next = self.intr_masked.val();
@@ -582,7 +582,8 @@ impl Mask {
     }
 }
 
-/// A vector that is masked while its message waits for the link sends nothing more: it is pending, and sent when it may be.
+/// A vector that is masked while its message waits for the link sends nothing more: it is pending,
+/// and sent when it may be.
 #[test]
 fn a_message_that_waits_is_withdrawn() {
     for (mask, vector) in [
@@ -594,7 +595,8 @@ fn a_message_that_waits_is_withdrawn() {
         (Mask::Disable, 0),
         (Mask::Management, 0),
     ] {
-        // With another write on `tx` before it, which the link refuses too; and from before the message is made until it has waited for long.
+        // With another write on `tx` before it, which the link refuses too; and from before the
+        // message is made until it has waited for long.
         for (other, wait) in [false, true].into_iter().flat_map(|o| (0..40).map(move |w| (o, w))) {
             let mut bench = Bench::new(wait, false);
             bench.program();
@@ -638,8 +640,8 @@ fn a_message_that_waits_is_withdrawn() {
     }
 }
 
-/// Nothing of a vector is left when its end is answered: not what is pending under a delay, not that it is armed, not
-/// a message that waits, not its delays.
+/// Nothing of a vector is left when its end is answered: not what is pending under a delay, not
+/// that it is armed, not a message that waits, not its delays.
 #[test]
 fn a_vector_that_ended_is_as_after_a_reset() {
     for wait in 0..60 {
@@ -701,7 +703,8 @@ fn an_event_on_its_way_ends_with_its_vector() {
     }
 }
 
-/// Who masks by writing 0 is not interrupted by what was pending already; who has not been interrupted yet is.
+/// Who masks by writing 0 is not interrupted by what was pending already; who has not been
+/// interrupted yet is.
 #[test]
 fn a_write_of_0_does_not_wake_a_vector_that_has_interrupted() {
     let mut bench = Bench::new(1, false);

@@ -3,6 +3,7 @@
 mod control_support;
 
 use control_support::{model, set_all_inputs_low, Master};
+use nitor_abi::mgmt::{Config, Lines};
 use nitor_block::{Block, Model};
 use nitor_hdl::mgmt::{bus::MgmtBus, stats::Stats};
 use proptest::prelude::*;
@@ -11,8 +12,18 @@ use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 static STATS: LazyLock<Model> = LazyLock::new(|| model("stats_block", Stats::default));
-static BUS: LazyLock<Model> =
-    LazyLock::new(|| model("mgmt_block", || MgmtBus::new(16, 33, 4, 13, 7, 9, 5)));
+static BUS: LazyLock<Model> = LazyLock::new(|| {
+    let config = Config {
+        queue_pairs: 16,
+        last_vector: 32,
+        log_width: 4,
+        log_max_depth: 13,
+        tx_offloads: true,
+        rx_checksums: true,
+        llq: true,
+    };
+    model("mgmt_block", move || MgmtBus::new(config, Lines { log_depth: 9 }, 5))
+});
 
 type Context = (u64, u64, u64, u64, u64, u64, u64, u64);
 
@@ -82,6 +93,7 @@ impl BusBench {
             block.set(port("ready"), ready.into());
             if ready {
                 let get = |name: &str| block.get(port(name));
+                assert_eq!(get("placement"), get("log_entry"));
                 self.ctx_log.push((
                     kind as u64,
                     get("destroy"),
@@ -89,7 +101,7 @@ impl BusBench {
                     get("base"),
                     get("log_depth"),
                     get("cq"),
-                    get("esize"),
+                    get("log_entry"),
                     get("vector"),
                 ));
             }
@@ -228,7 +240,8 @@ proptest! {
                     prop_assert_eq!(bench.read(addr), u32::from(addr) ^ 0xdead_beef);
                 }
                 4 => {
-                    let unlisted = [0x1a8, 0x1c, 0x54, 0x68, 0x114, 0x11c, 0x134, 0x228, 0x700, 0x1000];
+                    let unlisted =
+                        [0x1a8, 0x1c, 0x54, 0x68, 0x114, 0x11c, 0x134, 0x228, 0x700, 0x1000];
                     prop_assert_eq!(bench.read(unlisted[rng.gen_range(0..10)]), 0);
                 }
                 5 => {

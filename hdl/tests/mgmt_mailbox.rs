@@ -249,7 +249,8 @@ proptest! {
                 }
             }
             let to_host: bool = rng.gen();
-            let mut len: u32 = 4 * [0, 1, 16, rng.gen_range(0..64), rng.gen_range(0..513)][rng.gen_range(0..5)];
+            let lengths = [0, 1, 16, rng.gen_range(0..64), rng.gen_range(0..513)];
+            let mut len: u32 = 4 * lengths[rng.gen_range(0..5)];
             let mut place: u32 = 4 * rng.gen_range(0..=(2048 - len) / 4);
             let mut addr: u64 = (rng.gen::<u64>() >> rng.gen_range(1..32)) & !3;
             if rng.gen_ratio(1, 4) {
@@ -366,8 +367,10 @@ proptest! {
             bench.start(0x40, 64, 0, 1);
             prop_assert!(!bench.finish());
             for i in 0..16u16 {
-                let want: Vec<u8> = (0..4).map(|b| background(0x40 + u64::from(4 * i + b))).collect();
-                prop_assert_eq!(bench.access(false, 0x800 + 4 * i, 0, 0xf).to_le_bytes().to_vec(), want);
+                let byte = |b| background(0x40 + u64::from(4 * i + b));
+                let want: Vec<u8> = (0..4).map(byte).collect();
+                let word = bench.access(false, 0x800 + 4 * i, 0, 0xf);
+                prop_assert_eq!(word.to_le_bytes().to_vec(), want);
             }
         }
     }

@@ -6,7 +6,8 @@ use nitor_block::Block;
 use pcie_support::{cases, start, Rng, CONFIG, CONFIG_SMALL};
 use proptest::prelude::*;
 
-/// A register: offset, value after reset, bits that can be written, bits that a 1 clears, bits that a function-level reset keeps.
+/// A register: offset, value after reset, bits that can be written, bits that a 1 clears, bits that
+/// a function-level reset keeps.
 struct Register {
     offset: u16,
     reset: u32,
@@ -27,7 +28,8 @@ const fn sticky(offset: u16, reset: u32, write: u32) -> Register {
     Register { offset, reset, write, clear: 0, kept: !0 }
 }
 
-/// Uncorrectable errors that this card can have, and those of the data link, which have a mask and a severity all the same.
+/// Uncorrectable errors that this card can have, and those of the data link, which have a mask and
+/// a severity all the same.
 const UNCORRECTABLE: u32 = 0x0017_d000;
 const WITH_LINK: u32 = UNCORRECTABLE | 0x10;
 const ADVISORY: u32 = 1 << 13;
@@ -530,7 +532,8 @@ fn messages_wait_for_the_link() {
     assert_eq!(errors(&mut space, &[]).0, 0);
 }
 
-/// What becomes of the reads of before a function-level reset nobody hears of, then or later; of a device reset's everybody does.
+/// What becomes of the reads of before a function-level reset nobody hears of, then or later; of a
+/// device reset's everybody does.
 #[test]
 fn reads_of_before_a_function_level_reset() {
     let mut rng = Rng(9);
@@ -574,7 +577,8 @@ fn reads_of_before_a_function_level_reset() {
     }
 }
 
-/// Without advanced error reporting: no extended capabilities, and no message of an error that somebody else reports.
+/// Without advanced error reporting: no extended capabilities, and no message of an error that
+/// somebody else reports.
 #[test]
 fn small() {
     let mut space = Space { block: start(&CONFIG_SMALL, 7), ..Space::new(7) };

@@ -18,7 +18,8 @@ struct Write {
     len: usize,
 }
 
-/// A write of whole dwords that does not leave its 64 bytes; bits 30:28 of the address name the client.
+/// A write of whole dwords that does not leave its 64 bytes; bits 30:28 of the address name the
+/// client.
 fn write(rng: &mut Rng, client: u64) -> Write {
     let first = rng.below(16);
     let dwords = rng.range(1, 16 - first);
@@ -138,7 +139,8 @@ fn speed() {
     assert!(alone <= 200 + 10 && together <= 400 + 10);
 }
 
-/// The core's reset in the midst of a write: what was not taken by `pcie/tx` is forgotten, the clients begin anew.
+/// The core's reset in the midst of a write: what was not taken by `pcie/tx` is forgotten, the
+/// clients begin anew.
 #[test]
 fn a_reset_forgets_half_a_write() {
     half_a_write(&INLINE128);
@@ -215,7 +217,8 @@ fn a_reset_knows_both_beats() {
     }
 }
 
-/// What is called back is gone two cycles later, wherever it was, unless `tx` has it, and then `sent` tells; nothing else is lost.
+/// What is called back is gone two cycles later, wherever it was, unless `tx` has it, and then
+/// `sent` tells; nothing else is lost.
 #[test]
 fn a_write_that_is_called_back_is_not_sent() {
     let models = [&*INLINE512, &*INLINE128, &*INLINE_SMALL];

@@ -38,7 +38,10 @@ proptest! {
 
     /// With 16 tags, and reads that take two cycles.
     #[test]
-    fn small(seed: u64, idle in 0u64..90, stall in 0u64..80, split in 0u64..100, switching in 0u64..10) {
+    fn small(
+        seed: u64, idle in 0u64..90, stall in 0u64..80, split in 0u64..100,
+        switching in 0u64..10,
+    ) {
         let setup = Setup { idle, stall, split, latency: (20, 200), switching, ..Setup::fast() };
         let mut bench = Bench::new(&READ_SMALL, 16, setup, seed);
         for request in requests(&mut Rng(seed), 60, 3000) {
@@ -49,7 +52,8 @@ proptest! {
         prop_assert!(switching > 0 || bench.failed == 0);
     }
 
-    /// Bus mastering goes and comes: what is not read ends with an error, at once; the rest as ever.
+    /// Bus mastering goes and comes: what is not read ends with an error, at once; the rest as
+    /// ever.
     #[test]
     fn bus_master_switches(seed: u64, wide: bool, switching in 1u64..20) {
         let (model, k) = model(wide);
@@ -67,7 +71,8 @@ proptest! {
     #[test]
     fn lost_answers(seed: u64, wide: bool) {
         let (model, k) = model(wide);
-        let setup = Setup { faults: [2, 2, 2, 10, 5], split: 50, latency: (20, 200), ..Setup::fast() };
+        let faults = [2, 2, 2, 10, 5];
+        let setup = Setup { faults, split: 50, latency: (20, 200), ..Setup::fast() };
         let mut bench = Bench::new(model, k, setup, seed);
         for request in requests(&mut Rng(seed), 60, 2000) {
             bench.ask(request);
@@ -102,7 +107,8 @@ fn tags_run_out() {
     }
 }
 
-/// Completions that nobody waits for, or that are not what was asked for, are swallowed and counted; what was asked for comes.
+/// Completions that nobody waits for, or that are not what was asked for, are swallowed and
+/// counted; what was asked for comes.
 #[test]
 fn completions_out_of_place() {
     for wide in [false, true] {
@@ -116,7 +122,8 @@ fn completions_out_of_place() {
         let tag = *bench.outstanding.keys().next().unwrap();
         let from = 0x2000 | 1 << 28;
         let unused = tag.wrapping_add(1) % 32;
-        // Of another tag, for another requester, a wrong byte count, a wrong lower address, with more than is owed.
+        // Of another tag, for another requester, a wrong byte count, a wrong lower address, with
+        // more than is owed.
         bench.inject(completion(unused, REQUESTER, 0, false, from, 64, 256));
         bench.inject(completion(tag, REQUESTER ^ 0x100, 0, false, from, 64, 256));
         bench.inject(completion(tag, REQUESTER, 0, false, from, 64, 128));
@@ -186,8 +193,8 @@ fn no_bus_master() {
     assert_eq!(ends, 2);
 }
 
-/// The host changes the max read request size while a request is cut: no read is of more than was ever allowed, none crosses
-/// 4 KB, and together they are the request.
+/// The host changes the max read request size while a request is cut: no read is of more than was
+/// ever allowed, none crosses 4 KB, and together they are the request.
 #[test]
 fn max_read_request_changes() {
     for moment in 0..40 {

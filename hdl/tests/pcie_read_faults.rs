@@ -5,7 +5,8 @@ mod pcie_support;
 use pcie_support::reads::{completion, model, read_of, Bench, Request, Setup, REQUESTER};
 use pcie_support::{Rng, READ128, READ512, TIMEOUT};
 
-/// A completion that ends early ends its piece with an error at once if it is the last one, else with the last one.
+/// A completion that ends early ends its piece with an error at once if it is the last one, else
+/// with the last one.
 #[test]
 fn short_completions() {
     for wide in [false, true] {
@@ -24,7 +25,8 @@ fn short_completions() {
     }
 }
 
-/// A completion whose beats come so slowly that the time-out passes: what comes after the error is not written.
+/// A completion whose beats come so slowly that the time-out passes: what comes after the error is
+/// not written.
 #[test]
 fn given_up_in_a_completion() {
     for wide in [false, true] {
@@ -164,7 +166,8 @@ fn reset_in_the_middle() {
     }
 }
 
-/// All tags in use: one is answered shortly before its time-out, and goes out again at once. The read it is on then has a time-out of its own.
+/// All tags in use: one is answered shortly before its time-out, and goes out again at once. The
+/// read it is on then has a time-out of its own.
 #[test]
 fn answered_just_in_time() {
     // When the first read is given up, if it is not answered.
@@ -179,8 +182,8 @@ fn answered_just_in_time() {
     assert!(answered > 10);
 }
 
-/// Asks for 33 reads, the first long before the others; answers it in this cycle, another one right behind. Cycle of the first time-out; ends
-/// as {operation, error}.
+/// Asks for 33 reads, the first long before the others; answers it in this cycle, another one right
+/// behind. Cycle of the first time-out; ends as {operation, error}.
 fn just_in_time(answer: Option<u64>) -> (u64, Vec<(u64, bool)>) {
     let setup = Setup { latency: (1 << 30, 1 << 30), ..Setup::fast() };
     let mut bench = Bench::new(&READ128, 16, setup, 6);
@@ -229,7 +232,8 @@ fn just_in_time(answer: Option<u64>) -> (u64, Vec<(u64, bool)>) {
     (shows, ends)
 }
 
-/// The time-out of reads that are out runs on while another one waits to be sent, and that one's begins when it is.
+/// The time-out of reads that are out runs on while another one waits to be sent, and that one's
+/// begins when it is.
 #[test]
 fn waiting_for_credits() {
     for wide in [false, true] {
@@ -264,7 +268,8 @@ fn waiting_for_credits() {
     }
 }
 
-/// The host chooses when a read is given up, or that it never is. Its tag rests, and is no transaction then.
+/// The host chooses when a read is given up, or that it never is. Its tag rests, and is no
+/// transaction then.
 #[test]
 fn the_time_out_is_chosen() {
     const DISABLE: u64 = 1 << 4;
@@ -307,7 +312,8 @@ fn the_time_out_is_chosen() {
     assert_eq!((bench.block.get("pending"), bench.block.get("busy")), (0, 0));
 }
 
-/// Once a read is given up nobody waits for its completions: whatever they say, they are unexpected, and nothing else.
+/// Once a read is given up nobody waits for its completions: whatever they say, they are
+/// unexpected, and nothing else.
 #[test]
 fn too_late_is_unexpected() {
     for wide in [false, true] {
@@ -341,7 +347,8 @@ fn too_late_is_unexpected() {
     }
 }
 
-/// A completion that says success and has no data tells of nobody who would report it: it is unexpected, and its read times out.
+/// A completion that says success and has no data tells of nobody who would report it: it is
+/// unexpected, and its read times out.
 #[test]
 fn success_without_data() {
     for wide in [false, true] {

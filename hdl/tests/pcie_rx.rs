@@ -58,7 +58,8 @@ const KINDS: [Kind; 19] = [
 /// Unlock, power management, hot plug, slot power, vendors' type 1.
 const IGNORED: [u32; 12] = [0x00, 0x14, 0x19, 0x40, 0x41, 0x43, 0x44, 0x45, 0x47, 0x48, 0x50, 0x7f];
 
-/// What a block is told, and how it is built: dwords of the largest payload, and whether it is small.
+/// What a block is told, and how it is built: dwords of the largest payload, and whether it is
+/// small.
 #[derive(Clone, Copy)]
 struct Limits {
     most: u64,
@@ -355,7 +356,8 @@ fn full_speed() {
     }
 }
 
-/// Requests that nobody takes are passed by any number of writes, and come when they are taken: those that were on offer, and those behind.
+/// Requests that nobody takes are passed by any number of writes, and come when they are taken:
+/// those that were on offer, and those behind.
 #[test]
 fn requests_that_many_writes_pass() {
     for (model, k, most) in [(&*RX128, 16, 3), (&*RX512, 64, 3), (&*RX_SMALL, 16, 2)] {

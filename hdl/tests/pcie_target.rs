@@ -335,7 +335,8 @@ proptest! {
     }
 }
 
-/// Writes to BAR2 of all sizes and enables, between writes to BAR0 and reads of BAR2, which are zeros: in the end the memory is as the host wrote it.
+/// Writes to BAR2 of all sizes and enables, between writes to BAR0 and reads of BAR2, which are
+/// zeros: in the end the memory is as the host wrote it.
 fn lines(model: &Model, k: usize, seed: u64, idle: u64, stall: u64) {
     let mut block = start(model, seed);
     block.set("bar0_base", BAR0);

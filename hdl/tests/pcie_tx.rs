@@ -1,4 +1,5 @@
-//! The merge of all that the card sends: whole TLPs, in the order they were taken, within the link's credits.
+//! The merge of all that the card sends: whole TLPs, in the order they were taken, within the
+//! link's credits.
 
 mod pcie_support;
 
@@ -255,19 +256,42 @@ proptest! {
 
     /// With a narrower output.
     #[test]
-    fn small(seed: u64, idle in 0u64..60, stall in 0u64..60, switching in 0u64..10, data in 32u64..80) {
+    fn small(
+        seed: u64, idle in 0u64..60, stall in 0u64..60, switching in 0u64..10,
+        data in 32u64..80,
+    ) {
         let completions = [data % 3, 8 * (data % 2)];
-        let setup = Setup { idle, stall, delay: 20, credits: [8, data, 8], completions, switching, press: switching, errors: switching };
+        let setup = Setup {
+            idle,
+            stall,
+            delay: 20,
+            credits: [8, data, 8],
+            completions,
+            switching,
+            press: switching,
+            errors: switching,
+        };
         let Merged { sent, .. } = merge(&TX_SMALL, 16, seed, [60, 60, 60, 60], setup);
         prop_assert!((60..=240).contains(&sent) && (switching > 0 || sent == 240));
     }
 
     /// A flush drops what it is to drop, bus mastering holds back what it is to hold back.
     #[test]
-    fn flush_and_bus_master(seed: u64, wide: bool, idle in 0u64..60, stall in 0u64..60, switching in 1u64..10) {
+    fn flush_and_bus_master(
+        seed: u64, wide: bool, idle in 0u64..60, stall in 0u64..60, switching in 1u64..10,
+    ) {
         let (model, k) = model(wide);
         let completions = [seed % 4, 8 * (seed % 5)];
-        let setup = Setup { idle, stall, delay: 20, credits: [8, 64, 8], completions, switching, press: switching, errors: switching };
+        let setup = Setup {
+            idle,
+            stall,
+            delay: 20,
+            credits: [8, 64, 8],
+            completions,
+            switching,
+            press: switching,
+            errors: switching,
+        };
         let Merged { sent, .. } = merge(model, k, seed, [60, 60, 60, 60], setup);
         prop_assert!((60..240).contains(&sent));
     }

@@ -2,8 +2,8 @@
 
 mod tx_support;
 
-use nitor_block::stream::{cycle, End, Ports, Sink, Source, Stalls};
 use nitor_abi::tx::l3;
+use nitor_block::stream::{cycle, End, Ports, Sink, Source, Stalls};
 use nitor_block::{Block, Model};
 use nitor_hdl::tx::gather::TxGather;
 use nitor_hdl::tx::out::TxOut;
@@ -257,7 +257,13 @@ fn gather_limit_lowered() {
         // TCP over IPv4: 54 bytes of header, four frames of 754 bytes and a shorter one.
         let meta = meta(cut(14, 5, 700));
         for req_id in 0..3 {
-            packets.push(Packet { owner: owner(0, req_id), len: 3000, count: 2, meta, ..Packet::default() });
+            packets.push(Packet {
+                owner: owner(0, req_id),
+                len: 3000,
+                count: 2,
+                meta,
+                ..Packet::default()
+            });
             segs.extend([Seg { addr: 0, len: 1500 }, Seg { addr: 0x10000, len: 1500 }]);
         }
         packets.push(Packet { owner: owner(0, 3), len: 100, count: 1, ..Packet::default() });

@@ -50,6 +50,81 @@ pub struct ReadBus<const D: usize, const K: usize> {
     pub be_hi: Bits<K>,
 }
 
+/// A piece of a client's operation that [ReadBus] tells is issued.
+#[record]
+pub struct ReadIssue {
+    pub client: Bits<2>,
+    pub op: Bits<9>,
+    pub last: Bit,
+}
+
+/// A piece that ended.
+#[record]
+pub struct ReadDone {
+    pub client: Bits<2>,
+    pub op: Bits<9>,
+    pub err: Bit,
+}
+
+/// A beat for a client's RAM: bytes of `be_lo` go to `row`, of `be_hi` to the row after it.
+#[record]
+pub struct ReadData<const D: usize, const K: usize> {
+    pub client: Bits<2>,
+    pub row: Bits<16>,
+    pub data: Bits<D>,
+    pub be_lo: Bits<K>,
+    pub be_hi: Bits<K>,
+}
+
+#[kernel]
+pub fn issue_of<const D: usize, const K: usize>(bus: ReadBus<D, K>) -> ReadIssue {
+    ReadIssue { client: bus.issue_client, op: bus.issue_op, last: bus.issue_last }
+}
+
+#[kernel]
+pub fn done_of<const D: usize, const K: usize>(bus: ReadBus<D, K>) -> ReadDone {
+    ReadDone { client: bus.done_client, op: bus.done_op, err: bus.done_err }
+}
+
+#[kernel]
+pub fn data_of<const D: usize, const K: usize>(bus: ReadBus<D, K>) -> ReadData<D, K> {
+    ReadData {
+        client: bus.data_client,
+        row: bus.data_row,
+        data: bus.data,
+        be_lo: bus.be_lo,
+        be_hi: bus.be_hi,
+    }
+}
+
+/// The bus that tells of these.
+#[kernel]
+pub fn read_bus<const D: usize, const K: usize>(
+    issue_valid: Bit,
+    issue: ReadIssue,
+    done_valid: Bit,
+    done: ReadDone,
+    data_valid: Bit,
+    data: ReadData<D, K>,
+) -> ReadBus<D, K> {
+    ReadBus {
+        issue_valid,
+        issue_client: issue.client,
+        issue_op: issue.op,
+        issue_last: issue.last,
+        done_valid,
+        done_client: done.client,
+        done_op: done.op,
+        done_err: done.err,
+        data_valid,
+        data_client: data.client,
+        data_row: data.row,
+        data: data.data,
+        be_lo: data.be_lo,
+        be_hi: data.be_hi,
+    }
+}
+
 /// A posted write of up to 64 bytes carried inline; `addr` and `len` are multiples of 4, and it
 /// crosses no 64-byte boundary. Its bytes come in beats, in order, byte 0 of a beat in `data` bits
 /// 7:0; `addr` and `len` count with the first, `last` marks the last.
@@ -97,8 +172,10 @@ pub struct CtxCmd {
     pub base: Bits<64>,
     pub log_depth: Bits<4>,
     pub cq: Bits<8>,
-    /// CQ entry bytes: 0 = 8, 1 = 16, 2 = 32.
-    pub esize: Bits<2>,
+    /// Of a TX submission queue, where its ring is: [ring](nitor_abi::mgmt::ring).
+    pub placement: Bits<2>,
+    /// Of a completion queue, log2 of an entry's bytes less 3: 0 = 8, 1 = 16, 2 = 32.
+    pub log_entry: Bits<2>,
     /// Bit 8 set: no vector.
     pub vector: Bits<9>,
 }
@@ -185,4 +262,30 @@ pub struct RxDone {
 pub struct Event {
     pub vector: Bits<8>,
     pub rx: Bit,
+}
+
+/// A word of 64 bits, as registers and headers have it.
+#[record]
+pub struct Halves {
+    pub low: Bits<32>,
+    pub high: Bits<32>,
+}
+
+/// A read operation's number: the client's slot, and which time it is used.
+#[record]
+pub struct Op {
+    pub slot: Bits<8>,
+    pub lap: Bit,
+}
+
+/// A register with the bytes of `new` that `be` enables.
+#[kernel]
+pub fn merge(old: Bits<32>, new: Bits<32>, be: Bits<4>) -> Bits<32> {
+    let mut value = old;
+    for i in 0..4 {
+        if be.get_bit(i) {
+            value = value.set_slice::<8>(8 * i, new.get_bits::<8>(8 * i));
+        }
+    }
+    value
 }

@@ -1,35 +1,70 @@
 //! Points at which a card can be watched: `valid` and `ready` of the streams between its stages, on
 //! one output that hardware leaves open.
 //!
-//! Stream i has `valid` at bit 2i and `ready` at bit 2i + 1 of [Card::probe](crate::top::Card). In
-//! a cycle with both something moves; with `valid` alone it waits for what follows; with `ready`
-//! alone that waits for it.
+//! The streams are numbered as in [Probe], which is what [Card::probe](crate::top::Card) shows:
+//! stream i has `valid` at bit 2i and `ready` at bit 2i + 1. In a cycle with both something moves;
+//! with `valid` alone it waits for what follows; with `ready` alone that waits for it.
 
-/// The streams, in the packet's way.
-pub const STREAMS: [&str; STREAM_COUNT] = [
-    "doorbell -> tx/sched",
-    "tx/sched -> pcie/read, descriptors",
-    "tx/sched -> tx/parse, batches",
-    "tx/parse -> tx/gather, packets",
-    "tx/gather -> pcie/read, payload",
-    "pcie/read -> pcie/tx, reads",
-    "tx/gather -> tx/out, packets",
-    "tx/out -> tx/framer, beats",
-    "tx/framer -> MAC, beats",
-    "tx/out -> host/cq, completions",
-    "MAC -> rx/input, beats",
-    "rx/input -> rx/assign, frames",
-    "doorbell -> rx/prefetch",
-    "rx/prefetch -> pcie/read, descriptors",
-    "rx/assign -> rx/write, segments",
-    "rx/write -> pcie/tx, beats",
-    "rx/write -> host/cq, completions",
-    "host/cq -> pcie/inline, lines",
-    "irq -> pcie/inline, messages",
-    "pcie/inline -> pcie/tx, beats",
-    "pcie/tx -> link, beats",
-    "link -> pcie/rx, beats",
-    "pcie/rx -> pcie/read, completion beats",
-];
+use nitor_rtl::prelude::*;
+
+#[record]
+pub struct Handshake {
+    pub valid: Bit,
+    pub ready: Bit,
+}
+
+macro_rules! probe {
+    ($($stream:ident $name:literal,)*) => {
+        /// The streams, in the packet's way.
+        #[record]
+        pub struct Probe {
+            $(pub $stream: Handshake,)*
+        }
+
+        /// What they are called, in [Probe]'s order.
+        pub const STREAMS: [&str; STREAM_COUNT] = [$($name,)*];
+    };
+}
+
+probe! {
+    tx_doorbells "doorbell -> tx/sched",
+    tx_fetches "tx/sched -> pcie/read, descriptors",
+    tx_batches "tx/sched -> tx/parse, batches",
+    tx_packets "tx/parse -> tx/gather, packets",
+    tx_payload "tx/gather -> pcie/read, payload",
+    reads "pcie/read -> pcie/tx, reads",
+    tx_gathered "tx/gather -> tx/out, packets",
+    tx_beats "tx/out -> tx/framer, beats",
+    mac_tx "tx/framer -> MAC, beats",
+    tx_done "tx/out -> host/cq, completions",
+    mac_rx "MAC -> rx/input, beats",
+    rx_frames "rx/input -> rx/assign, frames",
+    rx_doorbells "doorbell -> rx/prefetch",
+    rx_fetches "rx/prefetch -> pcie/read, descriptors",
+    rx_segments "rx/assign -> rx/write, segments",
+    rx_payload "rx/write -> pcie/tx, beats",
+    rx_done "rx/write -> host/cq, completions",
+    cq_lines "host/cq -> pcie/inline, lines",
+    messages "irq -> pcie/inline, messages",
+    inline_writes "pcie/inline -> pcie/tx, beats",
+    link_tx "pcie/tx -> link, beats",
+    link_rx "link -> pcie/rx, beats",
+    completions "pcie/rx -> pcie/read, completion beats",
+}
 pub const STREAM_COUNT: usize = 23;
-pub const PROBE_BITS: usize = 2 * STREAM_COUNT;
+pub const PROBE_BITS: usize = Probe::BITS;
+
+/// What the transmit path shows of it.
+#[record]
+pub struct TxProbe {
+    pub batches: Handshake,
+    pub packets: Handshake,
+    pub gathered: Handshake,
+}
+
+/// What the receive path shows of it.
+#[record]
+pub struct RxProbe {
+    pub frames: Handshake,
+    pub segments: Handshake,
+}

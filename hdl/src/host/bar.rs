@@ -1,4 +1,4 @@
-//! Takes the host's register accesses apart by address.
+//! Decodes the host's register accesses by address.
 //!
 //! | offset | goes to | reads |
 //! |---|---|---|
@@ -9,17 +9,20 @@
 //! | 0x2000..0x3FFF | `msix` (address minus 0x2000) | from `msix` |
 //! | others | nowhere | 0 |
 //!
-//! A doorbell takes effect if it writes the whole dword or its low half, an interrupt register if the whole dword is
-//! written, and both if the queue or vector exists; other writes are dropped, and counted by `stat_doorbell_illegal`. While
-//! `flush` or `core_reset` is high both are dropped without a count, and `core_reset` empties the FIFOs: no doorbell of
-//! a former life reaches a new queue.
+//! A write to a doorbell counts if it writes the whole dword or its low half, to an interrupt
+//! register if it writes the whole dword, to both if the queue or vector exists. The block drops
+//! other writes and counts them by `stat_doorbell_illegal`. While `flush` or `core_reset` is high
+//! it drops all without a count, and `core_reset` empties the FIFOs: no doorbell from before a
+//! reset reaches a new queue.
 //!
-//! A doorbell takes 2 cycles, and shows 3 after it came, an access to `regs` or `msix` 2 more than the slave. Doorbells and unmasks
-//! wait in FIFOs of 16; a write that finds its FIFO full waits. The takers take without waiting for any DMA, so the host's writes
-//! never wait for the upstream direction.
+//! A doorbell takes 2 cycles and shows 3 cycles after it came; an access to `regs` or `msix` takes
+//! 2 more than the slave. Doorbells and unmasks wait in FIFOs of 16; a write whose FIFO is full
+//! waits. The FIFOs' takers wait for no DMA, so the host's writes never wait for the upstream
+//! direction.
 
 use crate::common::fifo::Fifo;
 use crate::common::iface::*;
+use nitor_abi::bar;
 use nitor_rtl::prelude::*;
 
 #[derive(Copy, Clone, PartialEq, Debug, LogicState)]
@@ -29,6 +32,27 @@ pub enum BarState {
     Msix,
     Done,
 }
+
+/// A byte offset in BAR0.
+#[record]
+pub struct BarAddress {
+    byte: Bits<2>,
+    /// The queue's or vector's.
+    number: Bits<8>,
+    kind: Bits<2>,
+    part: Bits<4>,
+}
+
+// Parts of 4 KB.
+const REGS: u32 = bar::VERSION >> 12;
+const DOORBELLS: u32 = bar::TX_DOORBELLS >> 12;
+const MSIX_TABLE: u32 = bar::MSIX_TABLE >> 12;
+const MSIX_PBA: u32 = bar::MSIX_PBA >> 12;
+// Kinds of registers among the doorbells, by 1 KB.
+const TX: u64 = (bar::TX_DOORBELLS >> 10 & 3) as u64;
+const RX: u64 = (bar::RX_DOORBELLS >> 10 & 3) as u64;
+const INTERRUPT: u64 = (bar::INTERRUPTS >> 10 & 3) as u64;
+const INTERRUPT_NONE: u64 = (bar::INTERRUPT_NONE >> 10 & 3) as u64;
 
 #[derive(LogicBlock)]
 pub struct BarDecode {
@@ -52,13 +76,13 @@ pub struct BarDecode {
     rdata: Reg<Bits<32>>,
     counted: Reg<Bit>,
     illegal: Reg<Bit>,
-    // What the access at hand puts into a FIFO.
+    // The access puts this into a FIFO.
     tx_ring: Reg<Bit>,
     rx_ring: Reg<Bit>,
     unmasks: Reg<Bit>,
-    tx_fifo: Fifo<Bits<24>, 4>,
-    rx_fifo: Fifo<Bits<24>, 4>,
-    unmask_fifo: Fifo<Bits<40>, 4>,
+    tx_fifo: Fifo<Doorbell, 4>,
+    rx_fifo: Fifo<Doorbell, 4>,
+    unmask_fifo: Fifo<Unmask, 4>,
     _queues: usize,
     _vectors: usize,
 }
@@ -108,13 +132,13 @@ impl Logic for BarDecode {
         self.rx_fifo.reset.next = clear;
         self.unmask_fifo.reset.next = clear;
 
-        let addr = self.target.addr.val();
-        let number = addr.get_bits::<8>(2);
+        let addr = BarAddress::from_bits(self.target.addr.val());
+        let number = addr.number;
         let wdata = self.target.wdata.val();
         let be = self.target.be.val();
         let low_half = be == 0x3 || be == 0xf;
-        let queue_there = cat::<1, 8, 9>(lit::<1>(0), number) < lit::<9>(self._queues);
-        let vector_there = cat::<1, 8, 9>(lit::<1>(0), number) < lit::<9>(self._vectors);
+        let queue_there = bit_cast::<9, 8>(number) < lit::<9>(self._queues);
+        let vector_there = bit_cast::<9, 8>(number) < lit::<9>(self._vectors);
         let in_reset = self.flush.val() || self.core_reset.val();
 
         let mut tx_push = false;
@@ -127,35 +151,38 @@ impl Logic for BarDecode {
             BarState::Idle => {
                 if self.target.valid.val() {
                     self.rdata.d.next = lit::<32>(0);
-                    match addr.get_bits::<4>(12) {
-                        0 => {
+                    match addr.part {
+                        REGS => {
                             self.state.d.next = BarState::Regs;
                         }
-                        1 => {
-                            let kind = addr.get_bits::<2>(10);
+                        DOORBELLS => {
+                            let kind = addr.kind;
                             let legal = match kind {
-                                0 | 1 => low_half && queue_there,
-                                2 => be == 0xf && vector_there,
+                                TX | RX => low_half && queue_there,
+                                INTERRUPT => be == 0xf && vector_there,
                                 _ => true,
                             };
                             let room = match kind {
-                                0 => self.tx_fifo.in_ready.val(),
-                                1 => self.rx_fifo.in_ready.val(),
-                                2 => self.unmask_fifo.in_ready.val(),
+                                TX => self.tx_fifo.in_ready.val(),
+                                RX => self.rx_fifo.in_ready.val(),
+                                INTERRUPT => self.unmask_fifo.in_ready.val(),
                                 _ => true,
                             };
-                            let ring = self.target.write.val() && legal && !in_reset && kind != 3;
+                            let ring = self.target.write.val()
+                                && legal
+                                && !in_reset
+                                && kind != INTERRUPT_NONE;
                             if !ring || room {
                                 self.state.d.next = BarState::Done;
-                                tx_push = ring && kind == 0;
-                                rx_push = ring && kind == 1;
-                                unmask_push = ring && kind == 2;
-                                self.counted.d.next = ring && kind != 2;
+                                tx_push = ring && kind == TX;
+                                rx_push = ring && kind == RX;
+                                unmask_push = ring && kind == INTERRUPT;
+                                self.counted.d.next = ring && kind != INTERRUPT;
                                 self.illegal.d.next =
                                     self.target.write.val() && !legal && !in_reset;
                             }
                         }
-                        2 | 3 => {
+                        MSIX_TABLE | MSIX_PBA => {
                             self.state.d.next = BarState::Msix;
                         }
                         _ => {
@@ -187,41 +214,39 @@ impl Logic for BarDecode {
         // The access stays on the target's registered outputs until `Done`.
         self.regs.valid.next = self.state.q.val() == BarState::Regs;
         self.regs.write.next = self.target.write.val();
-        self.regs.addr.next = addr;
+        self.regs.addr.next = self.target.addr.val();
         self.regs.wdata.next = wdata;
         self.regs.be.next = be;
         self.msix.valid.next = self.state.q.val() == BarState::Msix;
         self.msix.write.next = self.target.write.val();
-        self.msix.addr.next = addr & 0x1fff;
+        self.msix.addr.next = self.target.addr.val() & 0x1fff;
         self.msix.wdata.next = wdata;
         self.msix.be.next = be;
 
-        // A cycle later, when the access is answered. The places that were looked at are still free.
+        // The push is a cycle later, when the access is answered. Its place in the FIFO is still
+        // free.
         self.tx_ring.d.next = tx_push;
         self.rx_ring.d.next = rx_push;
         self.unmasks.d.next = unmask_push;
         // Numbers that exist need no more bits.
         let queue = number & lit::<8>(self._queues.next_power_of_two() - 1);
-        let doorbell = cat::<8, 16, 24>(queue, wdata.get_bits::<16>(0));
+        let doorbell = Doorbell { queue, tail: bit_cast::<16, 32>(wdata) };
         self.tx_fifo.in_valid.next = self.tx_ring.q.val();
         self.tx_fifo.in_data.next = doorbell;
         self.rx_fifo.in_valid.next = self.rx_ring.q.val();
         self.rx_fifo.in_data.next = doorbell;
         self.unmask_fifo.in_valid.next = self.unmasks.q.val();
         let vector = number & lit::<8>(self._vectors.next_power_of_two() - 1);
-        self.unmask_fifo.in_data.next = cat::<8, 32, 40>(vector, wdata);
+        self.unmask_fifo.in_data.next = Unmask { vector, value: wdata };
 
         self.tx_doorbell.valid.next = self.tx_fifo.out_valid.val();
-        self.tx_doorbell.queue.next = self.tx_fifo.out_data.val().get_bits::<8>(16);
-        self.tx_doorbell.tail.next = self.tx_fifo.out_data.val().get_bits::<16>(0);
+        self.tx_doorbell.put(self.tx_fifo.out_data.val());
         self.tx_fifo.out_ready.next = self.tx_doorbell.ready.val();
         self.rx_doorbell.valid.next = self.rx_fifo.out_valid.val();
-        self.rx_doorbell.queue.next = self.rx_fifo.out_data.val().get_bits::<8>(16);
-        self.rx_doorbell.tail.next = self.rx_fifo.out_data.val().get_bits::<16>(0);
+        self.rx_doorbell.put(self.rx_fifo.out_data.val());
         self.rx_fifo.out_ready.next = self.rx_doorbell.ready.val();
         self.unmask.valid.next = self.unmask_fifo.out_valid.val();
-        self.unmask.vector.next = self.unmask_fifo.out_data.val().get_bits::<8>(32);
-        self.unmask.value.next = self.unmask_fifo.out_data.val().get_bits::<32>(0);
+        self.unmask.put(self.unmask_fifo.out_data.val());
         self.unmask_fifo.out_ready.next = self.unmask.ready.val();
 
         self.stat_doorbell.next = self.counted.q.val();

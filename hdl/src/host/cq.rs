@@ -48,7 +48,7 @@ use nitor_rtl::prelude::*;
 #[record]
 struct Fixed {
     vector: Bits<8>,
-    esize: Bits<2>,
+    log_entry: Bits<2>,
     log_depth: Bits<4>,
     /// In units of 64 bytes.
     base: Bits<58>,
@@ -196,7 +196,7 @@ pub struct CompletionQueues<const D: usize, const K: usize, const C: usize> {
     base2: Reg<Bits<58>>,
     log_depth2: Reg<Bits<4>>,
     index_mask2: Reg<Bits<16>>,
-    esize2: Reg<Bits<2>>,
+    log_entry2: Reg<Bits<2>>,
     vector2: Reg<Bits<8>>,
     add3: Reg<Bit>,
     valid3: Reg<Bit>,
@@ -208,14 +208,14 @@ pub struct CompletionQueues<const D: usize, const K: usize, const C: usize> {
     base3: Reg<Bits<58>>,
     log_depth3: Reg<Bits<4>>,
     index_mask3: Reg<Bits<16>>,
-    esize3: Reg<Bits<2>>,
+    log_entry3: Reg<Bits<2>>,
     tags3: Reg<Tags>,
     valid4: Reg<Bit>,
     base4: Reg<Bits<58>>,
     index4: Reg<Bits<16>>,
     line4: Reg<Bits<8>>,
     len4: Reg<Bits<7>>,
-    esize4: Reg<Bits<2>>,
+    log_entry4: Reg<Bits<2>>,
     tags4: Reg<Tags>,
 
     // The line being written: its row arrives from RAM, `left` bytes are to go.
@@ -289,7 +289,7 @@ impl<const D: usize, const K: usize, const C: usize> CompletionQueues<D, K, C> {
             base2: Default::default(),
             log_depth2: Default::default(),
             index_mask2: Default::default(),
-            esize2: Default::default(),
+            log_entry2: Default::default(),
             vector2: Default::default(),
             add3: Default::default(),
             valid3: Default::default(),
@@ -301,14 +301,14 @@ impl<const D: usize, const K: usize, const C: usize> CompletionQueues<D, K, C> {
             base3: Default::default(),
             log_depth3: Default::default(),
             index_mask3: Default::default(),
-            esize3: Default::default(),
+            log_entry3: Default::default(),
             tags3: Default::default(),
             valid4: Default::default(),
             base4: Default::default(),
             index4: Default::default(),
             line4: Default::default(),
             len4: Default::default(),
-            esize4: Default::default(),
+            log_entry4: Default::default(),
             tags4: Default::default(),
             out: Default::default(),
             out_addr: Default::default(),
@@ -328,8 +328,8 @@ const SPARE: usize = 16;
 
 /// `x` times an entry's bytes.
 #[kernel]
-fn entries_to_bytes<const N: usize>(x: Bits<N>, esize: Bits<2>) -> Bits<N> {
-    match esize {
+fn entries_to_bytes<const N: usize>(x: Bits<N>, log_entry: Bits<2>) -> Bits<N> {
+    match log_entry {
         0 => x << lit::<3>(3),
         1 => x << lit::<3>(4),
         _ => x << lit::<3>(5),
@@ -359,9 +359,9 @@ impl<const D: usize, const K: usize, const C: usize> Logic for CompletionQueues<
         registers!(self, clock, reset; add3, valid3, send3, valid4);
         registers!(self, clock, reset; out, out_left, out_row, out_sparse);
         registers!(self, clock; seen_cq, seen_held, expired_cq, expired_rx, cq1, rx1, entry1, cq2,
-            rx2, entry2, base2, log_depth2, index_mask2, esize2, vector2, entry3, line3, tail3,
-            count3, base3, log_depth3, index_mask3, esize3, tags3, base4, index4, line4, len4,
-            esize4, tags4, out_addr, out_len, out_line, out_tags);
+            rx2, entry2, base2, log_depth2, index_mask2, log_entry2, vector2, entry3, line3, tail3,
+            count3, base3, log_depth3, index_mask3, log_entry3, tags3, base4, index4, line4, len4,
+            log_entry4, tags4, out_addr, out_len, out_line, out_tags);
         clocked!(self, clock, reset; spare, due, events);
         clocked!(self, clock; fixed, moving, held, lines);
 
@@ -465,9 +465,9 @@ impl<const D: usize, const K: usize, const C: usize> Logic for CompletionQueues<
         let count = moving.count;
         let exists = moving.exists && in_range;
         let index_mask = self.index_mask2.q.val();
-        let esize = self.esize2.q.val();
+        let log_entry = self.log_entry2.q.val();
 
-        let line_end = match esize {
+        let line_end = match log_entry {
             0 => bit_cast::<3, 16>(tail).all(),
             1 => bit_cast::<2, 16>(tail).all(),
             _ => tail.get_bit(0),
@@ -522,7 +522,7 @@ impl<const D: usize, const K: usize, const C: usize> Logic for CompletionQueues<
         self.fixed.waddr.next = bit_cast::<C, 8>(cq);
         self.fixed.wdata.next = Fixed {
             vector: vector.index,
-            esize: self.ctx.esize.val(),
+            log_entry: self.ctx.log_entry.val(),
             log_depth: self.ctx.log_depth.val(),
             base: LineAddr::from_bits(self.ctx.base.val()).line,
         };
@@ -540,7 +540,7 @@ impl<const D: usize, const K: usize, const C: usize> Logic for CompletionQueues<
         self.base2.d.next = fixed.base;
         self.log_depth2.d.next = fixed.log_depth;
         self.index_mask2.d.next = (lit::<16>(1) << fixed.log_depth) - 1;
-        self.esize2.d.next = fixed.esize;
+        self.log_entry2.d.next = fixed.log_entry;
         self.vector2.d.next = fixed.vector;
 
         self.add3.d.next = add;
@@ -553,7 +553,7 @@ impl<const D: usize, const K: usize, const C: usize> Logic for CompletionQueues<
         self.base3.d.next = self.base2.q.val();
         self.log_depth3.d.next = self.log_depth2.q.val();
         self.index_mask3.d.next = index_mask;
-        self.esize3.d.next = esize;
+        self.log_entry3.d.next = log_entry;
         let rx = self.rx2.q.val();
         self.tags3.d.next = Tags {
             vector: self.vector2.q.val(),
@@ -566,23 +566,23 @@ impl<const D: usize, const K: usize, const C: usize> Logic for CompletionQueues<
 
         // Stage 3. The entry goes to the place after those that wait: a write starts at byte 0 of
         // its line.
-        let esize = self.esize3.q.val();
+        let log_entry = self.log_entry3.q.val();
         let phase = !(self.tail3.q.val() >> self.log_depth3.q.val()).get_bit(0) && !walking;
         let mut entry = self.entry3.q.val();
         entry.phase = entry.phase || phase;
         let wide = entry.to_bits::<128>();
         let narrow = twice::<64, 128>(bit_cast::<64, 128>(wide));
-        let half = match esize {
+        let half = match log_entry {
             0 => twice::<128, 256>(narrow),
             1 => twice::<128, 256>(wide),
             _ => bit_cast::<256, 128>(wide),
         };
-        let place = self.count3.q.val() << bit_cast::<3, 2>(esize);
+        let place = self.count3.q.val() << bit_cast::<3, 2>(log_entry);
         let mut be = lit::<K>(0);
         for i in 0..K / 8 {
             // Words of a row that belong to the entry.
             let off = (place ^ lit::<3>(i)) & lit::<3>(K / 8 - 1);
-            let here = match esize {
+            let here = match log_entry {
                 0 => !off.any(),
                 1 => !(off >> lit::<3>(1)).any(),
                 _ => !off.get_bit(2),
@@ -606,20 +606,20 @@ impl<const D: usize, const K: usize, const C: usize> Logic for CompletionQueues<
         self.index4.d.next = (self.tail3.q.val() - bit_cast::<16, 3>(self.count3.q.val()))
             & self.index_mask3.q.val();
         self.line4.d.next = self.line3.q.val();
-        self.len4.d.next = entries_to_bytes::<7>(bit_cast::<7, 4>(self.send3.q.val()), esize);
-        self.esize4.d.next = esize;
+        self.len4.d.next = entries_to_bytes::<7>(bit_cast::<7, 4>(self.send3.q.val()), log_entry);
+        self.log_entry4.d.next = log_entry;
         self.tags4.d.next = self.tags3.q.val();
 
         // Stage 4.
-        let esize = self.esize4.q.val();
-        let offset = entries_to_bytes::<64>(bit_cast::<64, 16>(self.index4.q.val()), esize);
+        let log_entry = self.log_entry4.q.val();
+        let offset = entries_to_bytes::<64>(bit_cast::<64, 16>(self.index4.q.val()), log_entry);
         let start = LineAddr { byte: lit::<6>(0), line: self.base4.q.val() };
         self.due.in_valid.next = self.valid4.q.val();
         self.due.in_data.next = Due {
             addr: start.to_bits::<64>() + offset,
             len: self.len4.q.val(),
             line: self.line4.q.val(),
-            sparse: esize.get_bit(1),
+            sparse: log_entry.get_bit(1),
             tags: self.tags4.q.val(),
         };
 

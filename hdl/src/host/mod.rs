@@ -1,4 +1,5 @@
-//! The host's view of the card: BAR0 decode, ENA registers, readless reads, reset, completion queues.
+//! The host's view of the card: BAR0 decode, ENA registers, readless reads, reset, completion
+//! queues.
 
 pub mod bar;
 pub mod cq;

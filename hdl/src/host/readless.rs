@@ -1,17 +1,18 @@
-//! Readless register reads: MMIO_REG_READ asks, one 8-byte write to host memory answers.
+//! Readless register reads: a write to MMIO_REG_READ asks, one 8-byte write to host memory answers.
 //!
-//! Up to 16 requests wait; a request beyond them is dropped and `stat_dropped` pulses (drivers have one outstanding).
-//! Each is answered by {req_id, offset, value} as one aligned write of 8 bytes to MMIO_RESP; if that is 0 the
-//! request is dropped silently. The value is read when the answer is made. 4 cycles from `req_valid` to `write.valid`,
-//! one request every 8 cycles if nothing is in its way.
+//! Up to 16 requests wait. The block drops a request beyond them and pulses `stat_dropped` (drivers
+//! have one outstanding). It answers each with a [ReadlessResponse], one aligned write of 8 bytes
+//! to MMIO_RESP; if that is 0 it drops the request silently. It reads the register when it makes
+//! the answer. From `req_valid` to `write.valid` 4 cycles; one request every 8 cycles if nothing is
+//! in its way.
 //!
-//! An answer counts as given when `pcie/tx` has taken it (`sent`). If MMIO_RESP is written before that, the answer is called back from
-//! `pcie/inline` (`recall`) and made anew for the address as it is then. While only the lower half was written (`mmio_resp_half`) there is none,
-//! and requests wait.
+//! An answer counts as given when `pcie/tx` has taken it (`sent`). If MMIO_RESP is written before
+//! that, the block calls the answer back from `pcie/inline` (`recall`) and makes it anew for the
+//! new address. While only the lower half was written (`mmio_resp_half`) requests wait.
 //!
-//! Stays out of the device reset: connect `reset` to hard and function-level reset only, and let what
-//! it writes through while others are flushed. With a function-level reset its answer is to be called back too: none of it
-//! outlives that.
+//! The block stays out of the device reset: connect `reset` to hard and function-level reset only,
+//! and let its writes pass while others are flushed. With a function-level reset its answer is to
+//! be called back too: none outlives that.
 
 use crate::common::fifo::Fifo;
 use crate::common::iface::*;
@@ -26,8 +27,21 @@ pub enum ReadlessState {
     /// Taken by `pcie/inline`.
     Held,
     Recall,
-    /// What `pcie/tx` took while it was called back shows in this cycle.
+    /// In this cycle `sent` still tells of an answer that `pcie/tx` took during the recall.
     Recalled,
+}
+
+#[record(layout = nitor_abi::bar::ReadlessRequest)]
+pub struct ReadlessRequest {
+    pub req_id: Bits<16>,
+    pub offset: Bits<16>,
+}
+
+#[record(layout = nitor_abi::bar::ReadlessResponse)]
+pub struct ReadlessResponse {
+    req_id: Bits<16>,
+    offset: Bits<16>,
+    value: Bits<32>,
 }
 
 #[derive(LogicBlock, Default)]
@@ -35,25 +49,24 @@ pub struct Readless<const D: usize> {
     pub clock: Signal<In, Clock>,
     pub reset: Signal<In, Bit>,
     pub req_valid: Signal<In, Bit>,
-    /// 31:16 register offset, 15:0 request id.
-    pub req: Signal<In, Bits<32>>,
+    pub req: Signal<In, ReadlessRequest>,
     pub mmio_resp: Signal<In, Bits<64>>,
-    /// It is another in this cycle.
+    /// It changes in this cycle.
     pub mmio_resp_written: Signal<In, Bit>,
     pub mmio_resp_half: Signal<In, Bit>,
     pub peek_addr: Signal<Out, Bits<16>>,
-    /// One cycle after `peek_addr`.
+    /// The register's value, one cycle after `peek_addr`.
     pub peek_data: Signal<In, Bits<32>>,
     pub write: WriteReqSrc<D>,
-    /// What was written is not to be sent any more.
+    /// Calls the answer back.
     pub recall: Signal<Out, Bit>,
-    /// It was sent a cycle ago.
+    /// `pcie/tx` took the answer a cycle ago.
     pub sent: Signal<In, Bit>,
     pub stat_dropped: Signal<Out, Bit>,
-    queue: Fifo<Bits<32>, 4>,
+    queue: Fifo<ReadlessRequest, 4>,
     state: Reg<ReadlessState>,
     addr: Reg<Bits<64>>,
-    answer: Reg<Bits<64>>,
+    answer: Reg<ReadlessResponse>,
     dropped: Reg<Bit>,
 }
 
@@ -74,7 +87,7 @@ impl<const D: usize> Logic for Readless<D> {
         let there = self.mmio_resp.val().any();
         let changed = self.mmio_resp_written.val();
         let sent = self.sent.val();
-        self.peek_addr.next = req.get_bits::<16>(16);
+        self.peek_addr.next = req.offset;
 
         let mut done = false;
         match self.state.q.val() {
@@ -88,7 +101,11 @@ impl<const D: usize> Logic for Readless<D> {
                 self.state.d.next = if changed { ReadlessState::Idle } else { ReadlessState::Make };
             }
             ReadlessState::Make => {
-                self.answer.d.next = cat::<32, 32, 64>(self.peek_data.val(), req);
+                self.answer.d.next = ReadlessResponse {
+                    req_id: req.req_id,
+                    offset: req.offset,
+                    value: self.peek_data.val(),
+                };
                 self.addr.d.next = self.mmio_resp.val() & !lit::<64>(7);
                 done = !changed && !there;
                 self.state.d.next =
@@ -124,7 +141,7 @@ impl<const D: usize> Logic for Readless<D> {
         self.write.valid.next = self.state.q.val() == ReadlessState::Write;
         self.write.addr.next = self.addr.q.val();
         self.write.len.next = lit::<7>(8);
-        self.write.data.next = bit_cast::<D, 64>(self.answer.q.val());
+        self.write.data.next = bit_cast::<D, 64>(self.answer.q.val().to_bits());
         self.write.last.next = true;
     }
 }

@@ -1,12 +1,15 @@
-//! Of [Readless], with the registers before it and [InlineWrite] behind: an answer is of this life, and for the address as it is.
+//! Of [Readless], with the registers before it and [InlineWrite] behind: an answer is of this life,
+//! and for the address as it is.
 
 use super::readless::Readless;
 use super::regs::EnaRegs;
-use crate::pcie::inline::InlineWrite;
+use crate::common::iface::*;
+use crate::pcie::inline::{self, InlineWrite, Recallable};
+use crate::pcie::tlp;
 use nitor_rtl::prelude::*;
 
-/// What offers itself to `pcie/tx` is the answer to a request since the last function-level reset, and goes to MMIO_RESP: to the whole
-/// of it, not to 0, and two cycles after it was written to no older one.
+/// An answer on offer to `pcie/tx` is for a request since the last function-level reset. It goes to
+/// MMIO_RESP: to a whole address, not 0, and from two cycles after a write on to the new one.
 #[derive(LogicBlock, Default)]
 pub struct ReadlessLife {
     pub clock: Signal<In, Clock>,
@@ -64,15 +67,9 @@ impl Logic for ReadlessLife {
         self.readless.mmio_resp.next = resp;
         self.readless.mmio_resp_written.next = written;
         self.readless.mmio_resp_half.next = self.regs.mmio_resp_half.val();
-        self.readless.sent.next = self.inline.sent.val().get_bit(0);
+        self.readless.sent.next = self.inline.sent.val().readless;
         for c in 0..4 {
-            if c == 2 {
-                self.inline.req[c].valid.next = self.readless.write.valid.val();
-                self.inline.req[c].addr.next = self.readless.write.addr.val();
-                self.inline.req[c].len.next = self.readless.write.len.val();
-                self.inline.req[c].data.next = self.readless.write.data.val();
-                self.inline.req[c].last.next = self.readless.write.last.val();
-            } else {
+            if c != inline::READLESS {
                 self.inline.req[c].valid.next = self.ask.val().get_bit(c);
                 self.inline.req[c].addr.next = lit::<64>(0);
                 self.inline.req[c].len.next = lit::<7>(4);
@@ -80,21 +77,19 @@ impl Logic for ReadlessLife {
                 self.inline.req[c].last.next = self.last.val();
             }
         }
-        self.readless.write.ready.next = self.inline.req[2].ready.val();
+        WriteReqSrc::<128>::join(&mut self.readless.write, &mut self.inline.req[inline::READLESS]);
         self.inline.requester.next = lit::<16>(0);
         self.inline.core_reset.next = self.core_reset.val();
-        self.inline.recall.next = bit_cast::<2, 1>((self.readless.recall.val() || function).into());
+        self.inline.recall.next =
+            Recallable { readless: self.readless.recall.val() || function, messages: false };
         self.inline.tx.ready.next = self.tx_ready.val();
 
         self.asked.d.next = (self.asked.q.val() || self.regs.readless_valid.val()) && !function;
         self.settled.d.next = !written;
         let answer = self.inline.tx.valid.val() && self.inline.privileged.val();
-        let hdr = self.inline.tx.hdr.val();
-        let to = if hdr.get_bit(29) {
-            cat::<32, 32, 64>(hdr.get_bits::<32>(64), hdr.get_bits::<32>(96))
-        } else {
-            bit_cast::<64, 32>(hdr.get_bits::<32>(64))
-        };
+        let hdr = tlp::Request::from_bits(self.inline.tx.hdr.val());
+        let high = if hdr.dw0.format.wide { hdr.dw2 } else { lit::<32>(0) };
+        let to = Halves { low: tlp::low_address(hdr), high }.to_bits::<64>();
         let right = to == (resp & !lit::<64>(7)) && resp.any() && !self.regs.mmio_resp_half.val();
         self.given.next = true;
         self.ok.next =

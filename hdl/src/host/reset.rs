@@ -1,19 +1,24 @@
-//! The reset sequence: device reset by DEV_CTL, function-level reset, and the start after a hard reset.
+//! The reset sequence: device reset by DEV_CTL, function-level reset, and the start after a hard
+//! reset.
 //!
 //! `start` (DEV_CTL written with bit 0 set, or `flr`) in any state:
-//! 1. at once: `regs_clear`, `reset_in_progress`, `flush`, `wait_firmware`, `irq_reset`; for a function-level
-//!    reset also `function_reset` and `irq_flr`;
-//! 2. `flush` until the DMA read engine has no tag outstanding and pcie/tx has swallowed what was under way;
+//! 1. at once: `regs_clear`, `reset_in_progress`, `flush`, `wait_firmware`, `irq_reset`; for a
+//!    function-level reset also `function_reset` and `irq_flr`;
+//! 2. `flush` until the DMA read engine has no tag outstanding and `pcie/tx` has swallowed what was
+//!    under way;
 //! 3. `core_reset` for 16 cycles, `flush` still high;
-//! 4. until the firmware has acknowledged (any time since 1) and DEV_CTL.DEV_RESET is 0: `reset_in_progress` falls.
+//! 4. until the firmware has acknowledged (any time since 1) and DEV_CTL.DEV_RESET is 0:
+//!    `reset_in_progress` falls.
 //!
-//! A start during any of these begins again at 1. An acknowledgement already on its way may then count
-//! for the later start: while `reset_in_progress` is high the host's registers do not change, so the firmware has nothing more to forget.
-//! The registers must ignore writes and the firmware's commands must be refused while, respectively, `reset_in_progress`
-//! and `wait_firmware` are high.
+//! A start during any of these begins again at 1. An acknowledgement already on its way may then
+//! count for the later start: while `reset_in_progress` is high the host's registers do not change,
+//! so the firmware has nothing more to forget. The registers must ignore writes while
+//! `reset_in_progress` is high, and the firmware's commands must be refused while `wait_firmware`
+//! is.
 //!
-//! A hard reset gives `core_reset` until 16 cycles after it and no `reset_in_progress`: the card is READY from
-//! power-on. Blocks of the core need `core_reset` only. Every output is a register: 1 cycle from input to output.
+//! A hard reset gives `core_reset` until 16 cycles after it and no `reset_in_progress`: the card is
+//! READY from power-on. Blocks of the core need `core_reset` only. Every output is a register: 1
+//! cycle from input to output.
 
 use nitor_rtl::prelude::*;
 

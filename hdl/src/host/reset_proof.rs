@@ -2,30 +2,37 @@
 
 use crate::common::iface::*;
 use crate::common::reset::ResetStage;
-use crate::pcie::inline::InlineWrite;
+use crate::pcie::inline::{self, InlineWrite, Recallable};
 use crate::pcie::tlp;
 use crate::pcie::tx::TlpTx;
 use nitor_rtl::prelude::*;
 
-/// Once `flush` is over, no posted write leaves that was offered before the core's reset: completions, the firmware's, messages,
-/// payload. The sequence is [ResetControl](super::reset::ResetControl)'s with its times cut short.
+/// Bits of a write's address: the life it is from; it is the readless engine's.
+const LIFE: u64 = 0x100;
+const OWN: u64 = 0x400;
+/// Number of the writer of payload, behind the clients of `pcie/inline`.
+const PAYLOAD: usize = 4;
+
+/// Once `flush` is over, no posted write leaves that was offered before the core's reset:
+/// completions, the firmware's, messages, payload. The sequence is
+/// [ResetControl](super::reset::ResetControl)'s with its times cut short.
 #[derive(LogicBlock)]
 pub struct LifeEnds {
     pub clock: Signal<In, Clock>,
     pub reset: Signal<In, Bit>,
     /// A reset begins.
     pub start: Signal<In, Bit>,
-    /// Who has something to write, by clients of `pcie/inline`; 4: payload.
+    /// Who has something to write: the clients of `pcie/inline`, and [PAYLOAD].
     pub wants: Signal<In, Bits<5>>,
     pub last: Signal<In, Bits<5>>,
     pub cpl: Signal<In, Bit>,
-    /// There is an error to tell of.
+    /// An error message is on offer.
     pub error: Signal<In, Bit>,
     pub link_ready: Signal<In, Bit>,
     pub limit_ph: Signal<In, Bits<8>>,
     pub limit_pd: Signal<In, Bits<12>>,
     pub bus_master: Signal<In, Bit>,
-    pub recall: Signal<In, Bits<2>>,
+    pub recall: Signal<In, Recallable>,
     pub given: Signal<Out, Bit>,
     pub ok: Signal<Out, Bit>,
     inline: InlineWrite<32>,
@@ -90,7 +97,8 @@ impl Logic for LifeEnds {
         self.late.d.next = core.any();
         let core_late = self.late.q.val();
 
-        // Flush, until nothing is under way; then the core's reset, three cycles of it; both end together.
+        // Flush, until nothing is under way; then the core's reset, three cycles of it; both end
+        // together.
         if flush && !core.any() {
             if self.settle.q.val() != 3 {
                 self.settle.d.next = self.settle.q.val() + 1;
@@ -110,16 +118,17 @@ impl Logic for LifeEnds {
             self.settle.d.next = lit::<2>(0);
         }
 
-        // Each client offers a beat until it is taken, and its write to the end. The core's reset takes it away, but not from client 2:
-        // what that has is of a life of its own.
+        // Each client offers a beat until it is taken, and its write to the end. The core's reset
+        // takes it away, but not from client 2: what that has is of a life of its own.
         let wants = self.wants.val();
         let last = self.last.val();
         let mut ready = lit::<5>(0);
         let valid = self.offers.q.val();
         for c in 0..4 {
             self.inline.req[c].valid.next = valid.get_bit(c);
-            let own = lit::<64>(if c == 2 { 0x400 } else { 0 });
-            self.inline.req[c].addr.next = own.replace_bit(8, self.tags.q.val().get_bit(c));
+            let own = lit::<64>(if c == inline::READLESS { OWN } else { 0 });
+            self.inline.req[c].addr.next =
+                if self.tags.q.val().get_bit(c) { own | LIFE } else { own };
             self.inline.req[c].len.next = lit::<7>(4);
             self.inline.req[c].data.next = lit::<32>(0);
             self.inline.req[c].last.next = last.get_bit(c) || c >= 2;
@@ -128,14 +137,14 @@ impl Logic for LifeEnds {
         self.inline.requester.next = lit::<16>(0);
         self.inline.core_reset.next = core_late;
         self.inline.recall.next = self.recall.val();
-        ready = ready.replace_bit(4, self.tx.payload.ready.val());
+        ready = ready.replace_bit(PAYLOAD, self.tx.payload.ready.val());
         let life = self.life.q.val();
         let mut offers = valid;
         let mut tags = self.tags.q.val();
         let mut mids = self.mid.q.val();
         for c in 0..5 {
             let takes = valid.get_bit(c) && ready.get_bit(c);
-            let ends = last.get_bit(c) || c == 2 || c == 3;
+            let ends = last.get_bit(c) || c == inline::READLESS || c == inline::MESSAGES;
             let mid = if takes { !ends } else { mids.get_bit(c) };
             let free = !valid.get_bit(c) || takes;
             mids = mids.replace_bit(c, mid);
@@ -145,7 +154,7 @@ impl Logic for LifeEnds {
             if free && !mid {
                 tags = tags.replace_bit(c, life);
             }
-            if c != 2 && (core.any() || core_late) {
+            if c != inline::READLESS && (core.any() || core_late) {
                 offers = offers.replace_bit(c, false);
                 mids = mids.replace_bit(c, false);
             }
@@ -156,10 +165,10 @@ impl Logic for LifeEnds {
 
         TlpSrc::<32>::join(&mut self.inline.tx, &mut self.tx.inline);
         self.tx.inline_privileged.next = self.inline.privileged.val();
-        self.tx.payload.valid.next = valid.get_bit(4);
-        self.tx.payload.sop.next = !self.mid.q.val().get_bit(4);
-        self.tx.payload.eop.next = last.get_bit(4);
-        let to = if self.tags.q.val().get_bit(4) { lit::<64>(0x100) } else { lit::<64>(0) };
+        self.tx.payload.valid.next = valid.get_bit(PAYLOAD);
+        self.tx.payload.sop.next = !self.mid.q.val().get_bit(PAYLOAD);
+        self.tx.payload.eop.next = last.get_bit(PAYLOAD);
+        let to = if self.tags.q.val().get_bit(PAYLOAD) { lit::<64>(LIFE) } else { lit::<64>(0) };
         self.tx.payload.hdr.next =
             tlp::memory_request(true, lit::<16>(0), lit::<8>(0), lit::<8>(0xf), to, lit::<10>(1));
         self.tx.payload.data.next = lit::<32>(0);
@@ -171,8 +180,8 @@ impl Logic for LifeEnds {
         self.tx.message_valid.next = self.error.val();
         self.tx.message.next = lit::<2>(0);
         self.tx.requester.next = lit::<16>(0);
-        self.tx.np_valid.next = false;
-        self.tx.np_hdr.next = lit::<128>(0);
+        self.tx.np.valid.next = false;
+        self.tx.np.hdr.next = lit::<128>(0);
         self.tx.fc_ph.next = self.limit_ph.val();
         self.tx.fc_pd.next = self.limit_pd.val();
         self.tx.fc_nph.next = lit::<8>(0);
@@ -184,10 +193,9 @@ impl Logic for LifeEnds {
         self.tx.press.next = false;
         self.tx.link.ready.next = self.link_ready.val();
 
-        // Bit 30: with data; bit 8 of the address: of which life; bit 10: client 2's.
-        let hdr = self.tx.link.hdr.val();
-        let write = self.tx.link.valid.val() && self.tx.link.sop.val() && hdr.get_bit(30);
+        let hdr = tlp::Request::from_bits(self.tx.link.hdr.val());
+        let write = self.tx.link.valid.val() && self.tx.link.sop.val() && hdr.dw0.format.with_data;
         self.given.next = true;
-        self.ok.next = flush || !write || hdr.get_bit(64 + 10) || hdr.get_bit(64 + 8) == life;
+        self.ok.next = flush || !write || (hdr.dw2 & OWN) != 0 || ((hdr.dw2 & LIFE) != 0) == life;
     }
 }

@@ -1,41 +1,49 @@
 //! Interrupt moderation: decides when a vector's MSI-X message is sent.
 //!
-//! Per vector, in RAM: an event of each direction pending and since when, the two delays, armed, due. A vector is due
-//! when an event of a direction has waited that direction's delay (µs; 0: at once), and stays due. It fires when
-//! due, armed, MSI-X enabled and masked neither by function nor by table; firing clears pending and armed. Due and armed but masked
-//! shows in the pending bit array, and is sent when unmasked.
+//! RAM keeps for each vector: whether an event of each direction is pending and since when, the two
+//! delays, armed, due. A vector becomes due, and stays it, when an event has waited its direction's
+//! delay (µs; 0: at once). A due vector fires when it is armed, MSI-X is enabled, and neither
+//! function nor table masks it. Firing clears pending and armed. A vector that is due, armed and
+//! masked shows in the pending bit array and fires when it is unmasked.
 //!
-//! A message that was fired is called back (`recall`) if the table, the function, MSI-X or INTR_MASK forbid it
-//! before `pcie/tx` has taken it (`sent`): the vector is due and armed again. That begins two cycles after the mask was
-//! written, and `pcie/inline` has nothing of it in the fourth: before the host can have read the mask back. The pending
-//! bits can't be read in between.
+//! The block calls a fired message back (`recall`) if table, function, MSI-X or INTR_MASK forbid it
+//! before `pcie/tx` has taken it (`sent`). The vector is then due and armed again. The recall
+//! begins two cycles after the mask was written, and in the fourth `pcie/inline` has nothing of the
+//! message: before the host can have read the mask back. Meanwhile nobody can read the pending
+//! bits.
 //!
-//! `end` forgets all of a vector: pending, armed, delays, and its message if it was not sent. It waits for what waits here of that vector.
+//! `end` forgets all of a vector: pending, armed, delays, and its message if that was not sent. It
+//! waits for inputs of that vector that are in the block.
 //!
 //! | write to the interrupt register | effect |
 //! |---|---|
-//! | bit 31 = 0 | delays taken over, for pending events too |
-//! | bit 30 = 1 | armed |
-//! | bit 30 = 0 | disarmed; but with bit 31 = 0, armed and an event pending, one message at once (a driver suspects a lost interrupt) |
+//! | `keep_delays` 0 | the vector takes the delays, for pending events too |
+//! | `unmask` 1 | armed |
+//! | `unmask` 0 | disarmed |
+//! | both 0, armed and an event pending | disarmed after one message at once |
 //!
-//! What was disarmed by its message stays silent then: some drivers mask by writing 0, while what they are just looking at is pending.
+//! The last is for a driver that suspects a lost interrupt. A vector that its own message disarmed
+//! stays silent in that case: some drivers mask by writing 0 while they look at what is pending.
 //!
-//! Vector 0 belongs to the firmware: `raise` is remembered until sent, waits while `intr_masked`, needs no arming. An I/O event for
-//! vector 0 counts as a raise; writes to its interrupt register do nothing.
+//! Vector 0 belongs to the firmware. `raise` is remembered until its message is sent, waits while
+//! `intr_masked`, and needs no arming. An I/O event for vector 0 counts as a raise; writes to its
+//! interrupt register do nothing.
 //!
-//! Slots of four cycles: an event or unmask in two of them, a visit of the next vector in one (deadlines, masks
-//! that went away, messages that found another waiting: every vector within 4 * 2^V cycles), the host's table access in one. An event with delay 0
-//! is at `write` after 11 or 12 cycles if nothing else waits: it is decided upon after 6 or 7, then the table is asked for the message; one with delay d after d to d + 1 µs and a round of visits. Events and unmasks never wait for
-//! `write`: while a message waits to be sent the other vectors stay as they are. After `reset` a walk of 2^V cycles clears all
-//! vectors; nothing is taken until then.
+//! **Speed.** A round has four slots of a cycle. Two are for an event or unmask, one is for the
+//! host's table access, and one visits the next vector: deadlines, masks that went away, messages
+//! that found another one waiting. Every vector is visited within 4 * 2^V cycles. If nothing else
+//! waits an event with delay 0 is at `write` after 11 or 12 cycles: the decision takes 6 or 7, then
+//! the table is asked for the message. One with delay d is there after d to d + 1 µs and a round of
+//! visits. Events and unmasks never wait for `write`: while a message waits the other vectors stay
+//! as they are. After `reset` a walk of 2^V cycles clears all vectors; nothing is taken until then.
 //!
 //! | stage | |
 //! |---|---|
-//! | 0 | choose: event, unmask, visit, end, or the return of what was called back |
-//! | 1 | the vector's state and its mask in the table are read |
-//! | 2 | the input changes the state; how long has it waited? |
+//! | 0 | chooses: event, unmask, visit, end, or the return of a message that was called back |
+//! | 1 | reads the vector's state, and its mask in the table |
+//! | 2 | changes the state by the input; how long has the event waited? |
 //! | 3 | has it waited long enough? |
-//! | 4 | it fires if it may, the state goes back |
+//! | 4 | fires if the vector may, writes the state back |
 
 use crate::common::iface::*;
 use crate::common::ram::{BlockRam, LutRam};
@@ -51,7 +59,7 @@ pub enum IrqOp {
     Return,
 }
 
-/// Of the message that was fired last.
+/// The state of the message that was fired last.
 #[derive(Copy, Clone, PartialEq, Debug, LogicState)]
 pub enum Message {
     Idle,
@@ -60,12 +68,75 @@ pub enum Message {
     /// Taken by `pcie/inline`.
     Held,
     Recall,
-    /// What `pcie/tx` took while it was called back shows in this cycle.
+    /// In this cycle `sent` still tells of a message that `pcie/tx` took during the recall.
     Recalled,
-    /// To be pending again, if its vector has not ended: waits for its slot...
+    /// The message will be pending again, unless its vector has ended: it waits for its slot...
     Return,
-    /// ...and is on its way.
+    /// ...and is in the stages.
     Returning,
+}
+
+/// An event of a direction.
+#[record]
+pub struct Directions {
+    rx: Bit,
+    tx: Bit,
+}
+
+/// In microseconds.
+#[record]
+pub struct Delays {
+    rx: Bits<15>,
+    tx: Bits<15>,
+}
+
+/// Delays, and since when events are pending.
+#[record]
+pub struct Times {
+    delays: Delays,
+    rx_since: Bits<16>,
+    tx_since: Bits<16>,
+}
+
+#[record]
+pub struct Flags {
+    pending: Directions,
+    due: Bit,
+    armed: Bit,
+}
+
+/// A vector's state.
+#[record]
+pub struct Moderation {
+    times: Times,
+    flags: Flags,
+}
+
+/// What the next slot for inputs is for.
+#[record]
+pub struct Pick {
+    event: Bit,
+    unmask: Bit,
+    /// Vector 0 is looked at.
+    look0: Bit,
+    end: Bit,
+    returns: Bit,
+}
+
+/// A write to an interrupt register.
+#[record(layout = nitor_abi::bar::Interrupt)]
+pub struct InterruptWrite {
+    rx_delay: Bits<15>,
+    tx_delay: Bits<15>,
+    pub unmask: Bit,
+    keep_delays: Bit,
+}
+
+/// A vector's place in the pending bit array.
+#[record]
+pub struct Place {
+    bit: Bits<5>,
+    word: Bits<3>,
 }
 
 #[derive(LogicBlock)]
@@ -76,9 +147,9 @@ pub struct Irq<const D: usize, const V: usize> {
     pub unmask: UnmaskSnk,
     pub end: VectorEndSnk,
     pub write: WriteReqSrc<D>,
-    /// What was written is not to be sent any more.
+    /// Calls the message back.
     pub recall: Signal<Out, Bit>,
-    /// It was sent a cycle ago.
+    /// `pcie/tx` took the message a cycle ago.
     pub sent: Signal<In, Bit>,
     /// The firmware raises vector 0.
     pub raise: Signal<In, Bit>,
@@ -90,23 +161,23 @@ pub struct Irq<const D: usize, const V: usize> {
     pub function_mask: Signal<In, Bit>,
     pub lookup_vector: Signal<Out, Bits<8>>,
     pub lookup_masked: Signal<In, Bit>,
-    /// Asks the table for a vector's message, which stands from `fetched` until the next is asked for.
+    /// Asks the table for a vector's message, which stands from `fetched` until the next `fetch`.
     pub fetch: Signal<Out, Bit>,
     pub fetch_vector: Signal<Out, Bits<8>>,
     pub fetched: Signal<In, Bit>,
     pub message_addr: Signal<In, Bits<64>>,
     pub message_data: Signal<In, Bits<32>>,
-    /// Its vector is masked in the table; counts while `fetched`.
+    /// The table masks the message's vector; counts while `fetched`.
     pub message_masked: Signal<In, Bit>,
-    /// Pending bits for the MSI-X table's window; `pba_valid` is high in one cycle of four at least.
+    /// Pending bits for the MSI-X table's window; `pba_valid` is high in one cycle of four at
+    /// least.
     pub pba_word: Signal<In, Bits<3>>,
     pub pba: Signal<Out, Bits<32>>,
     pub pba_valid: Signal<Out, Bit>,
     /// A message was sent.
     pub stat_msix: Signal<Out, Bit>,
 
-    // {armed, due, TX pending, RX pending, TX since, RX since, TX delay, RX delay}
-    vectors: BlockRam<Bits<66>, V>,
+    vectors: BlockRam<Moderation, V>,
     pending: LutRam<Bits<32>, 3>,
 
     walk: Reg<Bits<9>>,
@@ -117,17 +188,14 @@ pub struct Irq<const D: usize, const V: usize> {
     raised: Reg<Bit>,
     look0: Reg<Bit>,
     was_masked: Reg<Bit>,
-    // What the next slot for inputs is for: {return, end, vector 0's look, unmask, event}.
-    picked: Reg<Bits<5>>,
+    picked: Reg<Pick>,
     picked_vector: Reg<Bits<8>>,
 
     // An input that waits for its slot.
     event_held: Reg<Bit>,
-    event_rx: Reg<Bit>,
-    event_vector: Reg<Bits<8>>,
+    event_what: Reg<Event>,
     unmask_held: Reg<Bit>,
-    unmask_vector: Reg<Bits<8>>,
-    unmask_value: Reg<Bits<32>>,
+    unmask_what: Reg<Unmask>,
 
     op1: Reg<IrqOp>,
     vector1: Reg<Bits<8>>,
@@ -137,32 +205,30 @@ pub struct Irq<const D: usize, const V: usize> {
     vector2: Reg<Bits<8>>,
     rx2: Reg<Bit>,
     value2: Reg<Bits<32>>,
-    state2: Reg<Bits<66>>,
+    state2: Reg<Moderation>,
     op3: Reg<IrqOp>,
     vector3: Reg<Bits<8>>,
-    // {TX since, RX since, TX delay, RX delay}
-    times3: Reg<Bits<62>>,
-    // {TX, RX}
-    pending3: Reg<Bits<2>>,
+    times3: Reg<Times>,
+    pending3: Reg<Directions>,
     armed3: Reg<Bit>,
-    // Due, whatever the times say.
+    // The vector is due whatever the times say.
     due3: Reg<Bit>,
-    // {TX, RX}: pending before this operation, and how long.
-    waits3: Reg<Bits<2>>,
+    // What was pending before this operation, and how long.
+    waits3: Reg<Directions>,
     tx_age3: Reg<Bits<16>>,
     rx_age3: Reg<Bits<16>>,
     masked3: Reg<Bit>,
     op4: Reg<IrqOp>,
     vector4: Reg<Bits<8>>,
-    times4: Reg<Bits<62>>,
-    pending4: Reg<Bits<2>>,
+    times4: Reg<Times>,
+    pending4: Reg<Directions>,
     armed4: Reg<Bit>,
     due4: Reg<Bit>,
     masked4: Reg<Bit>,
     message: Reg<Message>,
     message_vector: Reg<Bits<V>>,
     counted: Reg<Bit>,
-    // `end` is in the stages or beyond; beyond.
+    // The operation of `end` was taken; it is through the stages.
     end_taken: Reg<Bit>,
     ended: Reg<Bit>,
     _cycles_per_us: usize,
@@ -210,11 +276,9 @@ impl<const D: usize, const V: usize> Irq<D, V> {
             picked: Default::default(),
             picked_vector: Default::default(),
             event_held: Default::default(),
-            event_rx: Default::default(),
-            event_vector: Default::default(),
+            event_what: Default::default(),
             unmask_held: Default::default(),
-            unmask_vector: Default::default(),
-            unmask_value: Default::default(),
+            unmask_what: Default::default(),
             op1: Default::default(),
             vector1: Default::default(),
             rx1: Default::default(),
@@ -255,11 +319,13 @@ impl<const D: usize, const V: usize> Logic for Irq<D, V> {
     /// Interrupt moderation and MSI-X messages.
     #[kernel]
     fn update(&mut self) {
-        registers!(self, clock, reset; walk, slot, visit, cycles, now, raised, look0, was_masked, picked, event_held, unmask_held);
-        registers!(self, clock, reset; op1, op2);
-        registers!(self, clock, reset; op3, pending3, armed3, due3, waits3, masked3, op4, pending4, armed4, due4, masked4, message, counted, end_taken, ended);
-        registers!(self, clock; picked_vector, event_rx, event_vector, unmask_vector, unmask_value, vector1, rx1, value1, vector2, rx2,
-            value2, state2, vector3, times3, tx_age3, rx_age3, vector4, times4, message_vector);
+        registers!(self, clock, reset; walk, slot, visit, cycles, now, raised, look0, was_masked);
+        registers!(self, clock, reset; picked, event_held, unmask_held, op1, op2, op3, pending3);
+        registers!(self, clock, reset; armed3, due3, waits3, masked3, op4, pending4, armed4, due4);
+        registers!(self, clock, reset; masked4, message, counted, end_taken, ended);
+        registers!(self, clock; picked_vector, event_what, unmask_what, vector1, rx1, value1);
+        registers!(self, clock; vector2, rx2, value2, state2, vector3, times3, tx_age3, rx_age3);
+        registers!(self, clock; vector4, times4, message_vector);
         clocked!(self, clock; vectors, pending);
 
         self.cycles.d.next = self.cycles.q.val() + 1;
@@ -275,7 +341,8 @@ impl<const D: usize, const V: usize> Logic for Irq<D, V> {
             self.walk.d.next = self.walk.q.val() + 1;
         }
         self.slot.d.next = self.slot.q.val() + 1;
-        let input_slot = self.slot.q.val().get_bit(0) && !walking;
+        let odd_slot = (self.slot.q.val() & 1) != 0;
+        let input_slot = odd_slot && !walking;
         let visit_slot = self.slot.q.val() == 2 && !walking;
 
         let busy1 = self.op1.q.val() != IrqOp::None;
@@ -286,11 +353,11 @@ impl<const D: usize, const V: usize> Logic for Irq<D, V> {
         let v2 = self.vector2.q.val();
         let v3 = self.vector3.q.val();
         let v4 = self.vector4.q.val();
-        let event_vector = self.event_vector.q.val();
-        let unmask_vector = self.unmask_vector.q.val();
-        // An input is picked in the slot before its own. Each goes first in one of the two, so that one whose vector is busy does not stop
-        // the other.
-        let unmask_first = !self.slot.q.val().get_bit(1);
+        let event_vector = self.event_what.q.val().vector;
+        let unmask_vector = self.unmask_what.q.val().vector;
+        // An input is picked in the slot before its own. Events go first in one slot, unmasks in
+        // the other, so that a busy vector does not stop both.
+        let unmask_first = (self.slot.q.val() & 2) == 0;
         let ending = bit_cast::<8, V>(bit_cast::<V, 8>(self.end.vector.val()));
         let before = (self.event_held.q.val() && event_vector == ending)
             || (self.unmask_held.q.val() && unmask_vector == ending);
@@ -306,14 +373,14 @@ impl<const D: usize, const V: usize> Logic for Irq<D, V> {
         let pick_unmask =
             pick_others && self.unmask_held.q.val() && (unmask_first || !self.event_held.q.val());
         let pick_event = pick_others && !pick_unmask && self.event_held.q.val();
-        if !self.slot.q.val().get_bit(0) {
-            self.picked.d.next = cat::<2, 3, 5>(
-                cat::<1, 1, 2>(pick_return.into(), pick_end.into()),
-                cat::<1, 2, 3>(
-                    pick_look0.into(),
-                    cat::<1, 1, 2>(pick_unmask.into(), pick_event.into()),
-                ),
-            );
+        if !odd_slot {
+            self.picked.d.next = Pick {
+                event: pick_event,
+                unmask: pick_unmask,
+                look0: pick_look0,
+                end: pick_end,
+                returns: pick_return,
+            };
             self.picked_vector.d.next = if pick_return {
                 bit_cast::<8, V>(self.message_vector.q.val())
             } else if pick_end {
@@ -326,12 +393,9 @@ impl<const D: usize, const V: usize> Logic for Irq<D, V> {
                 lit::<8>(0)
             };
         }
-        let take_look0 = input_slot && self.picked.q.val().get_bit(2);
-        let wants_return = self.picked.q.val().get_bit(4);
-        let wants_end = self.picked.q.val().get_bit(3);
-        let wants_unmask = self.picked.q.val().get_bit(1);
-        let wants_event = self.picked.q.val().get_bit(0);
-        let vector0 = if self.slot.q.val().get_bit(0) {
+        let picked = self.picked.q.val();
+        let take_look0 = input_slot && picked.look0;
+        let vector0 = if odd_slot {
             self.picked_vector.q.val()
         } else {
             bit_cast::<8, V>(self.visit.q.val())
@@ -342,10 +406,10 @@ impl<const D: usize, const V: usize> Logic for Irq<D, V> {
             || (busy2 && bit_cast::<V, 8>(v2) == low0)
             || (busy3 && bit_cast::<V, 8>(v3) == low0)
             || (busy4 && bit_cast::<V, 8>(v4) == low0);
-        let take_return = input_slot && wants_return && returns && !there;
-        let take_end = input_slot && wants_end && !there;
-        let take_unmask = input_slot && wants_unmask && !there;
-        let take_event = input_slot && wants_event && !there;
+        let take_return = input_slot && picked.returns && returns && !there;
+        let take_end = input_slot && picked.end && !there;
+        let take_unmask = input_slot && picked.unmask && !there;
+        let take_event = input_slot && picked.event && !there;
         let take_visit = visit_slot && !there;
         if take_visit {
             self.visit.d.next = self.visit.q.val() + 1;
@@ -359,16 +423,14 @@ impl<const D: usize, const V: usize> Logic for Irq<D, V> {
         }
         if !self.event_held.q.val() {
             self.event_held.d.next = self.event.valid.val();
-            self.event_rx.d.next = self.event.rx.val();
-            self.event_vector.d.next = self.event.vector.val();
+            self.event_what.d.next = self.event.get();
         }
         if take_unmask {
             self.unmask_held.d.next = false;
         }
         if !self.unmask_held.q.val() {
             self.unmask_held.d.next = self.unmask.valid.val();
-            self.unmask_vector.d.next = self.unmask.vector.val();
-            self.unmask_value.d.next = self.unmask.value.val();
+            self.unmask_what.d.next = self.unmask.get();
         }
 
         let in_range = (vector0 >> lit::<4>(V)) == 0;
@@ -388,8 +450,8 @@ impl<const D: usize, const V: usize> Logic for Irq<D, V> {
             IrqOp::None
         };
         self.vector1.d.next = vector0;
-        self.rx1.d.next = self.event_rx.q.val();
-        self.value1.d.next = self.unmask_value.q.val();
+        self.rx1.d.next = self.event_what.q.val().rx;
+        self.value1.d.next = self.unmask_what.q.val().value;
         self.vectors.raddr.next = bit_cast::<V, 8>(vector0);
 
         // Stage 1.
@@ -401,56 +463,58 @@ impl<const D: usize, const V: usize> Logic for Irq<D, V> {
         self.state2.d.next = self.vectors.rdata.val();
 
         // Stage 2: the input changes the vector. The walk's zeros pass here.
-        let value = self.value2.q.val();
+        let value = InterruptWrite::from_bits(self.value2.q.val());
         let state = self.state2.q.val();
         let is_event = self.op2.q.val() == IrqOp::Event;
         let is_unmask = self.op2.q.val() == IrqOp::Unmask;
         let is_end = self.op2.q.val() == IrqOp::End;
         let is_return = self.op2.q.val() == IrqOp::Return;
-        let rx_was = state.get_bit(62);
-        let tx_was = state.get_bit(63);
-        let rx_since = state.get_bits::<16>(30);
-        let tx_since = state.get_bits::<16>(46);
-        // Of a message that returns it matters no more which direction it was for.
+        let rx_was = state.flags.pending.rx;
+        let tx_was = state.flags.pending.tx;
+        let rx_since = state.times.rx_since;
+        let tx_since = state.times.tx_since;
+        // The direction of a message that returns does not matter any more.
         let rx_pending = (rx_was || (is_event && self.rx2.q.val()) || is_return) && !is_end;
         let tx_pending = (tx_was || (is_event && !self.rx2.q.val())) && !is_end;
         let some_pending = rx_pending || tx_pending;
-        let new_delays = is_unmask && !value.get_bit(31);
-        let delays = if new_delays { value.get_bits::<30>(0) } else { state.get_bits::<30>(0) };
-        let armed = state.get_bit(65);
-        let kick = new_delays && !value.get_bit(30) && some_pending && armed;
-        let rx_at_once = rx_pending && !delays.get_bits::<15>(0).any();
-        let tx_at_once = tx_pending && !delays.get_bits::<15>(15).any();
+        let new_delays = is_unmask && !value.keep_delays;
+        let delays = if new_delays {
+            Delays { rx: value.rx_delay, tx: value.tx_delay }
+        } else {
+            state.times.delays
+        };
+        let armed = state.flags.armed;
+        let kick = new_delays && !value.unmask && some_pending && armed;
+        let rx_at_once = rx_pending && !delays.rx.any();
+        let tx_at_once = tx_pending && !delays.tx.any();
         self.op3.d.next = self.op2.q.val();
         self.vector3.d.next = v2;
         self.times3.d.next = if walking || is_end {
-            lit::<62>(0)
+            Times::from_bits(lit::<62>(0))
         } else {
-            cat::<32, 30, 62>(
-                cat::<16, 16, 32>(
-                    if tx_was { tx_since } else { now },
-                    if rx_was { rx_since } else { now },
-                ),
+            Times {
                 delays,
-            )
+                rx_since: if rx_was { rx_since } else { now },
+                tx_since: if tx_was { tx_since } else { now },
+            }
         };
-        self.pending3.d.next = cat::<1, 1, 2>(tx_pending.into(), rx_pending.into());
+        self.pending3.d.next = Directions { rx: rx_pending, tx: tx_pending };
         self.armed3.d.next =
-            if is_unmask { value.get_bit(30) || kick } else { (armed || is_return) && !is_end };
+            if is_unmask { value.unmask || kick } else { (armed || is_return) && !is_end };
         self.due3.d.next =
-            (some_pending && state.get_bit(64)) || kick || rx_at_once || tx_at_once || is_return;
-        self.waits3.d.next = cat::<1, 1, 2>((tx_was && !is_end).into(), (rx_was && !is_end).into());
+            (some_pending && state.flags.due) || kick || rx_at_once || tx_at_once || is_return;
+        self.waits3.d.next = Directions { rx: rx_was && !is_end, tx: tx_was && !is_end };
         self.tx_age3.d.next = now - tx_since;
         self.rx_age3.d.next = now - rx_since;
         self.masked3.d.next = self.lookup_masked.val();
 
         // Stage 3: is it due...
         let times = self.times3.q.val();
-        let rx_late = self.rx_age3.q.val() > bit_cast::<16, 15>(times.get_bits::<15>(0));
-        let tx_late = self.tx_age3.q.val() > bit_cast::<16, 15>(times.get_bits::<15>(15));
+        let rx_late = self.rx_age3.q.val() > bit_cast::<16, 15>(times.delays.rx);
+        let tx_late = self.tx_age3.q.val() > bit_cast::<16, 15>(times.delays.tx);
         let due = self.due3.q.val()
-            || (self.waits3.q.val().get_bit(0) && rx_late)
-            || (self.waits3.q.val().get_bit(1) && tx_late);
+            || (self.waits3.q.val().rx && rx_late)
+            || (self.waits3.q.val().tx && tx_late);
 
         self.op4.d.next = self.op3.q.val();
         self.vector4.d.next = v3;
@@ -476,27 +540,29 @@ impl<const D: usize, const V: usize> Logic for Irq<D, V> {
         let message = self.message.q.val();
         let fire = wanted && enable && !masked && message == Message::Idle;
 
-        let flags = cat::<2, 2, 4>(
-            cat::<1, 1, 2>(self.armed4.q.val().into(), self.due4.q.val().into()),
-            self.pending4.q.val(),
-        );
+        let flags = Flags {
+            pending: self.pending4.q.val(),
+            due: self.due4.q.val(),
+            armed: self.armed4.q.val(),
+        };
+        let no_flags = Flags::from_bits(lit::<4>(0));
         self.vectors.we.next = walking || (op != IrqOp::None && !is_vector0);
         self.vectors.waddr.next =
             if walking { bit_cast::<V, 9>(self.walk.q.val()) } else { bit_cast::<V, 8>(v4) };
-        self.vectors.wdata.next = cat::<4, 62, 66>(
-            if walking || fire { lit::<4>(0) } else { flags },
-            self.times4.q.val(),
-        );
+        self.vectors.wdata.next = Moderation {
+            times: self.times4.q.val(),
+            flags: if walking || fire { no_flags } else { flags },
+        };
 
         // The pending bits; the host's window reads them when no operation does.
-        let place = bit_cast::<8, V>(bit_cast::<V, 8>(v4));
-        let word = place.get_bits::<3>(5);
-        let bit = lit::<32>(1) << place.get_bits::<5>(0);
+        let place = Place::from_bits(bit_cast::<8, V>(bit_cast::<V, 8>(v4)));
+        let word = place.word;
+        let bit = lit::<32>(1) << place.bit;
         self.pending.raddr.next = if busy4 { word } else { self.pba_word.val() };
         self.pba.next = self.pending.rdata.val();
         let others = self.pending.rdata.val() & !bit;
         self.pending.we.next = walking || busy4;
-        self.pending.waddr.next = if walking { self.walk.q.val().get_bits::<3>(0) } else { word };
+        self.pending.waddr.next = if walking { bit_cast::<3, 9>(self.walk.q.val()) } else { word };
         self.pending.wdata.next = if walking {
             lit::<32>(0)
         } else if wanted && enable && masked {
@@ -515,7 +581,7 @@ impl<const D: usize, const V: usize> Logic for Irq<D, V> {
         }
         self.raised.d.next = self.raise.val() || (raised && !(fire && is_vector0));
 
-        // What was fetched for the message before counts no more in the cycle after `fire`.
+        // From the cycle after `fire` on the last message's `fetched` is low.
         let fetched = self.fetched.val();
         let sent = self.sent.val();
         let of_vector0 = !self.message_vector.q.val().any();
@@ -567,7 +633,7 @@ impl<const D: usize, const V: usize> Logic for Irq<D, V> {
                 }
             }
         }
-        // From the mask on until the pending bit is set nobody reads it.
+        // Between the mask and the pending bit nobody reads the array.
         let unsettled = match message {
             Message::Idle => false,
             Message::Offer | Message::Held => fetched && withheld,
@@ -586,7 +652,7 @@ impl<const D: usize, const V: usize> Logic for Irq<D, V> {
         self.counted.d.next = sent && message != Message::Idle;
         self.stat_msix.next = self.counted.q.val();
 
-        // A vector has ended when its operation is through, and its message if it has one.
+        // A vector has ended when its operation is through, and so is its message, if it has one.
         let end_done = self.ended.q.val() && (message == Message::Idle || !of_ended);
         self.end.ready.next = end_done;
         if take_end {

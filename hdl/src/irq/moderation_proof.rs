@@ -1,10 +1,16 @@
 //! Of [Irq], with [InlineWrite] behind: no message that is not to be.
 
-use super::moderation::Irq;
-use crate::pcie::inline::InlineWrite;
+use super::moderation::{InterruptWrite, Irq};
+use crate::common::iface::*;
+use crate::pcie::inline::{self, InlineWrite, Recallable};
+use crate::pcie::tlp;
 use nitor_rtl::prelude::*;
 
-/// From the second cycle after messages were masked none is offered to `pcie/tx`; and none is of a vector that was not unmasked since it ended.
+/// What tells a message's address from others: the top bit, of its upper half.
+const TOP: u64 = 1 << 31;
+
+/// From the second cycle after messages were masked `pcie/tx` is offered none; and it is offered
+/// none of a vector that was not unmasked since it ended.
 #[derive(LogicBlock)]
 pub struct MessageRules {
     pub clock: Signal<In, Clock>,
@@ -88,7 +94,8 @@ impl Logic for MessageRules {
     /// No message that is masked, and none of a vector that nobody has unmasked.
     #[kernel]
     fn update(&mut self) {
-        registers!(self, clock, reset; vector, masked1, masked2, alive, again, ending, ending_vector);
+        registers!(self, clock, reset; vector, masked1, masked2, alive, again, ending);
+        registers!(self, clock, reset; ending_vector);
         clocked!(self, clock, reset; inline);
         clocked!(self, clock; irq);
         self.irq.reset.next = self.reset.val() || self.core_reset.val();
@@ -108,13 +115,13 @@ impl Logic for MessageRules {
         self.irq.fetched.next = self.fetched.val();
         self.irq.message_masked.next = self.message_masked.val();
         self.irq.pba_word.next = lit::<3>(0);
-        // A message says whose it is.
+        // A message's data say which vector it is of.
         if self.irq.fetch.val() {
             self.vector.d.next = self.irq.fetch_vector.val();
         }
-        self.irq.message_addr.next = lit::<64>(1u64 << 63);
+        self.irq.message_addr.next = lit::<64>(TOP << 32);
         self.irq.message_data.next = bit_cast::<32, 8>(self.vector.q.val());
-        self.irq.sent.next = self.inline.sent.val().get_bit(1);
+        self.irq.sent.next = self.inline.sent.val().messages;
         for c in 0..3 {
             self.inline.req[c].valid.next = self.ask.val().get_bit(c);
             self.inline.req[c].addr.next = lit::<64>(0);
@@ -122,15 +129,10 @@ impl Logic for MessageRules {
             self.inline.req[c].data.next = lit::<128>(0);
             self.inline.req[c].last.next = self.last.val();
         }
-        self.inline.req[3].valid.next = self.irq.write.valid.val();
-        self.inline.req[3].addr.next = self.irq.write.addr.val();
-        self.inline.req[3].len.next = self.irq.write.len.val();
-        self.inline.req[3].data.next = self.irq.write.data.val();
-        self.inline.req[3].last.next = self.irq.write.last.val();
-        self.irq.write.ready.next = self.inline.req[3].ready.val();
+        WriteReqSrc::<128>::join(&mut self.irq.write, &mut self.inline.req[inline::MESSAGES]);
         self.inline.requester.next = lit::<16>(0);
         self.inline.core_reset.next = self.core_reset.val();
-        self.inline.recall.next = cat::<1, 1, 2>(self.irq.recall.val().into(), lit::<1>(0));
+        self.inline.recall.next = Recallable { readless: false, messages: self.irq.recall.val() };
         self.inline.tx.ready.next = self.tx_ready.val();
 
         let masked = self.message_masked.val() || self.function_mask.val() || !self.enable.val();
@@ -142,7 +144,7 @@ impl Logic for MessageRules {
         let unmasked = self.unmask_valid.val()
             && self.irq.unmask.ready.val()
             && self.unmask_vector.val() == mine
-            && self.unmask_value.val().get_bit(30);
+            && InterruptWrite::from_bits(self.unmask_value.val()).unmask;
         let ends = self.end_valid.val() && self.end_vector.val() == mine;
         let ended = ends && self.irq.end.ready.val();
         self.again.d.next = ends && !ended && (self.again.q.val() || unmasked);
@@ -156,7 +158,7 @@ impl Logic for MessageRules {
             self.alive.d.next = false;
             self.again.d.next = false;
         }
-        // Who ends a vector waits for that.
+        // The firmware waits until a vector has ended.
         self.ending.d.next =
             self.end_valid.val() && !self.irq.end.ready.val() && !self.core_reset.val();
         self.ending_vector.d.next = self.end_vector.val();
@@ -164,9 +166,9 @@ impl Logic for MessageRules {
             || (self.end_valid.val() && self.end_vector.val() == self.ending_vector.q.val());
         self.given.next = waits;
 
-        let hdr = self.inline.tx.hdr.val();
-        let message = self.inline.tx.valid.val() && hdr.get_bit(29) && hdr.get_bit(95);
-        let whose = self.inline.tx.data.val().get_bits::<8>(0);
+        let hdr = tlp::Request::from_bits(self.inline.tx.hdr.val());
+        let message = self.inline.tx.valid.val() && hdr.dw0.format.wide && hdr.dw2 >= TOP;
+        let whose = bit_cast::<8, 128>(self.inline.tx.data.val());
         let dead = whose == bit_cast::<8, 3>(mine) && mine.any() && !self.alive.q.val();
         self.ok.next = !message || (!self.masked2.q.val() && !dead);
     }

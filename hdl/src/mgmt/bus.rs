@@ -2,21 +2,25 @@
 //!
 //! | address | |
 //! |---|---|
-//! | 0x000..0x064 | here; the copies of the host's registers come from `host/regs` by `shadow_index` |
+//! | 0x000..0x064 | this block; copies of the host's registers come from `host/regs` |
 //! | 0x100..0x110, 0x800..0xFFF | `mailbox` |
-//! | 0x120..0x12C | here: one context command at a time to the TX SQs, RX SQs, CQs, or vectors, which only end |
+//! | 0x120..0x12C | this block: context commands to TX SQs, RX SQs, CQs, vectors |
 //! | 0x130, 0x200..0x227, 0x400..0x5FF | `steer` |
 //! | 0x600..0x6FF | `stats` |
 //! | others | read 0 |
 //!
-//! Registers here are written by whole dwords. CTX registers can't be changed while busy. A context command, or RAISE, while
-//! `blocked` (the firmware has not acknowledged a reset) or `flush` does nothing; one under way when `core_reset` comes is forgotten. No access is taken
-//! while `core_reset` is high, so none is lost in it.
+//! The firmware writes registers of this block by whole dwords, and the CTX registers not while a
+//! command is busy. A context command to a vector only ends it. A context command or RAISE does
+//! nothing while `blocked` (the firmware has not acknowledged a reset) or `flush` is high.
+//! `core_reset` makes the block forget a command under way. The block takes no access while
+//! `core_reset` is high, so it loses none.
 //!
-//! IRQ bits: an event wins over a clear in the same cycle; `irq` is high while one is set. The tick comes every 1000 µs of
-//! TIME. An access takes 3 cycles here (4 for a copy), 2 more than the slave elsewhere; the slaves see it from registers.
+//! IRQ bits: an event wins over a clear in the same cycle; `irq` is high while a bit is set. The
+//! tick comes every 1000 µs of TIME. An access takes 3 cycles in this block (4 for a copy),
+//! elsewhere 2 more than the slave. The slaves see an access from registers.
 
 use crate::common::iface::*;
+use nitor_abi::mgmt::{self, CtxKind};
 use nitor_rtl::prelude::*;
 
 #[derive(Copy, Clone, PartialEq, Debug, LogicState)]
@@ -24,7 +28,7 @@ pub enum BusState {
     Idle,
     /// A register of this block.
     Own,
-    /// A host register's copy is asked for, and arrives.
+    /// A copy of a host's register is asked for; it arrives.
     Copy,
     Copied,
     Mailbox,
@@ -76,32 +80,74 @@ pub struct MgmtBus {
     raise_pulse: Reg<Bit>,
     frame: Reg<Bits<16>>,
     frame_set: Reg<Bit>,
-    base: Reg<Bits<64>>,
+    base: Reg<Halves>,
     param: Reg<Bits<32>>,
     command: Reg<Bits<32>>,
     busy: Reg<Bit>,
-    _config: u64,
-    _lines: u64,
+    _config: u32,
+    _lines: u32,
     _cycles_per_us: usize,
+}
+
+#[record(layout = nitor_abi::mgmt::Status)]
+pub struct Status {
+    reset: Bit,
+    link_up: Bit,
+    bus_master: Bit,
+}
+
+#[record(layout = nitor_abi::mgmt::Pending)]
+pub struct Pending {
+    reset: Bit,
+    aq_doorbell: Bit,
+    aenq_doorbell: Bit,
+    intr_mask: Bit,
+    tick: Bit,
+    link: Bit,
+    function_reset: Bit,
+}
+
+#[record(layout = nitor_abi::mgmt::CtxParam)]
+pub struct Param {
+    log_depth: Bits<4>,
+    cq: Bits<8>,
+    log_entry: Bits<2>,
+    vector: Bits<8>,
+    no_vector: Bit,
+}
+
+#[record(layout = nitor_abi::mgmt::CtxCmd)]
+pub struct Command {
+    index: Bits<8>,
+    kind: Bits<2>,
+    destroy: Bit,
+}
+
+/// [CtxCmd]'s vector.
+#[record]
+pub struct MaybeVector {
+    vector: Bits<8>,
+    none: Bit,
+}
+
+const TX_SQ: u64 = CtxKind::TxSq as u64;
+const RX_SQ: u64 = CtxKind::RxSq as u64;
+const CQ: u64 = CtxKind::Cq as u64;
+const VECTOR: u64 = CtxKind::Vector as u64;
+
+/// `addr` is one of 2^L bytes from `B` on, a multiple of that.
+#[kernel]
+fn within<const B: usize, const L: usize>(addr: Bits<16>) -> Bit {
+    (addr >> lit::<4>(L)) == lit::<16>(B >> L)
 }
 
 /// MAX_FRAME after a hard reset: the largest MTU, Ethernet header and a VLAN tag.
 const DEFAULT_MAX_FRAME: usize = 9216 + 14 + 4;
 
 impl MgmtBus {
-    /// `log_bytes`: log2 of the data path's bytes; `log_depth`: log2 of the deepest ring; `options`: bits 31:24 of CONFIG; `log_lines`: log2 of
-    /// a low-latency queue's lines.
-    pub fn new(
-        queues: usize,
-        vectors: usize,
-        log_bytes: usize,
-        log_depth: usize,
-        options: usize,
-        log_lines: usize,
-        cycles_per_us: usize,
-    ) -> Self {
-        assert!((1..256).contains(&queues) && (1..=256).contains(&vectors));
-        assert!(log_bytes < 16 && log_depth < 16 && options < 256);
+    /// `lines`: log2 of a low-latency queue's lines.
+    pub fn new(config: mgmt::Config, lines: mgmt::Lines, cycles_per_us: usize) -> Self {
+        assert!(config.queue_pairs != 0 && config.fits());
         assert!((1..=1 << 16).contains(&cycles_per_us));
         Self {
             clock: Default::default(),
@@ -149,12 +195,8 @@ impl MgmtBus {
             param: Default::default(),
             command: Default::default(),
             busy: Default::default(),
-            _config: (queues
-                | (vectors - 1) << 8
-                | log_bytes << 16
-                | log_depth << 20
-                | options << 24) as u64,
-            _lines: log_lines as u64,
+            _config: config.into(),
+            _lines: lines.into(),
             _cycles_per_us: cycles_per_us,
         }
     }
@@ -164,14 +206,16 @@ impl Logic for MgmtBus {
     /// Management bus: registers of the firmware and decode of the slaves.
     #[kernel]
     fn update(&mut self) {
-        registers!(self, clock, reset; state, write, pending, link_was, cycles, micros, to_tick, ack, raise_pulse, frame, frame_set, base,
-            param, command, busy);
+        registers!(self, clock, reset; state, write, pending, link_was, cycles, micros, to_tick);
+        registers!(self, clock, reset; ack, raise_pulse, frame, frame_set, base, param, command);
+        registers!(self, clock, reset; busy);
         registers!(self, clock; addr, wdata, be, rdata);
 
-        // The access in registers, with what it is for.
+        // The access, in registers.
         let addr = self.addr.q.val();
         let wdata = self.wdata.q.val();
         let whole = self.write.q.val() && self.be.q.val().all();
+        let base = self.base.q.val();
         let stopped = self.blocked.val() || self.flush.val();
 
         // Time.
@@ -188,11 +232,12 @@ impl Logic for MgmtBus {
         }
 
         // Context commands end when the queues' owner is ready.
-        let kind = self.command.q.val().get_bits::<2>(8);
+        let command = Command::from_bits(self.command.q.val());
+        let kind = command.kind;
         let ctx_ready = match kind {
-            0 => self.tx_sq.ready.val(),
-            1 => self.rx_sq.ready.val(),
-            2 => self.cq.ready.val(),
+            TX_SQ => self.tx_sq.ready.val(),
+            RX_SQ => self.rx_sq.ready.val(),
+            CQ => self.cq.ready.val(),
             _ => self.vector_end.ready.val(),
         };
         if self.busy.q.val() && ctx_ready {
@@ -205,13 +250,18 @@ impl Logic for MgmtBus {
         let frame =
             if self.frame_set.q.val() { self.frame.q.val() } else { lit::<16>(DEFAULT_MAX_FRAME) };
         let to = self.bus.addr.val();
-        let is_copy = to.get_bits::<11>(5) == 1 || to.get_bits::<12>(4) == 4 || to == 0x50;
-        let is_buffer = to.get_bits::<5>(11) == 1;
-        let is_mailbox = to.get_bits::<12>(4) == 0x10 || to == 0x110;
-        let is_stats = to.get_bits::<8>(8) == 6;
-        let past_key = to.get_bit(5) && (to.get_bit(4) || to.get_bit(3));
-        let is_steer =
-            to == 0x130 || (to.get_bits::<10>(6) == 8 && !past_key) || to.get_bits::<7>(9) == 2;
+        let is_copy = within::<{ mgmt::AQ_BASE_LO as usize }, 5>(to)
+            || within::<{ mgmt::AENQ_CAPS as usize }, 4>(to)
+            || to == lit::<16>(mgmt::DEV_CTL);
+        let is_buffer = within::<{ mgmt::BUFFER as usize }, 11>(to);
+        let is_mailbox =
+            within::<{ mgmt::DMA_ADDR_LO as usize }, 4>(to) || to == lit::<16>(mgmt::DMA_CMD);
+        let is_stats = within::<{ mgmt::STATS as usize }, 8>(to);
+        // The key has 40 bytes.
+        let is_steer = to == lit::<16>(mgmt::RSS_CTRL)
+            || within::<{ mgmt::RSS_KEY as usize }, 5>(to)
+            || within::<{ mgmt::RSS_KEY as usize + 32 }, 3>(to)
+            || within::<{ mgmt::RSS_TABLE as usize }, 9>(to);
 
         match self.state.q.val() {
             BusState::Idle => {
@@ -238,67 +288,64 @@ impl Logic for MgmtBus {
                     self.rdata.d.next = lit::<32>(0);
                     self.state.d.next = BusState::Done;
                     match addr {
-                        0x000 => {
-                            self.rdata.d.next = lit::<32>(0x4e49_5431);
+                        mgmt::ID => {
+                            self.rdata.d.next = lit::<32>(mgmt::ID_VALUE);
                         }
-                        0x004 => {
+                        mgmt::CONFIG => {
                             self.rdata.d.next = lit::<32>(self._config);
                         }
-                        0x008 => {
+                        mgmt::IRQ => {
                             self.rdata.d.next = bit_cast::<32, 7>(self.pending.q.val());
                             if whole {
-                                clear = wdata.get_bits::<7>(0);
+                                clear = bit_cast::<7, 32>(wdata);
                             }
                         }
-                        0x00c => {
-                            self.rdata.d.next = bit_cast::<32, 3>(cat::<1, 2, 3>(
-                                self.bus_master.val().into(),
-                                cat::<1, 1, 2>(
-                                    self.link_up.val().into(),
-                                    self.blocked.val().into(),
-                                ),
-                            ));
+                        mgmt::STATUS => {
+                            let status = Status {
+                                reset: self.blocked.val(),
+                                link_up: self.link_up.val(),
+                                bus_master: self.bus_master.val(),
+                            };
+                            self.rdata.d.next = status.to_bits();
                         }
-                        0x010 => {
-                            self.ack.d.next = whole && wdata.get_bit(0);
+                        mgmt::RESET_ACK => {
+                            self.ack.d.next = whole && (wdata & 1) != 0;
                         }
-                        0x014 => {
+                        mgmt::TIME => {
                             self.rdata.d.next = self.micros.q.val();
                         }
-                        0x018 => {
+                        mgmt::LINES => {
                             self.rdata.d.next = lit::<32>(self._lines);
                         }
-                        0x060 => {
-                            self.raise_pulse.d.next = whole && wdata.get_bit(0) && !stopped;
+                        mgmt::RAISE => {
+                            self.raise_pulse.d.next = whole && (wdata & 1) != 0 && !stopped;
                         }
-                        0x064 => {
+                        mgmt::MAX_FRAME => {
                             self.rdata.d.next = bit_cast::<32, 16>(frame);
                             if whole {
-                                self.frame.d.next = wdata.get_bits::<16>(0);
+                                self.frame.d.next = bit_cast::<16, 32>(wdata);
                                 self.frame_set.d.next = true;
                             }
                         }
-                        0x120 => {
-                            self.rdata.d.next = self.base.q.val().get_bits::<32>(0);
+                        mgmt::CTX_BASE_LO => {
+                            self.rdata.d.next = base.low;
                             if whole && !self.busy.q.val() {
-                                self.base.d.next =
-                                    cat::<32, 32, 64>(self.base.q.val().get_bits::<32>(32), wdata);
+                                self.base.d.next = Halves { low: wdata, ..base };
                             }
                         }
-                        0x124 => {
-                            self.rdata.d.next = self.base.q.val().get_bits::<32>(32);
+                        mgmt::CTX_BASE_HI => {
+                            self.rdata.d.next = base.high;
                             if whole && !self.busy.q.val() {
-                                self.base.d.next =
-                                    cat::<32, 32, 64>(wdata, self.base.q.val().get_bits::<32>(0));
+                                self.base.d.next = Halves { high: wdata, ..base };
                             }
                         }
-                        0x128 => {
+                        mgmt::CTX_PARAM => {
                             self.rdata.d.next = self.param.q.val();
                             if whole && !self.busy.q.val() {
                                 self.param.d.next = wdata;
                             }
                         }
-                        0x12c => {
+                        mgmt::CTX_CMD => {
                             self.rdata.d.next = bit_cast::<32, 1>(self.busy.q.val().into());
                             if whole && !self.busy.q.val() && !stopped {
                                 self.command.d.next = wdata;
@@ -345,24 +392,22 @@ impl Logic for MgmtBus {
 
         self.link_was.d.next = self.link_up.val();
         let link_changed = self.link_was.q.val() != self.link_up.val();
-        let low = cat::<2, 2, 4>(
-            cat::<1, 1, 2>(
-                self.intr_mask_written.val().into(),
-                self.aenq_head_db_written.val().into(),
-            ),
-            cat::<1, 1, 2>(self.aq_db_written.val().into(), self.irq_reset.val().into()),
-        );
-        let high = cat::<1, 2, 3>(
-            self.irq_flr.val().into(),
-            cat::<1, 1, 2>(link_changed.into(), tick.into()),
-        );
-        self.pending.d.next = (self.pending.q.val() & !clear) | cat::<3, 4, 7>(high, low);
+        let events = Pending {
+            reset: self.irq_reset.val(),
+            aq_doorbell: self.aq_db_written.val(),
+            aenq_doorbell: self.aenq_head_db_written.val(),
+            intr_mask: self.intr_mask_written.val(),
+            tick,
+            link: link_changed,
+            function_reset: self.irq_flr.val(),
+        };
+        let events = bit_cast::<7, 32>(events.to_bits::<32>());
+        self.pending.d.next = (self.pending.q.val() & !clear) | events;
         self.irq.next = self.pending.q.val().any();
 
         self.bus.ready.next = self.state.q.val() == BusState::Done;
         self.bus.rdata.next = self.rdata.q.val();
-        // Copies begin at 0x20.
-        self.shadow_index.next = (addr - lit::<16>(0x20)).get_bits::<4>(2);
+        self.shadow_index.next = bit_cast::<4, 16>((addr - lit::<16>(mgmt::AQ_BASE_LO)) >> 2);
         self.firmware_ack.next = self.ack.q.val();
         self.raise.next = self.raise_pulse.q.val();
         self.max_frame.next = frame;
@@ -381,31 +426,24 @@ impl Logic for MgmtBus {
         self.stats.addr.next = addr;
         self.stats.wdata.next = wdata;
         self.stats.be.next = self.be.q.val();
-        self.tx_sq.valid.next = self.busy.q.val() && kind == 0;
-        self.tx_sq.destroy.next = self.command.q.val().get_bit(16);
-        self.tx_sq.idx.next = self.command.q.val().get_bits::<8>(0);
-        self.tx_sq.base.next = self.base.q.val();
-        self.tx_sq.log_depth.next = self.param.q.val().get_bits::<4>(0);
-        self.tx_sq.cq.next = self.param.q.val().get_bits::<8>(8);
-        self.tx_sq.esize.next = self.param.q.val().get_bits::<2>(16);
-        self.tx_sq.vector.next = self.param.q.val().get_bits::<9>(18);
-        self.rx_sq.valid.next = self.busy.q.val() && kind == 1;
-        self.rx_sq.destroy.next = self.command.q.val().get_bit(16);
-        self.rx_sq.idx.next = self.command.q.val().get_bits::<8>(0);
-        self.rx_sq.base.next = self.base.q.val();
-        self.rx_sq.log_depth.next = self.param.q.val().get_bits::<4>(0);
-        self.rx_sq.cq.next = self.param.q.val().get_bits::<8>(8);
-        self.rx_sq.esize.next = self.param.q.val().get_bits::<2>(16);
-        self.rx_sq.vector.next = self.param.q.val().get_bits::<9>(18);
-        self.cq.valid.next = self.busy.q.val() && kind == 2;
-        self.cq.destroy.next = self.command.q.val().get_bit(16);
-        self.cq.idx.next = self.command.q.val().get_bits::<8>(0);
-        self.cq.base.next = self.base.q.val();
-        self.cq.log_depth.next = self.param.q.val().get_bits::<4>(0);
-        self.cq.cq.next = self.param.q.val().get_bits::<8>(8);
-        self.cq.esize.next = self.param.q.val().get_bits::<2>(16);
-        self.cq.vector.next = self.param.q.val().get_bits::<9>(18);
-        self.vector_end.valid.next = self.busy.q.val() && kind == 3;
-        self.vector_end.vector.next = self.command.q.val().get_bits::<8>(0);
+        let param = Param::from_bits(self.param.q.val());
+        let context = CtxCmd {
+            destroy: command.destroy,
+            idx: command.index,
+            base: base.to_bits(),
+            log_depth: param.log_depth,
+            cq: param.cq,
+            placement: param.log_entry,
+            log_entry: param.log_entry,
+            vector: MaybeVector { vector: param.vector, none: param.no_vector }.to_bits(),
+        };
+        self.tx_sq.valid.next = self.busy.q.val() && kind == TX_SQ;
+        self.tx_sq.put(context);
+        self.rx_sq.valid.next = self.busy.q.val() && kind == RX_SQ;
+        self.rx_sq.put(context);
+        self.cq.valid.next = self.busy.q.val() && kind == CQ;
+        self.cq.put(context);
+        self.vector_end.valid.next = self.busy.q.val() && kind == VECTOR;
+        self.vector_end.vector.next = command.index;
     }
 }

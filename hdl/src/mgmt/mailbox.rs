@@ -1,33 +1,36 @@
 //! The firmware's mailbox: a 2 KiB buffer and a DMA engine between it and host memory.
 //!
-//! `bus` addresses: 0x100 DMA_ADDR_LO, 0x104 DMA_ADDR_HI, 0x108 DMA_LEN, 0x10C DMA_BUF, 0x110 DMA_CMD (1: host to
-//! buffer, 2: buffer to host; reads 0: busy, 1: the last one failed), 0x800..0xFFF the buffer, with byte enables. Registers are written
-//! by whole dwords, and not while busy; what they read before they were written is anyone's guess.
+//! The registers are those from `nitor_abi::mgmt::DMA_ADDR_LO` to `DMA_CMD`; the buffer, at 0x800,
+//! has byte enables. The firmware writes registers by whole dwords, and not while the engine is
+//! busy. Before they were written they read anything.
 //!
-//! A command fails at once, without any DMA, if `blocked` or `flush` is high, if length or buffer offset are no
-//! multiples of 4, if the range leaves the buffer, or if the host address is no multiple of 4. Length 0 succeeds at once.
-//! A read is one request to the read engine; it ends when as many pieces ended as were issued, and fails if one did.
-//! A write goes out in pieces cut at 64-byte boundaries of the host address, so an aligned entry of 64 bytes is one
-//! write; it ends when the last was accepted. `flush`, once the request or piece on offer was
-//! taken, or `core_reset` ends either with failure.
+//! A command fails at once, without any DMA, if `blocked` or `flush` is high, if length, buffer
+//! offset or host address are no multiples of 4, or if the range leaves the buffer. Length 0
+//! succeeds at once. A read is one request to the read engine. It ends when as many pieces ended as
+//! were issued, and fails if one did. A write goes out in pieces cut at 64-byte boundaries of the
+//! host address, so an aligned entry of 64 bytes is one write. It ends when its last piece was
+//! accepted. `core_reset` ends either with failure; `flush` does once the request or piece on offer
+//! was taken.
 //!
-//! The buffer lies in a RAM a dword of the row: a beat of read data may belong to two neighbouring rows, but each of its
-//! dwords to one.
+//! The buffer has a RAM for each dword of the row: a beat of read data may belong to two
+//! neighbouring rows, but each of its dwords to one.
 //!
-//! Access to DMA_CMD 2 cycles, to the others and the buffer 3 or more (read data from the host goes first); a write takes 2 cycles
-//! a piece, D/32 + 3 a beat, and as long as it waits for `ready`.
+//! An access to DMA_CMD takes 2 cycles, to other registers and the buffer 3 or more, as read data
+//! from the host goes first. A write takes 2 cycles a piece, D/32 + 3 a beat, and as long as it
+//! waits for `ready`.
 //!
 //! `D`, `K`, `L`: the data path's bits, bytes, log2 bytes.
 
 use crate::common::iface::*;
 use crate::common::ram::ByteRam;
+use nitor_abi::mgmt::{self, dma_cmd};
 use nitor_rtl::prelude::*;
 
 #[derive(Copy, Clone, PartialEq, Debug, LogicState)]
 pub enum DmaState {
     Idle,
     Check,
-    /// The read request stands.
+    /// The read request is on offer.
     Ask,
     /// Its pieces are under way.
     Arrive,
@@ -36,7 +39,7 @@ pub enum DmaState {
     Piece,
     /// A beat's words come from the buffer, one a cycle.
     Fill,
-    /// The beat stands.
+    /// The beat is on offer.
     Write,
 }
 
@@ -47,6 +50,39 @@ pub enum PortState {
     Row,
     Done,
 }
+
+/// A byte address on the bus.
+#[record]
+pub struct BusAddress {
+    byte: Bits<2>,
+    word: Bits<9>,
+    buffer: Bit,
+    rest: Bits<4>,
+}
+
+/// A byte address in the lanes: what was written to the registers is behind the buffer.
+#[record]
+pub struct LaneAddress {
+    offset: Bits<11>,
+    registers: Bit,
+}
+
+#[record(layout = nitor_abi::mgmt::DmaState)]
+pub struct DmaStatus {
+    busy: Bit,
+    error: Bit,
+}
+
+// Registers, by words.
+const ADDR_LO: u64 = 0;
+const ADDR_HI: u64 = ((mgmt::DMA_ADDR_HI - mgmt::DMA_ADDR_LO) / 4) as u64;
+const LEN: u64 = ((mgmt::DMA_LEN - mgmt::DMA_ADDR_LO) / 4) as u64;
+const BUF: u64 = ((mgmt::DMA_BUF - mgmt::DMA_ADDR_LO) / 4) as u64;
+const CMD: u64 = ((mgmt::DMA_CMD - mgmt::DMA_ADDR_LO) / 4) as u64;
+const READ: u64 = dma_cmd::READ as u64;
+const WRITE: u64 = dma_cmd::WRITE as u64;
+/// log2 of the buffer's bytes.
+const LOG_BUFFER: usize = mgmt::BUFFER_LEN.ilog2() as usize;
 
 #[derive(LogicBlock)]
 pub struct Mailbox<const D: usize, const K: usize, const L: usize> {
@@ -60,10 +96,11 @@ pub struct Mailbox<const D: usize, const K: usize, const L: usize> {
     pub read_req: ReadReqSrc,
     pub read: ReadBusSnk<D, K>,
     pub write: WriteReqSrc<D>,
-    // 2 KiB are 128 rows of 16 bytes, fewer at greater widths; behind them what was written to the registers, to be read.
+    // 2 KiB are 128 rows of 16 bytes, fewer at greater widths; behind them what was written to the
+    // registers, to be read.
     lanes: Vec<ByteRam<32, 4, 8>>,
     port: Reg<PortState>,
-    /// A register is written in this cycle, the access' last.
+    /// The access writes a register in this cycle, its last.
     set: Reg<Bit>,
     rdata: Reg<Bits<32>>,
     lane: Reg<Bits<4>>,
@@ -77,7 +114,8 @@ pub struct Mailbox<const D: usize, const K: usize, const L: usize> {
     lap: Reg<Bit>,
     all_issued: Reg<Bit>,
     pieces: Reg<Bits<8>>,
-    // Bytes written; what follows from them; the piece's bytes, and those of it that are to go.
+    // Bytes written; what follows from them: host address, buffer offset, bytes left; the piece's
+    // bytes, and those of them still to go.
     done: Reg<Bits<12>>,
     at: Reg<Bits<64>>,
     from: Reg<Bits<11>>,
@@ -137,37 +175,38 @@ impl<const D: usize, const K: usize, const L: usize> Logic for Mailbox<D, K, L> 
     /// Buffer and DMA engine of the firmware.
     #[kernel]
     fn update(&mut self) {
-        registers!(self, clock, reset; port, set, lane, addr_lo, addr_hi, len, place, to_host, failed, dma, lap, all_issued, pieces, done, from,
-            left, piece, piece_left, took, mid, filled);
+        registers!(self, clock, reset; port, set, lane, addr_lo, addr_hi, len, place, to_host);
+        registers!(self, clock, reset; failed, dma, lap, all_issued, pieces, done, from, left);
+        registers!(self, clock, reset; piece, piece_left, took, mid, filled);
         registers!(self, clock; rdata, at, data);
         clocked!(self, clock; lanes[..]);
 
         let abort = self.flush.val() || self.core_reset.val();
         let idle = self.dma.q.val() == DmaState::Idle;
         let filling = self.dma.q.val() == DmaState::Fill;
-        let bus_addr = self.bus.addr.val();
+        let bus_addr = BusAddress::from_bits(self.bus.addr.val());
         let wdata = self.bus.wdata.val();
-        let in_buffer = bus_addr.get_bit(11);
+        let in_buffer = bus_addr.buffer;
         let access = self.bus.valid.val() && self.port.q.val() == PortState::Idle;
 
-        // The buffer's write port: read data can't wait, the bus can.
+        // The buffer's write port: read data from the host can't wait, the bus can.
         let arriving =
             self.read.data_valid.val() && self.read.data_client.val() == lit::<2>(client::MGMT);
-        let register = bus_addr.get_bits::<3>(2);
-        let is_command = !in_buffer && register.get_bit(2);
+        let register = bit_cast::<3, 9>(bus_addr.word);
+        let is_command = !in_buffer && register >= CMD;
         // Registers are written by whole dwords, and while nothing is under way.
         let writes = access && self.bus.write.val() && !arriving;
         let set = writes && !in_buffer && self.bus.be.val().all() && idle;
         let bus_write = (writes && in_buffer) || (set && !is_command);
-        let bus_row = bit_cast::<8, 12>(
-            cat::<1, 11, 12>((!in_buffer).into(), bus_addr.get_bits::<11>(0)) >> lit::<4>(L),
-        );
-        let bus_lane = bus_addr.get_bits::<4>(2) & lit::<4>(K / 4 - 1);
+        let bus_place =
+            LaneAddress { offset: bit_cast::<11, 16>(self.bus.addr.val()), registers: !in_buffer };
+        let bus_row = bit_cast::<8, 12>(bus_place.to_bits::<12>() >> lit::<4>(L));
+        let bus_lane = bit_cast::<4, 9>(bus_addr.word) & lit::<4>(K / 4 - 1);
         // Its read port: a write's words first.
         let read_row =
             if filling { bit_cast::<8, 11>(self.from.q.val() >> lit::<4>(L)) } else { bus_row };
         self.lane.d.next = if filling {
-            self.from.q.val().get_bits::<4>(2) & lit::<4>(K / 4 - 1)
+            bit_cast::<4, 11>(self.from.q.val() >> 2) & lit::<4>(K / 4 - 1)
         } else {
             bus_lane
         };
@@ -196,28 +235,27 @@ impl<const D: usize, const K: usize, const L: usize> Logic for Mailbox<D, K, L> 
 
         self.set.d.next = set;
         let set = self.set.q.val();
-        if set && register == 0 {
+        if set && register == ADDR_LO {
             self.addr_lo.d.next = wdata;
         }
-        if set && register == 1 {
+        if set && register == ADDR_HI {
             self.addr_hi.d.next = wdata;
         }
-        if set && register == 2 {
+        if set && register == LEN {
             self.len.d.next = wdata;
         }
-        if set && register == 3 {
+        if set && register == BUF {
             self.place.d.next = wdata;
         }
-        let command = if set && register == 4 { wdata.get_bits::<2>(0) } else { lit::<2>(0) };
-        let addr = cat::<32, 32, 64>(self.addr_hi.q.val(), self.addr_lo.q.val());
+        let command = if set && register == CMD { bit_cast::<2, 32>(wdata) } else { lit::<2>(0) };
+        let addr = Halves { low: self.addr_lo.q.val(), high: self.addr_hi.q.val() };
+        let addr = addr.to_bits::<64>();
         match self.port.q.val() {
             PortState::Idle => {
                 if access {
                     self.port.d.next = PortState::Done;
-                    self.rdata.d.next = bit_cast::<32, 2>(cat::<1, 1, 2>(
-                        self.failed.q.val().into(),
-                        (!idle).into(),
-                    ));
+                    self.rdata.d.next =
+                        DmaStatus { busy: !idle, error: self.failed.q.val() }.to_bits();
                     if self.bus.write.val() {
                         if arriving {
                             self.port.d.next = PortState::Idle;
@@ -242,8 +280,9 @@ impl<const D: usize, const K: usize, const L: usize> Logic for Mailbox<D, K, L> 
         self.bus.ready.next = self.port.q.val() == PortState::Done;
         self.bus.rdata.next = self.rdata.q.val();
 
-        // The operation's life tells its pieces from those of one that was aborted.
-        let op = cat::<1, 8, 9>(self.lap.q.val().into(), lit::<8>(0));
+        // The lap tells the operation's pieces from those of an aborted one.
+        let op = Op { slot: lit::<8>(0), lap: self.lap.q.val() };
+        let op = op.to_bits::<9>();
         let issued = self.read.issue_valid.val()
             && self.read.issue_client.val() == lit::<2>(client::MGMT)
             && self.read.issue_op.val() == op;
@@ -262,23 +301,23 @@ impl<const D: usize, const K: usize, const L: usize> Logic for Mailbox<D, K, L> 
 
         let len = self.len.q.val();
         let place = self.place.q.val();
-        let end =
-            bit_cast::<13, 12>(len.get_bits::<12>(0)) + bit_cast::<13, 12>(place.get_bits::<12>(0));
-        let beyond = end.get_bit(12) || (end.get_bit(11) && end.get_bits::<11>(0).any());
+        let end = bit_cast::<13, 32>(len & 0xfff) + bit_cast::<13, 32>(place & 0xfff);
+        let beyond = (end >> lit::<4>(LOG_BUFFER + 1)).any()
+            || ((end >> lit::<4>(LOG_BUFFER)).any() && bit_cast::<LOG_BUFFER, 13>(end).any());
         let bad = beyond
-            || len.get_bits::<20>(12).any()
-            || place.get_bits::<20>(12).any()
-            || len.get_bits::<2>(0).any()
-            || place.get_bits::<2>(0).any()
-            || addr.get_bits::<2>(0).any();
-        // What follows from the bytes written, a cycle later.
+            || (len >> 12).any()
+            || (place >> 12).any()
+            || (len & 3).any()
+            || (place & 3).any()
+            || (addr & 3).any();
+        // These follow the bytes written, a cycle later.
         self.at.d.next = addr + bit_cast::<64, 12>(self.done.q.val());
         self.left.d.next = bit_cast::<12, 32>(len) - self.done.q.val();
         let last = self.piece_left.q.val() <= lit::<7>(K);
         match self.dma.q.val() {
             DmaState::Idle => {
-                if command == 1 || command == 2 {
-                    self.to_host.d.next = command == 2;
+                if command == READ || command == WRITE {
+                    self.to_host.d.next = command == WRITE;
                     self.failed.d.next = abort || self.blocked.val();
                     if !self.blocked.val() {
                         self.dma.d.next = DmaState::Check;
@@ -315,7 +354,7 @@ impl<const D: usize, const K: usize, const L: usize> Logic for Mailbox<D, K, L> 
                 self.dma.d.next = DmaState::Piece;
             }
             DmaState::Piece => {
-                let room = lit::<7>(64) - bit_cast::<7, 6>(self.at.q.val().get_bits::<6>(0));
+                let room = lit::<7>(64) - bit_cast::<7, 64>(self.at.q.val() & 63);
                 let piece = if self.left.q.val() < bit_cast::<12, 7>(room) {
                     bit_cast::<7, 12>(self.left.q.val())
                 } else {
@@ -327,7 +366,7 @@ impl<const D: usize, const K: usize, const L: usize> Logic for Mailbox<D, K, L> 
                 self.dma.d.next = DmaState::Fill;
             }
             DmaState::Fill => {
-                // As many words whatever is left, so that the first ends at byte 0.
+                // Always a whole beat of words, so that the first ends up at byte 0.
                 self.filled.d.next = self.filled.q.val() + 1;
                 self.data.d.next = (bit_cast::<D, 32>(word) << lit::<10>(D - 32))
                     | (self.data.q.val() >> lit::<10>(32));
@@ -362,7 +401,8 @@ impl<const D: usize, const K: usize, const L: usize> Logic for Mailbox<D, K, L> 
         if abort && !idle {
             self.failed.d.next = true;
         }
-        // What is on offer stays on offer, unless the core is reset; when it was taken the next state ends it.
+        // A request or beat on offer stays there, unless the core is reset; once it was taken the
+        // operation ends.
         let offering = match self.dma.q.val() {
             DmaState::Ask | DmaState::Write => true,
             DmaState::Fill => self.mid.q.val(),

@@ -1,13 +1,17 @@
-//! The card's counters: 64 bits each, exact under bursts, never cleared but by a hard reset.
+//! The card's counters: 64 bits each, exact under bursts, cleared only by a hard reset.
 //!
-//! Each counter has a 7-bit accumulator that takes a pulse every cycle (the two byte counters 24 bits and a length). A walker adds
-//! one accumulator after another to its total in RAM, half a total a cycle, so a total lags its pulses by up to 71 cycles, and no accumulator
-//! overflows. `bus` addresses 0x600 + 8n: reading the lower half latches the upper half, which 0x604 + 8n returns
-//! until the next lower half is read. Counters 29 to 31 read 0; writes are ignored. An access waits for the walker to come round and takes
-//! 7 cycles then, so no more than one is made a round.
+//! Each counter has a 7-bit accumulator that takes a pulse every cycle (the two byte counters 24
+//! bits and a length). A walker adds one accumulator after another to its total in RAM, half a
+//! total a cycle. So a total lags its pulses by up to 71 cycles, and no accumulator overflows.
+//!
+//! `bus` addresses 0x600 + 8n: reading the lower half latches the upper half, which 0x604 + 8n
+//! returns until the next lower half is read. Counters that do not exist read 0; writes are
+//! ignored. An access waits for the walker to come round and then takes 7 cycles, so no more than
+//! one is made a round.
 
 use crate::common::iface::*;
 use crate::common::ram::BlockRam;
+use nitor_abi::mgmt::Counter;
 use nitor_rtl::prelude::*;
 
 #[derive(LogicBlock, Default)]
@@ -52,23 +56,23 @@ pub struct Stats {
     pulse_sums: [Reg<Bits<7>>; COUNTERS],
     tx_sum: Reg<Bits<24>>,
     rx_sum: Reg<Bits<24>>,
-    // Address {counter, half}.
+    // By [Half].
     totals: BlockRam<Bits<32>, 6>,
     /// The first round is over: the totals have been written.
     valid: Reg<Bit>,
     walk: Reg<Bits<5>>,
     half: Reg<Bit>,
-    // What the walker does next: the accumulator it picks, one bit each; the half that it reads.
+    // The walker's next step: the accumulator it picks, a bit each; the half that it reads.
     pick: Reg<Bits<COUNTERS>>,
-    at0: Reg<Bits<6>>,
+    at0: Reg<Half>,
     on0: Reg<Bit>,
     fresh0: Reg<Bit>,
     // The half that arrives from RAM, the half that is added to.
-    at1: Reg<Bits<6>>,
+    at1: Reg<Half>,
     add1: Reg<Bits<24>>,
     on1: Reg<Bit>,
     fresh1: Reg<Bit>,
-    at2: Reg<Bits<6>>,
+    at2: Reg<Half>,
     add2: Reg<Bits<24>>,
     on2: Reg<Bit>,
     word2: Reg<Bits<32>>,
@@ -80,65 +84,98 @@ pub struct Stats {
     latched: Reg<Bits<32>>,
 }
 
-const COUNTERS: usize = 29;
-const TX_BYTES: usize = 1;
-const RX_BYTES: usize = 3;
+const COUNTERS: usize = Counter::ALL.len();
+const TX_BYTES: usize = Counter::TxBytes as usize;
+const RX_BYTES: usize = Counter::RxBytes as usize;
+
+/// Half of a total.
+#[record]
+pub struct Half {
+    upper: Bit,
+    counter: Bits<5>,
+}
+
+/// A byte address on the bus.
+#[record]
+pub struct BusAddress {
+    byte: Bits<2>,
+    half: Half,
+    rest: Bits<8>,
+}
+
+#[record]
+pub struct Sum {
+    word: Bits<32>,
+    carry: Bit,
+}
 
 /// `x` plus `one`: in tables, which for few bits are less than a carry chain.
 #[kernel]
 fn count(x: Bits<7>, one: Bit) -> Bits<7> {
-    let low = one && x.get_bits::<3>(0).all();
     let mut y = x;
-    y = y.replace_bit(0, x.get_bit(0) != one);
-    y = y.replace_bit(1, x.get_bit(1) != (one && x.get_bit(0)));
-    y = y.replace_bit(2, x.get_bit(2) != (one && x.get_bits::<2>(0).all()));
-    y = y.replace_bit(3, x.get_bit(3) != low);
-    y = y.replace_bit(4, x.get_bit(4) != (low && x.get_bit(3)));
-    y = y.replace_bit(5, x.get_bit(5) != (low && x.get_bits::<2>(3).all()));
-    y.replace_bit(6, x.get_bit(6) != (low && x.get_bits::<3>(3).all()))
+    let mut carry = one;
+    for i in 0..7 {
+        y = y.replace_bit(i, x.get_bit(i) != carry);
+        carry = carry && x.get_bit(i);
+    }
+    y
 }
 
 impl Logic for Stats {
     /// 64-bit counters in RAM behind small accumulators.
     #[kernel]
     fn update(&mut self) {
-        registers!(self, clock, reset; pulses, pulse_sums[..], tx_sum, rx_sum, valid, walk, half, pick, on0, fresh0, on1, fresh1, on2, carry, phase, ready);
+        registers!(self, clock, reset; pulses, pulse_sums[..], tx_sum, rx_sum, valid, walk, half);
+        registers!(self, clock, reset; pick, on0, fresh0, on1, fresh1, on2, carry, phase, ready);
         registers!(self, clock; tx_len, rx_len, at0, at1, add1, at2, add2, word2, rdata, latched);
         clocked!(self, clock; totals);
 
         let mut pulses = lit::<32>(0);
-        pulses = pulses.replace_bit(0, self.tx_frames.val());
-        pulses = pulses.replace_bit(2, self.rx_frames.val());
-        pulses = pulses.replace_bit(4, self.rx_drops_no_descriptor.val());
-        pulses = pulses.replace_bit(5, self.rx_drops_no_room.val());
-        pulses = pulses.replace_bit(6, self.rx_drops_bad_frame.val());
-        pulses = pulses.replace_bit(7, self.rx_drops_no_queue.val());
-        pulses = pulses.replace_bit(8, self.tx_drops_dma_error.val());
-        pulses = pulses.replace_bit(9, self.tx_drops_bad_descriptor.val());
-        pulses = pulses.replace_bit(10, self.rx_drops_dma_error.val());
-        pulses = pulses.replace_bit(11, self.read_tlps.val());
-        pulses = pulses.replace_bit(12, self.write_tlps.val());
-        pulses = pulses.replace_bit(13, self.completion_tlps.val());
-        pulses = pulses.replace_bit(14, self.msix_messages.val());
-        pulses = pulses.replace_bit(15, self.doorbells.val());
-        pulses = pulses.replace_bit(16, self.cpl_poisoned.val());
-        pulses = pulses.replace_bit(17, self.cpl_ur_ca.val());
-        pulses = pulses.replace_bit(18, self.cpl_timeout.val());
-        pulses = pulses.replace_bit(19, self.cpl_unexpected.val());
-        pulses = pulses.replace_bit(20, self.requests_unsupported.val());
-        pulses = pulses.replace_bit(21, self.requests_poisoned.val());
-        pulses = pulses.replace_bit(22, self.doorbells_no_queue.val());
-        pulses = pulses.replace_bit(23, self.cq_overflow.val());
-        pulses = pulses.replace_bit(24, self.tx_queues_broken.val());
-        pulses = pulses.replace_bit(25, self.rx_queues_broken.val());
-        pulses = pulses.replace_bit(26, self.tx_doorbells_illegal.val());
-        pulses = pulses.replace_bit(27, self.rx_doorbells_illegal.val());
-        pulses = pulses.replace_bit(28, self.tlps_malformed.val());
+        pulses = pulses.replace_bit(Counter::TxFrames as usize, self.tx_frames.val());
+        pulses = pulses.replace_bit(Counter::RxFrames as usize, self.rx_frames.val());
+        pulses = pulses
+            .replace_bit(Counter::RxDropsNoDescriptor as usize, self.rx_drops_no_descriptor.val());
+        pulses = pulses.replace_bit(Counter::RxDropsNoRoom as usize, self.rx_drops_no_room.val());
+        pulses =
+            pulses.replace_bit(Counter::RxDropsBadFrame as usize, self.rx_drops_bad_frame.val());
+        pulses = pulses.replace_bit(Counter::RxDropsNoQueue as usize, self.rx_drops_no_queue.val());
+        pulses =
+            pulses.replace_bit(Counter::TxDropsDmaError as usize, self.tx_drops_dma_error.val());
+        pulses = pulses.replace_bit(
+            Counter::TxDropsBadDescriptor as usize,
+            self.tx_drops_bad_descriptor.val(),
+        );
+        pulses =
+            pulses.replace_bit(Counter::RxDropsDmaError as usize, self.rx_drops_dma_error.val());
+        pulses = pulses.replace_bit(Counter::ReadTlps as usize, self.read_tlps.val());
+        pulses = pulses.replace_bit(Counter::WriteTlps as usize, self.write_tlps.val());
+        pulses = pulses.replace_bit(Counter::CompletionTlps as usize, self.completion_tlps.val());
+        pulses = pulses.replace_bit(Counter::MsixMessages as usize, self.msix_messages.val());
+        pulses = pulses.replace_bit(Counter::Doorbells as usize, self.doorbells.val());
+        pulses = pulses.replace_bit(Counter::CplPoisoned as usize, self.cpl_poisoned.val());
+        pulses = pulses.replace_bit(Counter::CplUrCa as usize, self.cpl_ur_ca.val());
+        pulses = pulses.replace_bit(Counter::CplTimeout as usize, self.cpl_timeout.val());
+        pulses = pulses.replace_bit(Counter::CplUnexpected as usize, self.cpl_unexpected.val());
+        pulses = pulses
+            .replace_bit(Counter::RequestsUnsupported as usize, self.requests_unsupported.val());
+        pulses =
+            pulses.replace_bit(Counter::RequestsPoisoned as usize, self.requests_poisoned.val());
+        pulses =
+            pulses.replace_bit(Counter::DoorbellsNoQueue as usize, self.doorbells_no_queue.val());
+        pulses = pulses.replace_bit(Counter::CqOverflow as usize, self.cq_overflow.val());
+        pulses = pulses.replace_bit(Counter::TxQueuesBroken as usize, self.tx_queues_broken.val());
+        pulses = pulses.replace_bit(Counter::RxQueuesBroken as usize, self.rx_queues_broken.val());
+        pulses = pulses
+            .replace_bit(Counter::TxDoorbellsIllegal as usize, self.tx_doorbells_illegal.val());
+        pulses = pulses
+            .replace_bit(Counter::RxDoorbellsIllegal as usize, self.rx_doorbells_illegal.val());
+        pulses = pulses.replace_bit(Counter::TlpsMalformed as usize, self.tlps_malformed.val());
         self.pulses.d.next = pulses;
         self.tx_len.d.next = if self.tx_frames.val() { self.tx_bytes.val() } else { lit::<16>(0) };
         self.rx_len.d.next = if self.rx_frames.val() { self.rx_bytes.val() } else { lit::<16>(0) };
 
-        // The walker; at the end of a round it lets the bus in, for as long as what it has begun and the two halves take.
+        // The walker. At the end of a round it lets the bus in, for as long as its last step and
+        // the two halves take.
         let walk = self.walk.q.val();
         let half = self.half.q.val();
         let phase = self.phase.q.val();
@@ -171,7 +208,7 @@ impl Logic for Stats {
             pick = pick.replace_bit(i, begins && walk == lit::<5>(i));
         }
         self.pick.d.next = pick;
-        self.at0.d.next = cat::<5, 1, 6>(walk, half.into());
+        self.at0.d.next = Half { upper: half, counter: walk };
         self.on0.d.next = step || phase == 6;
         self.fresh0.d.next = !self.valid.q.val();
 
@@ -195,10 +232,13 @@ impl Logic for Stats {
         let rx_sum = self.rx_sum.q.val();
         self.rx_sum.d.next = (if rx_mine { lit::<24>(0) } else { rx_sum }) + rx_len;
 
-        // A half a cycle: out of RAM, added to, into RAM. What a phase of 0 has begun reads in the next one, or as the bus is let in.
-        let index = self.bus.addr.val().get_bits::<5>(3);
-        self.totals.raddr.next =
-            if phase == 0 { self.at0.q.val() } else { cat::<5, 1, 6>(index, (phase != 3).into()) };
+        // A half a cycle: out of RAM, added to, into RAM. A step of phase 0 reads in the next
+        // cycle, also if the bus is let in.
+        let addr = BusAddress::from_bits(self.bus.addr.val());
+        let index = addr.half.counter;
+        let asked_for = Half { upper: phase != 3, counter: index };
+        let read_at = if phase == 0 { self.at0.q.val() } else { asked_for };
+        self.totals.raddr.next = read_at.to_bits();
         self.on1.d.next = self.on0.q.val();
         self.at1.d.next = self.at0.q.val();
         self.fresh1.d.next = self.fresh0.q.val();
@@ -210,18 +250,19 @@ impl Logic for Stats {
         self.at2.d.next = self.at1.q.val();
         self.add2.d.next = self.add1.q.val();
         self.word2.d.next = if self.fresh1.q.val() { lit::<32>(0) } else { word };
-        let upper_half = self.at2.q.val().get_bit(0);
+        let upper_half = self.at2.q.val().upper;
         let carried = upper_half && self.carry.q.val();
         // A carry goes into an upper half, to which nothing else is added.
-        let low = self.add2.q.val().get_bit(0) || carried;
-        let sum = bit_cast::<33, 32>(self.word2.q.val())
-            + bit_cast::<33, 24>(self.add2.q.val().replace_bit(0, low));
-        self.carry.d.next = sum.get_bit(32);
+        let low = bit_cast::<24, 1>(carried.into());
+        let sum =
+            bit_cast::<33, 32>(self.word2.q.val()) + bit_cast::<33, 24>(self.add2.q.val() | low);
+        let sum = Sum::from_bits(sum);
+        self.carry.d.next = sum.carry;
         self.totals.we.next = self.on2.q.val();
-        self.totals.waddr.next = self.at2.q.val();
-        self.totals.wdata.next = sum.get_bits::<32>(0);
+        self.totals.waddr.next = self.at2.q.val().to_bits();
+        self.totals.wdata.next = sum.word;
 
-        let upper = self.bus.addr.val().get_bit(2);
+        let upper = addr.half.upper;
         let there = index < lit::<5>(COUNTERS);
         if phase == 4 {
             self.rdata.d.next = if upper {

@@ -1,29 +1,43 @@
-//! Configuration space of the function: type 0 header, power management, MSI-X and PCI Express capabilities.
+//! Configuration space of the function: type 0 header, power management, MSI-X and PCI Express
+//! capabilities.
 //!
 //! | offset | what |
 //! |---|---|
-//! | 0x00 | header: 1d0f:ec20, class 0x020000, revision 0, BAR0 16 KiB, 32-bit, not prefetchable; BAR2 64-bit, prefetchable, if there are low-latency queues |
+//! | 0x00 | type 0 header: 1d0f:ec20, class 0x020000, revision 0 |
+//! | 0x10 | BAR0: 16 KiB, 32-bit, not prefetchable |
+//! | 0x18 | BAR2, if there are low-latency queues: 64-bit, prefetchable |
 //! | 0x40 | power management 1.2: D0 and D3hot; leaving D3hot resets nothing (No_Soft_Reset) |
 //! | 0x48 | MSI-X: table at BAR0 + 0x2000, pending bits at BAR0 + 0x3000 |
-//! | 0x60 | PCI Express 2, endpoint: max payload 512, extended tags, function-level reset, 8 lanes of 8 GT/s |
+//! | 0x60 | PCI Express 2, endpoint: max payload 512, extended tags, function-level reset |
+//! | 0x6c | link: 8 lanes of 8 GT/s |
 //! | 0x100 | advanced error reporting: [super::errors] |
-//! | 0x148 | Secondary PCI Express, which 8 GT/s asks for: its fields are those of a link that has equalized |
+//! | 0x148 | Secondary PCI Express, which 8 GT/s asks for; says that the link has equalized |
 //!
-//! With `small`: max payload 256, a lane of 2.5 GT/s, one completion time-out, nothing beyond 0x100.
+//! With `small`: max payload 256, a lane of 2.5 GT/s, one completion time-out, nothing from 0x100
+//! on.
 //!
-//! Answers in the cycle after the access appears; one access every 2 cycles. Everything not listed reads as 0 and takes no write.
-//! A max payload size beyond what there is is kept and reads back, but the largest is used.
-//! `flr` pulses for a cycle and resets this space too, but for max payload size, the registers of the link and what advanced error
-//! reporting keeps, as the specification asks. How the reads of before end while `flush` is high is no error of the function that comes after.
+//! The block answers in the cycle after the access appears, one access every 2 cycles. What is not
+//! listed reads as 0 and takes no write. A max payload size beyond the largest is kept and reads
+//! back, but the largest is used.
 //!
-//! Errors come by the ports that are named like those of [super::errors], which says what they are; of an error bit that is set and cleared in the same
-//! cycle nothing is lost. Besides, a poisoned TLP sets Detected Parity Error, a poisoned completion Master Data Parity Error if parity
-//! errors are to be responded to; a completion with status completer abort sets Received Target Abort, one with any other that is no success Received Master Abort, an aborted
-//! request Signaled Target Abort.
+//! `flr` pulses for a cycle. It also resets this space, but for max payload size, the registers of
+//! the link and what advanced error reporting keeps, as the specification asks. Reads from before
+//! the reset that end while `flush` is high cause no error of the function.
+//!
+//! The ports of errors have the names of those in [super::errors], which says what the errors are.
+//! If an error sets a bit in the cycle in which the host clears it, the bit stays. Besides:
+//!
+//! - a poisoned TLP sets Detected Parity Error;
+//! - a poisoned completion sets Master Data Parity Error if parity errors are to be responded to;
+//! - a completion with status completer abort sets Received Target Abort, one with another status
+//!   but success Received Master Abort;
+//! - an aborted request sets Signaled Target Abort.
 
-use super::errors::Errors;
+use super::errors::{ErrorFlags, Errors};
 use super::tlp;
 use crate::common::iface::*;
+use nitor_abi::bar::{MSIX_PBA, MSIX_TABLE};
+use nitor_abi::pci::{self, express, header, msix, power, secondary};
 use nitor_rtl::prelude::*;
 
 #[derive(LogicBlock, Default)]
@@ -45,7 +59,7 @@ pub struct Config {
     pub read_timeout: Signal<Out, Bits<5>>,
     /// Reads are under way.
     pub pending: Signal<In, Bit>,
-    /// From the cycle after `flr` on: reads of before may still end.
+    /// High from the cycle after `flr` on, while reads from before may still end.
     pub flush: Signal<In, Bit>,
     pub malformed: Signal<In, Bit>,
     pub overflow: Signal<In, Bit>,
@@ -66,19 +80,16 @@ pub struct Config {
     pub message_valid: Signal<Out, Bit>,
     pub message: Signal<Out, Bits<2>>,
     pub message_ready: Signal<In, Bit>,
-    // Command: 10 INTx disable, 8 SERR#, 6 parity, 2 bus master, 1 memory.
-    command: Reg<Bits<16>>,
-    // Status 15:11 and 8: parity error detected, system error signaled, master and target abort received, target abort signaled, master's
-    // data parity error.
-    status: Reg<Bits<6>>,
+    command: Reg<Command>,
+    status: Reg<Status>,
     cache_line: Reg<Bits<8>>,
     line: Reg<Bits<8>>,
     bar0: Reg<Bits<18>>,
     bar2: Reg<Bits<64>>,
     d3: Reg<Bit>,
-    msix: Reg<Bits<2>>,
-    control: Reg<Bits<15>>,
-    device_status: Reg<Bits<4>>,
+    msix: Reg<Msix>,
+    control: Reg<Control>,
+    device_status: Reg<ErrorFlags>,
     control2: Reg<Bits<5>>,
     link: Reg<Bits<16>>,
     link2: Reg<Bits<16>>,
@@ -86,7 +97,7 @@ pub struct Config {
     taken: Reg<Bit>,
     rdata: Reg<Bits<32>>,
     flr_now: Reg<Bit>,
-    /// The reads that end now are a former life's.
+    /// Reads that end now are from before a function-level reset.
     disowned: Reg<Bit>,
     master: Reg<Bit>,
     _vectors: usize,
@@ -94,19 +105,146 @@ pub struct Config {
     _small: bool,
 }
 
+// The registers of the capabilities.
+const POWER: u16 = power::AT;
+const POWER_CONTROL: u16 = power::AT + power::CONTROL;
+const MSIX: u16 = msix::AT;
+const MSIX_TABLE_AT: u16 = msix::AT + msix::TABLE;
+const MSIX_PBA_AT: u16 = msix::AT + msix::PBA;
+const EXPRESS: u16 = express::AT;
+const DEVICE_CAPABILITIES: u16 = express::AT + express::DEVICE_CAPABILITIES;
+const DEVICE_CONTROL: u16 = express::AT + express::DEVICE_CONTROL;
+const LINK_CAPABILITIES: u16 = express::AT + express::LINK_CAPABILITIES;
+const LINK_CONTROL: u16 = express::AT + express::LINK_CONTROL;
+const DEVICE_CAPABILITIES_2: u16 = express::AT + express::DEVICE_CAPABILITIES_2;
+const DEVICE_CONTROL_2: u16 = express::AT + express::DEVICE_CONTROL_2;
+const LINK_CAPABILITIES_2: u16 = express::AT + express::LINK_CAPABILITIES_2;
+const LINK_CONTROL_2: u16 = express::AT + express::LINK_CONTROL_2;
+const SECONDARY: u16 = secondary::AT;
+const LANES0: u16 = secondary::AT + secondary::LANES;
+const LANES2: u16 = LANES0 + 4;
+const LANES4: u16 = LANES0 + 8;
+const LANES6: u16 = LANES0 + 12;
+
+const ID: u32 = pci::VENDOR_ID as u32 | (pci::DEVICE_ID as u32) << 16;
+/// A capability's first dword: what it is, where the next one is, and what belongs to its version.
+const fn capability(id: u16, next: u16, version: u32) -> u32 {
+    id as u32 | (next as u32) << 8 | version << 16
+}
+const POWER_HEADER: u32 = capability(power::ID, msix::AT, 3);
+/// Version 2, an endpoint.
+const EXPRESS_HEADER: u32 = capability(express::ID, 0, 2);
+/// Version 1, the last one.
+const SECONDARY_HEADER: u32 = secondary::ID as u32 | 1 << 16;
+
+#[record]
+pub struct Command {
+    io: Bit,
+    memory: Bit,
+    bus_master: Bit,
+    special: Bits<3>,
+    parity_response: Bit,
+    stepping: Bit,
+    serr: Bit,
+    fast: Bit,
+    intx_disable: Bit,
+    reserved: Bits<5>,
+}
+/// The bits of Command that exist.
+const COMMAND_MASK: u64 = 0x0546;
+
+#[record]
+pub struct Status {
+    master_data_parity: Bit,
+    signaled_target_abort: Bit,
+    received_target_abort: Bit,
+    received_master_abort: Bit,
+    signaled_system_error: Bit,
+    detected_parity: Bit,
+}
+
+#[record(layout = nitor_abi::pci::CommandStatus)]
+pub struct CommandStatus {
+    memory: Bit,
+    bus_master: Bit,
+    parity_response: Bit,
+    serr: Bit,
+    intx_disable: Bit,
+    capabilities: Bit,
+    master_data_parity: Bit,
+    signaled_target_abort: Bit,
+    received_target_abort: Bit,
+    received_master_abort: Bit,
+    signaled_system_error: Bit,
+    detected_parity: Bit,
+}
+
+#[record]
+pub struct Msix {
+    function_mask: Bit,
+    enable: Bit,
+}
+
+#[record(layout = nitor_abi::pci::MsixControl)]
+pub struct MsixControl {
+    id: Bits<8>,
+    next: Bits<8>,
+    last_vector: Bits<11>,
+    function_mask: Bit,
+    enable: Bit,
+}
+
+#[record(layout = nitor_abi::pci::PowerControl)]
+pub struct PowerControl {
+    state: Bits<2>,
+    no_soft_reset: Bit,
+}
+const D3_HOT: u64 = 3;
+
+/// Device Control.
+#[record]
+pub struct Control {
+    report: ErrorFlags,
+    relaxed_ordering: Bit,
+    max_payload: Bits<3>,
+    extended_tags: Bit,
+    phantom_functions: Bit,
+    auxiliary_power: Bit,
+    no_snoop: Bit,
+    max_read_request: Bits<3>,
+}
+
+/// Device Control, and Device Status above it.
+#[record]
+pub struct Device {
+    control: Control,
+    function_reset: Bit,
+    found: ErrorFlags,
+    auxiliary_power: Bit,
+    pending: Bit,
+    reserved: Bits<10>,
+}
+
+/// A register of 16 bits below another.
+#[record]
+pub struct Pair {
+    low: Bits<16>,
+    high: Bits<16>,
+}
+
 /// Device Control after reset: max read request 512, relaxed ordering and no snoop allowed.
 const CONTROL_INIT: u64 = 0x2810;
+/// log2 of BAR0's bytes.
+const LOG_BAR0: u64 = 14;
 /// Link Control 2 after reset: 8 GT/s are the target.
 const SPEED_8: u64 = 3;
-/// No phantom functions, no auxiliary power; bit 15 starts a function-level reset.
-const CONTROL_MASK: u64 = 0x79ff;
 
 impl Config {
     /// `log_bar2`: log2 of BAR2's bytes; 0: there is none. `small`: see the module.
     pub fn new(vectors: usize, log_bar2: usize, small: bool) -> Self {
         assert!(log_bar2 < 32);
         Self {
-            control: Reg::new(lit(CONTROL_INIT)),
+            control: Reg::new(Control::from_bits(lit::<15>(CONTROL_INIT))),
             link2: Reg::new(lit(SPEED_8)),
             errors: Errors::new(!small),
             _vectors: vectors,
@@ -117,93 +255,104 @@ impl Config {
     }
 }
 
-/// `old` with the enabled bytes of `new`.
-#[kernel]
-fn merge(old: Bits<32>, new: Bits<32>, be: Bits<4>) -> Bits<32> {
-    let mut value = old;
-    for i in 0..4 {
-        if be.get_bit(i) {
-            value = value.set_slice::<8>(8 * i, new.get_bits::<8>(8 * i));
-        }
-    }
-    value
-}
-
 impl Logic for Config {
     /// Configuration space of the function.
     #[kernel]
     fn update(&mut self) {
-        registers!(self, clock, reset; command, status, line, bar0, bar2, d3, msix, control, device_status, control2, link, link2);
-        registers!(self, clock, reset; cache_line, taken, flr_now, disowned, master);
+        registers!(self, clock, reset; command, status, line, bar0, bar2, d3, msix, control);
+        registers!(self, clock, reset; device_status, control2, link, link2, cache_line, taken);
+        registers!(self, clock, reset; flr_now, disowned, master);
         registers!(self, clock; rdata);
         clocked!(self, clock, reset; errors);
-        let status = cat::<5, 11, 16>(
-            self.status.q.val().get_bits::<5>(1),
-            cat::<3, 8, 11>(bit_cast::<3, 1>(self.status.q.val().get_bits::<1>(0)), lit::<8>(0x10)),
-        );
-        let header4 = cat::<16, 16, 32>(status, self.command.q.val());
-        let pm = bit_cast::<32, 1>(lit::<1>(0))
-            .replace_bit(0, self.d3.q.val())
-            .replace_bit(1, self.d3.q.val())
-            .replace_bit(3, true);
-        let msix_control = lit::<16>(self._vectors - 1).set_slice::<2>(14, self.msix.q.val());
-        let device = cat::<16, 16, 32>(
-            bit_cast::<16, 6>(cat::<2, 4, 6>(
-                cat::<1, 1, 2>(self.pending.val().into(), lit::<1>(0)),
-                self.device_status.q.val(),
-            )),
-            bit_cast::<16, 15>(self.control.q.val()),
-        );
+        let command = self.command.q.val();
+        let status = self.status.q.val();
+        let command_status = CommandStatus {
+            memory: command.memory,
+            bus_master: command.bus_master,
+            parity_response: command.parity_response,
+            serr: command.serr,
+            intx_disable: command.intx_disable,
+            capabilities: true,
+            master_data_parity: status.master_data_parity,
+            signaled_target_abort: status.signaled_target_abort,
+            received_target_abort: status.received_target_abort,
+            received_master_abort: status.received_master_abort,
+            signaled_system_error: status.signaled_system_error,
+            detected_parity: status.detected_parity,
+        };
+        let d3 = self.d3.q.val();
+        let power_state = if d3 { lit::<2>(D3_HOT) } else { lit::<2>(0) };
+        let power_control = PowerControl { state: power_state, no_soft_reset: true };
+        let msix_control = MsixControl {
+            id: lit::<8>(msix::ID),
+            next: lit::<8>(express::AT),
+            last_vector: lit::<11>(self._vectors - 1),
+            function_mask: self.msix.q.val().function_mask,
+            enable: self.msix.q.val().enable,
+        };
+        let control = self.control.q.val();
+        let device = Device {
+            control,
+            function_reset: false,
+            found: self.device_status.q.val(),
+            auxiliary_power: false,
+            pending: self.pending.val(),
+            reserved: lit::<10>(0),
+        };
         let low_mask = if self._log_bar2 == 0 {
             lit::<32>(0)
         } else {
             lit::<32>((1u64 << 32) - (1 << self._log_bar2))
         };
-        let bar2 = self.bar2.q.val();
-        // 64 bits, prefetchable.
-        let bar2_kind = if self._log_bar2 == 0 { lit::<32>(0) } else { lit::<32>(0xc) };
-        let addr = self.bus.addr.val().get_bits::<12>(0);
+        let bar2 = Halves::from_bits(self.bar2.q.val());
+        // BAR2's low bits.
+        let bar2_kind =
+            if self._log_bar2 == 0 { lit::<32>(0) } else { lit::<32>(pci::BAR_64_PREFETCHABLE) };
+        let addr = bit_cast::<12, 16>(self.bus.addr.val());
+        let bar0 = bit_cast::<32, 18>(self.bar0.q.val()) << LOG_BAR0;
         let value = match addr {
-            0x00 => lit::<32>(0xec20_1d0fu32),
-            0x04 => header4,
-            0x08 => lit::<32>(0x0200_0000),
-            0x0c => bit_cast::<32, 8>(self.cache_line.q.val()),
-            0x10 => cat::<18, 14, 32>(self.bar0.q.val(), lit::<14>(0)),
-            0x18 => bar2.get_bits::<32>(0) | bar2_kind,
-            0x1c => bar2.get_bits::<32>(32),
-            0x2c => lit::<32>(0xec20_1d0fu32),
-            0x34 => lit::<32>(0x40),
-            0x3c => bit_cast::<32, 8>(self.line.q.val()),
-            0x40 => lit::<32>(0x0003_4801),
-            0x44 => pm,
-            0x48 => cat::<16, 16, 32>(msix_control, lit::<16>(0x6011)),
-            0x4c => lit::<32>(0x2000),
-            0x50 => lit::<32>(0x3000),
-            0x60 => lit::<32>(0x0002_0010),
+            header::ID => lit::<32>(ID),
+            header::COMMAND => command_status.to_bits::<32>(),
+            header::CLASS => lit::<32>(pci::CLASS << 8),
+            header::CACHE_LINE => bit_cast::<32, 8>(self.cache_line.q.val()),
+            header::BAR0 => bar0,
+            header::BAR2_LO => bar2.low | bar2_kind,
+            header::BAR2_HI => bar2.high,
+            header::SUBSYSTEM => lit::<32>(ID),
+            header::CAPABILITIES => lit::<32>(power::AT),
+            header::INTERRUPT_LINE => bit_cast::<32, 8>(self.line.q.val()),
+            POWER => lit::<32>(POWER_HEADER),
+            POWER_CONTROL => power_control.to_bits::<32>(),
+            MSIX => msix_control.to_bits::<32>(),
+            MSIX_TABLE_AT => lit::<32>(MSIX_TABLE),
+            MSIX_PBA_AT => lit::<32>(MSIX_PBA),
+            EXPRESS => lit::<32>(EXPRESS_HEADER),
             // Function-level reset, role-based errors, extended tags, 512 or 256 bytes.
-            0x64 => lit::<32>(if self._small { 0x1000_8021 } else { 0x1000_8022 }),
-            0x68 => device,
+            DEVICE_CAPABILITIES => lit::<32>(if self._small { 0x1000_8021 } else { 0x1000_8022 }),
+            DEVICE_CONTROL => device.to_bits::<32>(),
             // 8 lanes of 8 GT/s, or one of 2.5; power management of the active state is optional.
-            0x6c => lit::<32>(if self._small { 0x0040_0011 } else { 0x0040_0083 }),
-            0x70 => cat::<16, 16, 32>(
-                lit::<16>(if self._small { 0x1011 } else { 0x1083 }),
-                self.link.q.val(),
-            ),
+            LINK_CAPABILITIES => lit::<32>(if self._small { 0x0040_0011 } else { 0x0040_0083 }),
+            LINK_CONTROL => {
+                let status = lit::<16>(if self._small { 0x1011 } else { 0x1083 });
+                Pair { low: self.link.q.val(), high: status }.to_bits::<32>()
+            }
             // Completion time-out ranges A to D, disable.
-            0x84 => lit::<32>(if self._small { 0x10 } else { 0x1f }),
-            0x88 => bit_cast::<32, 5>(self.control2.q.val()),
-            0x8c => lit::<32>(if self._small { 0x02 } else { 0x0e }),
+            DEVICE_CAPABILITIES_2 => lit::<32>(if self._small { 0x10 } else { 0x1f }),
+            DEVICE_CONTROL_2 => bit_cast::<32, 5>(self.control2.q.val()),
+            LINK_CAPABILITIES_2 => lit::<32>(if self._small { 0x02 } else { 0x0e }),
             // At 8 GT/s a link has been equalized in all phases.
-            0x90 => {
+            LINK_CONTROL_2 => {
                 if self._small {
                     lit::<32>(0)
                 } else {
-                    cat::<16, 16, 32>(lit::<16>(0x1e), self.link2.q.val())
+                    Pair { low: self.link2.q.val(), high: lit::<16>(0x1e) }.to_bits::<32>()
                 }
             }
-            0x148 => lit::<32>(if self._small { 0 } else { 0x0001_0019 }),
+            SECONDARY => lit::<32>(if self._small { 0 } else { SECONDARY_HEADER }),
             // Two lanes a register: no preset or hint was asked for.
-            0x154 | 0x158 | 0x15c | 0x160 => lit::<32>(if self._small { 0 } else { 0x7f00_7f00 }),
+            LANES0 | LANES2 | LANES4 | LANES6 => {
+                lit::<32>(if self._small { 0 } else { 0x7f00_7f00 })
+            }
             _ => self.errors.value.val(),
         };
         let start = self.bus.valid.val() && !self.taken.q.val();
@@ -214,57 +363,75 @@ impl Logic for Config {
 
         let write = start && self.bus.write.val();
         let new = merge(value, self.bus.wdata.val(), self.bus.be.val());
-        // Where a byte is not enabled nothing is cleared.
+        // A byte that is not enabled clears nothing.
         let ones = merge(lit::<32>(0), self.bus.wdata.val(), self.bus.be.val());
         self.flr_now.d.next = false;
-        let mut forgets = lit::<6>(0);
-        let mut forgotten = lit::<4>(0);
+        let mut forgets = Status::from_bits(lit::<6>(0));
+        let mut forgotten = ErrorFlags::from_bits(lit::<4>(0));
+        let new_device = Device::from_bits(new);
+        let ones_device = Device::from_bits(ones);
         if write {
             match addr {
-                0x04 => {
-                    self.command.d.next = new.get_bits::<16>(0) & 0x0546;
-                    forgets = cat::<5, 1, 6>(ones.get_bits::<5>(27), ones.get_bits::<1>(24));
+                header::COMMAND => {
+                    let low = bit_cast::<16, 32>(new);
+                    self.command.d.next = Command::from_bits(low & COMMAND_MASK);
+                    let ones = CommandStatus::from_bits(ones);
+                    forgets = Status {
+                        master_data_parity: ones.master_data_parity,
+                        signaled_target_abort: ones.signaled_target_abort,
+                        received_target_abort: ones.received_target_abort,
+                        received_master_abort: ones.received_master_abort,
+                        signaled_system_error: ones.signaled_system_error,
+                        detected_parity: ones.detected_parity,
+                    };
                 }
-                0x0c => {
-                    self.cache_line.d.next = new.get_bits::<8>(0);
+                header::CACHE_LINE => {
+                    self.cache_line.d.next = bit_cast::<8, 32>(new);
                 }
-                0x10 => {
-                    self.bar0.d.next = new.get_bits::<18>(14);
+                header::BAR0 => {
+                    self.bar0.d.next = bit_cast::<18, 32>(new >> LOG_BAR0);
                 }
-                0x18 => {
-                    self.bar2.d.next = cat::<32, 32, 64>(bar2.get_bits::<32>(32), new & low_mask);
+                header::BAR2_LO => {
+                    self.bar2.d.next = Halves { low: new & low_mask, ..bar2 }.to_bits();
                 }
-                0x1c => {
+                header::BAR2_HI => {
                     if self._log_bar2 != 0 {
-                        self.bar2.d.next = cat::<32, 32, 64>(new, bar2.get_bits::<32>(0));
+                        self.bar2.d.next = Halves { high: new, ..bar2 }.to_bits();
                     }
                 }
-                0x3c => {
-                    self.line.d.next = new.get_bits::<8>(0);
+                header::INTERRUPT_LINE => {
+                    self.line.d.next = bit_cast::<8, 32>(new);
                 }
-                0x44 => {
+                POWER_CONTROL => {
                     // D1 and D2 do not exist: written, they change nothing.
-                    if new.get_bit(0) == new.get_bit(1) {
-                        self.d3.d.next = new.get_bit(0);
+                    let state = PowerControl::from_bits(new).state;
+                    if state == 0 || state == D3_HOT {
+                        self.d3.d.next = state.any();
                     }
                 }
-                0x48 => {
-                    self.msix.d.next = new.get_bits::<2>(30);
+                MSIX => {
+                    let control = MsixControl::from_bits(new);
+                    self.msix.d.next =
+                        Msix { function_mask: control.function_mask, enable: control.enable };
                 }
-                0x68 => {
-                    self.control.d.next = new.get_bits::<15>(0) & CONTROL_MASK;
-                    self.flr_now.d.next = ones.get_bit(15);
-                    forgotten = ones.get_bits::<4>(16);
+                DEVICE_CONTROL => {
+                    self.control.d.next = Control {
+                        phantom_functions: false,
+                        auxiliary_power: false,
+                        ..new_device.control
+                    };
+                    self.flr_now.d.next = ones_device.function_reset;
+                    forgotten = ones_device.found;
                 }
-                0x70 => {
-                    self.link.d.next = new.get_bits::<16>(0) & 0x00c3;
+                LINK_CONTROL => {
+                    self.link.d.next = bit_cast::<16, 32>(new) & 0x00c3;
                 }
-                0x88 => {
+                DEVICE_CONTROL_2 => {
                     self.control2.d.next =
-                        new.get_bits::<5>(0) & lit::<5>(if self._small { 0x10 } else { 0x1f });
+                        bit_cast::<5, 32>(new) & lit::<5>(if self._small { 0x10 } else { 0x1f });
                 }
-                0x90 => {
-                    self.link2.d.next = new.get_bits::<16>(0) & 0xff9f;
+                LINK_CONTROL_2 => {
+                    self.link2.d.next = bit_cast::<16, 32>(new) & 0xff9f;
                 }
                 _ => {}
             }
@@ -286,9 +453,9 @@ impl Logic for Config {
         self.errors.cpl_unexpected.next = self.cpl_unexpected.val();
         self.errors.cpl_timeout.next = self.cpl_timeout.val() && matters;
         self.errors.cpl_hdr.next = self.cpl_hdr.val();
-        self.errors.control.next = self.control.q.val().get_bits::<4>(0);
-        self.errors.serr.next = self.command.q.val().get_bit(8);
-        self.errors.awake.next = !self.d3.q.val();
+        self.errors.control.next = control.report;
+        self.errors.serr.next = command.serr;
+        self.errors.awake.next = !d3;
         self.errors.flr.next = self.flr_now.q.val();
         self.errors.addr.next = addr;
         self.errors.write.next = write;
@@ -299,46 +466,49 @@ impl Logic for Config {
         self.errors.message_ready.next = self.message_ready.val();
         let refused = self.cpl_refused.val() && matters;
         // A status that is reserved counts as unsupported request.
-        let by_completer = self.cpl_hdr.val().get_bits::<3>(45) == lit::<3>(tlp::CA);
-        let answers_parity = self.command.q.val().get_bit(6);
-        let mut met = lit::<6>(0);
-        met = met.replace_bit(0, spoiled && answers_parity);
-        met = met.replace_bit(1, self.aborted.val());
-        met = met.replace_bit(2, refused && by_completer);
-        met = met.replace_bit(3, refused && !by_completer);
-        met = met.replace_bit(4, self.errors.signaled.val());
-        met = met.replace_bit(5, self.parity.val() || spoiled);
-        self.status.d.next = (self.status.q.val() & !forgets) | met;
-        self.device_status.d.next =
-            (self.device_status.q.val() & !forgotten) | self.errors.set.val();
+        let by_completer = tlp::Completion::from_bits(self.cpl_hdr.val()).status == tlp::CA;
+        let met = Status {
+            master_data_parity: spoiled && command.parity_response,
+            signaled_target_abort: self.aborted.val(),
+            received_target_abort: refused && by_completer,
+            received_master_abort: refused && !by_completer,
+            signaled_system_error: self.errors.signaled.val(),
+            detected_parity: self.parity.val() || spoiled,
+        };
+        let status = (status.to_bits::<6>() & !forgets.to_bits::<6>()) | met.to_bits::<6>();
+        self.status.d.next = Status::from_bits(status);
+        let found = self.device_status.q.val().to_bits::<4>();
+        let found = (found & !forgotten.to_bits::<4>()) | self.errors.set.val().to_bits::<4>();
+        self.device_status.d.next = ErrorFlags::from_bits(found);
         if self.flr_now.q.val() {
-            self.command.d.next = lit::<16>(0);
-            self.status.d.next = lit::<6>(0);
+            self.command.d.next = Command::from_bits(lit::<16>(0));
+            self.status.d.next = Status::from_bits(lit::<6>(0));
             self.cache_line.d.next = lit::<8>(0);
             self.line.d.next = lit::<8>(0);
             self.bar0.d.next = lit::<18>(0);
             self.bar2.d.next = lit::<64>(0);
             self.d3.d.next = false;
-            self.msix.d.next = lit::<2>(0);
-            let kept = self.control.q.val() & 0x00e0;
-            self.control.d.next = (lit::<15>(CONTROL_INIT) & 0x7f1f) | kept;
-            self.device_status.d.next = lit::<4>(0);
+            self.msix.d.next = Msix { function_mask: false, enable: false };
+            self.control.d.next = Control {
+                max_payload: control.max_payload,
+                ..Control::from_bits(lit::<15>(CONTROL_INIT))
+            };
+            self.device_status.d.next = ErrorFlags::from_bits(lit::<4>(0));
             self.control2.d.next = lit::<5>(0);
         }
         self.flr.next = self.flr_now.q.val();
-        let awake = !self.d3.q.val();
-        self.master.d.next = self.command.q.val().get_bit(2) && awake;
+        self.master.d.next = command.bus_master && !d3;
         self.bus_master.next = self.master.q.val();
-        self.mem_enable.next = self.command.q.val().get_bit(1) && awake;
-        self.bar0_base.next = cat::<18, 14, 32>(self.bar0.q.val(), lit::<14>(0));
-        self.bar2_base.next = bar2;
-        let mps = self.control.q.val().get_bits::<3>(5);
+        self.mem_enable.next = command.memory && !d3;
+        self.bar0_base.next = bar0;
+        self.bar2_base.next = self.bar2.q.val();
+        let mps = control.max_payload;
         let most = lit::<3>(if self._small { 1 } else { 2 });
         self.mps.next = if mps > most { most } else { mps };
         self.read_timeout.next = self.control2.q.val();
-        self.mrrs.next = self.control.q.val().get_bits::<3>(12);
-        self.ext_tag.next = self.control.q.val().get_bit(8);
-        self.msix_enable.next = self.msix.q.val().get_bit(1);
-        self.msix_mask.next = self.msix.q.val().get_bit(0);
+        self.mrrs.next = control.max_read_request;
+        self.ext_tag.next = control.extended_tags;
+        self.msix_enable.next = self.msix.q.val().enable;
+        self.msix_mask.next = self.msix.q.val().function_mask;
     }
 }

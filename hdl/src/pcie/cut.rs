@@ -1,11 +1,16 @@
-//! First half of the read engine: takes the clients' requests in turn and cuts them into pieces.
+//! First part of the read engine: takes the clients' requests in turn and cuts them into pieces.
 //!
-//! A piece ends at the next multiple of the max read request size (`mrrs` as in Device Control), so it never crosses 4 KB. The host may change that
-//! while a request is cut: what is left of it is cut at the least there was, as its pieces begin at multiples of no more. One piece a cycle,
-//! also from one request to the next; a piece shows 3 cycles after its request was taken, 4 if another client had the turn. Each client has a queue of 2;
-//! when it is full `req.ready` falls. The turn goes round after each request, however long, to those that wait; whose it is, is known a cycle before.
+//! A piece ends at the next multiple of the max read request size (`mrrs` as in Device Control), so
+//! it never crosses 4 KB. The host may change `mrrs` while the block cuts a request. The rest of
+//! that request is cut at the least `mrrs` there was, since its pieces begin at multiples of no
+//! more.
 //!
-//! While `flush` is high requests are taken and forgotten, and `piece_valid` falls.
+//! The block cuts a piece a cycle, also from one request to the next. A piece shows 3 cycles after
+//! its request was taken, 4 if another client had the turn. Each client has a queue of 2 requests;
+//! while it is full `req.ready` is low. After each request, however long, the turn goes to the next
+//! client that waits. The turn is known a cycle before it is used.
+//!
+//! While `flush` is high the block takes requests and drops them, and `piece.valid` is low.
 
 use crate::common::iface::*;
 use crate::common::skid::Skid;
@@ -18,22 +23,12 @@ pub struct ReadCut {
     pub flush: Signal<In, Bit>,
     pub req: [ReadReqSnk; 4],
     pub mrrs: Signal<In, Bits<3>>,
-    pub piece_valid: Signal<Out, Bit>,
-    pub piece_ready: Signal<In, Bit>,
-    pub piece_client: Signal<Out, Bits<2>>,
-    pub piece_addr: Signal<Out, Bits<64>>,
-    /// 1..=4096
-    pub piece_len: Signal<Out, Bits<13>>,
-    pub piece_dst: Signal<Out, Bits<20>>,
-    pub piece_op: Signal<Out, Bits<9>>,
-    /// The last one of the operation.
-    pub piece_last: Signal<Out, Bit>,
-    // {last, op, dst, len, addr}
-    queues: [Skid<Bits<110>>; 4],
+    pub piece: PieceSrc,
+    queues: [Skid<ReadReq>; 4],
     turn: Reg<Bits<2>>,
-    // The request being cut, and the bytes to the next multiple.
+    // The request under way, and the bytes to the next multiple of the max read request size.
     room: Reg<Bits<13>>,
-    /// The least `mrrs` since it began.
+    /// The least `mrrs` since the request began.
     least: Reg<Bits<3>>,
     valid: Reg<Bit>,
     client: Reg<Bits<2>>,
@@ -42,11 +37,21 @@ pub struct ReadCut {
     dst: Reg<Bits<20>>,
     op: Reg<Bits<9>>,
     last: Reg<Bit>,
-    /// The piece cut off: {last, op, dst, len, addr, client}.
-    out: Skid<Bits<PIECE_BITS>>,
+    out: Skid<Piece>,
 }
 
-const PIECE_BITS: usize = 109;
+/// The part of a read request that one TLP asks for.
+#[stream]
+pub struct Piece {
+    pub client: Bits<2>,
+    pub addr: Bits<64>,
+    /// In bytes, 1..=4096.
+    pub len: Bits<13>,
+    pub dst: Bits<20>,
+    pub op: Bits<9>,
+    /// This is the operation's last piece.
+    pub last: Bit,
+}
 
 impl ReadCut {
     /// `small`: a request takes two cycles, a piece too.
@@ -59,7 +64,7 @@ impl ReadCut {
     }
 }
 
-/// A size as Device Control has it.
+/// Bytes of a size in Device Control's encoding.
 #[kernel]
 fn bytes(size: Bits<3>) -> Bits<13> {
     match size {
@@ -82,7 +87,7 @@ impl Logic for ReadCut {
         let flush = self.flush.val();
         let turn = self.turn.q.val();
         let mut found = false;
-        let mut request = lit::<110>(0);
+        let mut request = ReadReq::from_bits(lit::<110>(0));
         for c in 0..4 {
             if turn == lit::<2>(c) {
                 found = self.queues[c].out_valid.val();
@@ -91,16 +96,7 @@ impl Logic for ReadCut {
         }
         for c in 0..4 {
             self.queues[c].in_valid.next = self.req[c].valid.val();
-            self.queues[c].in_data.next = cat::<1, 109, 110>(
-                Bits::<1>::from(self.req[c].last.val()),
-                cat::<9, 100, 109>(
-                    self.req[c].op.val(),
-                    cat::<20, 80, 100>(
-                        self.req[c].dst.val(),
-                        cat::<16, 64, 80>(self.req[c].len.val(), self.req[c].addr.val()),
-                    ),
-                ),
-            );
+            self.queues[c].in_data.next = self.req[c].get();
             self.req[c].ready.next = self.queues[c].in_ready.val();
         }
 
@@ -108,7 +104,7 @@ impl Logic for ReadCut {
         let size = bytes(mrrs);
         let least = self.least.q.val();
         let least = if mrrs < least { mrrs } else { least };
-        let over = request.get_bits::<13>(0) & (size - 1);
+        let over = bit_cast::<13, 64>(request.addr) & (size - 1);
         let room = self.room.q.val();
         let is_last = self.len.q.val() <= bit_cast::<16, 13>(room);
         let len = if is_last { bit_cast::<13, 16>(self.len.q.val()) } else { room };
@@ -145,28 +141,23 @@ impl Logic for ReadCut {
             self.client.d.next = turn;
             self.room.d.next = size - over;
             self.least.d.next = mrrs;
-            self.addr.d.next = request.get_bits::<64>(0);
-            self.len.d.next = request.get_bits::<16>(64);
-            self.dst.d.next = request.get_bits::<20>(80);
-            self.op.d.next = request.get_bits::<9>(100);
-            self.last.d.next = request.get_bit(109);
+            self.addr.d.next = request.addr;
+            self.len.d.next = request.len;
+            self.dst.d.next = request.dst;
+            self.op.d.next = request.op;
+            self.last.d.next = request.last;
         }
         self.out.in_valid.next = self.valid.q.val() && !flush;
-        self.out.in_data.next = cat::<30, 79, PIECE_BITS>(
-            cat::<10, 20, 30>(
-                cat::<1, 9, 10>((self.last.q.val() && is_last).into(), self.op.q.val()),
-                self.dst.q.val(),
-            ),
-            cat::<13, 66, 79>(len, cat::<64, 2, 66>(self.addr.q.val(), self.client.q.val())),
-        );
-        self.out.out_ready.next = self.piece_ready.val() || flush;
-        let piece = self.out.out_data.val();
-        self.piece_valid.next = self.out.out_valid.val() && !flush;
-        self.piece_client.next = piece.get_bits::<2>(0);
-        self.piece_addr.next = piece.get_bits::<64>(2);
-        self.piece_len.next = piece.get_bits::<13>(66);
-        self.piece_dst.next = piece.get_bits::<20>(79);
-        self.piece_op.next = piece.get_bits::<9>(99);
-        self.piece_last.next = piece.get_bit(108);
+        self.out.in_data.next = Piece {
+            client: self.client.q.val(),
+            addr: self.addr.q.val(),
+            len,
+            dst: self.dst.q.val(),
+            op: self.op.q.val(),
+            last: self.last.q.val() && is_last,
+        };
+        self.out.out_ready.next = self.piece.ready.val() || flush;
+        self.piece.valid.next = self.out.out_valid.val() && !flush;
+        self.piece.put(self.out.out_data.val());
     }
 }

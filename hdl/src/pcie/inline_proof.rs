@@ -1,9 +1,11 @@
-//! Of [InlineWrite]: it takes from one client at a time, and its write to the end, loses nothing, and none waits for ever.
+//! Of [InlineWrite]: it takes from one client at a time, and that client's write to its end; it
+//! loses nothing, and no client waits for ever.
 
-use super::inline::InlineWrite;
+use super::inline::{InlineWrite, Recallable};
 use nitor_rtl::prelude::*;
 
-/// One client at a time, none between the beats of another, and what was taken is on `tx` in the next cycle.
+/// One client at a time, none between the beats of another, and what was taken is on `tx` in the
+/// next cycle.
 #[derive(LogicBlock, Default)]
 pub struct InlineGrant {
     pub clock: Signal<In, Clock>,
@@ -18,12 +20,13 @@ pub struct InlineGrant {
     inline: InlineWrite<512>,
     asked: Reg<Bits<4>>,
     taken: Reg<Bit>,
-    /// Who is in the midst of a write.
+    /// The client whose write is under way.
     owner: Reg<Bits<4>>,
 }
 
 impl Logic for InlineGrant {
-    /// One client at a time, none between the beats of another, and what was taken is on `tx` in the next cycle.
+    /// One client at a time, none between the beats of another, and what was taken is on `tx` in
+    /// the next cycle.
     #[kernel]
     fn update(&mut self) {
         registers!(self, clock, reset; asked, taken, owner);
@@ -39,10 +42,10 @@ impl Logic for InlineGrant {
         }
         self.inline.requester.next = lit::<16>(0);
         self.inline.core_reset.next = false;
-        self.inline.recall.next = lit::<2>(0);
+        self.inline.recall.next = Recallable { readless: false, messages: false };
         self.inline.tx.ready.next = self.tx_ready.val();
         let ask = self.ask.val();
-        // Who asks goes on until it is answered.
+        // A client that asks goes on until it is answered.
         self.asked.d.next = ask & !ready;
         let stays = (self.asked.q.val() & !ask) == 0;
         let takes = ready & ask;
@@ -92,10 +95,10 @@ impl Logic for InlineFair {
         }
         self.inline.requester.next = lit::<16>(0);
         self.inline.core_reset.next = false;
-        self.inline.recall.next = lit::<2>(0);
+        self.inline.recall.next = Recallable { readless: false, messages: false };
         self.inline.tx.ready.next = true;
         let ask = self.ask.val();
-        // Who asks goes on until it is answered.
+        // A client that asks goes on until it is answered.
         self.asked.d.next = ask & !ready;
         let stays = (self.asked.q.val() & !ask) == 0;
         let mine = ask.get_bit(self.any_client.val().index());

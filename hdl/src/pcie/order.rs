@@ -1,8 +1,10 @@
-//! Which non-posted request may go on: it waits for the memory writes that came before it, and for nothing else.
+//! Which non-posted request may go on: a request waits for the memory writes that came before it,
+//! and for nothing else.
 //!
-//! Each write keeps beside it `stamp`, how many requests came before it. The oldest write's (`oldest`, while one `waits`) is how many may go before it
-//! is taken; when so many went the oldest request came after that write. Equality of counts modulo 2^P, of which less than 2^P requests are
-//! held: no write that passes a waiting request moves either of them.
+//! Each write keeps its `stamp`: how many requests came before it. `oldest`, while a write `waits`,
+//! is the stamp of the oldest write: as many requests may go before it is taken. When that many are
+//! gone the oldest request came after that write. The counts are compared modulo 2^P, and fewer
+//! than 2^P requests are in store. A write that passes a waiting request moves neither count.
 
 use nitor_rtl::prelude::*;
 
@@ -13,7 +15,7 @@ pub struct RequestOrder<const P: usize> {
     /// A request comes; the oldest goes.
     pub came: Signal<In, Bit>,
     pub went: Signal<In, Bit>,
-    /// For a write that comes now.
+    /// The stamp of a write that comes now.
     pub stamp: Signal<Out, Bits<P>>,
     pub waits: Signal<In, Bit>,
     pub oldest: Signal<In, Bits<P>>,

@@ -1,4 +1,5 @@
-//! Of [RequestOrder]: a request is free exactly when the writes that came before it are gone, however many pass it.
+//! Of [RequestOrder]: a request is free exactly when the writes that came before it are gone,
+//! however many writes pass it.
 
 use super::order::RequestOrder;
 use nitor_rtl::prelude::*;
@@ -6,8 +7,9 @@ use nitor_rtl::prelude::*;
 /// Places for writes, and for requests; `pcie/rx` has sixteen, and counts two bits longer.
 const PLACES: usize = 4;
 
-/// Any request is followed, among four writes that leave in order and four requests. What is claimed is all that makes it so: the stamps of
-/// the writes rise from what went to what came, and those before the request are the ones with a stamp of at most its number.
+/// Any request is followed, among four writes that leave in order and four requests. What is
+/// claimed is all that makes it so: the stamps of the writes rise from what went to what came, and
+/// those before the request are the ones with a stamp of at most its number.
 #[derive(LogicBlock, Default)]
 pub struct OrderFree {
     pub clock: Signal<In, Clock>,
@@ -92,7 +94,7 @@ impl Logic for OrderFree {
                         && (!follows || (ahead > lit::<3>(i)) == (may_go <= before))));
             least = if there { may_go } else { least };
         }
-        // A TLP at a time comes, and only for what there is room.
+        // One TLP comes at a time, and only if there is room for it.
         self.given.next = !(comes && (write_comes || held == lit::<3>(PLACES)))
             && !(write_comes && writes == lit::<3>(PLACES));
         self.ok.next = right && (!front || self.order.free.val() == (ahead == 0));

@@ -1,67 +1,104 @@
-//! The DMA read engine: requests of four clients in, tagged memory reads out, completions in any order back into place.
+//! The DMA read engine: takes requests of four clients, sends memory reads with tags, and puts
+//! completions, in any order, back into place.
 //!
-//! A request is cut at multiples of the max read request size, so at 4 KB too, one piece a cycle. Each piece takes a tag of 2^T (32 while
-//! extended tags are off). Completions are taken in any order and split anywhere; a beat's place follows from the tag's
-//! record and what its completions have brought so far. Beats leave rotated for the client's memory 8 cycles after they came, one a
-//! cycle, and `done` of a piece after its last beat. Nothing that comes in is ever refused for long:
-//! `cpl.ready` falls for single cycles when a time-out is entered.
+//! The engine cuts a request at multiples of the max read request size, so at 4 KB too, one piece a
+//! cycle. Each piece takes a tag of 2^T (32 while extended tags are off). Completions may come in
+//! any order and be split anywhere: a beat's place follows from the tag's record and from what the
+//! tag's completions have brought so far. A beat leaves 8 cycles after it came, rotated for the
+//! client's memory, one a cycle. `done` of a piece comes after its last beat. The engine refuses
+//! nothing for long: `cpl.ready` falls for single cycles when a time-out enters.
 //!
-//! Two memories keep a tag's life, one written by the issuing side, one by the completing side; a tag is outstanding
-//! while their epoch bits differ, so neither clears what the other wrote. A tag that ends without a completion brings its epoch along, and
-//! counts for that life alone: the scanner may have looked just before a completion ended it, and the tag be out again.
+//! Two memories keep a tag's life. The issuing side writes one, the completing side the other. A
+//! tag is outstanding while their epoch bits differ, so neither side clears what the other wrote. A
+//! tag that ends without a completion brings its epoch along and counts for that life alone: a
+//! completion may have ended the life just after the scanner looked, and the tag may be out again.
 //!
-//! The time-out of a read runs from when `pcie/tx` takes it: one that waits for credits has not been asked yet, and does not hold up the others'.
+//! The time-out of a read runs from when `pcie/tx` takes the read. A read that waits for credits
+//! has not been asked yet, and does not hold up the others' time-outs.
 //!
 //! | completion | what happens |
 //! |---|---|
-//! | of any status but success | the piece ends with `err`; `cpl_ur_ca` |
-//! | poisoned | its data are written, the piece ends with `err` when complete; `cpl_poisoned` |
-//! | ends before its length | what came is written, the piece ends with `err` when complete |
+//! | any status but success | the piece ends with `err`; `cpl_ur_ca` |
+//! | poisoned | its data are written, the complete piece ends with `err`; `cpl_poisoned` |
+//! | ends before its length | what came is written, the complete piece ends with `err` |
 //! | of no outstanding tag, of another requester | swallowed; `cpl_unexpected` |
-//! | of wrong length, byte count or lower address, a success without data | swallowed, the piece times out; `cpl_unexpected` |
-//! | missing for `_timeout` | the piece ends with `err`; `cpl_timeout`; nothing of it is written any more; the tag rests for eight times as long, so that what comes late meets no new request, and is `cpl_unexpected`, whatever it says |
+//! | wrong length, byte count or lower address | swallowed, the piece times out; `cpl_unexpected` |
+//! | a success without data | the same |
+//! | missing for `_timeout` | the piece ends with `err`; `cpl_timeout` |
 //!
-//! `read_timeout` is Device Control 2's: the value in 3:0, of which each multiplies the time-out so that it comes into its range, and disable in bit 4; with
-//! `_small` there is one time-out. A tag rests for as long again where the time-out is a multiple. A read under way when it changes ends after the old
-//! time or the new, or between. During a flush the least holds, so that a reset ends.
+//! After a time-out nothing of the piece is written any more. Its tag rests for eight times as
+//! long, so that a late completion meets no new request; it is `cpl_unexpected`, whatever it says.
 //!
-//! With `bus_master` low, pieces end with `err` at once, one that waits at `np` when `pcie/tx` has taken and dropped it. While `flush` is high requests are dropped and completions only
-//! free their tags; `busy` falls when none is outstanding; `flush` must stay high until then. After reset a walk of 2^T cycles fills the tag lists; what is answered before it is over is unexpected.
+//! `read_timeout` is [TimeoutControl]. Each value multiplies the time-out so that it comes into its
+//! range; with `_small` there is one time-out. Where the time-out is a multiple a tag rests for as
+//! long again. A read under way when the value changes ends after the old time, the new, or
+//! between. During a flush the least time holds, so that a reset ends.
+//!
+//! While `bus_master` is low pieces end with `err` at once; a piece that waits at `np` does when
+//! `pcie/tx` has taken and dropped it. While `flush` is high requests are dropped and completions
+//! only free their tags. `busy` falls when no tag is outstanding; `flush` must stay high until
+//! then. After reset a walk of 2^T cycles fills the tag lists; what is answered before its end is
+//! unexpected.
 
 use super::cut::ReadCut;
 use super::settle::ReadSettle;
-use super::tlp;
+use super::tlp::{self, HeaderSrc};
 use crate::common::fifo::Fifo;
 use crate::common::iface::*;
 use crate::common::ram::LutRam;
 use crate::common::skid::Skid;
 use nitor_rtl::prelude::*;
 
-/// A tag's record, written when its read is issued.
-pub mod rec {
-    pub const W: usize = 52;
-    /// 13 bits
-    pub const LEN: usize = 0;
-    pub const DST: usize = 13;
-    pub const OP: usize = 33;
-    pub const CLIENT: usize = 42;
-    /// 7 bits
-    pub const LOW: usize = 44;
-    pub const EPOCH: usize = 51;
+/// What a read asked for, by its tag; written when the read is issued.
+#[record]
+pub struct TagRecord {
+    pub len: Bits<13>,
+    pub dst: Bits<20>,
+    pub op: Bits<9>,
+    pub client: Bits<2>,
+    /// Bits 6:0 of the address.
+    pub low: Bits<7>,
+    pub epoch: Bit,
 }
 
-/// A tag's progress, written when a completion comes.
-pub mod prog {
-    pub const W: usize = 17;
-    /// 13 bits
-    pub const LEFT: usize = 0;
-    /// Epoch that `LEFT`, `ERR` and `ENDED` belong to.
-    pub const EPOCH: usize = 13;
-    pub const ERR: usize = 14;
+/// How far a read is, by its tag; written when a completion comes.
+#[record]
+pub struct Progress {
+    pub left: Bits<13>,
+    /// The life that `left`, `err` and `ended` belong to.
+    pub epoch: Bit,
+    pub err: Bit,
     /// Timed out: reported, its tag resting.
-    pub const ENDED: usize = 15;
+    pub ended: Bit,
     /// Epoch of the last life that is over.
-    pub const FREE: usize = 16;
+    pub free: Bit,
+}
+
+/// A read on its way to `pcie/tx`.
+#[record]
+pub struct TaggedRead {
+    addr: Bits<64>,
+    dwords: Bits<10>,
+    be: Bits<8>,
+    tag: Bits<8>,
+    /// The address needs 64 bits.
+    wide: Bit,
+    epoch: Bit,
+}
+
+/// The last read of a tag that was sent, for the scanner.
+#[record]
+pub struct SentRead {
+    epoch: Bit,
+    moment: Bits<15>,
+}
+
+/// Device Control 2, bits 4:0: completion time-out.
+#[record]
+pub struct TimeoutControl {
+    /// Which multiple of the least time-out.
+    times: Bits<4>,
+    disable: Bit,
 }
 
 /// Least units of a time stamp: 2^8 cycles.
@@ -75,68 +112,62 @@ pub struct DmaRead<const D: usize, const K: usize, const L: usize, const T: usiz
     pub reset: Signal<In, Bit>,
     pub flush: Signal<In, Bit>,
     pub busy: Signal<Out, Bit>,
-    /// Reads are under way: Transactions Pending. Unlike `busy` not of tags that rest.
+    /// Reads are under way: Transactions Pending. Unlike `busy` it does not count tags that rest.
     pub pending: Signal<Out, Bit>,
     pub read_timeout: Signal<In, Bits<5>>,
     pub req: [ReadReqSnk; 4],
     pub bus: ReadBusSrc<D, K>,
-    pub np_valid: Signal<Out, Bit>,
-    pub np_ready: Signal<In, Bit>,
-    pub np_hdr: Signal<Out, Bits<128>>,
+    pub np: HeaderSrc,
     pub cpl: TlpSnk<D>,
     pub mrrs: Signal<In, Bits<3>>,
     pub requester: Signal<In, Bits<16>>,
     pub ext_tag: Signal<In, Bit>,
     pub bus_master: Signal<In, Bit>,
-    /// The tag that `bus.issue_*` is about; of a piece that fails any.
+    /// The tag of the piece on `bus.issue_*`; any tag if the piece fails.
     pub issue_tag: Signal<Out, Bits<T>>,
     pub stat_read: Signal<Out, Bit>,
     pub cpl_poisoned: Signal<Out, Bit>,
     pub cpl_ur_ca: Signal<Out, Bit>,
     pub cpl_timeout: Signal<Out, Bit>,
     pub cpl_unexpected: Signal<Out, Bit>,
-    /// The header of the completion that the three are about that are no time-out.
+    /// The completion's header, for the errors but the time-out.
     pub cpl_hdr: Signal<Out, Bits<128>>,
 
     pieces: ReadCut,
-    // `bus_master`, `flush` and `ext_tag` a cycle ago: what is sent when it should not be `pcie/tx` drops, and it is answered for as `unsent`.
+    // `bus_master`, `flush` and `ext_tag` a cycle ago. A read that leaves too late for them is
+    // dropped by `pcie/tx`, and ends as `unsent`.
     enabled: Reg<Bit>,
     flushing: Reg<Bit>,
     all_tags: Reg<Bit>,
-    // Reads on their way to pcie/tx: {epoch, wide, tag, byte enables, dwords, address}.
-    reads: Skid<Bits<92>>,
+    reads: Skid<TaggedRead>,
     // A read that pcie/tx dropped.
     unsent_valid: Reg<Bit>,
     unsent_tag: Reg<Bits<T>>,
     unsent_epoch: Reg<Bit>,
     issue_valid: Reg<Bit>,
-    issue_client: Reg<Bits<2>>,
-    issue_op: Reg<Bits<9>>,
-    issue_last: Reg<Bit>,
+    issue: Reg<ReadIssue>,
     issue_with: Reg<Bits<T>>,
     // A piece that ends without a read.
     fail_valid: Reg<Bit>,
     fail_client: Reg<Bits<2>>,
     fail_op: Reg<Bits<9>>,
     done_valid: Reg<Bit>,
-    done_client: Reg<Bits<2>>,
-    done_op: Reg<Bits<9>>,
-    done_err: Reg<Bit>,
+    done: Reg<ReadDone>,
 
     // Tags below 32, and those that extended tags add.
     tags: Fifo<Bits<5>, 5>,
     more_tags: Fifo<Bits<T>, T>,
     walk: Reg<Bits<9>>,
     outstanding: Reg<Bits<9>>,
-    // The epoch of a tag's record; for the scanner that of the last read that was taken, and when.
+    // Epochs of the tags' records. The scanner has, of each tag, the last read that was sent.
     epochs: LutRam<Bits<1>, T>,
-    record_scan: LutRam<Bits<16>, T>,
-    progress_scan: LutRam<Bits<{ prog::W }>, T>,
-    /// Tags of these that rest.
+    record_scan: LutRam<SentRead, T>,
+    progress_scan: LutRam<Progress, T>,
+    /// Outstanding tags that rest.
     resting: Reg<Bits<9>>,
     is_pending: Reg<Bit>,
     cycles: Reg<Bits<32>>,
-    /// Time in units, each of so many cycles that one bit of their count changes.
+    /// Time in units: a unit ends when a bit of `cycles` changes.
     moment: Reg<Bits<15>>,
     beat_before: Reg<Bit>,
     disabled: Reg<Bit>,
@@ -154,7 +185,8 @@ pub struct DmaRead<const D: usize, const K: usize, const L: usize, const T: usiz
 }
 
 impl<const D: usize, const K: usize, const L: usize, const T: usize> DmaRead<D, K, L, T> {
-    /// `timeout` in cycles; it is counted in units of 256, of more if it is long. `small`: a read takes two cycles.
+    /// `timeout` in cycles; it is counted in units of 256, of more if it is long. `small`: a read
+    /// takes two cycles.
     pub fn new(timeout: usize, small: bool) -> Self {
         let mut tick = TICK;
         while timeout >> tick > LONGEST {
@@ -182,18 +214,20 @@ impl<const D: usize, const K: usize, const L: usize, const T: usize> Logic for D
         clocked!(self, clock, reset; pieces, reads, tags, more_tags, settle);
         clocked!(self, clock; epochs, record_scan, progress_scan);
         registers!(self, clock, reset; enabled, flushing, all_tags, unsent_valid, issue_valid);
-        registers!(self, clock, reset; fail_valid, done_valid, walk, outstanding, resting, is_pending, cycles, moment, beat_before, disabled, longer, scan, late_valid, issued);
-        registers!(self, clock; unsent_tag, unsent_epoch, issue_client, issue_op, issue_last, issue_with, fail_client, fail_op);
-        registers!(self, clock; done_client, done_op, done_err, late_tag, late_epoch);
+        registers!(self, clock, reset; fail_valid, done_valid, walk, outstanding, resting);
+        registers!(self, clock, reset; is_pending, cycles, moment, beat_before, disabled, longer);
+        registers!(self, clock, reset; scan, late_valid, issued);
+        registers!(self, clock; unsent_tag, unsent_epoch, issue, issue_with, fail_client, fail_op);
+        registers!(self, clock; done, late_tag, late_epoch);
 
         self.cycles.d.next = self.cycles.q.val() + 1;
         let now = self.moment.q.val();
         let flush = self.flush.val();
-        // What the host has chosen, or the default.
-        let chosen = self.read_timeout.val();
-        let free = flush || lit::<1>(self._small as usize).any();
-        self.longer.d.next = if free { lit::<4>(0) } else { chosen.get_bits::<4>(0) };
-        self.disabled.d.next = chosen.get_bit(4) && !flush;
+        // The host's choice.
+        let chosen = TimeoutControl::from_bits(self.read_timeout.val());
+        let least = flush || self._small;
+        self.longer.d.next = if least { lit::<4>(0) } else { chosen.times };
+        self.disabled.d.next = chosen.disable && !flush;
         let cycles = self.cycles.q.val();
         let longer = self.longer.q.val();
         // From 3 ms to 26 s, where the least is 100 us.
@@ -225,84 +259,81 @@ impl<const D: usize, const K: usize, const L: usize, const T: usize> Logic for D
 
         // A piece leaves for a tag, or fails, or is dropped.
         let walking = !self.walk.q.val().get_bit(T);
-        let piece = self.pieces.piece_valid.val();
+        let piece_valid = self.pieces.piece.valid.val();
+        let piece = self.pieces.piece.get();
         let more = self.more_tags.out_valid.val() && self.all_tags.q.val();
         let tag = if more {
             self.more_tags.out_data.val()
         } else {
             bit_cast::<T, 5>(self.tags.out_data.val())
         };
-        // Until all are filled in the walk writes the records.
+        // The walk writes the records, too.
         let has_tag = (self.tags.out_valid.val() || more) && !walking;
-        let issue = piece && !flushing && enabled && has_tag && self.reads.in_ready.val();
-        // After the reads before it are gone.
-        let fail = piece
+        let issue = piece_valid && !flushing && enabled && has_tag && self.reads.in_ready.val();
+        // A piece fails when the reads before it are gone.
+        let fail = piece_valid
             && !flushing
             && !enabled
             && !self.fail_valid.q.val()
             && !self.reads.out_valid.val()
             && !self.issued.q.val();
-        self.pieces.piece_ready.next = issue || fail;
+        self.pieces.piece.ready.next = issue || fail;
 
         // The read itself.
-        let skip = self.pieces.piece_addr.val().get_bits::<2>(0);
-        let end = self.pieces.piece_len.val() + bit_cast::<13, 2>(skip);
+        let address = piece.addr;
+        let skip = bit_cast::<2, 64>(address);
+        let end = piece.len + bit_cast::<13, 2>(skip);
         let dwords = (end + 3) >> 2;
         let first_be = lit::<4>(15) << bit_cast::<4, 2>(skip);
-        let last_be = lit::<4>(15) >> bit_cast::<4, 2>(lit::<2>(0) - end.get_bits::<2>(0));
+        let last_be = lit::<4>(15) >> bit_cast::<4, 2>(lit::<2>(0) - bit_cast::<2, 13>(end));
         let be = if dwords == 1 {
-            bit_cast::<8, 4>(first_be & last_be)
+            tlp::Enables { first: first_be & last_be, last: lit::<4>(0) }
         } else {
-            cat::<4, 4, 8>(last_be, first_be)
+            tlp::Enables { first: first_be, last: last_be }
         };
         self.reads.in_valid.next = issue;
-        let address = self.pieces.piece_addr.val();
-        let what = cat::<8, 74, 82>(be, cat::<10, 64, 74>(bit_cast::<10, 13>(dwords), address));
-        let wide = address.get_bits::<32>(32).any();
         self.epochs.raddr.next = tag;
-        let epoch = !self.epochs.rdata.val().get_bit(0);
-        self.reads.in_data.next = cat::<2, 90, 92>(
-            cat::<1, 1, 2>(epoch.into(), wide.into()),
-            cat::<8, 82, 90>(bit_cast::<8, T>(tag), what),
-        );
-        // After one that was dropped the next waits until that is settled.
+        let epoch = !self.epochs.rdata.val().any();
+        self.reads.in_data.next = TaggedRead {
+            addr: address,
+            dwords: bit_cast::<10, 13>(dwords),
+            be: be.to_bits(),
+            tag: bit_cast::<8, T>(tag),
+            wide: Halves::from_bits(address).high.any(),
+            epoch,
+        };
+        // After a read that was dropped the next one waits until `settle` has taken it.
         let asked = self.reads.out_data.val();
         let offered = self.reads.out_valid.val() && !self.unsent_valid.q.val();
-        let sent = offered && self.np_ready.val();
-        self.reads.out_ready.next = self.np_ready.val() && !self.unsent_valid.q.val();
-        let sent_tag = bit_cast::<T, 8>(asked.get_bits::<8>(82));
-        let sent_epoch = asked.get_bit(91);
+        let sent = offered && self.np.ready.val();
+        self.reads.out_ready.next = self.np.ready.val() && !self.unsent_valid.q.val();
+        let sent_tag = bit_cast::<T, 8>(asked.tag);
+        let sent_epoch = asked.epoch;
         if sent && (flush || !self.bus_master.val()) {
             self.unsent_valid.d.next = true;
             self.unsent_tag.d.next = sent_tag;
             self.unsent_epoch.d.next = sent_epoch;
         }
-        self.np_valid.next = offered;
-        self.np_hdr.next = tlp::request_header(
+        self.np.valid.next = offered;
+        self.np.hdr.next = tlp::request_header(
             false,
             self.requester.val(),
-            asked.get_bits::<8>(82),
-            asked.get_bits::<8>(74),
-            asked.get_bit(90),
-            asked.get_bits::<64>(0),
-            asked.get_bits::<10>(64),
+            asked.tag,
+            asked.be,
+            asked.wide,
+            asked.addr,
+            asked.dwords,
         );
         self.issue_valid.d.next = issue || fail;
-        self.issue_client.d.next = self.pieces.piece_client.val();
-        self.issue_op.d.next = self.pieces.piece_op.val();
-        self.issue_last.d.next = self.pieces.piece_last.val();
+        self.issue.d.next = ReadIssue { client: piece.client, op: piece.op, last: piece.last };
         self.issue_with.d.next = tag;
         self.issue_tag.next = self.issue_with.q.val();
-        self.bus.issue_valid.next = self.issue_valid.q.val();
-        self.bus.issue_client.next = self.issue_client.q.val();
-        self.bus.issue_op.next = self.issue_op.q.val();
-        self.bus.issue_last.next = self.issue_last.q.val();
 
         // Tags: filled by the walk, then by what completes.
-        let freed = self.settle.freed_valid.val();
+        let freed = self.settle.freed.valid.val();
         let put = walking || freed;
         let put_tag =
-            if walking { bit_cast::<T, 9>(self.walk.q.val()) } else { self.settle.freed_tag.val() };
+            if walking { bit_cast::<T, 9>(self.walk.q.val()) } else { self.settle.freed.tag.val() };
         let put_more = bit_cast::<9, T>(put_tag) >= 32;
         self.tags.in_valid.next = put && !put_more;
         self.tags.in_data.next = bit_cast::<5, T>(put_tag);
@@ -316,22 +347,27 @@ impl<const D: usize, const K: usize, const L: usize, const T: usize> Logic for D
         }
 
         // The issuing side's memory.
-        let new_record = lit::<{ rec::W }>(0)
-            .set_slice::<13>(rec::LEN, self.pieces.piece_len.val())
-            .set_slice::<20>(rec::DST, self.pieces.piece_dst.val())
-            .set_slice::<9>(rec::OP, self.pieces.piece_op.val())
-            .set_slice::<2>(rec::CLIENT, self.pieces.piece_client.val())
-            .set_slice::<7>(rec::LOW, self.pieces.piece_addr.val().get_bits::<7>(0))
-            .replace_bit(rec::EPOCH, epoch);
+        let new_record = TagRecord {
+            len: piece.len,
+            dst: piece.dst,
+            op: piece.op,
+            client: piece.client,
+            low: bit_cast::<7, 64>(address),
+            epoch,
+        };
         let record_at = if walking { bit_cast::<T, 9>(self.walk.q.val()) } else { tag };
-        self.settle.record_we.next = walking || issue;
-        self.settle.record_at.next = record_at;
-        self.settle.record.next = if walking { lit::<{ rec::W }>(0) } else { new_record };
+        self.settle.record.we.next = walking || issue;
+        self.settle.record.at.next = record_at;
+        let no_record = TagRecord::from_bits(lit::<52>(0));
+        self.settle.record.word.next = if walking { no_record } else { new_record };
         self.record_scan.we.next = walking || sent;
         self.record_scan.waddr.next =
             if walking { bit_cast::<T, 9>(self.walk.q.val()) } else { sent_tag };
-        self.record_scan.wdata.next =
-            if walking { lit::<16>(0) } else { cat::<15, 1, 16>(now, Bits::<1>::from(sent_epoch)) };
+        self.record_scan.wdata.next = if walking {
+            SentRead { epoch: false, moment: lit::<15>(0) }
+        } else {
+            SentRead { epoch: sent_epoch, moment: now }
+        };
         self.epochs.we.next = walking || issue;
         self.epochs.waddr.next = record_at;
         self.epochs.wdata.next = Bits::<1>::from(epoch && !walking);
@@ -342,11 +378,10 @@ impl<const D: usize, const K: usize, const L: usize, const T: usize> Logic for D
         self.progress_scan.raddr.next = self.scan.q.val();
         let old = self.record_scan.rdata.val();
         let old_progress = self.progress_scan.rdata.val();
-        let age = now - old.get_bits::<15>(1);
-        let alive = old.get_bit(0) != old_progress.get_bit(prog::FREE);
-        let rests = old_progress.get_bit(prog::ENDED)
-            && old_progress.get_bit(prog::EPOCH) == old.get_bit(0);
-        let much_longer = longer.get_bits::<3>(1).any();
+        let age = now - old.moment;
+        let alive = old.epoch != old_progress.free;
+        let rests = old_progress.ended && old_progress.epoch == old.epoch;
+        let much_longer = (longer >> 1).any();
         let limit = if rests {
             if much_longer {
                 lit::<15>(2 * self._timeout)
@@ -354,7 +389,7 @@ impl<const D: usize, const K: usize, const L: usize, const T: usize> Logic for D
                 lit::<15>(8 * self._timeout)
             }
         } else if longer == 1 {
-            // Its range ends at 100 us.
+            // This range ends at 100 us.
             lit::<15>(3 * self._timeout / 4)
         } else {
             lit::<15>(self._timeout)
@@ -363,7 +398,7 @@ impl<const D: usize, const K: usize, const L: usize, const T: usize> Logic for D
         if !self.late_valid.q.val() && !walking {
             self.late_valid.d.next = alive && matters && age > limit;
             self.late_tag.d.next = self.scan.q.val();
-            self.late_epoch.d.next = old.get_bit(0);
+            self.late_epoch.d.next = old.epoch;
         }
 
         // Completions, and tags that end without one.
@@ -371,21 +406,21 @@ impl<const D: usize, const K: usize, const L: usize, const T: usize> Logic for D
         self.settle.flush.next = flush;
         self.settle.requester.next = self.requester.val();
         self.settle.walking.next = walking;
-        self.settle.late_valid.next = self.late_valid.q.val();
-        self.settle.late_tag.next = self.late_tag.q.val();
-        self.settle.late_epoch.next = self.late_epoch.q.val();
-        if self.settle.late_taken.val() {
+        self.settle.late.valid.next = self.late_valid.q.val();
+        self.settle.late.tag.next = self.late_tag.q.val();
+        self.settle.late.epoch.next = self.late_epoch.q.val();
+        if self.settle.late.ready.val() {
             self.late_valid.d.next = false;
         }
-        self.settle.unsent_valid.next = self.unsent_valid.q.val();
-        self.settle.unsent_tag.next = self.unsent_tag.q.val();
-        self.settle.unsent_epoch.next = self.unsent_epoch.q.val();
-        if self.settle.unsent_taken.val() {
+        self.settle.unsent.valid.next = self.unsent_valid.q.val();
+        self.settle.unsent.tag.next = self.unsent_tag.q.val();
+        self.settle.unsent.epoch.next = self.unsent_epoch.q.val();
+        if self.settle.unsent.ready.val() {
             self.unsent_valid.d.next = false;
         }
-        self.progress_scan.we.next = self.settle.progress_we.val();
-        self.progress_scan.waddr.next = self.settle.progress_at.val();
-        self.progress_scan.wdata.next = self.settle.progress.val();
+        self.progress_scan.we.next = self.settle.progress.we.val();
+        self.progress_scan.waddr.next = self.settle.progress.at.val();
+        self.progress_scan.wdata.next = self.settle.progress.word.val();
         let mut outstanding = self.outstanding.q.val();
         if issue {
             outstanding = outstanding + 1;
@@ -405,41 +440,49 @@ impl<const D: usize, const K: usize, const L: usize, const T: usize> Logic for D
         self.resting.d.next = resting;
         self.is_pending.d.next = self.outstanding.q.val() != self.resting.q.val();
         self.pending.next = self.is_pending.q.val();
-        self.bus.data_valid.next = self.settle.out_beat.val();
-        self.bus.data_client.next = self.settle.out_client.val();
-        self.bus.data_row.next = self.settle.out_row.val();
-        self.bus.data.next = self.settle.out_data.val();
-        self.bus.be_lo.next = self.settle.be_lo.val();
-        self.bus.be_hi.next = self.settle.be_hi.val();
 
         // An ended piece goes first; one that failed without a read waits for a free cycle.
-        let give_fail = self.fail_valid.q.val() && !self.settle.out_done.val();
+        let placed = self.settle.out.get();
+        let ended = placed.done;
+        let give_fail = self.fail_valid.q.val() && !ended;
         if fail {
             self.fail_valid.d.next = true;
-            self.fail_client.d.next = self.pieces.piece_client.val();
-            self.fail_op.d.next = self.pieces.piece_op.val();
+            self.fail_client.d.next = piece.client;
+            self.fail_op.d.next = piece.op;
         } else {
             if give_fail {
                 self.fail_valid.d.next = false;
             }
         }
-        let ended = self.settle.out_done.val();
         self.done_valid.d.next = ended || give_fail;
-        self.done_client.d.next =
-            if ended { self.settle.out_client.val() } else { self.fail_client.q.val() };
-        self.done_op.d.next = if ended { self.settle.out_op.val() } else { self.fail_op.q.val() };
-        self.done_err.d.next = !ended || self.settle.out_err.val();
-        self.bus.done_valid.next = self.done_valid.q.val();
-        self.bus.done_client.next = self.done_client.q.val();
-        self.bus.done_op.next = self.done_op.q.val();
-        self.bus.done_err.next = self.done_err.q.val();
+        self.done.d.next = if ended {
+            ReadDone { client: placed.client, op: placed.op, err: placed.err }
+        } else {
+            ReadDone { client: self.fail_client.q.val(), op: self.fail_op.q.val(), err: true }
+        };
+        let data = ReadData {
+            client: placed.client,
+            row: placed.row,
+            data: placed.data,
+            be_lo: placed.be_lo,
+            be_hi: placed.be_hi,
+        };
+        self.bus.put(read_bus::<D, K>(
+            self.issue_valid.q.val(),
+            self.issue.q.val(),
+            self.done_valid.q.val(),
+            self.done.q.val(),
+            placed.beat,
+            data,
+        ));
 
         self.issued.d.next = issue;
         self.stat_read.next = self.issued.q.val();
-        self.cpl_poisoned.next = self.settle.stat.val().get_bit(0);
-        self.cpl_ur_ca.next = self.settle.stat.val().get_bit(1);
-        self.cpl_timeout.next = self.settle.stat.val().get_bit(2);
-        self.cpl_unexpected.next = self.settle.stat.val().get_bit(3);
+        let stat = self.settle.stat.val();
+        self.cpl_poisoned.next = stat.poisoned;
+        self.cpl_ur_ca.next = stat.refused;
+        self.cpl_timeout.next = stat.timed_out;
+        self.cpl_unexpected.next = stat.unexpected;
         self.cpl_hdr.next = self.settle.stat_hdr.val();
     }
 }

@@ -1,8 +1,10 @@
-//! Of [DmaRead]: a tag is never used again before its read was answered, and a read is answered once.
+//! Of [DmaRead]: a tag is never used again before its read was answered, and a read is answered
+//! once.
 //!
 //! A read is reported timed out when its own time is over, and not before.
 //!
-//! The answer is on its way for some cycles: a tag may be out again before `done` of the read before, but no more than [ON_THE_WAY] cycles.
+//! The answer takes some cycles: a tag may be out again before `done` of the read before, but no
+//! more than [ON_THE_WAY] cycles.
 
 use super::read::DmaRead;
 use super::tlp;
@@ -10,6 +12,16 @@ use nitor_rtl::prelude::*;
 
 /// From the end of a completion to `done`.
 const ON_THE_WAY: usize = 7;
+
+/// Whose read it is.
+#[record]
+pub struct Name {
+    op: Bits<9>,
+    client: Bits<2>,
+}
+
+/// The reads that are followed have this bit of the operation's number clear, the others set.
+const OTHERS: usize = 7;
 
 /// Four tags, any of them, whatever completions come: right ones, wrong ones, none.
 #[derive(LogicBlock, Default)]
@@ -29,13 +41,13 @@ pub struct ReadTags {
     pub given: Signal<Out, Bit>,
     pub ok: Signal<Out, Bit>,
     read: DmaRead<64, 8, 3, 2>,
-    /// The tag is on a read whose `done` has not come; it was on one ever.
+    /// The tag is on a read whose `done` has not come; it was on a read before.
     busy: Reg<Bit>,
     used: Reg<Bit>,
-    op: Reg<Bits<11>>,
-    /// The same of the read before, and for how long.
+    op: Reg<Name>,
+    /// The read before is still owed an answer; its name; for how long.
     owed: Reg<Bit>,
-    before: Reg<Bits<11>>,
+    before: Reg<Name>,
     age: Reg<Bits<4>>,
     second: Reg<Bit>,
     /// Within a completion.
@@ -64,7 +76,7 @@ impl Logic for ReadTags {
             self.read.req[c].op.next = self.req_op.val();
             self.read.req[c].last.next = true;
         }
-        self.read.np_ready.next = self.np_ready.val();
+        self.read.np.ready.next = self.np_ready.val();
         self.read.cpl.valid.next = self.cpl_valid.val();
         self.read.cpl.sop.next = self.cpl_sop.val();
         self.read.cpl.eop.next = self.cpl_eop.val();
@@ -78,10 +90,11 @@ impl Logic for ReadTags {
 
         let issued = self.read.bus.issue_valid.val();
         let mine = issued && self.read.issue_tag.val() == self.any_tag.val();
-        let name = cat::<2, 9, 11>(self.read.bus.issue_client.val(), self.read.bus.issue_op.val());
+        let issued_op = self.read.bus.issue_op.val();
+        let name = Name { op: issued_op, client: self.read.bus.issue_client.val() };
         let done = self.read.bus.done_valid.val();
         let done_name =
-            cat::<2, 9, 11>(self.read.bus.done_client.val(), self.read.bus.done_op.val());
+            Name { op: self.read.bus.done_op.val(), client: self.read.bus.done_client.val() };
         let used = self.used.q.val();
         let answered = done && used && done_name == self.op.q.val();
         let second = self.second.q.val();
@@ -106,8 +119,9 @@ impl Logic for ReadTags {
             self.inside.d.next = !self.cpl_eop.val();
         }
         let framed = !self.cpl_valid.val() || self.cpl_sop.val() != self.inside.q.val();
-        // So that an answer tells which read it is for: the reads that are followed have names of their own, not the one before's.
-        let apart = mine != self.read.bus.issue_op.val().get_bit(7);
+        // An answer must tell which read it is for: each read that is followed has a name of its
+        // own.
+        let apart = mine != issued_op.get_bit(OTHERS);
         let new = !mine
             || ((!used || name != self.op.q.val()) && (!second || name != self.before.q.val()));
         let named = !issued || (apart && new);
@@ -123,7 +137,15 @@ impl Logic for ReadTags {
 const PATIENCE: usize = 6;
 const REPORT: u64 = 8;
 
-/// Two tags, reads of a dword; right answers at any time or never, between completions that are nobody's.
+/// An operation that says whether it is followed.
+#[record]
+pub struct Marked {
+    mark: Bit,
+    op: Bits<8>,
+}
+
+/// Two tags, reads of a dword; right answers at any time or never, between completions that are
+/// nobody's.
 #[derive(LogicBlock, Default)]
 pub struct ReadLate {
     pub clock: Signal<In, Clock>,
@@ -165,21 +187,28 @@ impl Logic for ReadLate {
             self.read.req[c].len.next = lit::<16>(4);
             self.read.req[c].dst.next = lit::<20>(0);
             self.read.req[c].op.next =
-                cat::<8, 1, 9>(self.op.val(), Bits::<1>::from(self.mark.val()));
+                Marked { mark: self.mark.val(), op: self.op.val() }.to_bits();
             self.read.req[c].last.next = true;
         }
         let tag = bit_cast::<8, 1>(self.cpl_tag.val());
         let requester = bit_cast::<16, 1>(Bits::<1>::from(self.cpl_astray.val()));
-        self.read.np_ready.next = self.np_ready.val();
+        self.read.np.ready.next = self.np_ready.val();
         self.read.cpl.valid.next = self.cpl_valid.val();
         self.read.cpl.sop.next = true;
         self.read.cpl.eop.next = true;
-        self.read.cpl.hdr.next = lit::<128>(0)
-            .set_slice::<10>(0, lit::<10>(1))
-            .set_slice::<8>(24, lit::<8>(tlp::CPLD))
-            .set_slice::<12>(32, lit::<12>(4))
-            .set_slice::<8>(72, tag)
-            .set_slice::<16>(80, requester);
+        let dw0 = tlp::Dw0 {
+            length: lit::<10>(1),
+            format: tlp::Format::from_bits(lit::<8>(tlp::CPLD)),
+            ..tlp::Dw0::from_bits(lit::<32>(0))
+        };
+        self.read.cpl.hdr.next = tlp::Completion {
+            dw0,
+            byte_count: lit::<12>(4),
+            tag,
+            requester,
+            ..tlp::Completion::from_bits(lit::<128>(0))
+        }
+        .to_bits();
         self.read.cpl.data.next = lit::<64>(0);
         self.read.mrrs.next = lit::<3>(0);
         self.read.requester.next = lit::<16>(0);
@@ -192,14 +221,16 @@ impl Logic for ReadLate {
         if self.cpl_valid.val() && self.read.cpl.ready.val() && !self.cpl_astray.val() {
             asked = asked.replace_bit(self.cpl_tag.val().index(), false);
         }
-        if self.read.np_valid.val() && self.np_ready.val() {
-            let sent = self.read.np_hdr.val().get_bits::<1>(40);
-            asked = asked.replace_bit(sent.index(), true);
+        if self.read.np.valid.val() && self.np_ready.val() {
+            let sent = tlp::Request::from_bits(self.read.np.hdr.val()).tag;
+            asked = asked.replace_bit(bit_cast::<1, 8>(sent).index(), true);
         }
         self.asked.d.next = asked;
         // The one that is followed has an operation of its own.
-        let issued = self.read.bus.issue_valid.val() && self.read.bus.issue_op.val().get_bit(0);
-        let ended = self.read.bus.done_valid.val() && self.read.bus.done_op.val().get_bit(0);
+        let issued =
+            self.read.bus.issue_valid.val() && Marked::from_bits(self.read.bus.issue_op.val()).mark;
+        let ended =
+            self.read.bus.done_valid.val() && Marked::from_bits(self.read.bus.done_op.val()).mark;
         let marked = self.marked.q.val();
         if issued {
             self.marked.d.next = true;

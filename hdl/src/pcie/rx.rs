@@ -2,30 +2,42 @@
 //!
 //! | port | what |
 //! |---|---|
-//! | `link` | from the link layer, which frames every TLP with `sop` and `eop`; ECRC and prefixes are taken off |
-//! | `cpl` | completions, as they come, 2 cycles later, one beat a cycle |
-//! | `posted`, `np` | memory writes, and non-posted requests of one beat each |
-//! | `rx_np_limit` | cumulative count of non-posted headers that may be sent: their FIFO of 16 (`_small`: a register) cannot overflow |
+//! | `link` | from the link layer: framed by `sop` and `eop`, without ECRC and prefixes |
+//! | `cpl` | completions, a beat a cycle, 2 cycles after the link had it |
+//! | `posted`, `np` | memory writes; non-posted requests of one beat each |
+//! | `rx_np_limit` | how many non-posted headers the other end may have sent in all |
+//! | `err_*` | the kinds of `stat_malformed`; in the same cycle `err_hdr` is the TLP's header |
 //!
-//! A memory write is kept back until it is whole and its length is right, and shows 3 cycles after its end. 32 beats (`_small`: 16) and 16
-//! headers are held, with `_small` of these only what a receiver needs; the rest reads 0.
-//! When they are full `link.ready` falls. As the target empties them without waiting for anything upstream,
-//! completions behind are late but never stuck. A non-posted request is offered, from a register, once all memory writes that came before it are taken, and
-//! never holds up anything: any number of writes that came after it may pass while it waits ([super::order]).
+//! The block stores a memory write until the write is whole and its length is right. The write's
+//! first beat shows 3 cycles after its last one came. The store has room for 32 beats (`_small`:
+//! 16) and 16 headers. With `_small` it keeps only what a receiver needs of a header; the rest
+//! reads 0. While the store is full `link.ready` is low. The target empties it without waiting for
+//! anything upstream, so completions behind a write are late, but never stuck.
+//!
+//! Non-posted requests wait in a FIFO of 16 (`_small`: a register), which `rx_np_limit` keeps from
+//! overflowing. The block offers a request, from a register, once the target has taken all memory
+//! writes that came before it. The request never holds up anything: any number of later writes may
+//! pass it while it waits ([super::order]).
+//!
+//! **Longest payload**: `mps`, at most 512 bytes (`_small`: 256).
 //!
 //! | TLP | what happens |
 //! |---|---|
-//! | write or message longer than `mps`, at most 512 bytes (`_small`: 256), or ending elsewhere than its length says; write across 4 KB | swallowed, `stat_malformed` |
-//! | completion longer than `mps` | the same: its read times out |
-//! | non-posted request across 4 KB, of more than a beat, configuration or I/O of more than a dword | the same |
-//! | completion that runs on | cut where its length says, `stat_malformed` |
-//! | completion that ends early | passed on: the read engine ends its piece; `stat_malformed` |
-//! | message that a function may ignore, see [ignores] | swallowed |
-//! | message of a traffic class other than 0, whose code asks for class 0 | swallowed, `stat_malformed` |
-//! | any other message | passed on with the writes, for the target to refuse |
-//! | unknown type; non-posted request beyond the limit (`err_overflow`) | swallowed, `stat_malformed` |
+//! | write or message with too long a payload | swallowed |
+//! | write or message that ends elsewhere than its length says | swallowed |
+//! | write across 4 KB | swallowed |
+//! | completion with too long a payload | swallowed: its read times out |
+//! | non-posted request across 4 KB or of more than a beat | swallowed |
+//! | configuration or I/O request of more than a dword | swallowed |
+//! | completion that runs on | cut where its length says |
+//! | completion that ends early | passed on: the read engine ends its piece |
+//! | message of a traffic class other than 0, whose code asks for class 0 | swallowed |
+//! | TLP of unknown type | swallowed |
+//! | non-posted request beyond the limit (`err_overflow`) | swallowed |
+//! | message that a function may ignore, see [ignores] | swallowed; it is not malformed |
+//! | any other message | passed on with the writes, for the target to refuse; not malformed |
 //!
-//! `err_malformed`, `err_overflow` are `stat_malformed` by kinds; in the same cycle `err_hdr` is the header of what is meant.
+//! All but the last two pulse `stat_malformed`.
 
 use super::order::RequestOrder;
 use super::tlp;
@@ -52,8 +64,8 @@ pub struct TlpRx<const D: usize> {
     pub err_hdr: Signal<Out, Bits<128>>,
     // Beats from the link.
     beats: Skid<Bits<D>>,
-    sides: Skid<Bits<130>>,
-    // A beat, and what its header promises.
+    sides: Skid<tlp::Side>,
+    // A beat, and what its header says.
     m_valid: Reg<Bit>,
     m_sop: Reg<Bit>,
     m_eop: Reg<Bit>,
@@ -66,24 +78,23 @@ pub struct TlpRx<const D: usize> {
     kind: Reg<Bits<2>>,
     left: Reg<Bits<9>>,
     hdr: Reg<Bits<128>>,
-    // Writes: {requests before it, beats, header} of the whole ones. Indices have a lap bit.
-    writes: Fifo<Bits<94>, 4>,
-    /// What else is in the headers.
-    headers: Fifo<Bits<45>, 4>,
+    // The whole writes, and the rest of their headers. Indices have a lap bit.
+    writes: Fifo<Write, 4>,
+    headers: Fifo<WriteRest, 4>,
     store: LutRam<Bits<D>, 5>,
     small_store: LutRam<Bits<D>, 4>,
     begin: Reg<Bits<6>>,
     tail: Reg<Bits<6>>,
     head: Reg<Bits<6>>,
-    /// No place is free.
+    /// The store has no place.
     full: Reg<Bit>,
-    /// Beats of the write at the head that are gone.
+    /// Beats of the first write that are gone.
     gone: Reg<Bits<6>>,
-    // What counts of a request: its dword, its header.
+    // Non-posted requests: the dword of data, the header.
     np_data: Fifo<Bits<32>, 4>,
     np_side: Fifo<Bits<128>, 4>,
-    np_few: Skid<Bits<152>>,
-    /// Of at most 16 that wait.
+    np_few: Skid<SmallRequest>,
+    /// At most 16 requests wait.
     order: RequestOrder<5>,
     // The request on offer.
     np_valid: Reg<Bit>,
@@ -96,7 +107,7 @@ pub struct TlpRx<const D: usize> {
 }
 
 impl<const D: usize> TlpRx<D> {
-    /// `small`: half the beats held, half the largest write, and a beat in two cycles.
+    /// `small`: half the store, half the largest write, and a beat in two cycles.
     pub fn new(small: bool) -> Self {
         Self {
             beats: Skid::new(small),
@@ -108,50 +119,112 @@ impl<const D: usize> TlpRx<D> {
     }
 }
 
-/// Of a memory write's header, what [pack_rest] leaves of its format.
-const WRITE_REST: u64 = 1 << 19;
 const SWALLOW: u64 = 0;
 const COMPLETION: u64 = 1;
 const POSTED: u64 = 2;
 const NON_POSTED: u64 = 3;
-/// What a receiver needs of the header of a write: address, byte enables, poisoned, wide, length; and that it is a message.
-#[kernel]
-fn pack_write(hdr: Bits<128>) -> Bits<83> {
-    let marks = cat::<1, 2, 3>(
-        hdr.get_bits::<1>(28),
-        cat::<1, 1, 2>(hdr.get_bit(14).into(), hdr.get_bit(29).into()),
-    );
-    let address = cat::<32, 32, 64>(hdr.get_bits::<32>(96), hdr.get_bits::<32>(64));
-    cat::<64, 19, 83>(
-        address,
-        cat::<8, 11, 19>(hdr.get_bits::<8>(32), cat::<3, 8, 11>(marks, hdr.get_bits::<8>(0))),
-    )
+
+/// What a receiver needs of the header of a write or message.
+#[record]
+pub struct WriteHeader {
+    /// Bits 7:0 of the length.
+    length: Bits<8>,
+    wide: Bit,
+    poisoned: Bit,
+    message: Bit,
+    first_be: Bits<4>,
+    last_be: Bits<4>,
+    dw2: Bits<32>,
+    dw3: Bits<32>,
 }
 
-/// All else.
-#[kernel]
-fn pack_rest(hdr: Bits<128>) -> Bits<45> {
-    let low = cat::<13, 6, 19>(hdr.get_bits::<13>(15), hdr.get_bits::<6>(8));
-    cat::<24, 21, 45>(hdr.get_bits::<24>(40), cat::<2, 19, 21>(hdr.get_bits::<2>(30), low))
+/// What [WriteHeader] leaves.
+#[record]
+pub struct WriteRest {
+    length_high: Bits<2>,
+    address_type: Bits<2>,
+    attributes: Bits<2>,
+    hints: Bits<5>,
+    traffic_class: Bits<3>,
+    reserved: Bit,
+    code: Bits<4>,
+    with_data: Bit,
+    prefix: Bit,
+    tag: Bits<8>,
+    requester: Bits<16>,
+}
+
+/// A write in store.
+#[record]
+pub struct Write {
+    header: WriteHeader,
+    beats: Bits<6>,
+    /// The non-posted requests that came before it.
+    stamp: Bits<5>,
 }
 
 #[kernel]
-fn unpack_write(x: Bits<83>, rest: Bits<45>) -> Bits<128> {
-    lit::<128>(0)
-        .set_slice::<8>(0, x.get_bits::<8>(0))
-        .set_slice::<6>(8, rest.get_bits::<6>(0))
-        .replace_bit(14, x.get_bit(9))
-        .set_slice::<13>(15, rest.get_bits::<13>(6))
-        .replace_bit(28, x.get_bit(10))
-        .replace_bit(29, x.get_bit(8))
-        .set_slice::<2>(30, rest.get_bits::<2>(19))
-        .set_slice::<8>(32, x.get_bits::<8>(11))
-        .set_slice::<24>(40, rest.get_bits::<24>(21))
-        .set_slice::<64>(64, x.get_bits::<64>(19))
+fn write_header(hdr: tlp::Request) -> WriteHeader {
+    WriteHeader {
+        length: bit_cast::<8, 10>(hdr.dw0.length),
+        wide: hdr.dw0.format.wide,
+        poisoned: hdr.dw0.poisoned,
+        message: hdr.dw0.format.message,
+        first_be: hdr.first_be,
+        last_be: hdr.last_be,
+        dw2: hdr.dw2,
+        dw3: hdr.dw3,
+    }
 }
 
-/// Messages without a meaning for the card, by their codes: Unlock, PM_Active_State_Nak, PME_Turn_Off (answered where the link is looked
-/// after), those of old hot-plug slots, Set_Slot_Power_Limit, and type 1 of vendors.
+#[kernel]
+fn write_rest(hdr: tlp::Request) -> WriteRest {
+    WriteRest {
+        length_high: bit_cast::<2, 10>(hdr.dw0.length >> 8),
+        address_type: hdr.dw0.address_type,
+        attributes: hdr.dw0.attributes,
+        hints: hdr.dw0.hints,
+        traffic_class: hdr.dw0.traffic_class,
+        reserved: hdr.dw0.reserved,
+        code: hdr.dw0.format.code,
+        with_data: hdr.dw0.format.with_data,
+        prefix: hdr.dw0.format.prefix,
+        tag: hdr.tag,
+        requester: hdr.requester,
+    }
+}
+
+#[kernel]
+fn whole_header(kept: WriteHeader, rest: WriteRest) -> tlp::Request {
+    tlp::Request {
+        dw0: tlp::Dw0 {
+            length: cat::<2, 8, 10>(rest.length_high, kept.length),
+            address_type: rest.address_type,
+            attributes: rest.attributes,
+            poisoned: kept.poisoned,
+            hints: rest.hints,
+            traffic_class: rest.traffic_class,
+            reserved: rest.reserved,
+            format: tlp::Format {
+                code: rest.code,
+                message: kept.message,
+                wide: kept.wide,
+                with_data: rest.with_data,
+                prefix: rest.prefix,
+            },
+        },
+        first_be: kept.first_be,
+        last_be: kept.last_be,
+        tag: rest.tag,
+        requester: rest.requester,
+        dw2: kept.dw2,
+        dw3: kept.dw3,
+    }
+}
+
+/// Messages without a meaning for the card, by their codes: Unlock, PM_Active_State_Nak,
+/// PME_Turn_Off (answered where the link is looked after), those of old hot-plug slots,
+/// Set_Slot_Power_Limit, and type 1 of vendors.
 #[kernel]
 fn ignores(code: Bits<8>) -> Bit {
     match code {
@@ -160,41 +233,84 @@ fn ignores(code: Bits<8>) -> Bit {
     }
 }
 
-/// Codes of messages that have traffic class 0 (2.2.8): Unlock, LTR, OBFF and power management, interrupts, errors, slot power.
+/// Codes of messages that have traffic class 0 (2.2.8): Unlock, LTR, OBFF and power management,
+/// interrupts, errors, slot power.
 #[kernel]
 fn best_effort(code: Bits<8>) -> Bit {
-    match code.get_bits::<4>(4) {
+    match code >> 4 {
         0 | 1 | 2 | 3 | 5 => true,
         _ => false,
     }
 }
 
-/// What a receiver needs of a non-posted request's header: all but reserved bits and hints.
-#[kernel]
-fn pack_request(hdr: Bits<128>) -> Bits<120> {
-    let class = cat::<8, 3, 11>(hdr.get_bits::<8>(24), hdr.get_bits::<3>(20));
-    let low = cat::<3, 10, 13>(hdr.get_bits::<3>(12), hdr.get_bits::<10>(0));
-    cat::<96, 24, 120>(hdr.get_bits::<96>(32), cat::<11, 13, 24>(class, low))
+/// What a receiver needs of a non-posted request: all but reserved bits and hints; its data's
+/// dword.
+#[record]
+pub struct SmallRequest {
+    length: Bits<10>,
+    attributes: Bits<2>,
+    poisoned: Bit,
+    traffic_class: Bits<3>,
+    format: tlp::Format,
+    first_be: Bits<4>,
+    last_be: Bits<4>,
+    tag: Bits<8>,
+    requester: Bits<16>,
+    dw2: Bits<32>,
+    dw3: Bits<32>,
+    word: Bits<32>,
 }
 
 #[kernel]
-fn unpack_request(x: Bits<120>) -> Bits<128> {
-    lit::<128>(0)
-        .set_slice::<10>(0, x.get_bits::<10>(0))
-        .set_slice::<3>(12, x.get_bits::<3>(10))
-        .set_slice::<3>(20, x.get_bits::<3>(13))
-        .set_slice::<8>(24, x.get_bits::<8>(16))
-        .set_slice::<96>(32, x.get_bits::<96>(24))
+fn small_request(hdr: tlp::Request, word: Bits<32>) -> SmallRequest {
+    SmallRequest {
+        length: hdr.dw0.length,
+        attributes: hdr.dw0.attributes,
+        poisoned: hdr.dw0.poisoned,
+        traffic_class: hdr.dw0.traffic_class,
+        format: hdr.dw0.format,
+        first_be: hdr.first_be,
+        last_be: hdr.last_be,
+        tag: hdr.tag,
+        requester: hdr.requester,
+        dw2: hdr.dw2,
+        dw3: hdr.dw3,
+        word,
+    }
 }
 
-/// Where a TLP goes, whatever its length; atomic operations and all of I/O to be refused by the target.
+#[kernel]
+fn request_header(small: SmallRequest) -> tlp::Request {
+    tlp::Request {
+        dw0: tlp::Dw0 {
+            length: small.length,
+            attributes: small.attributes,
+            poisoned: small.poisoned,
+            traffic_class: small.traffic_class,
+            format: small.format,
+            ..tlp::Dw0::from_bits(lit::<32>(0))
+        },
+        first_be: small.first_be,
+        last_be: small.last_be,
+        tag: small.tag,
+        requester: small.requester,
+        dw2: small.dw2,
+        dw3: small.dw3,
+    }
+}
+
+/// Where a TLP goes, whatever its length; atomic operations and all of I/O to be refused by the
+/// target.
 #[kernel]
 fn classify(kind: Bits<8>) -> Bits<2> {
     match kind {
         tlp::CPL | tlp::CPLD | tlp::CPL_LOCKED | tlp::CPLD_LOCKED => lit::<2>(COMPLETION),
         tlp::MWR32 | tlp::MWR64 => lit::<2>(POSTED),
-        0x00 | 0x20 | 0x01 | 0x21 | 0x02 | 0x42 | 0x04 | 0x44 | 0x05 | 0x45 => lit::<2>(NON_POSTED),
-        0x4c | 0x6c | 0x4d | 0x6d | 0x4e | 0x6e => lit::<2>(NON_POSTED),
+        tlp::MRD32 | tlp::MRD64 | tlp::MRD_LOCKED32 | tlp::MRD_LOCKED64 => lit::<2>(NON_POSTED),
+        tlp::IO_RD | tlp::IO_WR => lit::<2>(NON_POSTED),
+        tlp::CFG_RD0 | tlp::CFG_WR0 | tlp::CFG_RD1 | tlp::CFG_WR1 => lit::<2>(NON_POSTED),
+        tlp::FETCH_ADD32 | tlp::FETCH_ADD64 | tlp::SWAP32 | tlp::SWAP64 => lit::<2>(NON_POSTED),
+        tlp::CAS32 | tlp::CAS64 => lit::<2>(NON_POSTED),
         _ => lit::<2>(SWALLOW),
     }
 }
@@ -207,41 +323,43 @@ impl<const D: usize> Logic for TlpRx<D> {
         registers!(self, clock, reset; kind, left, begin, tail, head, gone);
         registers!(self, clock, reset; limit, malformed, overflow, full, np_valid);
         registers!(self, clock; m_sop, m_eop, m_hdr, m_data, hdr, np_hdr, np_word);
-        clocked!(self, clock, reset; beats, sides, writes, headers, order, np_data, np_side, np_few);
+        clocked!(self, clock, reset; beats, sides, writes, headers, order);
+        clocked!(self, clock, reset; np_data, np_side, np_few);
         clocked!(self, clock; store, small_store);
-        let small = lit::<1>(self._small as usize).any();
         self.beats.in_valid.next = self.link.valid.val();
         self.beats.in_data.next = self.link.data.val();
         self.sides.in_valid.next = self.link.valid.val();
-        self.sides.in_data.next = cat::<1, 129, 130>(
-            Bits::<1>::from(self.link.eop.val()),
-            cat::<1, 128, 129>(Bits::<1>::from(self.link.sop.val()), self.link.hdr.val()),
-        );
+        self.sides.in_data.next = tlp::Side {
+            hdr: self.link.hdr.val(),
+            sop: self.link.sop.val(),
+            eop: self.link.eop.val(),
+        };
         self.link.ready.next = self.sides.in_ready.val();
 
-        // What the header promises.
+        // What the header says.
         let side = self.sides.out_data.val();
-        let header = side.get_bits::<128>(0);
-        let kind = header.get_bits::<8>(24);
-        let with_data = header.get_bit(30);
-        let length = header.get_bits::<10>(0);
-        let dwords = if length == 0 { lit::<11>(1024) } else { bit_cast::<11, 10>(length) };
+        let header = tlp::Request::from_bits(side.hdr);
+        let format = header.dw0.format;
+        let kind = format.to_bits::<8>();
+        let with_data = format.with_data;
+        let length = header.dw0.length;
+        let dwords = tlp::dwords(length);
         let filled =
             (bit_cast::<16, 11>(dwords) + lit::<16>(D / 32 - 1)) >> lit::<16>(clog2(D / 32));
         let promised = if with_data { bit_cast::<9, 16>(filled) } else { lit::<9>(1) };
         let message = match kind & 0xf8 {
-            0x30 | 0x70 => true,
+            tlp::MSG | tlp::MSG_D => true,
             _ => false,
         };
-        let code = header.get_bits::<8>(32);
+        let code = tlp::Message::from_bits(side.hdr).code;
         let ignored = message && ignores(code);
         let header_class = if message && !ignored { lit::<2>(POSTED) } else { classify(kind) };
-        let memory = kind.get_bits::<5>(0) == 0 || kind.get_bits::<5>(0) == 1;
-        let offset =
-            if header.get_bit(29) { header.get_bits::<10>(98) } else { header.get_bits::<10>(66) };
+        let memory = !format.message && (format.code == 0 || format.code == 1);
+        let offset = tlp::LowAddress::from_bits(tlp::low_address(header)).dword;
         let crosses = bit_cast::<12, 10>(offset) + bit_cast::<12, 11>(dwords) > 1024;
         let one_dword = match kind {
-            0x02 | 0x42 | 0x04 | 0x44 | 0x05 | 0x45 => true,
+            tlp::IO_RD | tlp::IO_WR | tlp::CFG_RD0 | tlp::CFG_WR0 => true,
+            tlp::CFG_RD1 | tlp::CFG_WR1 => true,
             _ => false,
         };
         let most = match self.mps.val() {
@@ -253,9 +371,9 @@ impl<const D: usize> Logic for TlpRx<D> {
             || (memory && crosses)
             || (with_data && dwords > most && header_class != NON_POSTED)
             || (one_dword && length != 1)
-            || (message && best_effort(code) && header.get_bits::<3>(20).any());
+            || (message && best_effort(code) && header.dw0.traffic_class.any());
 
-        // What came.
+        // The beat's way.
         let valid = self.m_valid.q.val();
         let sop = self.m_sop.q.val();
         let eop = self.m_eop.q.val();
@@ -282,10 +400,10 @@ impl<const D: usize> Logic for TlpRx<D> {
         let room = (!to_cpl || self.cpl.ready.val())
             && (!to_posted || (!full && self.writes.in_ready.val()));
         let go = valid && room;
-        // For the next cycle, with the beats that come and go in this one.
-        let filled_up = if small { held.get_bit(4) } else { held.get_bit(5) };
-        let last_place =
-            if small { held.get_bits::<4>(0).all() } else { held.get_bits::<5>(0).all() };
+        // For the next cycle: this one's beats count.
+        let places = if self._small { lit::<6>(16) } else { lit::<6>(32) };
+        let filled_up = (held & places).any();
+        let last_place = (held | !(places - 1)).all();
         let pop = self.writes.out_valid.val() && self.posted.ready.val();
         self.full.d.next = !pop && (filled_up || (last_place && go && to_posted));
         let next = room || !valid;
@@ -293,9 +411,9 @@ impl<const D: usize> Logic for TlpRx<D> {
         self.beats.out_ready.next = next;
         if next {
             self.m_valid.d.next = self.sides.out_valid.val();
-            self.m_sop.d.next = side.get_bit(128);
-            self.m_eop.d.next = side.get_bit(129);
-            self.m_hdr.d.next = header;
+            self.m_sop.d.next = side.sop;
+            self.m_eop.d.next = side.eop;
+            self.m_hdr.d.next = side.hdr;
             self.m_data.d.next = self.beats.out_data.val();
             self.m_class.d.next = header_class;
             self.m_bad.d.next = header_bad;
@@ -312,23 +430,24 @@ impl<const D: usize> Logic for TlpRx<D> {
         self.cpl.hdr.next = hdr;
         self.cpl.data.next = data;
 
-        // Writes are stored as they come and count when whole.
-        let write_hdr = if sop { hdr } else { self.hdr.q.val() };
+        // Beats of writes are stored as they come; a write counts when it is whole.
+        let write_hdr = tlp::Request::from_bits(if sop { hdr } else { self.hdr.q.val() });
         let whole = go && to_posted && eop && at_end;
         let stored = self.tail.q.val() + 1;
-        self.store.we.next = go && to_posted && !small;
-        self.store.waddr.next = self.tail.q.val().get_bits::<5>(0);
+        self.store.we.next = go && to_posted && !self._small;
+        self.store.waddr.next = bit_cast::<5, 6>(self.tail.q.val());
         self.store.wdata.next = data;
-        self.small_store.we.next = go && to_posted && small;
-        self.small_store.waddr.next = self.tail.q.val().get_bits::<4>(0);
+        self.small_store.we.next = go && to_posted && self._small;
+        self.small_store.waddr.next = bit_cast::<4, 6>(self.tail.q.val());
         self.small_store.wdata.next = data;
         self.writes.in_valid.next = whole;
-        self.writes.in_data.next = cat::<5, 89, 94>(
-            self.order.stamp.val(),
-            cat::<6, 83, 89>(stored - self.begin.q.val(), pack_write(write_hdr)),
-        );
-        self.headers.in_valid.next = whole && !small;
-        self.headers.in_data.next = pack_rest(write_hdr);
+        self.writes.in_data.next = Write {
+            header: write_header(write_hdr),
+            beats: stored - self.begin.q.val(),
+            stamp: self.order.stamp.val(),
+        };
+        self.headers.in_valid.next = whole && !self._small;
+        self.headers.in_data.next = write_rest(write_hdr);
         if go && sop {
             self.hdr.d.next = hdr;
         }
@@ -339,16 +458,20 @@ impl<const D: usize> Logic for TlpRx<D> {
             self.begin.d.next = stored;
         }
         let write = self.writes.out_data.val();
-        let write_ends = self.gone.q.val() + 1 == write.get_bits::<6>(83);
-        self.store.raddr.next = self.head.q.val().get_bits::<5>(0);
+        let write_ends = self.gone.q.val() + 1 == write.beats;
+        self.store.raddr.next = bit_cast::<5, 6>(self.head.q.val());
         self.posted.valid.next = self.writes.out_valid.val();
         self.posted.sop.next = self.gone.q.val() == 0;
         self.posted.eop.next = write_ends;
-        self.small_store.raddr.next = self.head.q.val().get_bits::<4>(0);
-        let rest = if small { lit::<45>(WRITE_REST) } else { self.headers.out_data.val() };
-        self.posted.hdr.next = unpack_write(write.get_bits::<83>(0), rest);
+        self.small_store.raddr.next = bit_cast::<4, 6>(self.head.q.val());
+        let rest = if self._small {
+            WriteRest { with_data: true, ..WriteRest::from_bits(lit::<45>(0)) }
+        } else {
+            self.headers.out_data.val()
+        };
+        self.posted.hdr.next = whole_header(write.header, rest).to_bits();
         self.posted.data.next =
-            if small { self.small_store.rdata.val() } else { self.store.rdata.val() };
+            if self._small { self.small_store.rdata.val() } else { self.store.rdata.val() };
         self.writes.out_ready.next = self.posted.ready.val() && write_ends;
         self.headers.out_ready.next = self.posted.ready.val() && write_ends;
         if pop {
@@ -356,30 +479,29 @@ impl<const D: usize> Logic for TlpRx<D> {
             self.gone.d.next = if write_ends { lit::<6>(0) } else { self.gone.q.val() + 1 };
         }
 
-        // A non-posted request has at most one dword of data that counts. Its header credit comes back when
-        // it is taken, or at once if it goes nowhere.
+        // A non-posted request has at most one dword of data that counts. Its header credit comes
+        // back when it is taken, or at once if it goes nowhere.
         let non_posted = go && sop && class == NON_POSTED;
         let stays = non_posted && to == NON_POSTED && !wrong_end;
-        let np_room = if small { self.np_few.in_ready.val() } else { self.np_side.in_ready.val() };
+        let np_room =
+            if self._small { self.np_few.in_ready.val() } else { self.np_side.in_ready.val() };
         let push_np = stays && np_room;
-        self.np_data.in_valid.next = push_np && !small;
-        self.np_data.in_data.next = data.get_bits::<32>(0);
-        self.np_side.in_valid.next = push_np && !small;
+        let first_word = bit_cast::<32, D>(data);
+        self.np_data.in_valid.next = push_np && !self._small;
+        self.np_data.in_data.next = first_word;
+        self.np_side.in_valid.next = push_np && !self._small;
         self.order.came.next = push_np;
         self.np_side.in_data.next = hdr;
-        self.np_few.in_valid.next = push_np && small;
-        self.np_few.in_data.next = cat::<32, 120, 152>(data.get_bits::<32>(0), pack_request(hdr));
+        self.np_few.in_valid.next = push_np && self._small;
+        self.np_few.in_data.next = small_request(tlp::Request::from_bits(hdr), first_word);
         let few = self.np_few.out_data.val();
-        let np = if small {
-            unpack_request(few.get_bits::<120>(0))
-        } else {
-            self.np_side.out_data.val()
-        };
-        let np_word = if small { few.get_bits::<32>(120) } else { self.np_data.out_data.val() };
+        let np =
+            if self._small { request_header(few).to_bits() } else { self.np_side.out_data.val() };
+        let np_word = if self._small { few.word } else { self.np_data.out_data.val() };
         let np_there =
-            if small { self.np_few.out_valid.val() } else { self.np_side.out_valid.val() };
+            if self._small { self.np_few.out_valid.val() } else { self.np_side.out_valid.val() };
         self.order.waits.next = self.writes.out_valid.val();
-        self.order.oldest.next = write.get_bits::<5>(89);
+        self.order.oldest.next = write.stamp;
         let behind = !self.order.free.val();
         let np_free = !self.np_valid.q.val() || self.np.ready.val();
         let pop_np = np_free && !behind;

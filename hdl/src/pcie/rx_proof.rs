@@ -1,12 +1,15 @@
-//! Of [TlpRx]: a non-posted request waits for the memory writes that came before it, and for nothing else.
+//! Of [TlpRx]: a non-posted request waits for the memory writes that came before it, and for
+//! nothing else.
 //!
-//! Any number of writes may pass one that nobody takes: it stays free once those before it are gone.
+//! Any number of writes may pass one that nobody takes: it stays free once those before it are
+//! gone.
 
 use super::rx::TlpRx;
 use super::tlp;
 use nitor_rtl::prelude::*;
 
-/// Any request is followed, among writes of one and two beats, some of which are cut off, other requests, and completions.
+/// Any request is followed, among writes of one and two beats, some of which are cut off, other
+/// requests, and completions.
 #[derive(LogicBlock, Default)]
 pub struct RxOrder {
     pub clock: Signal<In, Clock>,
@@ -31,7 +34,7 @@ pub struct RxOrder {
     requests: Reg<Bits<6>>,
     marked: Reg<Bit>,
     gone: Reg<Bit>,
-    /// Cycles in which nothing was in its way, and it was not offered.
+    /// Cycles in which the request was free and not on offer.
     waited: Reg<Bits<3>>,
 }
 
@@ -62,10 +65,13 @@ impl Logic for RxOrder {
         self.rx.link.valid.next = self.link_valid.val();
         self.rx.link.sop.next = !second;
         self.rx.link.eop.next = ends;
-        self.rx.link.hdr.next = lit::<128>(0).set_slice::<8>(24, kind).set_slice::<10>(0, length);
+        let format = tlp::Format::from_bits(kind);
+        let dw0 = tlp::Dw0 { length, format, ..tlp::Dw0::from_bits(lit::<32>(0)) };
+        self.rx.link.hdr.next =
+            tlp::Request { dw0, ..tlp::Request::from_bits(lit::<128>(0)) }.to_bits();
         self.rx.link.data.next = lit::<128>(0);
         self.rx.mps.next = lit::<3>(0);
-        // One that waits would hold up what is behind it.
+        // A completion that waits would hold up the beats behind it.
         self.rx.cpl.ready.next = true;
         self.rx.posted.ready.next = self.posted_ready.val();
         self.rx.np.ready.next = self.np_ready.val();

@@ -1,7 +1,9 @@
-//! The read engine's bus a cycle later, at one end of the card: what clients do with a beat does not begin with the way to them.
+//! A register stage on the read engine's bus, at one end of the card: it keeps the wires to a
+//! client out of the paths that begin with the client's logic.
 //!
-//! Passes on what is of `_client`, with `_pair` also of the one whose number differs in bit 0; of others no `valid` is seen. `_direct`: no
-//! registers, and everybody's.
+//! The block passes on what is of client `_client`; with `_pair` also of the client whose number
+//! differs in bit 0. Of other clients no `valid` shows. With `_direct` there are no registers, and
+//! everything passes.
 
 use crate::common::iface::*;
 use nitor_rtl::prelude::*;
@@ -13,19 +15,11 @@ pub struct ReadStage<const D: usize, const K: usize> {
     pub bus: ReadBusSnk<D, K>,
     pub out: ReadBusSrc<D, K>,
     issue_valid: Reg<Bit>,
-    issue_client: Reg<Bits<2>>,
-    issue_op: Reg<Bits<9>>,
-    issue_last: Reg<Bit>,
+    issue: Reg<ReadIssue>,
     done_valid: Reg<Bit>,
-    done_client: Reg<Bits<2>>,
-    done_op: Reg<Bits<9>>,
-    done_err: Reg<Bit>,
+    done: Reg<ReadDone>,
     data_valid: Reg<Bit>,
-    data_client: Reg<Bits<2>>,
-    data_row: Reg<Bits<16>>,
-    data: Reg<Bits<D>>,
-    be_lo: Reg<Bits<K>>,
-    be_hi: Reg<Bits<K>>,
+    data: Reg<ReadData<D, K>>,
     _client: u64,
     _pair: bool,
     _direct: bool,
@@ -38,69 +32,43 @@ impl<const D: usize, const K: usize> ReadStage<D, K> {
 }
 
 impl<const D: usize, const K: usize> Logic for ReadStage<D, K> {
-    /// What the read engine tells some of its clients, a cycle later.
+    /// The read engine's bus, a cycle later, for some of its clients.
     #[kernel]
     fn update(&mut self) {
         registers!(self, clock, reset; issue_valid, done_valid, data_valid);
-        registers!(self, clock; issue_client, issue_op, issue_last, done_client, done_op, done_err, data_client, data_row, data, be_lo, be_hi);
+        registers!(self, clock; issue, done, data);
         let pair = lit::<2>(self._pair as u64);
         let mine = lit::<2>(self._client | self._pair as u64);
-        let issued = self.bus.issue_client.val();
-        let issue = self.bus.issue_valid.val() && (issued | pair) == mine;
-        let ended = self.bus.done_client.val();
-        let done = self.bus.done_valid.val() && (ended | pair) == mine;
-        let came = self.bus.data_client.val();
-        let data = self.bus.data_valid.val() && (came | pair) == mine;
-        self.issue_valid.d.next = issue;
-        if issue {
-            self.issue_client.d.next = issued;
-            self.issue_op.d.next = self.bus.issue_op.val();
-            self.issue_last.d.next = self.bus.issue_last.val();
+        let bus = self.bus.get();
+        let issue = issue_of::<D, K>(bus);
+        let done = done_of::<D, K>(bus);
+        let data = data_of::<D, K>(bus);
+        let issue_valid = bus.issue_valid && (issue.client | pair) == mine;
+        let done_valid = bus.done_valid && (done.client | pair) == mine;
+        let data_valid = bus.data_valid && (data.client | pair) == mine;
+        self.issue_valid.d.next = issue_valid;
+        if issue_valid {
+            self.issue.d.next = issue;
         }
-        self.done_valid.d.next = done;
-        if done {
-            self.done_client.d.next = ended;
-            self.done_op.d.next = self.bus.done_op.val();
-            self.done_err.d.next = self.bus.done_err.val();
+        self.done_valid.d.next = done_valid;
+        if done_valid {
+            self.done.d.next = done;
         }
-        self.data_valid.d.next = data;
-        if data {
-            self.data_client.d.next = came;
-            self.data_row.d.next = self.bus.data_row.val();
-            self.data.d.next = self.bus.data.val();
-            self.be_lo.d.next = self.bus.be_lo.val();
-            self.be_hi.d.next = self.bus.be_hi.val();
+        self.data_valid.d.next = data_valid;
+        if data_valid {
+            self.data.d.next = data;
         }
         if self._direct {
-            self.out.issue_valid.next = self.bus.issue_valid.val();
-            self.out.issue_client.next = issued;
-            self.out.issue_op.next = self.bus.issue_op.val();
-            self.out.issue_last.next = self.bus.issue_last.val();
-            self.out.done_valid.next = self.bus.done_valid.val();
-            self.out.done_client.next = ended;
-            self.out.done_op.next = self.bus.done_op.val();
-            self.out.done_err.next = self.bus.done_err.val();
-            self.out.data_valid.next = self.bus.data_valid.val();
-            self.out.data_client.next = came;
-            self.out.data_row.next = self.bus.data_row.val();
-            self.out.data.next = self.bus.data.val();
-            self.out.be_lo.next = self.bus.be_lo.val();
-            self.out.be_hi.next = self.bus.be_hi.val();
+            self.out.put(bus);
         } else {
-            self.out.issue_valid.next = self.issue_valid.q.val();
-            self.out.issue_client.next = self.issue_client.q.val();
-            self.out.issue_op.next = self.issue_op.q.val();
-            self.out.issue_last.next = self.issue_last.q.val();
-            self.out.done_valid.next = self.done_valid.q.val();
-            self.out.done_client.next = self.done_client.q.val();
-            self.out.done_op.next = self.done_op.q.val();
-            self.out.done_err.next = self.done_err.q.val();
-            self.out.data_valid.next = self.data_valid.q.val();
-            self.out.data_client.next = self.data_client.q.val();
-            self.out.data_row.next = self.data_row.q.val();
-            self.out.data.next = self.data.q.val();
-            self.out.be_lo.next = self.be_lo.q.val();
-            self.out.be_hi.next = self.be_hi.q.val();
+            self.out.put(read_bus::<D, K>(
+                self.issue_valid.q.val(),
+                self.issue.q.val(),
+                self.done_valid.q.val(),
+                self.done.q.val(),
+                self.data_valid.q.val(),
+                self.data.q.val(),
+            ));
         }
     }
 }

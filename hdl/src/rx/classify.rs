@@ -441,8 +441,8 @@ impl<const D: usize, const K: usize> Logic for RxClassify<D, K> {
         let key_addr = KeyAddr::from_bits(addr);
         let table_addr = TableAddr::from_bits(addr);
         let in_ctrl = addr == lit::<16>(mgmt::RSS_CTRL);
-        let in_key = key_addr.block == lit::<10>(mgmt::RSS_KEY >> 6)
-            && key_addr.word < lit::<4>(KEY_PARTS);
+        let in_key =
+            key_addr.block == lit::<10>(mgmt::RSS_KEY >> 6) && key_addr.word < lit::<4>(KEY_PARTS);
         let in_table = table_addr.block == lit::<7>(mgmt::RSS_TABLE >> 9);
         let visits = state == ClassifyState::Access;
         let writes = visits && self.regs.write.val();
@@ -512,7 +512,6 @@ impl<const D: usize, const K: usize> Logic for RxClassify<D, K> {
             },
             frag: self.frag.q.val(),
         };
-        self.flow.next =
-            Flow { hash, queue: found.queue, valid: found.valid && !clearing, kind };
+        self.flow.next = Flow { hash, queue: found.queue, valid: found.valid && !clearing, kind };
     }
 }

@@ -200,8 +200,8 @@ impl<const K: usize, const L: usize, const S: usize, const B: usize> Logic
         let v4 = meta.l3_proto == lit::<4>(l3::IPV4);
         let v6 = meta.l3_proto == lit::<4>(l3::IPV6);
         let tso = meta.tso_en && on;
-        let tcp = meta.l4_proto == lit::<5>(l4::TCP)
-            || (tso && meta.l4_proto == lit::<5>(l4::UNKNOWN));
+        let tcp =
+            meta.l4_proto == lit::<5>(l4::TCP) || (tso && meta.l4_proto == lit::<5>(l4::UNKNOWN));
         let udp = meta.l4_proto == lit::<5>(l4::UDP);
         let ask_ip = (meta.l3_csum_en && on) || tso;
         let ask_l4 = (meta.l4_csum_en && on) || tso;
@@ -277,8 +277,7 @@ impl<const K: usize, const L: usize, const S: usize, const B: usize> Logic
             self.frame_len.d.next = len;
             self.rows.d.next = rows;
             self.rows_less.d.next = rows_less;
-            self.wanted.d.next =
-                bit_cast::<16, 17>(len) - bit_cast::<16, 8>(meta.header_length);
+            self.wanted.d.next = bit_cast::<16, 17>(len) - bit_cast::<16, 8>(meta.header_length);
             self.skip.d.next = bit_cast::<9, 8>(meta.header_length);
         }
         let off = self.off.q.val() && on;

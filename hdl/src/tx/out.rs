@@ -240,8 +240,7 @@ impl<const D: usize, const K: usize, const L: usize, const S: usize, const B: us
             self.seq.d.next =
                 if first { lit::<17>(0) } else { self.seq.q.val() + self.part.q.val() };
             self.num.d.next = if first { lit::<16>(0) } else { self.num.q.val() + 1 };
-            self.part.d.next =
-                bit_cast::<17, 16>(len - bit_cast::<16, 9>(info.word.hdr));
+            self.part.d.next = bit_cast::<17, 16>(len - bit_cast::<16, 9>(info.word.hdr));
             self.left.d.next = if !info.read {
                 lit::<16>(0)
             } else if lost {
@@ -325,8 +324,7 @@ impl<const D: usize, const K: usize, const L: usize, const S: usize, const B: us
         self.send_end.in_data.next = end;
         self.send_word.in_valid.next = queued;
         self.send_word.in_data.next = word;
-        self.one.d.next =
-            self._small && (self.read_beat.q.val() || (self.one.q.val() && !leaves));
+        self.one.d.next = self._small && (self.read_beat.q.val() || (self.one.q.val() && !leaves));
         if self.read_beat.q.val() {
             self.one_data.d.next = data;
             self.one_end.d.next = end;

@@ -20,7 +20,7 @@
 //! request takes 7 cycles in an idle block.
 //!
 //! **Pushed queues** have lines of 128 or 256 bytes in the card instead of a ring in the host: base
-//! and doorbell count in lines. `ctx.esize` says where the ring is ([nitor_abi::mgmt::ring]). A
+//! and doorbell count in lines. `ctx.placement` says where the ring is ([nitor_abi::mgmt::ring]). A
 //! turn takes up to two lines, or a wide one, as many as a batch slot has room for. There are 2^N
 //! lines of 128 bytes; with N = 0 there are no pushed queues.
 //!
@@ -415,7 +415,7 @@ impl<const Q: usize, const N: usize> Logic for TxSched<Q, N> {
         self.pos.raddr.next = at;
         self.cfg.we.next = cfg_we;
         self.cfg.waddr.next = at;
-        let ring = Ring::from_bits(if N == 0 { lit::<2>(0) } else { self.ctx.esize.val() });
+        let ring = Ring::from_bits(if N == 0 { lit::<2>(0) } else { self.ctx.placement.val() });
         self.cfg.wdata.next = Config {
             base: bit_cast::<58, 64>(self.ctx.base.val() >> lit::<64>(6)),
             log_depth: self.ctx.log_depth.val(),
@@ -441,11 +441,8 @@ impl<const Q: usize, const N: usize> Logic for TxSched<Q, N> {
             lit::<4>(15 - 8 * (self._small as usize))
         };
         let to_end_low = bit_cast::<4, 16>(to_end);
-        self.t_most.d.next = if to_end >= 16 || (to_end_low & !quantum).any() {
-            quantum
-        } else {
-            to_end_low
-        };
+        self.t_most.d.next =
+            if to_end >= 16 || (to_end_low & !quantum).any() { quantum } else { to_end_low };
         self.t_pos.d.next = Position { exists: now_pos.exists && in_range, ..now_pos };
         self.t_cfg.d.next = now_cfg;
         self.t_waiting.d.next = now_pos.tail - now_pos.head;

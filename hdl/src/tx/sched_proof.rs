@@ -43,7 +43,8 @@ impl Logic for RingPointers {
         self.sched.ctx.base.next = lit::<64>(0);
         self.sched.ctx.log_depth.next = self.any_log.val();
         self.sched.ctx.cq.next = lit::<8>(0);
-        self.sched.ctx.esize.next = lit::<2>(0);
+        self.sched.ctx.placement.next = lit::<2>(0);
+        self.sched.ctx.log_entry.next = lit::<2>(0);
         self.sched.ctx.vector.next = lit::<9>(0);
         self.sched.fetch.ready.next = self.fetch_ready.val();
         self.sched.ask.ready.next = true;

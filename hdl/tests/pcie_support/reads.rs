@@ -446,7 +446,8 @@ impl Bench {
         self.beats.extend(beats);
     }
 
-    /// A cycle, or more to present what there is to present, in a flush: nothing reaches a client but what was on its way.
+    /// A cycle, or more to present what there is to present, in a flush: nothing reaches a client
+    /// but what was on its way.
     pub fn flushed(&mut self) {
         self.block.set("np_ready", 1);
         loop {
@@ -504,7 +505,8 @@ impl Bench {
             let err = block.get("bus_done_err") == 1;
             let same = |piece: &Piece| piece.request.client == client && piece.request.op == op;
             // Pieces end in the order of their last completions; what is late comes in between.
-            // While bus mastering goes on and off one that was refused may overtake one of its operation that was answered.
+            // While bus mastering goes on and off one that was refused may overtake one of its
+            // operation that was answered.
             let next_ends = |piece: &Piece| {
                 same(piece) && (self.setup.switching == 0 || err == (piece.fate != Fate::Answered))
             };

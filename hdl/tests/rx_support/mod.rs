@@ -6,8 +6,8 @@ mod dma;
 pub mod frames;
 mod host;
 
-pub use nitor_block::Rng;
 use nitor_block::bitvec::prelude::BitVec;
+pub use nitor_block::Rng;
 use nitor_block::{Block as Running, Model, Port};
 use nitor_hdl::rx::{Classifier, RxPath};
 use nitor_rtl::prelude::{Block, Word};

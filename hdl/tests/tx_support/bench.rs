@@ -136,7 +136,7 @@ ports! {
     mac_valid: "mac_valid", mac_ready: "mac_ready", mac_data: "mac_data", mac_last: "mac_last",
     mac_bytes: "mac_bytes", mac_err: "mac_err",
     done_valid: "done_valid", done_ready: "done_ready", done_cq: "done_cq", done_req_id: "done_req_id",
-    done_marker: "done_marker", ctx_esize: "ctx_esize",
+    done_marker: "done_marker", ctx_placement: "ctx_placement",
     line_valid: "line_valid", line_addr: "line_addr", line_data: "line_data", line_dwords: "line_dwords",
     line_first_be: "line_first_be", line_last_be: "line_last_be",
     marker_ack: "marker_ack", max_frame: "max_frame", stat_bytes: "stat_bytes",
@@ -526,7 +526,7 @@ impl Bench {
                 block.set(p.ctx_base, ring.base);
                 block.set(p.ctx_log, ring.log.into());
                 let lines = ring.lines.as_ref().map_or(0, |lines| 1 + u64::from(lines.wide));
-                block.set(p.ctx_esize, lines);
+                block.set(p.ctx_placement, lines);
                 block.set(p.ctx_cq, ring.cq);
             }
         }

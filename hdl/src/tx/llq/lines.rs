@@ -12,9 +12,9 @@
 //!
 //! Nothing waits here. 2^(P+1) rows; addresses wrap.
 
-use crate::tx::words::*;
 use crate::common::iface::*;
 use crate::common::ram::BankedRam;
+use crate::tx::words::*;
 use nitor_rtl::prelude::*;
 
 #[derive(LogicBlock, Default)]
