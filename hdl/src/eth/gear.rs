@@ -45,11 +45,8 @@ impl<const D: usize> Logic for Narrow<D> {
         let at = self.at.q.val();
         let last_byte = LastByte::from_bits(self.beats.bytes.val() - 1);
         let last = self.beats.last.val();
-        let at_end = if last {
-            bit_cast::<5, 4>(at) == last_byte.word
-        } else {
-            at == lit::<4>(D / 32 - 1)
-        };
+        let at_end =
+            if last { bit_cast::<5, 4>(at) == last_byte.word } else { at == lit::<4>(D / 32 - 1) };
         let valid = self.beats.valid.val();
         let mut data = lit::<32>(0);
         for i in 0..(D / 32) {
@@ -138,9 +135,8 @@ impl<const D: usize> Logic for Widen<D> {
             self.at.d.next = if at_end { lit::<4>(0) } else { at + 1 };
             self.last.d.next = last;
             self.err.d.next = word.err;
-            self.bytes.d.next = (bit_cast::<7, 4>(at) << lit::<7>(2))
-                + bit_cast::<7, 2>(word.last_byte)
-                + 1;
+            self.bytes.d.next =
+                (bit_cast::<7, 4>(at) << lit::<7>(2)) + bit_cast::<7, 2>(word.last_byte) + 1;
         }
         self.word_ready.next = room;
         self.beats.valid.next = self.whole.q.val();

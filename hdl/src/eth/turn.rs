@@ -67,11 +67,8 @@ impl Logic for Turn {
 
         let ready = now || skip || self.to_card_ready.val();
         let mac_word = self.from_mac.val();
-        let mac_open = if self.from_mac_valid.val() && ready {
-            !mac_word.last
-        } else {
-            self.mac_open.q.val()
-        };
+        let mac_open =
+            if self.from_mac_valid.val() && ready { !mac_word.last } else { self.mac_open.q.val() };
         self.from_mac_ready.next = ready;
         self.mac_open.d.next = mac_open;
         self.skip.d.next = skip && mac_open;

@@ -180,15 +180,11 @@ impl Logic for LinkUdp {
                     ours = true;
                 }
                 1 => {
-                    self.from_mac.d.next =
-                        MacAddr { first: halves.high, ..self.from_mac.q.val() };
+                    self.from_mac.d.next = MacAddr { first: halves.high, ..self.from_mac.q.val() };
                 }
                 2 => {
-                    self.from_mac.d.next = MacAddr {
-                        second: halves.low,
-                        third: halves.high,
-                        ..self.from_mac.q.val()
-                    };
+                    self.from_mac.d.next =
+                        MacAddr { second: halves.low, third: halves.high, ..self.from_mac.q.val() };
                 }
                 // Type 0800, version 4, 5 words of header.
                 3 => {
@@ -247,8 +243,7 @@ impl Logic for LinkUdp {
         let bytes = bit_cast::<16, 9>(self.frame_words.val()) << lit::<4>(2);
         let total = self.total.q.val();
         self.total.d.next = bytes + 30;
-        self.sum_ip.d.next =
-            wide(headers::net16(to_ip.low)) + wide(headers::net16(to_ip.high));
+        self.sum_ip.d.next = wide(headers::net16(to_ip.low)) + wide(headers::net16(to_ip.high));
         // The board's address, version and length, don't fragment, time to live 64 and protocol 17.
         let fixed = lit::<20>(
             (self._ip & 0xff) * 256

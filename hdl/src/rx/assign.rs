@@ -21,8 +21,8 @@
 //! clears the heads; no frame is taken before it ends.
 
 use super::words::{
-    DescSrc, Frame, LookSrc, MarkerSnk, PieceSrc, Report, RxDesc, Segment, StoredSnk, Taken, TakenSrc,
-    MAX_DESCS,
+    DescSrc, Frame, LookSrc, MarkerSnk, PieceSrc, Report, RxDesc, Segment, StoredSnk, Taken,
+    TakenSrc, MAX_DESCS,
 };
 use crate::common::ram::LutRam;
 use crate::common::skid::Skid;

@@ -200,8 +200,7 @@ impl<const D: usize, const K: usize, const L: usize> Logic for RxChecksum<D, K, 
         // Here it is out. To take off is to add the complement.
         let m = self.meta[2].q.val();
         let skip_bytes = bit_cast::<16, 4>(m.at) << lit::<16>(2);
-        let number =
-            if m.tcp { lit::<18>(proto::TCP << 8) } else { lit::<18>(proto::UDP << 8) };
+        let number = if m.tcp { lit::<18>(proto::TCP << 8) } else { lit::<18>(proto::UDP << 8) };
         self.t_skip.d.next = bit_cast::<16, 17>(sum::fold(bit_cast::<32, 17>(self.s_skip.q.val())));
         self.t_pseudo.d.next = bit_cast::<18, 17>(self.s_addrs.q.val()) + number;
         self.t_header.d.next = sum::fold(bit_cast::<32, 22>(self.s_header.q.val()));

@@ -244,7 +244,7 @@ impl<const D: usize, const K: usize> Logic for RxClassify<D, K> {
         // A length field: of IPv4 from L3 on, of IPv6 behind the header.
         let dwords = bit_cast::<5, 16>(word >> lit::<16>(2));
         let end = bit_cast::<6, 5>(if v6 { next } else { l3 }) + bit_cast::<6, 5>(dwords);
-        let shorter = word < 128 && end < bit_cast::<6, 5>(limit);
+        let shorter = (word >> lit::<16>(7)) == 0 && end < bit_cast::<6, 5>(limit);
         let most = bit_cast::<5, 2>(tags) + 29;
 
         // The bus and the frames take turns.
@@ -367,7 +367,7 @@ impl<const D: usize, const K: usize> Logic for RxClassify<D, K> {
                     self.piece.d.next = fragment;
                     self.proto.d.next = half.first;
                     self.next.d.next = bit_cast::<5, 6>(behind);
-                    if !fits || (!fragment && units >= 8) {
+                    if !fits || (!fragment && (units >> lit::<8>(3)) != 0) {
                         self.state.d.next = ClassifyState::Look;
                     }
                 }
@@ -441,8 +441,8 @@ impl<const D: usize, const K: usize> Logic for RxClassify<D, K> {
         let key_addr = KeyAddr::from_bits(addr);
         let table_addr = TableAddr::from_bits(addr);
         let in_ctrl = addr == lit::<16>(mgmt::RSS_CTRL);
-        let in_key = key_addr.block == lit::<10>(mgmt::RSS_KEY >> 6)
-            && key_addr.word < lit::<4>(KEY_PARTS);
+        let in_key =
+            key_addr.block == lit::<10>(mgmt::RSS_KEY >> 6) && key_addr.word < lit::<4>(KEY_PARTS);
         let in_table = table_addr.block == lit::<7>(mgmt::RSS_TABLE >> 9);
         let visits = state == ClassifyState::Access;
         let writes = visits && self.regs.write.val();
@@ -512,7 +512,6 @@ impl<const D: usize, const K: usize> Logic for RxClassify<D, K> {
             },
             frag: self.frag.q.val(),
         };
-        self.flow.next =
-            Flow { hash, queue: found.queue, valid: found.valid && !clearing, kind };
+        self.flow.next = Flow { hash, queue: found.queue, valid: found.valid && !clearing, kind };
     }
 }

@@ -93,8 +93,7 @@ impl<const B: usize, const F: usize> Logic for RxWaiting<B, F> {
         self.sums_queue.in_valid.next = self.sums_valid.val() && self._checksums;
         self.sums_queue.in_data.next = self.sums.val();
         let known = if self._small { self.flow_valid.val() } else { self.flows.out_valid.val() };
-        let comes =
-            if self._checksums { known && self.sums_queue.out_valid.val() } else { known };
+        let comes = if self._checksums { known && self.sums_queue.out_valid.val() } else { known };
         self.lens.out_ready.next = comes;
         self.flows.out_ready.next = comes;
         self.sums_queue.out_ready.next = comes;
