@@ -203,21 +203,26 @@ impl Text {
             Expr::Local(id) => self.tree.locals[*id].shape.clone(),
             _ => None,
         };
-        let mut terms = vec![];
+        let mut way = vec![];
         while let Some(of) = shape {
             let inside = |part: &Part| {
                 !part.name.is_empty() && part.at <= at && at + w <= part.at + part.width
             };
-            let Some(n) = of.fields.iter().position(inside) else { break };
-            terms.push(self.constant(&of, n));
+            // Bits of several fields, if any at all, have no name.
+            let n = of.fields.iter().position(inside)?;
             let part = &of.fields[n];
             at -= part.at;
             shape = part.shape.clone().filter(|_| (at, w) != (0, part.width));
+            way.push((of, n));
         }
-        if at > 0 && !terms.is_empty() {
+        if way.is_empty() {
+            return None;
+        }
+        let mut terms: Vec<_> = way.iter().map(|(of, n)| self.constant(of, *n)).collect();
+        if at > 0 {
             terms.push(at.to_string());
         }
-        (!terms.is_empty()).then(|| terms.join(" + "))
+        Some(terms.join(" + "))
     }
 
     /// The constant that is a field's place.

@@ -336,12 +336,6 @@ fn entries_to_bytes<const N: usize>(x: Bits<N>, log_entry: Bits<2>) -> Bits<N> {
     }
 }
 
-/// `x` and above it `x`.
-#[kernel]
-fn twice<const N: usize, const M: usize>(x: Bits<N>) -> Bits<M> {
-    Twice::<N> { low: x, high: x }.to_bits::<M>()
-}
-
 /// Address of a row of a line.
 #[kernel]
 fn row_addr<const K: usize>(line: Bits<8>, row: Bits<2>) -> Bits<9> {
@@ -571,10 +565,11 @@ impl<const D: usize, const K: usize, const C: usize> Logic for CompletionQueues<
         let mut entry = self.entry3.q.val();
         entry.phase = entry.phase || phase;
         let wide = entry.to_bits::<128>();
-        let narrow = twice::<64, 128>(bit_cast::<64, 128>(wide));
+        let narrow = bit_cast::<64, 128>(wide);
+        let narrow2 = Twice::<64> { low: narrow, high: narrow }.to_bits::<128>();
         let half = match log_entry {
-            0 => twice::<128, 256>(narrow),
-            1 => twice::<128, 256>(wide),
+            0 => Twice::<128> { low: narrow2, high: narrow2 }.to_bits::<256>(),
+            1 => Twice::<128> { low: wide, high: wide }.to_bits::<256>(),
             _ => bit_cast::<256, 128>(wide),
         };
         let place = self.count3.q.val() << bit_cast::<3, 2>(log_entry);
@@ -599,7 +594,8 @@ impl<const D: usize, const K: usize, const C: usize> Logic for CompletionQueues<
         } else {
             row_addr::<K>(self.line3.q.val(), bit_cast::<2, 3>(row))
         };
-        self.lines.wdata.next = bit_cast::<D, 512>(twice::<256, 512>(half));
+        self.lines.wdata.next =
+            bit_cast::<D, 512>(Twice::<256> { low: half, high: half }.to_bits::<512>());
 
         self.valid4.d.next = self.valid3.q.val();
         self.base4.d.next = self.base3.q.val();

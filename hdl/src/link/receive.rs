@@ -133,7 +133,7 @@ impl<const D: usize, const S: usize, const A: usize> Logic for LinkReceive<D, S,
         let word = self.word.val();
         let at = self.at.q.val();
         let room = (self.tail.q.val() - self.head.q.val()) < lit::<8>(1 << S);
-        let fits = at < 512;
+        let fits = !at.get_bit(9);
         let slot = bit_cast::<A, 8>(self.tail.q.val() & lit::<8>((1 << S) - 1)) << lit::<5>(9);
         // A frame that had no place when it began has none, even if one gets free meanwhile.
         let kept = if at == 0 { room } else { self.kept.q.val() };

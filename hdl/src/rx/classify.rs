@@ -244,7 +244,7 @@ impl<const D: usize, const K: usize> Logic for RxClassify<D, K> {
         // A length field: of IPv4 from L3 on, of IPv6 behind the header.
         let dwords = bit_cast::<5, 16>(word >> lit::<16>(2));
         let end = bit_cast::<6, 5>(if v6 { next } else { l3 }) + bit_cast::<6, 5>(dwords);
-        let shorter = word < 128 && end < bit_cast::<6, 5>(limit);
+        let shorter = (word >> lit::<16>(7)) == 0 && end < bit_cast::<6, 5>(limit);
         let most = bit_cast::<5, 2>(tags) + 29;
 
         // The bus and the frames take turns.
@@ -367,7 +367,7 @@ impl<const D: usize, const K: usize> Logic for RxClassify<D, K> {
                     self.piece.d.next = fragment;
                     self.proto.d.next = half.first;
                     self.next.d.next = bit_cast::<5, 6>(behind);
-                    if !fits || (!fragment && units >= 8) {
+                    if !fits || (!fragment && (units >> lit::<8>(3)) != 0) {
                         self.state.d.next = ClassifyState::Look;
                     }
                 }

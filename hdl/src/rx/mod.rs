@@ -281,12 +281,10 @@ impl<
         self.classify.regs.addr.next = self.regs.addr.val();
         self.classify.regs.wdata.next = self.regs.wdata.val();
         self.classify.regs.be.next = self.regs.be.val();
-        let tap = self.input.tap.get();
-        let idle = Tap::<D> { valid: false, keep: false, ..tap };
-        self.checksum.tap.put(tap);
+        self.checksum.tap.put(self.input.tap.get());
         if self._serial {
-            self.classify.tap.put(tap);
-            self.parse.tap.put(idle);
+            self.classify.tap.put(self.input.tap.get());
+            self.parse.tap.put(Tap::<D> { valid: false, keep: false, ..self.input.tap.get() });
             self.input.hold.next = self.classify.hold.val();
             self.waiting.flow_valid.next = self.classify.flow_valid.val();
             self.waiting.flow.next = self.classify.flow.val();
@@ -295,8 +293,8 @@ impl<
             self.regs.ready.next = self.classify.regs.ready.val();
             self.regs.rdata.next = self.classify.regs.rdata.val();
         } else {
-            self.parse.tap.put(tap);
-            self.classify.tap.put(idle);
+            self.parse.tap.put(self.input.tap.get());
+            self.classify.tap.put(Tap::<D> { valid: false, keep: false, ..self.input.tap.get() });
             self.input.hold.next = false;
             self.waiting.flow_valid.next = self.steer.flow_valid.val();
             self.waiting.flow.next = self.steer.flow.val();
@@ -315,7 +313,7 @@ impl<
         self.checksum.second.next = self.parse.second.val();
         self.checksum.routed.next = self.parse.routed.val();
 
-        self.waiting.len_valid.next = tap.keep;
+        self.waiting.len_valid.next = self.input.tap.keep.val();
         self.waiting.len.next = self.input.tap_len.val();
         self.waiting.sums_valid.next = self.checksum.valid.val();
         self.waiting.sums.next = self.checksum.flags.val();

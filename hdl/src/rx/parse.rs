@@ -248,16 +248,14 @@ impl<const D: usize, const K: usize> Logic for RxParse<D, K> {
         self.e_valid.d.next = ends;
         self.e_end.d.next = found;
         if self.m_is6.q.val() {
-            let packet = Packet6::from_bits(held);
-            self.e_addrs.d.next = packet.header.addrs;
-            self.e_tail.d.next = packet.tail;
+            self.e_addrs.d.next = Packet6::from_bits(held).header.addrs;
+            self.e_tail.d.next = Packet6::from_bits(held).tail;
         } else {
-            let packet = Packet4::from_bits(held);
-            let header = packet.header;
+            let header = Packet4::from_bits(held).header;
             let none = lit::<96>(0);
             let addrs = Addrs4 { addrs: header.addrs, fixed: header.fixed, none };
             self.e_addrs.d.next = addrs.to_bits::<256>();
-            self.e_tail.d.next = packet.tail;
+            self.e_tail.d.next = Packet4::from_bits(held).tail;
         }
 
         // L4.

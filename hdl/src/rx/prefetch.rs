@@ -283,8 +283,10 @@ impl<
         // The slot before may be retiring in this cycle. A stale look at a slot that has just
         // been retired fails here: its queue is past the record's start.
         let moved = self.r4_retire.q.val() && self.r4_queue.q.val() == r_queue;
-        let r_old = if moved { self.r4_present.q.val() } else { self.present_retire.rdata.val() };
-        let in_turn = r_rec.start == r_old.count;
+        let r_past = self.r4_present.q.val();
+        let r_old = self.present_retire.rdata.val();
+        let in_turn = if moved { r_rec.start == r_past.count } else { r_rec.start == r_old.count };
+        let was_broken = if moved { r_past.broken } else { r_old.broken };
         let ends = self.r3_complete.q.val() && in_turn && !walking;
         self.error_stat.d.next = ends && self.r3_err.q.val();
         self.r4_retire.d.next = ends;
@@ -292,7 +294,7 @@ impl<
         self.r4_queue.d.next = r_queue;
         self.r4_present.d.next = Present {
             count: r_rec.start + bit_cast::<16, 5>(r_rec.count),
-            broken: r_old.broken || self.r3_err.q.val(),
+            broken: was_broken || self.r3_err.q.val(),
         };
         let retire = self.r4_retire.q.val();
         let mut busy = self.busy.q.val();
