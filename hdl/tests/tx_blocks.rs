@@ -9,7 +9,7 @@ use nitor_hdl::tx::gather::TxGather;
 use nitor_hdl::tx::out::TxOut;
 use nitor_hdl::tx::sched::TxSched;
 use nitor_hdl::tx::words::{Headers, Meta, OffloadWord, Offloads};
-use nitor_rtl::prelude::lit;
+use nitor_rtl::prelude::{lit, Record, Synth};
 use proptest::prelude::*;
 use std::collections::VecDeque;
 use std::sync::LazyLock;

@@ -7,7 +7,7 @@ use nitor_block::stream::{cycle, Ports, Sink, Source, Stalls};
 use nitor_block::{lint, Block, Model};
 use nitor_hdl::tx::offload::TxOffload;
 use nitor_hdl::tx::words::{OffloadWord, Offloads};
-use nitor_rtl::prelude::lit;
+use nitor_rtl::prelude::{lit, Record, Synth};
 use proptest::prelude::*;
 use std::sync::LazyLock;
 use tx_support::offload::{Limits, Wish, IP_CSUM, L4_CSUM, PARTIAL, TCP, TSO, UDP, V4, V6};
@@ -25,7 +25,7 @@ const LIMIT: u64 = 2048;
 type Beat = (Vec<u8>, bool, u64, BitVec);
 
 /// A frame as `tx/out` sends it: bytes, and the word.
-type Given = (Vec<u8>, u128);
+type Given = (Vec<u8>, OffloadWord);
 
 struct Bench {
     block: Block,

@@ -3,6 +3,7 @@
 use nitor_block::stream::{Payload, Stalls};
 use nitor_block::{Block, PortId};
 use nitor_hdl::tx::words::{Meta, Offloads, Owner};
+use nitor_rtl::prelude::{Record, Synth};
 
 /// A struct of fields up to 64 bits, as a stream's payload in the order of the ports.
 macro_rules! payload {
