@@ -34,9 +34,16 @@ pub struct CardSpec {
     /// The card computes checksums and cuts segments on the way to the wire; without, the logic
     /// for it is left out.
     pub tx_offloads: bool,
-    /// Queues are as deep as a gigabit needs, a beat takes two cycles on PCIe, payloads have 256
-    /// bytes at most, and there is no Advanced Error Reporting.
-    pub small: bool,
+    /// PCIe is the least there is: a lane of 2.5 GT/s, payloads of 256 bytes at most, one
+    /// completion time-out, no Advanced Error Reporting; one request of the host's is held.
+    pub basic_pcie: bool,
+    /// Words pass from block to block in two cycles each: half the registers of a skid buffer.
+    pub half_rate: bool,
+    /// Queues within the paths are as deep as a gigabit needs; not with lines, whose batches are
+    /// longer.
+    pub shallow: bool,
+    /// One net resets all blocks; without, each has a register before its reset.
+    pub one_reset: bool,
 }
 
 /// For research and simulation: 16 queue pairs, 128 bits at 250 MHz are 32 Gb/s.
@@ -54,7 +61,10 @@ pub const CARD_128: CardSpec = CardSpec {
     // A frame of 60 bytes has 4 beats.
     classifier: Classifier::Wide { steps: 3, checksums: true },
     tx_offloads: true,
-    small: false,
+    basic_pcie: false,
+    half_rate: false,
+    shallow: false,
+    one_reset: false,
 };
 
 /// The same for 100 Gb/s.
@@ -82,7 +92,10 @@ pub const COLORLIGHT_5A_75B: CardSpec = CardSpec {
     log_lines: 0,
     classifier: Classifier::Serial,
     tx_offloads: false,
-    small: true,
+    basic_pcie: true,
+    half_rate: true,
+    shallow: true,
+    one_reset: true,
     ..CARD_128
 };
 
@@ -176,6 +189,12 @@ impl CardSpec {
         }
         if self.log_lines != 0 && self.log_line_rows() + 1 > 16 {
             return Err("rows of the line memory have 16 bits");
+        }
+        if self.shallow && !matches!(self.classifier, Classifier::Serial) {
+            return Err("shallow queues are for the serial classifier");
+        }
+        if self.shallow && self.log_lines != 0 {
+            return Err("batches of lines need deep queues");
         }
         match self.classifier {
             Classifier::Wide { steps: 1 | 3 | 9, .. } | Classifier::Serial => Ok(()),
@@ -281,6 +300,8 @@ mod tests {
         told(CardSpec { log_depth: 16, ..CARD_128 }, "at most 32,768");
         told(CardSpec { log_lines: 4, ..CARD_128 }, "at least 2 lines");
         told(CardSpec { log_lines: 14, ..CARD_128 }, "16 bits");
+        told(CardSpec { shallow: true, ..CARD_128 }, "serial classifier");
+        told(CardSpec { log_lines: 8, ..COLORLIGHT_I9 }, "need deep queues");
         let classifier = Classifier::Wide { steps: 2, checksums: true };
         told(CardSpec { classifier, ..CARD_128 }, "1, 3 or 9 steps");
     }

@@ -73,7 +73,7 @@ const FILES: [&str; 13] = [
 ];
 
 /// What is part of a block, not one.
-const PARTS: [&str; 19] = [
+const PARTS: [&str; 18] = [
     "lut_ram",
     "block_ram",
     "byte_ram",
@@ -82,7 +82,6 @@ const PARTS: [&str; 19] = [
     "fifo",
     "async_fifo",
     "skid",
-    "queue_",
     "op_tracker",
     "level",
     "pulse",

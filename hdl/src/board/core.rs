@@ -215,7 +215,7 @@ impl<
             heartbeat: Default::default(),
             link: Default::default(),
             activity: Default::default(),
-            stages: std::array::from_fn(|_| ResetStage::new(spec.small)),
+            stages: std::array::from_fn(|_| ResetStage::new(spec.one_reset)),
             card: Card::new(&config),
             receive: Default::default(),
             send: LinkSend::new(patience * (hertz / 1_000_000)),

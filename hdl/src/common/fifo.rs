@@ -1,6 +1,6 @@
 //! First-word-fall-through FIFO in distributed RAM.
 //!
-//! 2^A entries of type T. `out_valid` and `in_ready` come from registers alone: `in_ready` falls
+//! 2^A entries of type T, or fewer ([Fifo::of_depth]). `out_valid` and `in_ready` come from registers alone: `in_ready` falls
 //! when 2^A entries are held, a word written shows at the output one cycle later, one word a cycle
 //! both ways. When full it refuses; nothing is overwritten. What is held follows from the two
 //! pointers, so `in_valid` and `out_ready` may come late in the cycle: two tables are behind them.
@@ -27,6 +27,16 @@ pub struct Fifo<T: Synth, const A: usize> {
     tail: Reg<Bits<A>>,
     not_full: Reg<Bit>,
     not_empty: Reg<Bit>,
+    /// Bits of the pointers, the highest, that are 0.
+    _zeros: usize,
+}
+
+impl<T: Synth, const A: usize> Fifo<T, A> {
+    /// Of 2^`log_depth` entries, which is what a configuration may ask for.
+    pub fn of_depth(log_depth: usize) -> Self {
+        let ram = LutRam::of_depth(log_depth);
+        Self { ram, _zeros: A - log_depth, ..Self::default() }
+    }
 }
 
 impl<T: Synth, const A: usize> Logic for Fifo<T, A> {
@@ -36,6 +46,7 @@ impl<T: Synth, const A: usize> Logic for Fifo<T, A> {
         registers!(self, clock, reset; head, tail, not_full, not_empty);
         clocked!(self, clock; ram);
         // `not_full` is low out of reset and rises in the first cycle after it.
+        let last = (1usize << (A - self._zeros)) - 1;
         let push = self.in_valid.val() && self.not_full.q.val();
         let pop = self.not_empty.q.val() && self.out_ready.val();
         self.ram.we.next = push;
@@ -43,21 +54,26 @@ impl<T: Synth, const A: usize> Logic for Fifo<T, A> {
         self.ram.wdata.next = self.in_data.val();
         self.ram.raddr.next = self.head.q.val();
         if push {
-            self.tail.d.next = self.tail.q.val() + 1;
+            let next = self.tail.q.val() + 1;
+            self.tail.d.next = if self._zeros == 0 { next } else { next & lit::<A>(last) };
         }
         if pop {
-            self.head.d.next = self.head.q.val() + 1;
+            let next = self.head.q.val() + 1;
+            self.head.d.next = if self._zeros == 0 { next } else { next & lit::<A>(last) };
         }
-        let entries = self.tail.q.val() - self.head.q.val();
+        let ahead = self.tail.q.val() - self.head.q.val();
+        let entries = if self._zeros == 0 { ahead } else { ahead & lit::<A>(last) };
         let full = !self.not_full.q.val() && self.not_empty.q.val();
-        let fills = full || entries.all();
+        let most = if self._zeros == 0 { entries.all() } else { entries == lit::<A>(last) };
+        let fills = full || most;
         let empties = entries == 1;
         self.not_full.d.next = pop || !(full || (fills && push));
         self.not_empty.d.next = push || (self.not_empty.q.val() && !(pop && empties));
         self.in_ready.next = self.not_full.q.val();
         self.out_valid.next = self.not_empty.q.val();
         self.out_data.next = self.ram.rdata.val();
-        let count = if full { lit::<16>(1 << A) } else { bit_cast::<16, A>(entries) };
+        let count =
+            if full { lit::<16>(1 << (A - self._zeros)) } else { bit_cast::<16, A>(entries) };
         self.level.next = if count > 255 { lit::<8>(255) } else { bit_cast::<8, 16>(count) };
     }
 }

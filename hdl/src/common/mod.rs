@@ -11,7 +11,6 @@ pub mod iface;
 pub mod op_tracker;
 pub mod op_tracker_proof;
 pub mod probe;
-pub mod queue;
 pub mod ram;
 pub mod reset;
 pub mod skid;

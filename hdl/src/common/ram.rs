@@ -27,6 +27,16 @@ pub struct LutRam<T: Synth, const A: usize> {
     pub raddr: Signal<In, Bits<A>>,
     pub rdata: Signal<Out, T>,
     _mem: BTreeMap<usize, T>,
+    /// Address bits, the highest, that are 0.
+    _zeros: usize,
+}
+
+impl<T: Synth, const A: usize> LutRam<T, A> {
+    /// Of 2^`log_depth` words.
+    pub fn of_depth(log_depth: usize) -> Self {
+        assert!((1..=A).contains(&log_depth));
+        Self { _zeros: A - log_depth, ..Self::default() }
+    }
 }
 
 impl<T: Synth, const A: usize> Logic for LutRam<T, A> {
@@ -43,16 +53,24 @@ impl<T: Synth, const A: usize> Logic for LutRam<T, A> {
     }
 
     fn hdl(&self) -> Verilog {
+        let bits = A - self._zeros;
+        let (part, unused) = match (self._zeros, bits) {
+            (0, _) => (String::new(), String::new()),
+            (_, bits) => (
+                format!("[{}:0]", bits - 1),
+                format!("wire unused = &{{1'b0, waddr[{0}:{bits}], raddr[{0}:{bits}]}};\n", A - 1),
+            ),
+        };
         leaf::<Self>(
             "Memory with one write port and an asynchronous read port (distributed RAM).",
             &format!(
                 "(* ram_style = \"{style}\" *) reg [{n}:0] mem [0:{d}];\n\
-                 always @(posedge clock) if (we) mem[waddr] <= wdata;\n\
-                 assign rdata = mem[raddr];\n",
+                 always @(posedge clock) if (we) mem[waddr{part}] <= wdata;\n\
+                 assign rdata = mem[raddr{part}];\n{unused}",
                 // Two words are smaller in registers.
-                style = if A == 1 { "registers" } else { "distributed" },
+                style = if bits == 1 { "registers" } else { "distributed" },
                 n = T::BITS - 1,
-                d = (1usize << A) - 1
+                d = (1usize << bits) - 1
             ),
         )
     }

@@ -30,7 +30,7 @@
 //! long, so that a late completion meets no new request; it is `cpl_unexpected`, whatever it says.
 //!
 //! `read_timeout` is [TimeoutControl]. Each value multiplies the time-out so that it comes into its
-//! range; with `_small` there is one time-out. Where the time-out is a multiple a tag rests for as
+//! range; with `_fixed` there is one time-out. Where the time-out is a multiple a tag rests for as
 //! long again. A read under way when the value changes ends after the old time, the new, or
 //! between. During a flush the least time holds, so that a reset ends.
 //!
@@ -181,21 +181,21 @@ pub struct DmaRead<const D: usize, const K: usize, const L: usize, const T: usiz
     /// In units of 2^`_tick` cycles.
     _timeout: usize,
     _tick: usize,
-    _small: bool,
+    _fixed: bool,
 }
 
 impl<const D: usize, const K: usize, const L: usize, const T: usize> DmaRead<D, K, L, T> {
-    /// `timeout` in cycles; it is counted in units of 256, of more if it is long. `small`: a read
-    /// takes two cycles.
-    pub fn new(timeout: usize, small: bool) -> Self {
+    /// `timeout` in cycles; it is counted in units of 256, of more if it is long. `fixed`: it is
+    /// the only one; `half_rate`: a read takes two cycles.
+    pub fn new(timeout: usize, fixed: bool, half_rate: bool) -> Self {
         let mut tick = TICK;
         while timeout >> tick > LONGEST {
             tick += 1;
         }
         Self {
-            _small: small,
-            pieces: ReadCut::new(small),
-            reads: Skid::new(small),
+            _fixed: fixed,
+            pieces: ReadCut::new(half_rate),
+            reads: Skid::new(half_rate),
             ..Self::ticking((timeout >> tick).max(1), tick)
         }
     }
@@ -225,7 +225,7 @@ impl<const D: usize, const K: usize, const L: usize, const T: usize> Logic for D
         let flush = self.flush.val();
         // The host's choice.
         let chosen = TimeoutControl::from_bits(self.read_timeout.val());
-        let least = flush || self._small;
+        let least = flush || self._fixed;
         self.longer.d.next = if least { lit::<4>(0) } else { chosen.times };
         self.disabled.d.next = chosen.disable && !flush;
         let cycles = self.cycles.q.val();

@@ -57,7 +57,7 @@ pub struct ReadTags {
 impl ReadTags {
     /// No time-out comes as early as the proof goes.
     pub fn new() -> Self {
-        Self { read: DmaRead::new(25_000, false), ..Self::default() }
+        Self { read: DmaRead::new(25_000, false, false), ..Self::default() }
     }
 }
 

@@ -16,7 +16,6 @@
 use super::words::{Flow, Frame, StoredSrc, Sums};
 use crate::common::block_fifo::BlockFifo;
 use crate::common::fifo::Fifo;
-use crate::common::queue::Queue;
 use crate::common::ram::BlockRam;
 use nitor_rtl::prelude::*;
 
@@ -49,7 +48,7 @@ pub struct RxWaiting<const B: usize, const F: usize> {
     pub sums: Signal<In, Sums>,
     pub frame: StoredSrc,
     // Parts of frames of which one is missing.
-    lens: Queue<Bits<16>, 5, 2>,
+    lens: Fifo<Bits<16>, 5>,
     flows: Fifo<Flow, 3>,
     sums_queue: Fifo<Sums, 3>,
     whole: BlockFifo<Frame, F>,
@@ -72,7 +71,9 @@ impl<const B: usize, const F: usize> RxWaiting<B, F> {
     pub fn new(checksums: bool, small: bool) -> Self {
         assert!(!(small && checksums));
         let mut new = Self { _checksums: checksums, _small: small, ..Self::default() };
-        new.lens._small = small;
+        if small {
+            new.lens = Fifo::of_depth(2);
+        }
         new
     }
 }

@@ -46,7 +46,6 @@ use super::words::*;
 use crate::common::fifo::Fifo;
 use crate::common::iface::*;
 use crate::common::op_tracker::OpTracker;
-use crate::common::queue::Queue;
 use crate::common::ram::{BankedRam, BlockRam, LutRam};
 use nitor_rtl::prelude::*;
 
@@ -164,7 +163,7 @@ pub struct TxParse<const D: usize, const K: usize, const L: usize, const Q: usiz
     pub broken: BrokenSrc,
     pub packet: PacketSrc,
     pub seg: SegmentSrc,
-    batches: Queue<Batch, 5, 4>,
+    batches: Fifo<Batch, 5>,
     /// Of batches of lines, in the order of their batches: as many as there are slots.
     lines_filled: Fifo<Lines, 5>,
     cache: BankedRam<D, K, 8>,
@@ -221,7 +220,7 @@ pub struct TxParse<const D: usize, const K: usize, const L: usize, const Q: usiz
     stored_seg: Reg<Segment>,
     stored_at: Reg<Bits<5>>,
     unwinds: Reg<Bit>,
-    packets: Queue<Packet, 6, 4>,
+    packets: Fifo<Packet, 6>,
     freed: Reg<Bit>,
     break_valid: Reg<Bit>,
     break_queue: Reg<Bits<8>>,
@@ -235,8 +234,10 @@ impl<const D: usize, const K: usize, const L: usize, const Q: usize, const G: us
     /// `small`: queues as deep as batches of 8 need, 16 slots; `lineless`: no batch is of lines.
     pub fn new(small: bool, lineless: bool) -> Self {
         let mut parse = Self { _small: small, _lineless: lineless, ..Self::default() };
-        parse.batches._small = small;
-        parse.packets._small = small;
+        if small {
+            parse.batches = Fifo::of_depth(4);
+            parse.packets = Fifo::of_depth(4);
+        }
         parse
     }
 }

@@ -86,9 +86,9 @@ blocks! {
     target512, TARGET512: Target::<512>::new(20);
     config, CONFIG: Config::new(17, 20, false);
     config_small, CONFIG_SMALL: Config::new(4, 0, true);
-    read128, READ128: DmaRead::<128, 16, 4, 5>::new(TIMEOUT as usize, false);
-    read512, READ512: DmaRead::<512, 64, 6, 8>::new(TIMEOUT as usize, false);
-    read_small, READ_SMALL: DmaRead::<128, 16, 4, 4>::new(TIMEOUT as usize, true);
+    read128, READ128: DmaRead::<128, 16, 4, 5>::new(TIMEOUT as usize, false, false);
+    read512, READ512: DmaRead::<512, 64, 6, 8>::new(TIMEOUT as usize, false, false);
+    read_small, READ_SMALL: DmaRead::<128, 16, 4, 4>::new(TIMEOUT as usize, true, true);
     inline128, INLINE128: InlineWrite::<128>::default();
     inline_small, INLINE_SMALL: InlineWrite::<128>::new(true);
     inline512, INLINE512: InlineWrite::<512>::default();
