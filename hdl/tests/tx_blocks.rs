@@ -1,9 +1,10 @@
-//! The blocks of the transmit path one by one, against models of what they do; `tx/parse` has a file of its own.
+//! The blocks of the transmit path one by one, against models of what they do; `tx/parse` has a
+//! file of its own.
 
 mod tx_support;
 
-use nitor_block::stream::{cycle, End, Ports, Sink, Source, Stalls};
 use nitor_abi::tx::l3;
+use nitor_block::stream::{cycle, End, Ports, Sink, Source, Stalls};
 use nitor_block::{Block, Model};
 use nitor_hdl::tx::gather::TxGather;
 use nitor_hdl::tx::out::TxOut;
@@ -244,7 +245,8 @@ fn gather_speed() {
     gathers(3, false);
 }
 
-/// What is allowed of a packet that is cut is decided once, whenever the limit falls; the next packet is judged by the new one.
+/// What is allowed of a packet that is cut is decided once, whenever the limit falls; the next
+/// packet is judged by the new one.
 #[test]
 fn gather_limit_lowered() {
     for moment in 0..60 {
@@ -257,7 +259,13 @@ fn gather_limit_lowered() {
         // TCP over IPv4: 54 bytes of header, four frames of 754 bytes and a shorter one.
         let meta = meta(cut(14, 5, 700));
         for req_id in 0..3 {
-            packets.push(Packet { owner: owner(0, req_id), len: 3000, count: 2, meta, ..Packet::default() });
+            packets.push(Packet {
+                owner: owner(0, req_id),
+                len: 3000,
+                count: 2,
+                meta,
+                ..Packet::default()
+            });
             segs.extend([Seg { addr: 0, len: 1500 }, Seg { addr: 0x10000, len: 1500 }]);
         }
         packets.push(Packet { owner: owner(0, 3), len: 100, count: 1, ..Packet::default() });
@@ -322,7 +330,8 @@ fn sends(model: &Model, k: usize, seed: u64) {
     let mut frame: Vec<u8> = Vec::new();
     let mut left = 150;
     let mut next: Option<u64> = None;
-    // Of a packet of several frames: those to come, those gone, their payload, and whether the first or any was lost.
+    // Of a packet of several frames: those to come, those gone, their payload, and whether the
+    // first or any was lost.
     let mut cut: Option<(u64, u64, u64, bool, bool)> = None;
     let mut moved = block.cycles();
     while left > 0

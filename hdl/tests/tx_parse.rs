@@ -40,7 +40,8 @@ impl Open {
         let len: u64 = self.segs.iter().map(|seg| seg.len).sum();
         let bad = self.bad || len == 0;
         let (req_id, asked) = self.data.unwrap_or_default();
-        let mut packet = Packet { queue, owner: owner(cq, req_id), bad: bad.into(), ..Packet::default() };
+        let mut packet =
+            Packet { queue, owner: owner(cq, req_id), bad: bad.into(), ..Packet::default() };
         packet.silent = self.data.is_none().into();
         if bad {
             return (packet, Vec::new());
@@ -166,7 +167,13 @@ fn parses(model: &Model, k: usize, seed: u64, rough: bool) -> f64 {
             if rough && rng.percent(4) {
                 *grammar = Grammar::default();
                 batches.push(Batch { queue, cq, op, count: 3, lines: 0, marker: 1 });
-                expected.push(Packet { queue, owner: owner(cq, 0), marker: 1, silent: 0, ..Packet::default() });
+                expected.push(Packet {
+                    queue,
+                    owner: owner(cq, 0),
+                    marker: 1,
+                    silent: 0,
+                    ..Packet::default()
+                });
             } else {
                 used += 1;
                 let count = if rough { rng.range(1, 16) } else { 16 };
@@ -177,7 +184,13 @@ fn parses(model: &Model, k: usize, seed: u64, rough: bool) -> f64 {
                 if fails && !grammar.broken {
                     *grammar = Grammar { broken: true, ..Grammar::default() };
                     expected_broken += 1;
-                    expected.push(Packet { queue, owner: owner(cq, 0), dma: 1, silent: 1, ..Packet::default() });
+                    expected.push(Packet {
+                        queue,
+                        owner: owner(cq, 0),
+                        dma: 1,
+                        silent: 1,
+                        ..Packet::default()
+                    });
                 } else if !grammar.broken {
                     for &word in &words {
                         for (packet, segs) in grammar.descriptor(word, queue, cq) {

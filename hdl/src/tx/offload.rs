@@ -364,11 +364,9 @@ impl<const D: usize, const K: usize, const L: usize, const B: usize> Logic
             self.b_ip.d.next = since::<K>(l3, at_past.ip, at_edge.ip) & !from_l4;
             self.b_ip_sum.d.next = only::<K>(sum_here, sum_lane | (sum_lane << lit::<8>(1)))
                 | only::<K>(sum_less, sum_lane >> lit::<8>(K - 1));
-            let from_end =
-                since::<K>(self.at_addr_end.q.val(), at_past.addr_end, at_edge.addr_end);
+            let from_end = since::<K>(self.at_addr_end.q.val(), at_past.addr_end, at_edge.addr_end);
             self.b_addr.d.next =
-                since::<K>(self.at_addr.q.val(), at_past.addr, at_edge.addr)
-                    & !from_end;
+                since::<K>(self.at_addr.q.val(), at_past.addr, at_edge.addr) & !from_end;
             self.b_l4.d.next = from_l4;
             self.b_l4_sum.d.next = only::<K>(check_here, check_lane | (check_lane << lit::<8>(1)))
                 | only::<K>(check_less, check_lane >> lit::<8>(K - 1));
@@ -388,11 +386,8 @@ impl<const D: usize, const K: usize, const L: usize, const B: usize> Logic
         }
         let corrected = if w.v6 { lit::<17>(0x10027) } else { lit::<17>(0xffff) };
         let protocol = if w.udp { lit::<17>(17) } else { lit::<17>(6) };
-        let pseudo = if w.full {
-            corrected + protocol - bit_cast::<17, 8>(w.l3_len)
-        } else {
-            lit::<17>(0)
-        };
+        let pseudo =
+            if w.full { corrected + protocol - bit_cast::<17, 8>(w.l3_len) } else { lit::<17>(0) };
         self.infos.in_valid.next = self.a.q.val() && index == 0 && off;
         self.infos.in_data.next = Info {
             fields: Fields { ip_at: ip_sum, l4_at: l4_sum, ip: w.ip, l4: w.l4 },
@@ -455,8 +450,7 @@ impl<const D: usize, const K: usize, const L: usize, const B: usize> Logic
         let ends = if w.last { lit::<8>(0) } else { lit::<8>(0x09) };
         let reduced = if w.first { lit::<8>(0) } else { lit::<8>(0x80) };
         self.c_keep.d.next = !(ends | reduced);
-        let without =
-            bit_cast::<16, 8>(w.l3_off) + if v6 { lit::<16>(40) } else { lit::<16>(0) };
+        let without = bit_cast::<16, 8>(w.l3_off) + if v6 { lit::<16>(40) } else { lit::<16>(0) };
         self.c_value.d.next = Values {
             len: word.len - without,
             id: self.id.q.val() + word.num,
@@ -471,11 +465,8 @@ impl<const D: usize, const K: usize, const L: usize, const B: usize> Logic
         self.c_most.d.next = len;
         self.c_short.d.next =
             if len < 60 { lit::<6>(60) - bit_cast::<6, 16>(len) } else { lit::<6>(0) };
-        self.c_kind.d.next = Kind {
-            sized: w.l4 && !tso && (full || sized(w)),
-            full: full && !tso,
-            udp: w.udp,
-        };
+        self.c_kind.d.next =
+            Kind { sized: w.l4 && !tso && (full || sized(w)), full: full && !tso, udp: w.udp };
         // More fragments, or not the first.
         let mut part = self.c_part.q.val() && !self.b_first.q.val();
         for i in 0..K {
@@ -493,11 +484,8 @@ impl<const D: usize, const K: usize, const L: usize, const B: usize> Logic
         for n in 0..2 {
             pseudo = pseudo | self.b_field[n].q.val();
         }
-        self.c_mask_ip.d.next = if w.ip {
-            self.b_ip.q.val() & !self.b_ip_sum.q.val()
-        } else {
-            lit::<K>(0)
-        };
+        self.c_mask_ip.d.next =
+            if w.ip { self.b_ip.q.val() & !self.b_ip_sum.q.val() } else { lit::<K>(0) };
         self.c_mask_l4.d.next = if full {
             (self.b_l4.q.val() & !self.b_l4_sum.q.val()) | pseudo
         } else if w.l4 {
@@ -565,8 +553,7 @@ impl<const D: usize, const K: usize, const L: usize, const B: usize> Logic
         let behind = since::<K>(bit_cast::<10, 17>(end), end_beat < index, end_beat == index);
         let cut = kind.sized && within;
         let route = self.d_route.q.val();
-        let bad =
-            route.refused || self.d_part.q.val() || (kind.full && !(within && agrees));
+        let bad = route.refused || self.d_part.q.val() || (kind.full && !(within && agrees));
         self.m.d.next = self.d.q.val() && self.d_off.q.val();
         self.m_first.d.next = self.d_first.q.val();
         self.m_last.d.next = self.d_last.q.val();

@@ -62,7 +62,7 @@ pub struct TxOut<const D: usize, const K: usize, const L: usize, const S: usize,
     /// The tracker has cleared itself.
     started: Reg<Bit>,
     // The oldest packet, and what is known of its data since the cycle before.
-    held: Reg<Bit>,
+    oldest_valid: Reg<Bit>,
     oldest: Reg<Frame>,
     ripe: Reg<Bit>,
     err: Reg<Bit>,
@@ -139,7 +139,7 @@ impl<const D: usize, const K: usize, const L: usize, const S: usize, const B: us
     /// Sends whole packets from the TX buffer to the MAC, in order, and completes them.
     #[kernel]
     fn update(&mut self) {
-        registers!(self, clock, reset; started, info_room, held, ripe, err, rows, most_beats,
+        registers!(self, clock, reset; started, info_room, oldest_valid, ripe, err, rows, most_beats,
             one_beat, end_bytes, injected, slot, even_lap, busy, frame, silent, marker, row, left,
             beats, at_last, pending, last_bytes, seq, num, part, headless, counted);
         registers!(self, clock, reset; read_beat, freed_slot, frame_stat, dma_stat, bad_stat, one);
@@ -240,8 +240,7 @@ impl<const D: usize, const K: usize, const L: usize, const S: usize, const B: us
             self.seq.d.next =
                 if first { lit::<17>(0) } else { self.seq.q.val() + self.part.q.val() };
             self.num.d.next = if first { lit::<16>(0) } else { self.num.q.val() + 1 };
-            self.part.d.next =
-                bit_cast::<17, 16>(len - bit_cast::<16, 9>(info.word.hdr));
+            self.part.d.next = bit_cast::<17, 16>(len - bit_cast::<16, 9>(info.word.hdr));
             self.left.d.next = if !info.read {
                 lit::<16>(0)
             } else if lost {
@@ -267,9 +266,9 @@ impl<const D: usize, const K: usize, const L: usize, const S: usize, const B: us
         self.stat_bad.next = self.bad_stat.q.val();
 
         // ---- The packet behind it.
-        self.infos.out_ready.next = take || !self.held.q.val();
-        if take || !self.held.q.val() {
-            self.held.d.next = self.infos.out_valid.val();
+        self.infos.out_ready.next = take || !self.oldest_valid.q.val();
+        if take || !self.oldest_valid.q.val() {
+            self.oldest_valid.d.next = self.infos.out_valid.val();
             self.oldest.d.next = self.infos.out_data.val();
         }
         let query =
@@ -283,7 +282,7 @@ impl<const D: usize, const K: usize, const L: usize, const S: usize, const B: us
             injected = injected - 1;
         }
         self.injected.d.next = injected;
-        self.ripe.d.next = self.held.q.val()
+        self.ripe.d.next = self.oldest_valid.q.val()
             && !take
             && roomy
             && (!info.slot || self.tracker.complete.val())
@@ -325,8 +324,7 @@ impl<const D: usize, const K: usize, const L: usize, const S: usize, const B: us
         self.send_end.in_data.next = end;
         self.send_word.in_valid.next = queued;
         self.send_word.in_data.next = word;
-        self.one.d.next =
-            self._small && (self.read_beat.q.val() || (self.one.q.val() && !leaves));
+        self.one.d.next = self._small && (self.read_beat.q.val() || (self.one.q.val() && !leaves));
         if self.read_beat.q.val() {
             self.one_data.d.next = data;
             self.one_end.d.next = end;

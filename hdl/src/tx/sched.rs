@@ -234,8 +234,7 @@ impl<const Q: usize, const N: usize> Logic for TxSched<Q, N> {
             && self.asks.in_ready.val()
             && !self.slots_used.q.val().get_bit(5 - (self._small as usize))
             && !batch_held;
-        // Behind the doorbell that came before it: after a doorbell's turn there is none for a
-        // cycle.
+        // Behind an earlier doorbell: in the cycle after a doorbell's turn there is none.
         let take_command = self.ctx.valid.val()
             && self.command.q.val() == Command::Idle
             && !self.bell_full.q.val()
@@ -441,11 +440,8 @@ impl<const Q: usize, const N: usize> Logic for TxSched<Q, N> {
             lit::<4>(15 - 8 * (self._small as usize))
         };
         let to_end_low = bit_cast::<4, 16>(to_end);
-        self.t_most.d.next = if to_end >= 16 || (to_end_low & !quantum).any() {
-            quantum
-        } else {
-            to_end_low
-        };
+        self.t_most.d.next =
+            if to_end >= 16 || (to_end_low & !quantum).any() { quantum } else { to_end_low };
         self.t_pos.d.next = Position { exists: now_pos.exists && in_range, ..now_pos };
         self.t_cfg.d.next = now_cfg;
         self.t_waiting.d.next = now_pos.tail - now_pos.head;
