@@ -1,4 +1,5 @@
-//! The blocks of the transmit path one by one, against models of what they do; `tx/parse` has a file of its own.
+//! The blocks of the transmit path one by one, against models of what they do; `tx/parse` has a
+//! file of its own.
 
 mod tx_support;
 
@@ -244,7 +245,8 @@ fn gather_speed() {
     gathers(3, false);
 }
 
-/// What is allowed of a packet that is cut is decided once, whenever the limit falls; the next packet is judged by the new one.
+/// What is allowed of a packet that is cut is decided once, whenever the limit falls; the next
+/// packet is judged by the new one.
 #[test]
 fn gather_limit_lowered() {
     for moment in 0..60 {
@@ -328,7 +330,8 @@ fn sends(model: &Model, k: usize, seed: u64) {
     let mut frame: Vec<u8> = Vec::new();
     let mut left = 150;
     let mut next: Option<u64> = None;
-    // Of a packet of several frames: those to come, those gone, their payload, and whether the first or any was lost.
+    // Of a packet of several frames: those to come, those gone, their payload, and whether the
+    // first or any was lost.
     let mut cut: Option<(u64, u64, u64, bool, bool)> = None;
     let mut moved = block.cycles();
     while left > 0

@@ -21,7 +21,8 @@ struct Taken {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 60, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Frames come through as they are. One that is cut off comes as far as it got, and ends with `err`.
+    /// Frames come through as they are. One that is cut off comes as far as it got, and ends with
+    /// `err`.
     #[test]
     fn frames_end(seed: u64, cut_percent in 0u64..4, stall_percent in 0u64..90) {
         let mut rng = Rng(seed);

@@ -34,7 +34,8 @@ struct Bench {
     sink: Sink<(Vec<u8>, bool, u64, bool)>,
     want: Vec<Vec<u8>>,
     got: Vec<Vec<u8>>,
-    /// Frames, their bytes without padding and packets refused, as they should be counted, and as they are.
+    /// Frames, their bytes without padding and packets refused, as they should be counted, and as
+    /// they are.
     counts: [u64; 3],
     counted: [u64; 3],
     /// Cycles in which no beat is taken, most in a row.
@@ -164,8 +165,8 @@ fn known(wish: &Wish, len: usize) -> OffloadWord {
     OffloadWord { offloads, len: lit::<16>(len), seq: lit::<17>(0), num: lit::<16>(0) }
 }
 
-/// Offloads of any kind at any place; bytes of any kind, and now and then all ones, which end sums at their edges.
-/// Without `odd` none is refused.
+/// Offloads of any kind at any place; bytes of any kind, and now and then all ones, which end sums
+/// at their edges. Without `odd` none is refused.
 fn packets(bench: &mut Bench, rng: &mut Rng, count: usize, odd: bool) {
     let limits = Limits { plain: 16384, off: LIMIT };
     let mut made = 0;
@@ -283,7 +284,8 @@ fn zero() {
     }
 }
 
-/// A beat a cycle, with checksums and without, also of the shortest frames; and how long a frame takes.
+/// A beat a cycle, with checksums and without, also of the shortest frames; and how long a frame
+/// takes.
 #[test]
 fn speed() {
     for (model, k) in [(&*OFF128, 16), (&*OFF512, 64)] {
@@ -349,7 +351,8 @@ fn judged(bench: &mut Bench, wish: &Wish, packet: &[u8], sent: bool) {
     }
 }
 
-/// What is behind a datagram is not summed up: here 5 bytes of UDP, padded with aa to 60 bytes. So it is in both modes, wherever the packet ends.
+/// What is behind a datagram is not summed up: here 5 bytes of UDP, padded with aa to 60 bytes. So
+/// it is in both modes, wherever the packet ends.
 #[test]
 fn trailer() {
     for (model, k) in [(&*OFF128, 16), (&*OFF512, 64)] {
@@ -383,7 +386,8 @@ fn trailer() {
     }
 }
 
-/// A length that can't be: refused where the card makes the pseudo header, else the sum goes to the frame's end.
+/// A length that can't be: refused where the card makes the pseudo header, else the sum goes to the
+/// frame's end.
 #[test]
 fn lengths() {
     for (model, k) in [(&*OFF128, 16), (&*OFF512, 64)] {
@@ -409,7 +413,8 @@ fn lengths() {
     }
 }
 
-/// What stands between IP header and L4 and makes the pseudo header another, one by one; nothing waits longer than that takes to read.
+/// What stands between IP header and L4 and makes the pseudo header another, one by one; nothing
+/// waits longer than that takes to read.
 #[test]
 fn routes() {
     for (model, k) in [(&*OFF128, 16), (&*OFF512, 64)] {
@@ -423,7 +428,8 @@ fn routes() {
             (&[131, 7, 8, 10, 0, 0, 9, 0], true),
             (&[131, 7, 7, 10, 0, 0, 9, 0], false),
             (&[137, 2, 1, 1], false),
-            // Record route and time stamps, with what looks like a source route inside, and behind the end.
+            // Record route and time stamps, with what looks like a source route inside, and behind
+            // the end.
             (&[7, 7, 4, 131, 7, 4, 9, 0], true),
             (&[68, 8, 5, 0, 131, 7, 4, 9], true),
             (&[0, 131, 7, 4], true),
@@ -439,7 +445,8 @@ fn routes() {
             (&[0, 1, 148, 4], true),
         ];
         let v6: [(u8, &[u8], bool); 16] = [
-            // Hop-by-hop and destination options: padding, router alert, home address, jumbo payload.
+            // Hop-by-hop and destination options: padding, router alert, home address, jumbo
+            // payload.
             (0, &[6, 0, 0, 0, 0, 0, 0, 0], true),
             (0, &[6, 0, 5, 2, 0, 0, 1, 0], true),
             (60, &[6, 0, 1, 4, 0xc9, 0xc2, 0xc9, 0xc2], true),

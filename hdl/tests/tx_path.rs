@@ -229,8 +229,8 @@ fn pushed() {
     }
 }
 
-/// Offloads of packets that are pushed whole, in part, up to any byte of their headers, and into their payload as far as the first
-/// frame goes and farther.
+/// Offloads of packets that are pushed whole, in part, up to any byte of their headers, and into
+/// their payload as far as the first frame goes and farther.
 #[test]
 fn pushed_offloads() {
     let mut rng = Rng(11);
@@ -380,7 +380,8 @@ fn doorbells_refused_of_lines() {
     bench.settle();
 }
 
-/// Headers get their turn among payload that fills the buffer's write port, and payload waits for none.
+/// Headers get their turn among payload that fills the buffer's write port, and payload waits for
+/// none.
 #[test]
 fn headers_among_payload() {
     for (model, k, slots) in [(&*PATH128, 16, 5), (&*PATH512, 64, 7)] {
@@ -514,7 +515,8 @@ fn reset_under_load() {
     traffic(&mut bench, &[0, 2], 100, true);
 }
 
-/// With the wire, the completions or the reads standing still, doorbells are taken all the same; then everything goes on.
+/// With the wire, the completions or the reads standing still, doorbells are taken all the same;
+/// then everything goes on.
 #[test]
 fn standstill() {
     for stop in 0..4 {
@@ -586,7 +588,8 @@ fn cut_packets() {
     };
     let meta = [1 << 20 | 1 << 23 | 1 << 26, 0, 0, 0];
     for _ in 0..40 {
-        // Cut after data: completes as bad. Cut after a meta descriptor: has no req_id, completes nothing.
+        // Cut after data: completes as bad. Cut after a meta descriptor: has no req_id, completes
+        // nothing.
         bench.post_words(0, &[data(true, false, 7), data(false, false, 0)], 7, Fate::Bad, vec![]);
         bench.post_words(0, &[meta], 0, Fate::Silent, vec![]);
         bench.post_words(0, &[meta], 0, Fate::Silent, vec![]);

@@ -7,7 +7,8 @@ use tx_support::bench::{Bench, Packet, Setup};
 use tx_support::offload::{Wish, IP_CSUM, L4_CSUM, TCP, TSO, V4};
 use tx_support::{Rng, PATH128, PATH512};
 
-/// Cycles a packet of `len` bytes, in `bufs` buffers, takes with full rings and doorbells for `batch` packets.
+/// Cycles a packet of `len` bytes, in `bufs` buffers, takes with full rings and doorbells for
+/// `batch` packets.
 fn cycles_per_packet(
     model: &Model,
     setup: Setup,

@@ -91,12 +91,12 @@ pub struct TxGather<const K: usize, const L: usize, const S: usize, const B: usi
     limit: Reg<Bits<16>>,
     off_limit: Reg<Bits<16>>,
     // The next packet, and where its L4 header is. Without pushed bytes `header_length` is 0.
-    came: Reg<Bit>,
-    came_packet: Reg<Packet>,
-    came_l4: Reg<Bits<10>>,
+    queued: Reg<Bit>,
+    queued_packet: Reg<Packet>,
+    queued_l4: Reg<Bits<10>>,
     // The packet looked at.
-    held: Reg<Bit>,
-    held_packet: Reg<Packet>,
+    current: Reg<Bit>,
+    current_packet: Reg<Packet>,
     /// What its frames get, but for `first`, `last` and `hdr`.
     word: Reg<Offloads>,
     off: Reg<Bit>,
@@ -123,10 +123,10 @@ pub struct TxGather<const K: usize, const L: usize, const S: usize, const B: usi
     slot: Reg<Bits<S>>,
     even_lap: Reg<Bit>,
     slots_used: Reg<Bits<9>>,
-    // The frame that `tx/out` is told of.
-    told: Reg<Bit>,
-    told_frame: Reg<Frame>,
-    // What `tx/llq` is told of.
+    // The frame offered to `tx/out`.
+    offer: Reg<Bit>,
+    offer_frame: Reg<Frame>,
+    // What is offered to `tx/llq`.
     pushes: Reg<Bit>,
     pushes_word: Reg<Push>,
     // The frame whose segments pass, or the packet whose segments are passed over.
@@ -157,12 +157,12 @@ impl<const K: usize, const L: usize, const S: usize, const B: usize> Logic
     /// Gives packets rows and slots, and turns their segments into read requests.
     #[kernel]
     fn update(&mut self) {
-        registers!(self, clock, reset; limit, off_limit, came, held, off, cut, first, last, ahead,
-            good, rows, rows_less, wanted, skip, row, rows_used, pushes);
-        registers!(self, clock, reset; slot, even_lap, slots_used, told, asking, passing, left,
+        registers!(self, clock, reset; limit, off_limit, queued, current, off, cut, first, last,
+            ahead, good, rows, rows_less, wanted, skip, row, rows_used, pushes);
+        registers!(self, clock, reset; slot, even_lap, slots_used, offer, asking, passing, left,
             bytes, over, over_by);
-        registers!(self, clock; came_packet, came_l4, held_packet, word, hdr, rest, part, frame_len,
-            told_frame, pushes_word, over_seg, dst, op);
+        registers!(self, clock; queued_packet, queued_l4, current_packet, word, hdr, rest, part,
+            frame_len, offer_frame, pushes_word, over_seg, dst, op);
         clocked!(self, clock, reset; requests);
 
         let buffer = if (1 << (B + 1 + L)) < MAX_LEN {
@@ -178,25 +178,25 @@ impl<const K: usize, const L: usize, const S: usize, const B: usize> Logic
 
         // ---- The next packet.
         let on = !self._plain;
-        self.packet.ready.next = !self.came.q.val();
-        let take = self.came.q.val() && !self.held.q.val();
-        if !self.came.q.val() {
+        self.packet.ready.next = !self.queued.q.val();
+        let take = self.queued.q.val() && !self.current.q.val();
+        if !self.queued.q.val() {
             let packet = self.packet.get();
             let headers = packet.meta.headers;
             let pushes = packet.pushed && !self._lineless;
             let header_length = if pushes { packet.meta.header_length } else { lit::<8>(0) };
-            self.came.d.next = self.packet.valid.val();
-            self.came_packet.d.next =
+            self.queued.d.next = self.packet.valid.val();
+            self.queued_packet.d.next =
                 Packet { meta: Meta { header_length, ..packet.meta }, ..packet };
-            self.came_l4.d.next =
+            self.queued_l4.d.next =
                 bit_cast::<10, 8>(headers.l3_hdr_off) + bit_cast::<10, 8>(headers.l3_hdr_len);
         } else if take {
-            self.came.d.next = false;
+            self.queued.d.next = false;
         }
 
         // ---- The packet looked at.
-        let came = self.came_packet.q.val();
-        let meta = came.meta;
+        let queued = self.queued_packet.q.val();
+        let meta = queued.meta;
         let v4 = meta.l3_proto == lit::<4>(l3::IPV4);
         let v6 = meta.l3_proto == lit::<4>(l3::IPV6);
         let tso = meta.tso_en && on;
@@ -214,8 +214,8 @@ impl<const K: usize, const L: usize, const S: usize, const B: usize> Logic
         let v6_len = l3_len >= 40 && (l3_len & lit::<8>(1)) == 0;
         let no_l3 = !((v4 && v4_len) || (v6 && (v6_len || !full)));
         let no_l4 = !(tcp || (udp && !tso));
-        let l4_at = self.came_l4.q.val();
-        let len = came.len;
+        let l4_at = self.queued_l4.q.val();
+        let len = queued.len;
         let off = ask_ip || ask_l4;
         let far = full && l4_at > lit::<10>(MAX_HDR);
         let senseless = ((ask_ip || full) && no_l3)
@@ -239,13 +239,13 @@ impl<const K: usize, const L: usize, const S: usize, const B: usize> Logic
         let measured = if take || !on { len } else { frame_len };
         let rows = bit_cast::<12, 17>((measured + lit::<17>(K - 1)) >> lit::<17>(L));
         let rows_less = bit_cast::<12, 17>((measured - 1) >> lit::<17>(L));
-        let packet = self.held_packet.q.val();
+        let packet = self.current_packet.q.val();
         let plain = !packet.bad && !packet.dma && !packet.marker;
         if take {
-            let came_plain = !(came.bad || came.dma || came.marker);
-            let cuts = tso && came_plain;
-            self.held.d.next = true;
-            self.held_packet.d.next = came;
+            let queued_plain = !(queued.bad || queued.dma || queued.marker);
+            let cuts = tso && queued_plain;
+            self.current.d.next = true;
+            self.current_packet.d.next = queued;
             let none = Offloads::from_bits(lit::<{ Offloads::BITS }>(0));
             self.word.d.next = if off {
                 Offloads {
@@ -263,7 +263,7 @@ impl<const K: usize, const L: usize, const S: usize, const B: usize> Logic
                 none
             };
             self.off.d.next = off;
-            self.good.d.next = came_plain && !(senseless || outside || too_long);
+            self.good.d.next = queued_plain && !(senseless || outside || too_long);
             // What is no segment tells whether there is an IP header.
             let sized = (v4 && v4_len) || (v6 && v6_len);
             self.hdr.d.next = if tso {
@@ -287,9 +287,9 @@ impl<const K: usize, const L: usize, const S: usize, const B: usize> Logic
         let fits = !filled.get_bit(B + 1) && !self.slots_used.q.val().get_bit(S);
         let push = packet.meta.header_length;
         let pushed = push.any() && self.first.q.val();
-        let known = self.held.q.val() && (self.cut.q.val() == Cut::Known || !on);
+        let known = self.current.q.val() && (self.cut.q.val() == Cut::Known || !on);
         let go = known
-            && !self.told.q.val()
+            && !self.offer.q.val()
             && !self.asking.q.val()
             && ((fits && !self.pushes.q.val()) || !read);
         let asks = read && self.wanted.q.val().any();
@@ -306,7 +306,7 @@ impl<const K: usize, const L: usize, const S: usize, const B: usize> Logic
         // ---- A packet that is cut: its next frame.
         let hdr = bit_cast::<17, 10>(self.hdr.q.val());
         let mss = packet.meta.headers.mss;
-        let step = if self.held.q.val() && on { self.cut.q.val() } else { Cut::Known };
+        let step = if self.current.q.val() && on { self.cut.q.val() } else { Cut::Known };
         match step {
             Cut::Known => {}
             Cut::Begin => {
@@ -362,14 +362,14 @@ impl<const K: usize, const L: usize, const S: usize, const B: usize> Logic
             slots = slots - 1;
         }
         if self.info.ready.val() {
-            self.told.d.next = false;
+            self.offer.d.next = false;
         }
         let op =
             Operation { slot: bit_cast::<8, S>(self.slot.q.val()), lap: !self.even_lap.q.val() };
         if go {
             // One bad frame is one bad packet.
             let ends = self.last.q.val() || !read || !on;
-            self.held.d.next = !ends;
+            self.current.d.next = !ends;
             self.first.d.next = false;
             if !ends {
                 self.cut.d.next = Cut::Next;
@@ -381,8 +381,8 @@ impl<const K: usize, const L: usize, const S: usize, const B: usize> Logic
             }
             word.first = self.first.q.val() || !on;
             word.last = ends;
-            self.told.d.next = true;
-            self.told_frame.d.next = Frame {
+            self.offer.d.next = true;
+            self.offer_frame.d.next = Frame {
                 read,
                 bad: packet.bad || (plain && !read),
                 dma: packet.dma,
@@ -417,13 +417,13 @@ impl<const K: usize, const L: usize, const S: usize, const B: usize> Logic
         }
         self.rows_used.d.next = used & lit::<12>((1 << (B + 2)) - 1);
         self.slots_used.d.next = slots;
-        self.info.valid.next = self.told.q.val();
-        self.info.put(self.told_frame.q.val());
+        self.info.valid.next = self.offer.q.val();
+        self.info.put(self.offer_frame.q.val());
 
         // ---- Its segments. None is asked for before `tx/out` knows of the frame.
         let open = self.asking.q.val()
             && self.requests.in_ready.val()
-            && (!self.told.q.val() || self.info.ready.val());
+            && (!self.offer.q.val() || self.info.ready.val());
         let over = self.over.q.val() && on;
         let seg = if over { self.over_seg.q.val() } else { self.seg.get() };
         let reaches = seg.len >= self.bytes.q.val();

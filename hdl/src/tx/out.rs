@@ -62,7 +62,7 @@ pub struct TxOut<const D: usize, const K: usize, const L: usize, const S: usize,
     /// The tracker has cleared itself.
     started: Reg<Bit>,
     // The oldest packet, and what is known of its data since the cycle before.
-    held: Reg<Bit>,
+    oldest_valid: Reg<Bit>,
     oldest: Reg<Frame>,
     ripe: Reg<Bit>,
     err: Reg<Bit>,
@@ -139,7 +139,7 @@ impl<const D: usize, const K: usize, const L: usize, const S: usize, const B: us
     /// Sends whole packets from the TX buffer to the MAC, in order, and completes them.
     #[kernel]
     fn update(&mut self) {
-        registers!(self, clock, reset; started, info_room, held, ripe, err, rows, most_beats,
+        registers!(self, clock, reset; started, info_room, oldest_valid, ripe, err, rows, most_beats,
             one_beat, end_bytes, injected, slot, even_lap, busy, frame, silent, marker, row, left,
             beats, at_last, pending, last_bytes, seq, num, part, headless, counted);
         registers!(self, clock, reset; read_beat, freed_slot, frame_stat, dma_stat, bad_stat, one);
@@ -266,9 +266,9 @@ impl<const D: usize, const K: usize, const L: usize, const S: usize, const B: us
         self.stat_bad.next = self.bad_stat.q.val();
 
         // ---- The packet behind it.
-        self.infos.out_ready.next = take || !self.held.q.val();
-        if take || !self.held.q.val() {
-            self.held.d.next = self.infos.out_valid.val();
+        self.infos.out_ready.next = take || !self.oldest_valid.q.val();
+        if take || !self.oldest_valid.q.val() {
+            self.oldest_valid.d.next = self.infos.out_valid.val();
             self.oldest.d.next = self.infos.out_data.val();
         }
         let query =
@@ -282,7 +282,7 @@ impl<const D: usize, const K: usize, const L: usize, const S: usize, const B: us
             injected = injected - 1;
         }
         self.injected.d.next = injected;
-        self.ripe.d.next = self.held.q.val()
+        self.ripe.d.next = self.oldest_valid.q.val()
             && !take
             && roomy
             && (!info.slot || self.tracker.complete.val())

@@ -56,7 +56,7 @@ pub struct TxRelease<const D: usize, const K: usize, const L: usize, const B: us
     ram_end: BlockRam<End, B>,
     write: Reg<Bits<B>>,
     read: Reg<Bits<B>>,
-    held: Reg<Bits<16>>,
+    stored: Reg<Bits<16>>,
     fetched: Reg<Bit>,
     ahead: Fifo<Bits<D>, 2>,
     ahead_end: Fifo<End, 2>,
@@ -85,7 +85,7 @@ impl<const D: usize, const K: usize, const L: usize, const B: usize> Logic
     /// Keeps frames until their checksums are known, and writes them in.
     #[kernel]
     fn update(&mut self) {
-        registers!(self, clock, reset; opens, rows, frames, sum, write, read, held, fetched,
+        registers!(self, clock, reset; opens, rows, frames, sum, write, read, stored, fetched,
             out_index, out_less, out_bytes, y, frame_stat, bad_stat);
         registers!(self, clock; words, bytes_stat, y_data, y_end, y_off, y_field[..], y_value[..]);
         clocked!(self, clock, reset; sums, ahead, ahead_end, sent, sent_end);
@@ -94,7 +94,7 @@ impl<const D: usize, const K: usize, const L: usize, const B: usize> Logic
         // ---- The RAM.
         let put = self.put.val();
         let waiting = self.ahead.level.val() + bit_cast::<8, 1>(self.fetched.q.val().into());
-        let get = self.held.q.val().any() && waiting < lit::<8>(4);
+        let get = self.stored.q.val().any() && waiting < lit::<8>(4);
         self.ram.we.next = put;
         self.ram.waddr.next = self.write.q.val();
         self.ram.wdata.next = self.put_data.val();
@@ -103,21 +103,21 @@ impl<const D: usize, const K: usize, const L: usize, const B: usize> Logic
         self.ram_end.waddr.next = self.write.q.val();
         self.ram_end.wdata.next = self.put_end.val();
         self.ram_end.raddr.next = self.read.q.val();
-        let mut held = self.held.q.val();
+        let mut stored = self.stored.q.val();
         let mut rows = self.rows.q.val();
         if put {
             self.write.d.next = self.write.q.val() + 1;
-            held = held + 1;
+            stored = stored + 1;
         }
         if get {
             self.read.d.next = self.read.q.val() + 1;
-            held = held - 1;
+            stored = stored - 1;
             rows = rows - 1;
         }
         if self.taken.val() {
             rows = rows + 1;
         }
-        self.held.d.next = held;
+        self.stored.d.next = stored;
         self.rows.d.next = rows;
         self.fetched.d.next = get;
         self.ahead.in_valid.next = self.fetched.q.val();

@@ -234,8 +234,7 @@ impl<const Q: usize, const N: usize> Logic for TxSched<Q, N> {
             && self.asks.in_ready.val()
             && !self.slots_used.q.val().get_bit(5 - (self._small as usize))
             && !batch_held;
-        // Behind the doorbell that came before it: after a doorbell's turn there is none for a
-        // cycle.
+        // Behind an earlier doorbell: in the cycle after a doorbell's turn there is none.
         let take_command = self.ctx.valid.val()
             && self.command.q.val() == Command::Idle
             && !self.bell_full.q.val()

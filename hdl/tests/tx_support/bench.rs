@@ -1,8 +1,9 @@
 //! The whole transmit path between a host, a wire and a completion queue, all of them checking.
 //!
-//! The host posts packets as descriptors in rings; the DMA engine is [Dma]; `mac`, `done`, `fetch` and `data` refuse at random.
-//! Checked all along: descriptors are read in ring order and only up to the doorbell; payload is read only from buffers
-//! of packets not yet completed; frames come byte for byte, padded with zeros; each packet completes exactly once, in the order of its queue,
+//! The host posts packets as descriptors in rings; the DMA engine is [Dma]; `mac`, `done`, `fetch`
+//! and `data` refuse at random. Checked all along: descriptors are read in ring order and only up
+//! to the doorbell; payload is read only from buffers of packets not yet completed; frames come
+//! byte for byte, padded with zeros; each packet completes exactly once, in the order of its queue,
 //! after its frame; a marker comes after everything of its queue.
 
 mod check;
@@ -220,7 +221,8 @@ pub struct Bench {
     pub poison: Option<usize>,
     counts: HashMap<&'static str, u64>,
     expected: HashMap<&'static str, u64>,
-    /// Silent packets at the end of a destroyed queue of lines: who knows whether the card took them.
+    /// Silent packets at the end of a destroyed queue of lines: who knows whether the card took
+    /// them.
     doubtful: u64,
     /// Cycle of each completion.
     pub completions: Vec<u64>,
@@ -404,7 +406,8 @@ impl Bench {
         *self.expected.entry(name).or_default() += n;
     }
 
-    /// The data path's reset, as the host's device reset has it: what is under way is gone, and so are the queues.
+    /// The data path's reset, as the host's device reset has it: what is under way is gone, and so
+    /// are the queues.
     pub fn core_reset(&mut self) {
         for port in
             ["bus_issue_valid", "bus_done_valid", "bus_data_valid", "doorbell_valid", "line_valid"]

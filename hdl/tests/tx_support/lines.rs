@@ -73,8 +73,8 @@ impl Layout {
         lines
     }
 
-    /// How a line is written: whole and in order, in shuffled stores of 8 bytes, or in pieces of any size and place. Without
-    /// `whole` only what is not zero.
+    /// How a line is written: whole and in order, in shuffled stores of 8 bytes, or in pieces of
+    /// any size and place. Without `whole` only what is not zero.
     pub fn beats(&self, line: &[u8], addr: u64, k: usize, whole: bool, rng: &mut Rng) -> Vec<Beat> {
         let mut pieces: Vec<(usize, usize)> = Vec::new();
         let mut beats = Vec::new();

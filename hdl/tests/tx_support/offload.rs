@@ -2,7 +2,8 @@
 
 use super::Rng;
 
-/// A request as descriptors have it: word 1 of the first data descriptor, and the meta descriptor's values.
+/// A request as descriptors have it: word 1 of the first data descriptor, and the meta descriptor's
+/// values.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Wish {
     pub word1: u32,
@@ -67,7 +68,8 @@ impl Wish {
         self.has(TSO)
     }
 
-    /// Frames of a packet whose first `pushed` bytes come with its descriptors, or nothing if it is bad.
+    /// Frames of a packet whose first `pushed` bytes come with its descriptors, or nothing if it is
+    /// bad.
     pub fn frames(&self, packet: &[u8], pushed: usize, limits: Limits) -> Option<Vec<Cut>> {
         let (l3, l4_proto) = (self.word1 & 15, self.word1 & 0x1f00);
         let tso = self.tso();
@@ -186,7 +188,8 @@ impl Wish {
         }
     }
 
-    /// A packet of which frames could be made, but none with a checksum that is right for what its IP header says.
+    /// A packet of which frames could be made, but none with a checksum that is right for what its
+    /// IP header says.
     pub fn refused(&self, packet: &[u8]) -> bool {
         let tso = self.tso();
         if !tso && (!self.has(L4_CSUM) || self.has(PARTIAL)) {
@@ -212,7 +215,8 @@ impl Wish {
         }
     }
 
-    /// Headers as a host makes them, `trailer` bytes before the frame's end; options and extension headers of padding.
+    /// Headers as a host makes them, `trailer` bytes before the frame's end; options and extension
+    /// headers of padding.
     pub fn dress(&self, packet: &mut [u8], trailer: usize) {
         let (l3_at, l3_len) = (usize::from(self.l3_off), usize::from(self.l3_len));
         let l4_at = l3_at + l3_len;
@@ -242,7 +246,8 @@ impl Wish {
         }
     }
 
-    /// The same, or with a trailer, or something odd: options and extension headers of any kind, lengths that are wrong, fragments.
+    /// The same, or with a trailer, or something odd: options and extension headers of any kind,
+    /// lengths that are wrong, fragments.
     pub fn vary(&self, packet: &mut [u8], rng: &mut Rng) {
         let trailer = if rng.percent(30) { rng.below(50) as usize } else { 0 };
         self.dress(packet, trailer);
@@ -270,7 +275,8 @@ impl Wish {
     }
 }
 
-/// Extension headers up to `l3_len` that change the pseudo header, or lead to anything but TCP or UDP.
+/// Extension headers up to `l3_len` that change the pseudo header, or lead to anything but TCP or
+/// UDP.
 fn chain(ip: &[u8], l3_len: usize) -> bool {
     if l3_len == 40 {
         return false;

@@ -27,7 +27,7 @@ pub struct TxLines<const D: usize, const K: usize, const L: usize, const P: usiz
     pub rdata: Signal<Out, Bits<D>>,
     memory: BankedRam<D, K, P>,
     // The beat as it arrives.
-    came: Reg<Bit>,
+    arrived: Reg<Bit>,
     data: Reg<Bits<D>>,
     dwords: Reg<Bits<5>>,
     first_be: Reg<Bits<4>>,
@@ -45,11 +45,11 @@ impl<const D: usize, const K: usize, const L: usize, const P: usize> Logic for T
     /// Lines as the host pushes them, and two readers.
     #[kernel]
     fn update(&mut self) {
-        registers!(self, clock, reset; came, placed);
+        registers!(self, clock, reset; arrived, placed);
         registers!(self, clock; data, dwords, first_be, last_be, addr, row, rotated, be_lo, be_hi);
         clocked!(self, clock; memory);
 
-        self.came.d.next = self.write.valid.val();
+        self.arrived.d.next = self.write.valid.val();
         self.data.d.next = self.write.data.val();
         self.dwords.d.next = self.write.dwords.val();
         self.first_be.d.next = self.write.first_be.val();
@@ -79,7 +79,7 @@ impl<const D: usize, const K: usize, const L: usize, const P: usize> Logic for T
             let below = lit::<L>(i) < bit_cast::<L, 24>(self.addr.q.val());
             wrapped = wrapped.replace_bit(i, below);
         }
-        self.placed.d.next = self.came.q.val();
+        self.placed.d.next = self.arrived.q.val();
         self.row.d.next = bit_cast::<16, 24>(self.addr.q.val() >> lit::<24>(L));
         self.rotated.d.next = data;
         self.be_lo.d.next = mask & !wrapped;

@@ -158,7 +158,8 @@ impl Bench {
     }
 }
 
-/// A packet's, of which some bytes can't be read. Without its header none of its frames is anything.
+/// A packet's, of which some bytes can't be read. Without its header none of its frames is
+/// anything.
 fn fate(cuts: Vec<Cut>, unread: &[std::ops::Range<usize>], refused: bool) -> Fate {
     let lost =
         |cut: &Cut| unread.iter().any(|u| u.start < cut.bytes.end && cut.bytes.start < u.end);
