@@ -1,11 +1,11 @@
 //! First-word-fall-through FIFO in distributed RAM.
 //!
-//! 2^A entries of type T, or fewer ([Fifo::of_depth]). `out_valid` and `in_ready` come from registers alone: `in_ready` falls
-//! when 2^A entries are held, a word written shows at the output one cycle later, one word a cycle
-//! both ways. When full it refuses; nothing is overwritten. What is held follows from the two
-//! pointers, so `in_valid` and `out_ready` may come late in the cycle: two tables are behind them.
-//! For two words take [super::skid::Skid], for depths beyond some 64 words [super::ram::BlockRam]
-//! based queues.
+//! 2^A entries of type T, or fewer ([Fifo::of_depth]). `out_valid` and `in_ready` come from
+//! registers alone: `in_ready` falls when 2^A entries are held, a word written shows at the output
+//! one cycle later, one word a cycle both ways. When full it refuses; nothing is overwritten. What
+//! is held follows from the two pointers, so `in_valid` and `out_ready` may come late in the cycle:
+//! two tables are behind them. For two words take [super::skid::Skid], for depths beyond some 64
+//! words [super::ram::BlockRam] based queues.
 
 use super::ram::LutRam;
 use nitor_rtl::prelude::*;

@@ -343,9 +343,9 @@ impl<const D: usize> Logic for TlpRx<D> {
         let kind = format.to_bits::<8>();
         let with_data = format.with_data;
         let length = header.dw0.length;
-        let dwords = tlp::dwords(length);
+        let in_dwords = tlp::dwords(length);
         let filled =
-            (bit_cast::<16, 11>(dwords) + lit::<16>(D / 32 - 1)) >> lit::<16>(clog2(D / 32));
+            (bit_cast::<16, 11>(in_dwords) + lit::<16>(D / 32 - 1)) >> lit::<16>(clog2(D / 32));
         let promised = if with_data { bit_cast::<9, 16>(filled) } else { lit::<9>(1) };
         let message = match kind & 0xf8 {
             tlp::MSG | tlp::MSG_D => true,
@@ -356,7 +356,7 @@ impl<const D: usize> Logic for TlpRx<D> {
         let header_class = if message && !ignored { lit::<2>(POSTED) } else { classify(kind) };
         let memory = !format.message && (format.code == 0 || format.code == 1);
         let offset = tlp::LowAddress::from_bits(tlp::low_address(header)).dword;
-        let crosses = bit_cast::<12, 10>(offset) + bit_cast::<12, 11>(dwords) > 1024;
+        let crosses = bit_cast::<12, 10>(offset) + bit_cast::<12, 11>(in_dwords) > 1024;
         let one_dword = match kind {
             tlp::IO_RD | tlp::IO_WR | tlp::CFG_RD0 | tlp::CFG_WR0 => true,
             tlp::CFG_RD1 | tlp::CFG_WR1 => true,
@@ -369,7 +369,7 @@ impl<const D: usize> Logic for TlpRx<D> {
         };
         let header_bad = (header_class == SWALLOW && !ignored)
             || (memory && crosses)
-            || (with_data && dwords > most && header_class != NON_POSTED)
+            || (with_data && in_dwords > most && header_class != NON_POSTED)
             || (one_dword && length != 1)
             || (message && best_effort(code) && header.dw0.traffic_class.any());
 

@@ -139,7 +139,8 @@ impl<const D: usize, const K: usize, const L: usize, const S: usize, const B: us
     /// Sends whole packets from the TX buffer to the MAC, in order, and completes them.
     #[kernel]
     fn update(&mut self) {
-        registers!(self, clock, reset; started, info_room, oldest_valid, ripe, err, rows, most_beats,
+        registers!(self, clock, reset; started, info_room, oldest_valid, ripe, err, rows,
+            most_beats,
             one_beat, end_bytes, injected, slot, even_lap, busy, frame, silent, marker, row, left,
             beats, at_last, pending, last_bytes, seq, num, part, headless, counted);
         registers!(self, clock, reset; read_beat, freed_slot, frame_stat, dma_stat, bad_stat, one);
