@@ -2,17 +2,18 @@
 
 #[path = "support/models.rs"]
 mod models;
+#[path = "support/signals.rs"]
+mod signals;
 
 use std::fs;
 use std::io::Read;
-use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use nitor_capture::Capture;
-use nix::sys::signal::{kill, signal, SigHandler, Signal};
+use nix::sys::signal::{kill, Signal};
 use nix::unistd::Pid;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -21,17 +22,7 @@ fn start(folder: &TempDir, args: &[&str]) -> Child {
     models::ready();
     let mut command = Command::new(env!("CARGO_BIN_EXE_nitor"));
     command.args(args).current_dir(folder).stdout(Stdio::piped()).stderr(Stdio::piped());
-    // A shell that runs the tests in the background has them ignore SIGINT.
-    let heed = || {
-        for name in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
-            // SAFETY: no handler is installed, and `signal` may be called between fork and exec.
-            unsafe { signal(name, SigHandler::SigDfl) }?;
-        }
-        Ok(())
-    };
-    // SAFETY: `heed` allocates nothing and takes no lock.
-    unsafe { command.pre_exec(heed) };
-    command.spawn().unwrap()
+    signals::heeding(&mut command).spawn().unwrap()
 }
 
 /// Sends the signal; the exit code, and what came to standard output and standard error.

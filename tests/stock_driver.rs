@@ -1,5 +1,8 @@
 //! What the stock Linux driver does to the card: recorded once and done again here; and, in a virtual machine, for real.
 
+#[path = "support/signals.rs"]
+mod signals;
+
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -225,7 +228,8 @@ fn a_guest_that_reboots_and_a_run_that_is_ended_leave_nothing_behind() {
     for (signal, code) in [("INT", 130), ("TERM", 143), ("HUP", 129)] {
         let command = "ping -c 2 -i 0.2 10.77.0.1 && echo ready; sleep 1000";
         let mut child = nitor(&[&["vm"], &files[..], &["--", command]].concat());
-        let mut child = child.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let child = signals::heeding(&mut child).stdout(Stdio::piped());
+        let mut child = child.stderr(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
         assert!(lines.any(|line| line == "ready"));
         let qemu = children(child.id());
