@@ -58,7 +58,8 @@ impl ValueEnum for Named {
     }
 
     fn to_possible_value(&self) -> Option<PossibleValue> {
-        Some(PossibleValue::new(self.name).help(self.about))
+        // What each is `nitor cards` says: here it would stretch every command's help.
+        Some(PossibleValue::new(self.name))
     }
 }
 

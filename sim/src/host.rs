@@ -179,7 +179,7 @@ pub struct Host {
 
 impl Host {
     pub(crate) fn new(config: HostConfig, seed: u64) -> io::Result<Self> {
-        let card = VerilatedCard::new(&config.card, config.features, &config.shim(seed));
+        let card = VerilatedCard::new(config.card, config.features, &config.shim(seed));
         Self::with_card(Box::new(card?), config, seed)
     }
 

@@ -26,12 +26,12 @@ impl Shape {
     pub fn of(descriptor: &TypeDescriptor) -> Option<Rc<Shape>> {
         let TypeKind::Composite(fields) = &descriptor.kind else { return None };
         let mut at = 0;
-        let part = |field: &Box<TypeField>| {
+        let mut part = |field: &TypeField| {
             let (name, width) = (field.fieldname.clone(), width(&field.kind));
             at += width;
             Part { name, at: at - width, width, shape: Shape::of(&field.kind) }
         };
-        let fields = fields.iter().map(part).collect();
+        let fields = fields.iter().map(|field| part(field)).collect();
         Some(Rc::new(Shape { name: descriptor.name.clone(), fields }))
     }
 }

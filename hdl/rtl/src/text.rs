@@ -8,6 +8,9 @@ use crate::tree::{Affine, Expr, Op, Tree, Unary};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
+/// Of a record, the constants that are places: which field, and the constant's name.
+type Places = (Rc<Shape>, Vec<(usize, String)>);
+
 /// What expressions refer to.
 #[derive(Default)]
 pub struct Text {
@@ -18,8 +21,8 @@ pub struct Text {
     pub signals: BTreeMap<String, usize>,
     /// Of signals that are records.
     pub shapes: BTreeMap<String, Rc<Shape>>,
-    /// Places of fields that have a name by now: by record, the constants and their values.
-    pub fields: Vec<(Rc<Shape>, Vec<(usize, String)>)>,
+    /// Places of fields that have a name by now, record by record.
+    pub fields: Vec<Places>,
     /// Verilog names of locals.
     pub locals: BTreeMap<usize, String>,
     pub functions: BTreeMap<usize, String>,

@@ -420,6 +420,7 @@ struct Wire;
 
 impl Wire {
     const LEN: usize = 3;
+    #[allow(clippy::single_range_in_vec_init)]
     const LAYOUT: &'static nitor_rtl::Layout =
         &[("kind", &[2..5]), ("unread", &[5..9]), ("index", &[20..23, 9..12]), ("go", &[13..14])];
 }

@@ -61,8 +61,8 @@ impl<T: Synth, const A: usize> Logic for Fifo<T, A> {
             let next = self.head.q.val() + 1;
             self.head.d.next = if self._zeros == 0 { next } else { next & lit::<A>(last) };
         }
-        let ahead = self.tail.q.val() - self.head.q.val();
-        let entries = if self._zeros == 0 { ahead } else { ahead & lit::<A>(last) };
+        let difference = self.tail.q.val() - self.head.q.val();
+        let entries = if self._zeros == 0 { difference } else { difference & lit::<A>(last) };
         let full = !self.not_full.q.val() && self.not_empty.q.val();
         let most = if self._zeros == 0 { entries.all() } else { entries == lit::<A>(last) };
         let fills = full || most;
