@@ -126,7 +126,7 @@ pub fn run(args: &Args) -> Outcome {
 fn print(Lines { cards }: &Lines) {
     let row = |cells: [&str; 9]| {
         let [name, bits, queues, reads, buffer, lines, sums, luts, clock] = cells;
-        say!("{name:<18}{bits:>5}{queues:>7}{reads:>7}{buffer:>8}{lines:>7}  {sums:<9}{luts:>8}{clock:>16}");
+        say!("{name:<18}{bits:>5}{queues:>7}{reads:>7}{buffer:>8}{lines:>7}  {sums:<9}{luts:>8}{clock:>20}");
     };
     row(["card", "bits", "queues", "reads", "buffer", "lines", "checksums", "LUT4", "clock"]);
     for card in cards {
