@@ -32,7 +32,7 @@ payload!(Info { read, bad, dma, silent, marker, owner, len, row, word, slot, pus
 payload!(Push { row, line, len });
 payload!(Done { cq, req_id, marker });
 payload!(Bell { queue, tail });
-payload!(Command { destroy, idx, base, log_depth, cq, placement, vector });
+payload!(Command { destroy, idx, base, log_depth, cq, placement, log_entry, vector });
 
 /// An `owner`.
 pub fn owner(cq: u64, req_id: u64) -> u64 {
