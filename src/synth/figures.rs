@@ -76,6 +76,7 @@ pub struct Figures {
     pub part: String,
     /// Of place and route.
     pub seed: u32,
+    /// As placed: what no block uses of another is gone by then.
     pub luts: u64,
     pub ffs: u64,
     pub block_rams: u64,

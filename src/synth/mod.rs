@@ -219,13 +219,14 @@ fn synthesise(
         ecppack.run(progress)?;
         lap("ecppack");
         bitstream = Some(packed);
+        let of = |kind: &str| used.get(kind).map_or(0, |used| used.used);
         if let Some(core) = clocks.iter().find(|clock| clock.name == "clock") {
             let kept = Figures {
                 part: board.part.into(),
                 seed: args.seed,
-                luts: total.luts,
-                ffs: total.ffs,
-                block_rams: total.block_rams,
+                luts: of("TRELLIS_COMB"),
+                ffs: of("TRELLIS_FF"),
+                block_rams: of("DP16KD"),
                 mhz: core.mhz,
                 needed_mhz: core.constraint_mhz,
             };
