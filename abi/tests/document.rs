@@ -11,9 +11,13 @@ type Docs = &'static [(&'static str, &'static str)];
 
 /// The text of doc comments, which are attributes here: `doc = r" a"doc = r" b"`.
 fn text(attributes: &str) -> String {
-    let lines = attributes.split("doc = ").filter(|line| !line.is_empty());
-    let lines = lines.map(|line| line.trim_start_matches('r').trim_matches('"').trim());
+    // Long ones are broken behind the `=`.
+    let flat = attributes.split_whitespace().collect::<Vec<_>>().join(" ");
+    let lines = flat.split("doc = ").filter(|line| !line.trim().is_empty());
+    let quotes = |c: char| c == '#' || c == '"';
+    let lines = lines.map(|line| line.trim().trim_start_matches('r').trim_matches(quotes).trim());
     let text = lines.collect::<Vec<_>>().join(" ");
+    assert!(!text.contains("doc ="), "{text}");
     // Links lead nowhere here: their words stay.
     let words = text.split('[').enumerate().map(|(n, part)| match part.split_once(']') {
         Some((name, rest)) if n > 0 => {

@@ -177,9 +177,9 @@ impl Controller {
         self.stop()
     }
 
-    /// Once `card` has begun to run until cycle `until`: the rest, with the firmware taking part.
-    pub fn go_on(&mut self, card: &mut dyn Card, until: u64) {
-        let mut begun = true;
+    /// Once `card` has run until cycle `until`, or stopped before, if it has `begun` to: the rest,
+    /// with the firmware taking part.
+    pub fn go_on(&mut self, card: &mut dyn Card, until: u64, mut begun: bool) {
         while begun || card.cycle() < until {
             if !begun {
                 let stop = self.begin(card);

@@ -175,6 +175,8 @@ pub struct Host {
     controller: Option<Controller>,
     /// The last cycle of a window in which something went on.
     pub(crate) active: u64,
+    /// The card runs, in this window.
+    begun: bool,
 }
 
 impl Host {
@@ -192,7 +194,13 @@ impl Host {
             Some(firmware) => Some(Controller::new(firmware, config.firmware_gap, card.as_mut())?),
             None => None,
         };
-        Ok(Host { root: RootComplex::new(config.root, seed), card, controller, active: 0 })
+        Ok(Host {
+            root: RootComplex::new(config.root, seed),
+            card,
+            controller,
+            active: 0,
+            begun: false,
+        })
     }
 
     /// Stops the firmware in its tracks, or lets it go on.
@@ -225,21 +233,25 @@ impl Host {
         self.card.coverage()
     }
 
-    /// The card, ready to run, and what it has to stop for.
-    pub(crate) fn begin(&mut self) -> (&mut dyn Card, Stop) {
+    /// The card, ready to run until cycle `until`, and what it has to stop for; none if it is there.
+    pub(crate) fn begin(&mut self, until: u64) -> Option<(&mut dyn Card, Stop)> {
         self.root.flush(self.card.as_mut());
+        self.begun = self.card.cycle() < until;
+        if !self.begun {
+            return None;
+        }
         let stop = match &mut self.controller {
             Some(controller) => controller.begin(self.card.as_mut()),
             None => Stop::default(),
         };
-        (self.card.as_mut(), stop)
+        Some((self.card.as_mut(), stop))
     }
 
     /// Once the card has begun to run until cycle `until`: the rest of it. Frames that left are
     /// added to `departures`.
     pub(crate) fn finish(&mut self, number: usize, until: u64, departures: &mut Departures) {
         if let Some(controller) = &mut self.controller {
-            controller.go_on(self.card.as_mut(), until);
+            controller.go_on(self.card.as_mut(), until, self.begun);
         }
         let (records, arena) = self.card.records();
         let mut busy = !records.is_empty();

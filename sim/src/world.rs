@@ -199,7 +199,7 @@ impl World {
             until = self.tend_waves(until);
             let cards = self.hosts.len();
             let cores = self.cores.get_or_insert_with(|| Cores::for_cards(cards));
-            cores.run(self.hosts.iter_mut().map(Host::begin), until);
+            cores.run(self.hosts.iter_mut().filter_map(|host| host.begin(until)), until);
             for (number, host) in self.hosts.iter_mut().enumerate() {
                 host.finish(number, until, &mut self.departures);
             }

@@ -1,6 +1,5 @@
 //! `nitor vm --bench`: how fast a guest is with the Verilated card, and the same guest with a network card that QEMU emulates.
 
-use crate::cards::Named;
 use crate::report::{self, grouped, Failure, Table};
 use crate::vm::guest::{is_no_end, Guest};
 use crate::vm::lab::{self, Lab, Plan};
@@ -26,8 +25,9 @@ struct Figures {
 #[derive(Serialize)]
 struct Report {
     kernel: String,
-    #[serde(flatten)]
-    model: Named,
+    /// The card's name.
+    model: &'static str,
+    width: usize,
     card: Figures,
     /// Of all three parts.
     card_cycles: u64,
@@ -197,7 +197,8 @@ pub fn run(plan: &Plan, kib: u64, json: bool) -> Outcome {
     let per_second = |time: Duration| (cycles as f64 / time.as_secs_f64()) as u64;
     let report = Report {
         kernel,
-        model: Named(plan.options.card),
+        model: plan.options.card.name,
+        width: plan.options.card.width,
         card,
         card_cycles: cycles,
         cycles_per_second: per_second(after.busy - before.busy),
@@ -223,7 +224,7 @@ pub fn run(plan: &Plan, kib: u64, json: bool) -> Outcome {
         let packets = grouped(figures.udp_packets_per_second as u64);
         table.row("UDP of 1,400 bytes sent, packets a second", packets);
     }
-    table.heading(format!("Simulation, {}", report.model.name));
+    table.heading(format!("Simulation, {}", report.model));
     table.row("cycles a second", grouped(report.cycles_per_second));
     table.row("cycles a second of processor time", grouped(report.cycles_per_processor_second));
     table.row("cycles a UDP packet", format!("{:.0}", report.cycles_per_udp_packet));

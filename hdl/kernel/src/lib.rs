@@ -1,9 +1,9 @@
-//! `#[kernel]`: lowers a Rust kernel to rust-hdl-core's syntax tree.
+//! `#[kernel]`: lowers a Rust kernel to the emitter's tree.
 //!
 //! On `fn update(&mut self)` it keeps the function for RustHDL's simulator and adds `connect` (what the block drives) and
 //! `hdl`, ordinary Rust that builds the tree when the block is emitted: so `for` loops unroll by running, and const
 //! generics, constants and `self._cfg` fields are plain values. On any other function it adds a hidden companion that
-//! inlines the function's body at each call.
+//! calls it in the tree: as a function, or in place if it is one expression.
 
 mod expr;
 mod record;

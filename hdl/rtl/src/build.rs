@@ -86,7 +86,16 @@ pub fn field(record: Expr, field: Field) -> Expr {
 /// A record with a field of it, or of a record in it, replaced; `way` goes from the outermost inwards.
 pub fn with_field(record: Expr, way: &[Field], value: Expr) -> Expr {
     let Some((last, outer)) = way.split_last() else { return value };
-    let base: usize = outer.iter().map(|f| f.places[0].0).sum();
+    let whole = |f: &Field| {
+        assert_eq!(
+            f.places.len(),
+            1,
+            "`{}` is in pieces: its own fields cannot be assigned",
+            f.name
+        );
+        f.places[0].0
+    };
+    let base: usize = outer.iter().map(whole).sum();
     let mut all = record;
     let mut from = 0;
     for &(at, width) in &last.places {

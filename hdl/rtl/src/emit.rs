@@ -273,6 +273,11 @@ impl Probe for Collect {
         if let Some(value) = register {
             let hex = value.split_once("'h").map_or(value, |(_, h)| h).trim();
             child.register = u128::from_str_radix(hex, 16).ok();
+            if child.register.is_none() {
+                let cause = "a register resets to a number of at most 128 bits".to_string();
+                self.error = Some(EmitError { block: path, cause });
+                return;
+            }
             child.ports = found
                 .signals
                 .iter()

@@ -47,6 +47,8 @@ const PARSERS: &str = "\
 pub struct Names {
     given: BTreeMap<String, String>,
     taken: BTreeSet<String>,
+    /// Of those taken, what no scope gives back.
+    kept: BTreeSet<String>,
 }
 
 impl Names {
@@ -81,6 +83,14 @@ impl Names {
 
     pub fn leave(&mut self, scope: BTreeSet<String>) {
         self.taken = scope;
+        self.taken.extend(self.kept.iter().cloned());
+    }
+
+    /// A fresh name for the whole module, whatever scope it is asked for in.
+    pub fn kept(&mut self, stem: &str) -> String {
+        let name = self.unique(stem);
+        self.kept.insert(name.clone());
+        name
     }
 
     /// A fresh name like `stem`.
@@ -151,6 +161,15 @@ pub fn snake(camel: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_kept_outlives_its_scope() {
+        let mut names = Names::default();
+        let scope = names.scope();
+        assert_eq!((names.kept("PLACE"), names.unique("x")), ("PLACE".into(), "x".into()));
+        names.leave(scope);
+        assert_eq!((names.unique("PLACE"), names.unique("x")), ("PLACE_2".into(), "x".into()));
+    }
 
     #[test]
     fn modules_are_named_after_their_types() {

@@ -163,6 +163,9 @@ pub fn descriptor<T: Record>(
         put(name, of);
         end = at + width;
     }
+    if T::BITS > end {
+        put(String::new(), bits(T::BITS - end));
+    }
     TypeDescriptor { name: name.to_string(), kind: TypeKind::Composite(all) }
 }
 

@@ -241,7 +241,7 @@ impl Text {
             return name.clone();
         }
         let stem = format!("{}_{}", snake(&shape.name), shape.fields[n].name);
-        let name = self.names.unique(&stem.to_uppercase());
+        let name = self.names.kept(&stem.to_uppercase());
         self.fields[all].1.push((n, name.clone()));
         name
     }

@@ -474,6 +474,13 @@ fn laid_out_records() {
     assert_eq!((command.index, command.kind), (lit::<6>(0b001_111), lit::<3>(5)));
     assert!(command.go);
     assert_eq!(command.to_bits::<24>(), lit::<24>(0x70_2214));
+    // Also what is above the highest field has its place in a record around it.
+    let TypeKind::Composite(parts) = Command::descriptor().kind else { panic!() };
+    let bits = |part: &TypeField| match part.kind.kind {
+        TypeKind::Bits(bits) => bits,
+        _ => panic!("{part:?}"),
+    };
+    assert_eq!(parts.iter().map(|part| bits(part)).sum::<usize>(), Command::BITS);
 }
 
 #[record(layout = Wire)]
