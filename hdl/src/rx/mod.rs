@@ -40,6 +40,7 @@ pub mod words;
 pub mod write;
 
 use crate::common::iface::*;
+use crate::common::probe::{Handshake, RxProbe};
 use crate::common::reset::ResetStage;
 use assign::RxAssign;
 use checksum::RxChecksum;
@@ -67,15 +68,6 @@ impl Classifier {
     pub fn checksums(&self) -> bool {
         matches!(self, Self::Wide { checksums: true, .. })
     }
-}
-
-/// Handshakes for [RxPath::probe].
-#[record]
-struct Handshakes {
-    frame_valid: Bit,
-    frame_ready: Bit,
-    seg_valid: Bit,
-    seg_ready: Bit,
 }
 
 /// 2^Q queues, 2^R descriptors prefetched each, 2^(B+1) rows of RX buffer, M = Q + R + 3 - L, 2^F
@@ -338,11 +330,15 @@ impl<
         self.stat_doorbell.next = self.prefetch.stat_doorbell.val();
         self.stat_doorbell_illegal.next = self.prefetch.stat_doorbell_illegal.val();
 
-        self.probe.next = Handshakes {
-            frame_valid: self.waiting.frame.valid.val(),
-            frame_ready: self.assign.frame.ready.val(),
-            seg_valid: self.assign.seg.valid.val(),
-            seg_ready: self.writer.seg.ready.val(),
+        self.probe.next = RxProbe {
+            frames: Handshake {
+                valid: self.waiting.frame.valid.val(),
+                ready: self.assign.frame.ready.val(),
+            },
+            segments: Handshake {
+                valid: self.assign.seg.valid.val(),
+                ready: self.writer.seg.ready.val(),
+            },
         }
         .to_bits::<4>();
     }

@@ -97,13 +97,6 @@ struct Fetch {
     count: Bits<5>,
 }
 
-/// An operation of the DMA engine.
-#[record]
-struct Op {
-    slot: Bits<8>,
-    lap: Bit,
-}
-
 #[derive(LogicBlock, Default)]
 pub struct RxPrefetch<
     const D: usize,

@@ -364,8 +364,7 @@ impl<const K: usize, const L: usize, const S: usize, const B: usize> Logic
         if self.info.ready.val() {
             self.offer.d.next = false;
         }
-        let op =
-            Operation { slot: bit_cast::<8, S>(self.slot.q.val()), lap: !self.even_lap.q.val() };
+        let op = Op { slot: bit_cast::<8, S>(self.slot.q.val()), lap: !self.even_lap.q.val() };
         if go {
             // One bad frame is one bad packet.
             let ends = self.last.q.val() || !read || !on;

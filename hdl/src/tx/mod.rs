@@ -45,6 +45,7 @@ pub mod sums;
 pub mod words;
 
 use crate::common::iface::*;
+use crate::common::probe::{Handshake, TxProbe};
 use crate::common::reset::ResetStage;
 use gather::TxGather;
 use llq::TxLlq;
@@ -54,17 +55,6 @@ use out::TxOut;
 use parse::TxParse;
 use sched::TxSched;
 use words::*;
-
-/// What goes from block to block in a cycle.
-#[record]
-struct TxProbe {
-    batch_valid: Bit,
-    batch_ready: Bit,
-    packet_valid: Bit,
-    packet_ready: Bit,
-    info_valid: Bit,
-    info_ready: Bit,
-}
 
 /// 2^Q queues, 2^S packets in flight (at most 256), 2^(B+1) rows of TX buffer, G = Q + 5. 2^N lines
 /// that can be pushed, in 2^(P+1) rows: P = N + 6 - L; none with N = 0, and P doesn't matter.
@@ -257,12 +247,18 @@ impl<
         self.stat_bad_descriptor.next = self.out.stat_bad.val() || self.refused.q.val().any();
 
         let probe = TxProbe {
-            batch_valid: self.sched.batch.valid.val(),
-            batch_ready: self.parse.batch.ready.val(),
-            packet_valid: self.parse.packet.valid.val(),
-            packet_ready: self.gather.packet.ready.val(),
-            info_valid: self.gather.info.valid.val(),
-            info_ready: self.out.info.ready.val(),
+            batches: Handshake {
+                valid: self.sched.batch.valid.val(),
+                ready: self.parse.batch.ready.val(),
+            },
+            packets: Handshake {
+                valid: self.parse.packet.valid.val(),
+                ready: self.gather.packet.ready.val(),
+            },
+            gathered: Handshake {
+                valid: self.gather.info.valid.val(),
+                ready: self.out.info.ready.val(),
+            },
         };
         self.probe.next = probe.to_bits::<6>();
     }

@@ -272,8 +272,7 @@ impl<const D: usize, const K: usize, const L: usize, const S: usize, const B: us
             self.oldest_valid.d.next = self.infos.out_valid.val();
             self.oldest.d.next = self.infos.out_data.val();
         }
-        let query =
-            Operation { slot: bit_cast::<8, S>(self.slot.q.val()), lap: !self.even_lap.q.val() };
+        let query = Op { slot: bit_cast::<8, S>(self.slot.q.val()), lap: !self.even_lap.q.val() };
         self.tracker.query.next = query.to_bits::<9>();
         let mut injected = self.injected.q.val();
         if self.inject.valid.val() && inject.last && !read_lands {

@@ -332,7 +332,7 @@ impl<const Q: usize, const N: usize> Logic for TxSched<Q, N> {
 
         // ---- Batches and markers.
         let lap = !self.even_lap.q.val();
-        let op = Operation { slot: bit_cast::<8, 5>(slot), lap };
+        let op = Op { slot: bit_cast::<8, 5>(slot), lap };
         let marker = self.turn.q.val() == Turn::Act
             && self.kind.q.val() == Kind::Context
             && self.ctx.destroy.val()
@@ -357,7 +357,7 @@ impl<const Q: usize, const N: usize> Logic for TxSched<Q, N> {
         self.requests.in_data.next =
             Fetch { addr: base + bit_cast::<60, 16>(index), lap, slot, count };
         let fetch = self.requests.out_data.val();
-        let fetch_op = Operation { slot: bit_cast::<8, 5>(fetch.slot), lap: fetch.lap };
+        let fetch_op = Op { slot: bit_cast::<8, 5>(fetch.slot), lap: fetch.lap };
         self.fetch.valid.next = self.requests.out_valid.val();
         self.requests.out_ready.next = self.fetch.ready.val();
         self.fetch.put(ReadReq {
@@ -374,7 +374,7 @@ impl<const Q: usize, const N: usize> Logic for TxSched<Q, N> {
         self.asks.in_data.next =
             LineFetch { slot, lap, two: count == 2, wide, line: line & lit::<16>((1 << N) - 1) };
         let ask = self.asks.out_data.val();
-        let ask_op = Operation { slot: bit_cast::<8, 5>(ask.slot), lap: ask.lap };
+        let ask_op = Op { slot: bit_cast::<8, 5>(ask.slot), lap: ask.lap };
         self.ask.valid.next = self.asks.out_valid.val();
         self.asks.out_ready.next = self.ask.ready.val();
         self.ask.put(Ask {

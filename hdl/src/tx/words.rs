@@ -20,13 +20,6 @@ pub struct Owner {
     pub req_id: Bits<16>,
 }
 
-/// An operation of a DMA read client: a slot, and the lap that the ring of slots is in.
-#[record]
-pub struct Operation {
-    pub slot: Bits<8>,
-    pub lap: Bit,
-}
-
 /// A batch of descriptors that is fetched, or the marker behind a queue's last batch.
 #[stream]
 pub struct Batch {
@@ -35,7 +28,7 @@ pub struct Batch {
     /// 1..=16; of a batch of lines it means nothing.
     pub count: Bits<5>,
     pub marker: Bit,
-    /// See [Operation]; a marker has none.
+    /// See [Op](crate::common::iface::Op); a marker has none.
     pub op: Bits<9>,
     /// The batch comes from lines in the card.
     pub lines: Bit,
@@ -44,7 +37,7 @@ pub struct Batch {
 /// Lines of a queue that make a batch.
 #[stream]
 pub struct Ask {
-    /// See [Operation].
+    /// See [Op](crate::common::iface::Op).
     pub op: Bits<9>,
     /// The batch is two lines, not one.
     pub two: Bit,
@@ -88,7 +81,7 @@ pub struct Lines {
 #[stream(bus)]
 pub struct Filled {
     pub valid: Bit,
-    /// See [Operation].
+    /// See [Op](crate::common::iface::Op).
     pub op: Bits<9>,
     pub lines: Lines,
 }
