@@ -5,6 +5,7 @@ mod rx_support;
 use nitor_block::bitvec::prelude::*;
 use nitor_block::Model;
 use nitor_hdl::common::block_fifo::BlockFifo;
+use nitor_hdl::common::fifo::Fifo;
 use nitor_hdl::rx::waiting::RxWaiting;
 use nitor_hdl::rx::words::{Flow, Frame, Sums};
 use nitor_rtl::prelude::{lit, Bits, Record, Synth};
@@ -14,6 +15,12 @@ use std::collections::VecDeque;
 use std::sync::LazyLock;
 
 static FIFO: LazyLock<Model> = LazyLock::new(|| model::<BlockFifo<Bits<9>, 4>>("block_fifo"));
+
+/// FIFOs of 16 places at most: of all, of 4, of 2.
+static SHALLOW: LazyLock<Vec<(usize, Model)>> = LazyLock::new(|| {
+    let of = |log| (1usize << log, model_of(move || Fifo::<Bits<9>, 4>::of_depth(log), "fifo"));
+    vec![of(4), of(2), of(1)]
+});
 
 /// 32 rows of 16 bytes: 8 frames.
 type Waiting = RxWaiting<4, 3>;
@@ -35,11 +42,11 @@ static WAITING: LazyLock<Vec<(Kind, Model)>> = LazyLock::new(|| {
         .into()
 });
 
-/// Words in and out at random against a queue: all come, in order, as many as there are places, two cycles later.
-fn fifo(seed: u64, push: u64, pop: u64) {
-    const PLACES: usize = 16;
+/// Words in and out at random against a queue: all come, in order, as many as there are places, `delay`
+/// cycles later.
+fn fifo((model, places, delay): (&Model, usize, u64), seed: u64, push: u64, pop: u64) {
     let mut rng = Rng(seed);
-    let mut block = start(&FIFO, seed);
+    let mut block = start(model, seed);
     let mut held: VecDeque<(u64, u64)> = VecDeque::new();
     block.tick();
     let mut most = 0;
@@ -51,10 +58,10 @@ fn fifo(seed: u64, push: u64, pop: u64) {
         block.set("out_ready", pop.into());
         block.clock_low();
         let now = block.cycles();
-        assert_eq!(block.get("in_ready") == 1, held.len() < PLACES);
-        let shown = held.front().is_some_and(|&(_, at)| now >= at + 2);
+        assert_eq!(block.get("in_ready") == 1, held.len() < places);
+        let shown = held.front().is_some_and(|&(_, at)| now >= at + delay);
         assert_eq!(block.get("out_valid") == 1, shown);
-        let room = held.len() < PLACES;
+        let room = held.len() < places;
         if shown {
             assert_eq!(block.get("out_data"), held[0].0);
             if pop {
@@ -67,7 +74,7 @@ fn fifo(seed: u64, push: u64, pop: u64) {
         most = most.max(held.len());
         block.clock_high();
     }
-    assert!(most == PLACES || push <= pop);
+    assert!(most == places || push <= pop);
 }
 
 /// Frames whose parts come when their classifier's would; each is given whole and in its turn.
@@ -136,7 +143,15 @@ proptest! {
 
     #[test]
     fn block_fifo_random(seed: u64, push in 1..101u64, pop in 1..101u64) {
-        fifo(seed, push, pop);
+        fifo((&FIFO, 16, 2), seed, push, pop);
+    }
+
+    /// Also one whose configuration asks for fewer places than its addresses have.
+    #[test]
+    fn fifo_random(seed: u64, push in 1..101u64, pop in 1..101u64) {
+        for (places, model) in SHALLOW.iter() {
+            fifo((model, *places, 1), seed, push, pop);
+        }
     }
 
     #[test]
