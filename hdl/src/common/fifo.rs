@@ -27,7 +27,7 @@ pub struct Fifo<T: Synth, const A: usize> {
     tail: Reg<Bits<A>>,
     not_full: Reg<Bit>,
     not_empty: Reg<Bit>,
-    /// Bits of the pointers, the highest, that are 0.
+    /// Bits of the pointers, the highest, that nobody looks at.
     _zeros: usize,
 }
 
@@ -54,13 +54,12 @@ impl<T: Synth, const A: usize> Logic for Fifo<T, A> {
         self.ram.wdata.next = self.in_data.val();
         self.ram.raddr.next = self.head.q.val();
         if push {
-            let next = self.tail.q.val() + 1;
-            self.tail.d.next = if self._zeros == 0 { next } else { next & lit::<A>(last) };
+            self.tail.d.next = self.tail.q.val() + 1;
         }
         if pop {
-            let next = self.head.q.val() + 1;
-            self.head.d.next = if self._zeros == 0 { next } else { next & lit::<A>(last) };
+            self.head.d.next = self.head.q.val() + 1;
         }
+        // The pointers' upper bits are read nowhere else, so that synthesis drops them.
         let difference = self.tail.q.val() - self.head.q.val();
         let entries = if self._zeros == 0 { difference } else { difference & lit::<A>(last) };
         let full = !self.not_full.q.val() && self.not_empty.q.val();
