@@ -109,11 +109,11 @@ pub struct Sum {
     carry: Bit,
 }
 
-/// `x` plus `one`: in tables, which for few bits are less than a carry chain.
+/// `x` plus 1: in tables, which for few bits are less than a carry chain.
 #[kernel]
-fn count(x: Bits<7>, one: Bit) -> Bits<7> {
+fn count(x: Bits<7>) -> Bits<7> {
     let mut y = x;
-    let mut carry = one;
+    let mut carry = true;
     for i in 0..7 {
         y = y.replace_bit(i, x.get_bit(i) != carry);
         carry = carry && x.get_bit(i);
@@ -219,8 +219,13 @@ impl Logic for Stats {
             let one = self.pulses.q.val().get_bit(i);
             let sum = self.pulse_sums[i].q.val();
             let mine = pick.get_bit(i);
-            self.pulse_sums[i].d.next =
-                if mine { bit_cast::<7, 1>(one.into()) } else { count(sum, one) };
+            self.pulse_sums[i].d.next = if mine {
+                bit_cast::<7, 1>(one.into())
+            } else if one {
+                count(sum)
+            } else {
+                sum
+            };
             picked = picked | if mine { sum } else { lit::<7>(0) };
         }
         let tx_len = bit_cast::<24, 16>(self.tx_len.q.val());
