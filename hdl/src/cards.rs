@@ -4,7 +4,6 @@
 //! a spec that contradicts itself does not compile.
 
 use crate::rx::Classifier;
-use crate::top::CardConfig;
 use nitor_rtl::{emit, with_stack, Design, EmitError};
 
 /// A card that can be built.
@@ -44,6 +43,25 @@ pub struct CardSpec {
     pub shallow: bool,
     /// One net resets all blocks; without, each has a register before its reset.
     pub one_reset: bool,
+}
+
+/// A card and where it is used.
+#[derive(Clone, Copy)]
+pub struct CardConfig {
+    /// What its parameters were made of.
+    pub spec: &'static CardSpec,
+    pub cycles_per_us: usize,
+    /// Cycles a completion entry may wait for others of its line.
+    pub cq_hold: usize,
+    /// Cycles until a missing read completion is given up.
+    pub read_timeout: usize,
+}
+
+impl CardConfig {
+    /// The card at 250 MHz, in a slot.
+    pub fn new(spec: &'static CardSpec) -> Self {
+        Self { spec, cycles_per_us: 250, cq_hold: 96, read_timeout: 25_000 }
+    }
 }
 
 /// For research and simulation: 16 queue pairs, 128 bits at 250 MHz are 32 Gb/s.

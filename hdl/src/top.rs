@@ -13,7 +13,7 @@
 //! | `N`, `P` | log2 of the lines of all low-latency queues, 0: there are none; N + 6 - L |
 //! | `F` | log2 of the received frames that may wait: B + L - 5 |
 
-use crate::cards::CardSpec;
+use crate::cards::CardConfig;
 use crate::common::iface::*;
 use crate::common::probe::{Handshake, Probe, RxProbe, TxProbe};
 use crate::common::reset::ResetStage;
@@ -107,25 +107,6 @@ pub struct Card<
     txp: TxPath<D, K, L, Q, S, B, G, N, P>,
     framer: TxFramer<D>,
     rxp: RxPath<D, K, L, Q, R, B, M, F>,
-}
-
-/// A card and where it is used.
-#[derive(Clone, Copy)]
-pub struct CardConfig {
-    /// What its parameters were made of.
-    pub spec: &'static CardSpec,
-    pub cycles_per_us: usize,
-    /// Cycles a completion entry may wait for others of its line.
-    pub cq_hold: usize,
-    /// Cycles until a missing read completion is given up.
-    pub read_timeout: usize,
-}
-
-impl CardConfig {
-    /// The card at 250 MHz, in a slot.
-    pub fn new(spec: &'static CardSpec) -> Self {
-        Self { spec, cycles_per_us: 250, cq_hold: 96, read_timeout: 25_000 }
-    }
 }
 
 impl<

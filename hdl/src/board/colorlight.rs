@@ -10,7 +10,8 @@
 //! busy; it is low active.
 
 use super::cells::{vco_hz, Pll};
-use super::core::{board_core, Outside};
+use super::core::board_core;
+use super::event::Outside;
 use crate::cards::COLORLIGHT_5A_75B;
 use crate::common::cross::ResetSync;
 use crate::common::iface::*;

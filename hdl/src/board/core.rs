@@ -16,14 +16,15 @@
 //! is sent to the wire comes back; 32 + n is counter n. Control is 0 at the beginning of a session.
 
 use super::counters::Counters;
-use crate::cards::CardSpec;
+use super::event::{self, Events, Outside};
+use crate::cards::{CardConfig, CardSpec};
 use crate::common::iface::*;
 use crate::common::reset::ResetStage;
 use crate::link::credit::Credit;
 use crate::link::receive::LinkReceive;
 use crate::link::send::LinkSend;
 use crate::link::{WordIn, WordOut};
-use crate::top::{Card, CardConfig};
+use crate::top::Card;
 use nitor_rtl::prelude::*;
 
 /// "NTB1"
@@ -44,67 +45,12 @@ macro_rules! board_core {
 }
 pub(crate) use board_core;
 
-/// What is counted, by number.
-pub mod event {
-    /// Of the wire's MAC, then of the link's: see [crate::eth::mac::event].
-    pub const WIRE_MAC: usize = 0;
-    pub const LINK_MAC: usize = 7;
-    /// Events from outside.
-    pub const OUTSIDE: usize = 14;
-    pub const LINK_FRAMES: usize = 14;
-    pub const LINK_DAMAGED: usize = 15;
-    pub const LINK_OUT_OF_ORDER: usize = 16;
-    pub const LINK_SENT: usize = 17;
-    pub const LINK_SENT_AGAIN: usize = 18;
-    pub const COUNT: usize = 19;
-
-    pub const NAMES: [&str; COUNT] = [
-        "wire: frames sent",
-        "wire: frames aborted",
-        "wire: frames received",
-        "wire: bad FCS",
-        "wire: runts",
-        "wire: giants",
-        "wire: lost",
-        "link: Ethernet frames sent",
-        "link: Ethernet frames aborted",
-        "link: Ethernet frames received",
-        "link: bad FCS",
-        "link: runts",
-        "link: giants",
-        "link: lost",
-        "link: frames taken",
-        "link: frames damaged",
-        "link: frames out of order",
-        "link: frames sent",
-        "link: sent again",
-    ];
-}
-
-/// The events of a cycle, in the order of their counters.
-#[record]
-pub struct Events {
-    pub outside: Outside,
-    pub link_frame: Bit,
-    pub link_damaged: Bit,
-    pub link_out_of_order: Bit,
-    pub link_sent: Bit,
-    pub link_sent_again: Bit,
-}
-
 /// The board register that says what session this is, and how fast the core.
 #[record]
 struct About {
     /// Core clock in kHz / 8.
     khz8: Bits<16>,
     session: Bits<16>,
-}
-
-/// Those from outside the core, see [crate::eth::mac::event].
-#[record]
-pub struct Outside {
-    pub wire_mac: Bits<7>,
-    pub link_mac: Bits<7>,
 }
 
 #[derive(LogicBlock)]

@@ -5,10 +5,11 @@
 //! it was 4 cycles ago at the most, behind its events by up to a walk. After `reset` a walk clears
 //! all.
 
+use super::event;
 use crate::common::ram::BlockRam;
 use nitor_rtl::prelude::*;
 
-const EVENTS: usize = super::core::event::COUNT;
+const EVENTS: usize = event::COUNT;
 
 #[derive(LogicBlock, Default)]
 pub struct Counters {

@@ -14,4 +14,5 @@ pub mod cells;
 pub mod colorlight;
 pub mod core;
 pub mod counters;
+pub mod event;
 pub mod uart;

@@ -8,7 +8,8 @@
 //! They have no Ethernet: what the card sends comes back to it.
 
 use super::cells::{vco_hz, Pll};
-use super::core::{board_core, Outside};
+use super::core::board_core;
+use super::event::Outside;
 use crate::cards::ECP5_EVN;
 use crate::common::cross::ResetSync;
 use crate::common::iface::*;

@@ -14,6 +14,7 @@ pub mod rx;
 pub mod rx_proof;
 pub mod settle;
 pub mod stage;
+pub mod tag;
 pub mod target;
 pub mod tlp;
 pub mod tx;

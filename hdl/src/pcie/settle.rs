@@ -24,7 +24,7 @@
 
 use super::place::PlacedSrc;
 use super::place::ReadPlace;
-use super::read::{Progress, TagRecord};
+use super::tag::{Progress, TagRecord};
 use super::tlp;
 use crate::common::iface::*;
 use crate::common::ram::{BlockRam, LutRam};

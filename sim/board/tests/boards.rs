@@ -26,9 +26,8 @@ fn colorlight_over_a_bad_cable() {
     echo(&simulated, true, &[60; 200], Fate { lost: 10, damaged: 5, repeated: 10 });
     let mut card = CabledCard::open("again", simulated.cable().unwrap(), PATIENCE).unwrap();
     let counters = card.counters().unwrap();
-    let count = |name| {
-        counters[nitor_hdl::board::core::event::NAMES.iter().position(|n| *n == name).unwrap()]
-    };
+    let count =
+        |name| counters[nitor_hdl::board::event::NAMES.iter().position(|n| *n == name).unwrap()];
     assert!(
         count("link: bad FCS") > 0
             && count("link: sent again") > 0
