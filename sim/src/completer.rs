@@ -101,7 +101,8 @@ impl Completer {
         }
     }
 
-    /// What the card takes was changed: no completion is longer from now on, nor than it was at first.
+    /// Limits the payload of completions to `bytes`, which the card now accepts, and to `most`, the
+    /// largest payload of the root complex.
     pub fn limit_payload(&mut self, most: u32, bytes: u32) {
         self.max_payload = bytes.min(most);
     }
