@@ -51,8 +51,8 @@ pub struct Settings {
     pub link_speed: u32,
     /// Largest MTU, without Ethernet header.
     pub max_mtu: u16,
-    /// The time between two keep-alives, in microseconds, at least 1,000. With more than a few
-    /// seconds drivers consider the card dead.
+    /// The time between two keep-alives, in microseconds, at least 1,000. Drivers expect one each
+    /// second, and consider a card without any dead.
     pub keep_alive_us: u32,
     /// Timeouts for drivers to use; 0 leaves their defaults.
     pub hints: Hints,

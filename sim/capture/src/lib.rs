@@ -1,6 +1,5 @@
 //! Reads captures: the Ethernet frames of pcap and pcapng files, which may be packed by gzip.
-//! `nitor demo` and
-//! `nitor board` send them.
+//! `nitor demo` and `nitor board` send them.
 //!
 //! Blocks are read leniently, and of their options only those that a frame depends on. If any frame
 //! is not complete, the capture is refused with the reason: a frame that was truncated when it was
