@@ -1,5 +1,6 @@
-//! Compares the frames that arrive with those that were sent, and says of each that did not arrive as it was sent whether
-//! it was lost, damaged or late. The rest is compared as if nothing had been.
+//! Compares the frames that arrive with those that were sent. Each frame that did not arrive as it
+//! was sent is classed as lost, damaged or late; the others are compared as if nothing had
+//! happened. `nitor demo` and `nitor board` use it.
 
 use serde::Serialize;
 
@@ -203,7 +204,8 @@ mod tests {
         assert_eq!((good, wrong.lost.len(), &wrong.damaged[..]), (4, 0, &[3][..]));
         let said = "frame 3 was damaged (60 bytes sent, 60 arrived, different from byte 37 on)";
         assert_eq!(wrong.text(), said);
-        // The one before it is lost: of two places the first is taken for the damaged one's.
+        // The frame before it is lost. Of two possible places, the first counts as that of the
+        // damaged frame.
         arrived.remove(1);
         let (good, wrong) = compared(&sent, &arrived);
         assert_eq!((good, wrong.lost.len(), wrong.damaged.len()), (3, 1, 1));
@@ -216,7 +218,7 @@ mod tests {
         arrived.swap(1, 2);
         let (good, wrong) = compared(&sent, &arrived);
         assert_eq!((good, wrong.text().as_str()), (6, "frame 2 was overtaken by later ones"));
-        // Twice, and one that is nobody's, at the end.
+        // The end has a frame twice, and one that was never sent.
         let arrived = [&sent[..], &[sent[5].clone(), vec![0; 60]]].concat();
         let (good, wrong) = compared(&sent, &arrived);
         assert_eq!((good, wrong.text().as_str()), (6, "2 arrived that nobody sent"));
@@ -229,7 +231,7 @@ mod tests {
         let mut arrivals = Arrivals::new(&sent, |a, b| a == b);
         arrivals.take(sent[1], 3);
         assert_eq!((arrivals.good(), arrivals.passed(3)), (1, 2));
-        // Not sent yet, so it cannot be that one.
+        // That frame is not sent yet, so it cannot be the one.
         arrivals.take(sent[3], 3);
         assert_eq!((arrivals.good(), arrivals.passed(3)), (1, 3));
         let wrong = arrivals.end(3);

@@ -200,7 +200,8 @@ fn run_demo(place: &Place, demo: &Demo) -> Outcome {
     let mut card = place.open()?;
     card.loop_wire(!demo.cable).map_err(failure)?;
     let mut config = HostConfig::new(128).with_firmware(standard(Settings::new(mac(0))));
-    // A cable's turns are no cycles; the card's own time-outs and the session tell of what does not come.
+    // The turns of a cable are not cycles. The card's own timeouts and the session report what does
+    // not arrive.
     config.root.request_timeout = 1 << 40;
     let mut world = World::new(1);
     world
@@ -288,7 +289,7 @@ fn cross(nic: &mut machine::Nic, frames: &[&[u8]], show: bool) -> Result<Wrong, 
             bar.finish_and_clear();
             format!("{} of {} frames had come back", arrivals.good(), frames.len())
         })?;
-        // What is sent may be read until it completes.
+        // The card may read a packet until it completes.
         while sent < frames.len()
             && sent - arrivals.passed(sent) < WINDOW
             && sent - completed < slots

@@ -58,7 +58,8 @@ impl ValueEnum for Named {
     }
 
     fn to_possible_value(&self) -> Option<PossibleValue> {
-        // What each is `nitor cards` says: here it would stretch every command's help.
+        // `nitor cards` describes each card: here the descriptions would lengthen the help of every
+        // command.
         Some(PossibleValue::new(self.name))
     }
 }

@@ -1,4 +1,5 @@
-//! The command line's form beyond what its types say: ranges in the help, completions for shells, help that must reach its reader.
+//! The form of the command line beyond what its types express: ranges in the help, completions for
+//! shells, and help whose write errors are reported.
 
 use crate::report::{self, grouped};
 use crate::Outcome;

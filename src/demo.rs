@@ -127,7 +127,7 @@ fn measure(
     frames: &[Vec<u8>],
     wire: WireConfig,
 ) -> Result<(Report, Option<Failure>), Failure> {
-    // Before the cards, whose model may take a minute to be made.
+    // This comes before the cards are made, whose model may take a minute.
     let file = File::create(&args.wire)
         .with_context(|| format!("cannot write {}", args.wire.display()))
         .map_err(report::environment)?;
@@ -152,7 +152,7 @@ fn measure(
         Err(failure) => (None, Some(failure)),
     };
     let ended = failed.take_if(|failure| matches!(failure, Failure::Stopped(..)));
-    // Frames that are missing are the likely cause of whatever else is wrong.
+    // Missing frames are the likely cause of any other failure.
     let missing = || crossing.failure(frames.len());
     let failure =
         ended.or_else(missing).or_else(|| machine::clean(&world.borrow()).err()).or(failed);
@@ -269,13 +269,13 @@ fn cross(
             completed += reaped;
             a.nic.pair(0).unmask();
         }
-        // What is sent may be read until it completes.
+        // The card may read a packet until it completes.
         let free = |sent: usize| sent - arrivals.passed(sent) < WINDOW && sent - completed < slots;
         while sent < frames.len() && free(sent) {
             let at = sent % slots * stride;
             let frame = &frames[sent];
             memory.as_mut_slice()[at..at + frame.len()].copy_from_slice(frame);
-            // Headers and payload from two places, as a stack would hand them over.
+            // Headers and payload come from two places, as from a stack.
             let split = frame.len().min(54);
             let iova = memory.iova() + at as u64;
             let head = Segment { iova, len: split };
@@ -310,7 +310,7 @@ fn cross(
     }
     bar.finish_and_clear();
     let (good, wrong) = (arrivals.good(), arrivals.end(sent));
-    // What is sent must complete before its memory goes.
+    // Packets must complete before their memory is freed.
     while a.nic.pair(0).tx.oldest().is_some() {
         if world.borrow().now() - last_arrival > PATIENCE {
             let wrong = wrong.text();

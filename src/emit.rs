@@ -1,4 +1,4 @@
-//! `nitor emit`: the card's Verilog, a file a module and one list of them.
+//! `nitor emit`: writes the Verilog of a card, one file for each module and a list of the files.
 
 use crate::cards::Named;
 use crate::files::Files;
@@ -60,7 +60,8 @@ pub fn run(args: &Args) -> Outcome {
             args.out.display(),
             emitted.top
         );
-        // Neither Verilator nor Icarus finds a folder with any name whatever; in it they find all.
+        // Verilator and Icarus Verilog cannot open every name of a folder. In the folder itself
+        // they find all files.
         say!(
             "Try: (cd {} && verilator --lint-only -Wall -f files.f --top-module {})",
             shell::path(&args.out),

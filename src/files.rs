@@ -1,5 +1,5 @@
-//! The files that a command reads and writes. None may be two of them, by whatever names: that is looked at before the
-//! first is touched.
+//! The files that a command reads and writes. No two of them may be the same file, by whatever
+//! names: this is checked before the first is opened.
 
 use crate::report::Failure;
 use crate::shell;
@@ -76,7 +76,7 @@ impl Files {
         for (what, role, path) in &self.files {
             let input = *role == Role::Read && path == Path::new("-");
             let found = if input { metadata(stdin()) } else { fs::metadata(path).ok() };
-            // A capture may come from where the report goes: from the other end of a socket.
+            // A capture may come from where the report goes: the other end of a socket.
             let file = found.as_ref().is_some_and(Metadata::is_file);
             let identity = match &found {
                 Some(found) => there(found),
@@ -139,7 +139,7 @@ fn to_be_made(path: &Path, links: u32) -> Option<PathBuf> {
         Ok(target) if links < LINKS => to_be_made(&parent.join(target), links + 1),
         Ok(_) => None,
         Err(_) => {
-            // What is in a folder that is not there yet has no links on its way there.
+            // The path below a folder that does not exist yet has no links.
             let parent = parent.canonicalize().ok().or_else(|| to_be_made(parent, links))?;
             Some(parent.join(path.file_name()?))
         }
@@ -203,9 +203,9 @@ mod tests {
         let mut files = Files::default();
         files.reads("--in", &at("x")).reads("--in2", &at("x"));
         files.writes("--out", &at("y")).writes_waves("--waves", &at("z"));
-        // All of them swallow, and none loses by it.
+        // Several arguments may name /dev/null: none loses data by it.
         files.reads("--in3", Path::new("/dev/null")).writes("--out2", Path::new("/dev/null"));
-        // Who opens it will say what is wrong with it.
+        // The command that opens these reports what is wrong with them.
         files.writes("--ring", &at("ring")).writes("--out3", &at("x/within"));
         assert_eq!(refused(&mut files), None);
     }

@@ -34,7 +34,7 @@ pub fn world_of(
         let firmware = standard(Settings::new(mac(n)));
         let mut config = HostConfig::of(card.0).with_firmware(firmware);
         alter(&mut config);
-        // A card's model may have to be made first.
+        // The model of the card may have to be made first.
         let added = world.add_host(config);
         signals::check(|| "the cards were being made".to_string())?;
         added.map_err(|e| Failure::Environment(format!("host {n}: {e}")))?;

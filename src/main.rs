@@ -1,4 +1,4 @@
-//! `nitor`: simulate, measure and emit the card.
+//! The `nitor` command: simulates, measures and emits the card, and drives boards.
 
 #[macro_use]
 mod report;

@@ -1,4 +1,5 @@
-//! Says what takes long: on a terminal in a line that changes, else in a plain line now and then.
+//! Shows the progress of long work: on a terminal in a line that changes, else in a plain line now
+//! and then.
 
 use indicatif::{ProgressBar, ProgressStyle};
 use nix::sys::signal::{killpg, Signal};
@@ -73,9 +74,9 @@ pub fn run(
     let cannot = |e: io::Error| Failure::Environment(format!("cannot run {name}: {e}"));
     let (read, write) = io::pipe().map_err(cannot)?;
     command.stdin(Stdio::null()).stdout(write.try_clone().map_err(cannot)?).stderr(write);
-    // A group of its own, so that it is ended whole, and by nobody but us.
+    // The tool gets a process group of its own, so that only we end it, and with all its children.
     let mut child = command.process_group(0).spawn().map_err(cannot)?;
-    // It keeps the pipe's end for the tool.
+    // The command keeps the write end of the pipe open until it is given other outputs.
     command.stdout(Stdio::null()).stderr(Stdio::null());
     let (to, from) = channel();
     let reader = thread::spawn(move || {
@@ -134,7 +135,7 @@ pub fn script(command: &mut Command) -> Result<(Vec<String>, ExitStatus), Failur
     let progress = RefCell::new(None);
     let show = || {
         let doing = doing.borrow();
-        // What a script says when all is there is no news.
+        // The output of a script that finds everything there is not shown.
         if doing.starts_with("fetching") || doing.starts_with("installing") {
             progress.borrow_mut().get_or_insert_with(Progress::new).say(&doing, "");
         }

@@ -1,4 +1,5 @@
-//! `nitor replay`: what a stock driver once did to a card, done again without a virtual machine.
+//! `nitor replay`: replays a recorded session of a stock driver with a card, without a virtual
+//! machine.
 
 use crate::cards::Named;
 use crate::files::{self, Files};
@@ -68,7 +69,7 @@ pub fn run(args: &Args) -> Outcome {
         files.writes_waves("--waves", path);
     }
     files.check()?;
-    // Looked at before the waves are begun anew.
+    // This is checked before the file of waves is overwritten.
     let missing = |e: std::io::Error| Failure::Input(format!("{}: {e}", args.trace.display()));
     File::open(&args.trace).map_err(missing)?;
     if let Some(path) = &args.waves {

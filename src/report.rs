@@ -1,4 +1,4 @@
-//! What a person or a script reads: tables, JSON, failures with their exit code.
+//! Reports for a person or a script: tables, JSON, and failures with their exit codes.
 
 use crate::signals::Signal;
 use crate::text::plain;
@@ -18,7 +18,7 @@ macro_rules! say {
 }
 
 pub fn say(text: Arguments<'_>) {
-    // Some of it may be what a guest or a tool has said.
+    // Some of the text may come from a guest or a tool.
     print(&format!("{}\n", plain(&text.to_string())));
 }
 

@@ -1,4 +1,4 @@
-//! Commands as a person can paste them into a shell.
+//! Quotes commands so that a person can paste them into a shell.
 
 use std::ffi::OsStr;
 use std::fmt::Write;
@@ -14,14 +14,14 @@ pub fn quoted(word: impl AsRef<OsStr>) -> String {
         Some(text) if !text.chars().any(char::is_control) => {
             format!("'{}'", text.replace('\'', "'\\''"))
         }
-        // What a terminal would obey, or could not show.
+        // Characters that a terminal would obey, or could not show.
         _ => {
             let mut quoted = "$'".to_string();
             for &byte in word.as_bytes() {
                 let _ = match byte {
                     b'\'' | b'\\' => write!(quoted, "\\{}", byte as char),
                     b' '..=b'~' => write!(quoted, "{}", byte as char),
-                    // Three digits: one that follows does not belong to it.
+                    // Three digits, so that a digit that follows is not part of the escape.
                     _ => write!(quoted, "\\{byte:03o}"),
                 };
             }

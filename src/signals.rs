@@ -1,6 +1,6 @@
-//! Ctrl-C, TERM and HUP end a run in order. Loops ask [check] and leave by its error; on the way out destructors close
-//! every output, end every child and remove every folder. Who does not ask for [GRACE], or is told once more, is
-//! ended on the spot.
+//! Ends a run in order at Ctrl-C, TERM or HUP. Loops call [check] and return its error; destructors
+//! then close every output, end every child process and remove every folder. A process that does
+//! not call [check] within [GRACE], or that gets a second signal, is ended at once.
 
 use crate::report::Failure;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};

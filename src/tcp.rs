@@ -1,4 +1,5 @@
-//! A file over TCP: a smoltcp stack on each card, host A serves, host B fetches.
+//! Transfers a file over TCP with a smoltcp stack on each card: host A serves it, host B fetches
+//! it.
 
 use crate::machine::Host;
 use crate::report::Failure;
@@ -39,7 +40,7 @@ impl Stack {
         let now = Instant::from_micros(host.now().as_micros() as i64);
         let mut iface = Interface::new(config, &mut phy.on(host.nic.pair(0)), now);
         iface.update_ip_addrs(|addresses| {
-            // One address in an empty list: there is room.
+            // An empty list has room for one address.
             let _ = addresses.push(IpCidr::new(IpAddress::Ipv4(address), 24));
         });
         let buffer = || tcp::SocketBuffer::new(vec![0; SOCKET_BUFFER]);
@@ -53,7 +54,7 @@ impl Stack {
     fn poll(&mut self) {
         let interrupted = self.host.interrupted();
         let now = Instant::from_micros(self.host.now().as_micros() as i64);
-        // Timers and what the application wants to send need no interrupt.
+        // Timers, and data that the application wants to send, need no interrupt.
         self.iface.poll(now, &mut self.phy.on(self.host.nic.pair(0)), &mut self.sockets);
         if interrupted {
             let pair = self.host.nic.pair(0);

@@ -1,4 +1,5 @@
-//! Text of guests and tools, made fit for a terminal: theirs may clear it, rename it or make it answer.
+//! Makes text of guests and tools safe for a terminal: it could clear the terminal, rename it or
+//! make it answer.
 
 use std::borrow::Cow;
 
@@ -14,7 +15,7 @@ pub fn plain(text: &str) -> Cow<'_, str> {
         match c {
             '\x1b' => match rest.next() {
                 Some('[') => skip_control(&mut rest),
-                // A string to the terminal: its title, its clipboard.
+                // A string for the terminal: its title, its clipboard.
                 Some(']' | 'P' | 'X' | '^' | '_') => skip_string(&mut rest),
                 Some(' '..='/') => _ = rest.find(|c| !(' '..='/').contains(c)),
                 _ => {}

@@ -1,4 +1,4 @@
-//! Arguments that make no sense and disks that are full: one clear line, and exit code 2 or 3.
+//! Arguments that make no sense, and full disks: each gives one clear line, and exit code 2 or 3.
 
 #[path = "support/models.rs"]
 mod models;

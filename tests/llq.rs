@@ -1,4 +1,5 @@
-//! Low-latency queues through the whole card: lines into BAR 2, packets out, in part or all pushed.
+//! Low-latency queues through the whole card: lines into BAR 2, packets out, partly or fully
+//! pushed.
 
 mod support;
 

@@ -1,4 +1,4 @@
-//! Packets that the card finishes, through driver, PCIe, RTL, wire and back; etherparse says whether they are right.
+//! Transmit offloads through driver, PCIe, RTL, wire and back. etherparse checks the frames.
 
 mod support;
 

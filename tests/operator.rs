@@ -1,4 +1,5 @@
-//! What a card's operator does to it, and how the driver takes it: silence, requests, hints, the link.
+//! Orders of a card's operator, and how the driver handles them: no keep-alives, reset requests,
+//! hints, the link.
 
 mod support;
 

@@ -1,4 +1,5 @@
-//! Resets in the middle of everything: the card uses no memory it lost, gives every packet back once, and works again.
+//! Resets in the middle of traffic: the card uses no memory that was taken away, the driver gets
+//! every packet back once, and everything works again.
 
 mod support;
 

@@ -1,4 +1,5 @@
-//! What the stock Linux driver does to the card: recorded once and done again here; and, in a virtual machine, for real.
+//! Sessions of the stock Linux driver with the card: recorded ones replayed, and real ones in a
+//! virtual machine.
 
 #[path = "support/signals.rs"]
 mod signals;

@@ -1,4 +1,5 @@
-//! The admin queue: commands to the card, one at a time, by polling or by interrupt.
+//! The admin queue: sends commands to the card one at a time, and waits for each answer by polling
+//! or by interrupt.
 
 use std::sync::atomic::{fence, Ordering};
 use std::time::Duration;
@@ -17,7 +18,7 @@ const DEPTH: u16 = 32;
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(3);
 const FIRST_POLL: Duration = Duration::from_micros(8);
 const LAST_POLL: Duration = Duration::from_millis(5);
-/// Vector of the admin and event queues.
+/// The interrupt vector of the admin and event queues.
 pub(crate) const VECTOR: u16 = 0;
 
 /// The body of an answer.
@@ -30,7 +31,7 @@ pub struct AdminStats {
     pub completed: u64,
     pub refused: u64,
     pub timed_out: u64,
-    /// Answers that were found without their interrupt.
+    /// Answers that polling found without their interrupt.
     pub missed_interrupts: u64,
 }
 
@@ -48,18 +49,19 @@ pub(crate) struct AdminQueue<P: PciFunction> {
     function: P,
     commands: DmaBuf<P::Memory>,
     answers: DmaBuf<P::Memory>,
-    /// Commands ever submitted, which is what the doorbell tells; answers ever taken are as many.
+    /// The number of commands submitted, which is the doorbell's value. As many answers have been
+    /// taken.
     submitted: u16,
     timeout: Duration,
     running: bool,
     interrupts: bool,
-    /// Vectors that fired while an answer was waited for.
+    /// Vectors that fired while the queue waited for an answer.
     pub fired: VectorSet,
     pub stats: AdminStats,
 }
 
 impl<P: PciFunction + Clone> AdminQueue<P> {
-    /// Sets up both rings, polling at first.
+    /// Sets up both rings. The queue polls at first.
     pub fn start(regs: &Regs<P>, timeout: Duration) -> Result<Self> {
         let function = regs.function().clone();
         let bytes = usize::from(DEPTH) * ENTRY_LEN;
@@ -87,12 +89,12 @@ impl<P: PciFunction + Clone> AdminQueue<P> {
         self.timeout = timeout;
     }
 
-    /// Waits for vector 0 from now on.
+    /// Makes the queue wait for vector 0 from now on.
     pub fn use_interrupts(&mut self) {
         self.interrupts = true;
     }
 
-    /// No more commands: a reset is under way.
+    /// Refuses further commands: a reset is in progress.
     pub fn stop(&mut self) {
         self.running = false;
     }
@@ -101,7 +103,7 @@ impl<P: PciFunction + Clone> AdminQueue<P> {
         self.running
     }
 
-    /// Does a command; `what` names it in errors.
+    /// Runs a command and returns its answer; `what` names it in errors.
     pub fn command(
         &mut self,
         what: &'static str,
@@ -124,7 +126,7 @@ impl<P: PciFunction + Clone> AdminQueue<P> {
                 Err(Error::Command { what, status })
             }
             Err(error) => {
-                // A late answer would be taken for the next command's.
+                // A late answer would be mistaken for that of the next command.
                 self.running = false;
                 Err(error)
             }
@@ -171,7 +173,7 @@ impl<P: PciFunction + Clone> AdminQueue<P> {
         Ok((status, body.try_into().expect("the rest")))
     }
 
-    /// Waits until the entry at byte `at` is of this lap.
+    /// Waits until the entry at byte `at` has the phase of this lap.
     fn wait(&mut self, opcode: Opcode, at: usize, phase: bool) -> Result<Entry> {
         let start = self.function.now();
         let mut step = FIRST_POLL;
@@ -214,7 +216,7 @@ impl<P: PciFunction + Clone> AdminQueue<P> {
         Some(entry)
     }
 
-    /// A control buffer of `len` bytes.
+    /// Allocates a control buffer of `len` bytes.
     pub fn control_buffer(&self, len: usize) -> Result<DmaBuf<P::Memory>> {
         dma::alloc(&self.function, len, 64)
     }

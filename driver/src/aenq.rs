@@ -1,4 +1,4 @@
-//! The event queue.
+//! The event queue (AENQ): events that the card posts without being asked.
 
 use std::sync::atomic::{fence, Ordering};
 use std::time::Duration;
@@ -16,7 +16,7 @@ use crate::regs::Regs;
 
 const DEPTH: u16 = 16;
 
-/// Groups this driver has a use for.
+/// The groups of events that this driver uses.
 pub(crate) const GROUPS: u32 = Group::LinkChange.bit()
     | Group::FatalError.bit()
     | Group::Warning.bit()
@@ -24,7 +24,7 @@ pub(crate) const GROUPS: u32 = Group::LinkChange.bit()
     | Group::KeepAlive.bit()
     | Group::DeviceRequestReset.bit();
 
-/// What the card tells without being asked.
+/// An event that the card has posted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
     Link { up: bool },
@@ -39,9 +39,9 @@ pub enum Event {
 pub(crate) struct EventQueue<P: PciFunction> {
     function: P,
     ring: DmaBuf<P::Memory>,
-    /// Events ever taken.
+    /// The number of events taken.
     taken: u16,
-    /// The last sign of life.
+    /// When the last keep-alive arrived.
     pub alive: Option<Duration>,
 }
 
@@ -55,13 +55,13 @@ impl<P: PciFunction + Clone> EventQueue<P> {
         Ok(EventQueue { function, ring, taken: 0, alive: None })
     }
 
-    /// Lets the card post: what is taken, and the whole ring beyond.
+    /// Gives the card credit for the whole ring beyond the events taken.
     pub fn give_credit(&self) {
         let head = self.taken.wrapping_add(DEPTH);
         self.function.bar_write(0, bar::AENQ_HEAD_DB.into(), head.into());
     }
 
-    /// Takes the events there are, a ring of them at most.
+    /// Takes the pending events, at most as many as the ring has entries.
     pub fn take(&mut self, mut each: impl FnMut(Event)) {
         let before = self.taken;
         while self.taken.wrapping_sub(before) < DEPTH {

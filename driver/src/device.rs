@@ -1,4 +1,4 @@
-//! A card: events, health, recovery, and the way down.
+//! An ENA card in use: its events, health checks, recovery and shutdown.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -20,10 +20,10 @@ use crate::regs::{Regs, Versions};
 use crate::rss::RssKey;
 use crate::setup::{apply_hints, check, check_mtu, quiesce, Config, Core, Mode, FRAME_OVERHEAD};
 
-/// Events kept until they are asked for.
+/// The most events that are kept until the caller takes them.
 const EVENTS_KEPT: usize = 64;
 
-/// Counts of what happened to the card as a whole.
+/// Counts of events that concern the whole card.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DeviceStats {
     pub resets: u64,
@@ -33,9 +33,9 @@ pub struct DeviceStats {
     pub keep_alives: u64,
 }
 
-/// An ENA card, up and running. `T` is what sent packets are known by.
+/// An ENA card that is up. `T` is the type of the tokens that identify sent packets.
 ///
-/// The card is reset and left without access to memory when this is dropped.
+/// Dropping this resets the card and turns its bus mastering off.
 pub struct Ena<P: PciFunction + Clone, T = u64> {
     core: Core<P, T>,
     regs: Regs<P>,
@@ -95,7 +95,7 @@ impl<P: PciFunction + Clone, T> Ena<P, T> {
         self.core.features.mac()
     }
 
-    /// Whether the link is up; None before the card has told.
+    /// Whether the link is up; None before the card has reported it.
     pub fn link(&self) -> Option<bool> {
         self.link
     }
@@ -113,9 +113,10 @@ impl<P: PciFunction + Clone, T> Ena<P, T> {
         &mut self.core.pairs[index]
     }
 
-    /// Waits for an interrupt, at most `timeout`, and gives the vectors that fired. That of management is served here and left
-    /// out, so there may be none. A queue pair has its [vector](QueuePair::vector), and is to be unmasked when it was served.
-    /// Without interrupts this only lets time pass.
+    /// Waits for an interrupt, at most `timeout`, and returns the vectors that fired. The vector of
+    /// management is served here and left out, so there may be none. The caller serves the queue
+    /// pairs with these [vectors](QueuePair::vector) and unmasks them afterwards. Without
+    /// interrupts this only lets time pass.
     pub fn wait(&mut self, timeout: Duration) -> VectorSet {
         let mut fired = self.fired();
         if fired.is_empty() {
@@ -125,7 +126,7 @@ impl<P: PciFunction + Clone, T> Ena<P, T> {
         fired
     }
 
-    /// What has fired since the last call, without the vector of management.
+    /// The vectors that have fired since the last call, without the vector of management.
     fn fired(&mut self) -> VectorSet {
         let mut fired = std::mem::take(&mut self.core.admin.fired);
         fired.extend(self.function().take_interrupts().iter());
@@ -135,7 +136,7 @@ impl<P: PciFunction + Clone, T> Ena<P, T> {
         fired
     }
 
-    /// Serves events that have come. [wait](Self::wait) and [health](Self::health) do it too.
+    /// Serves the pending events. [wait](Self::wait) and [health](Self::health) do it too.
     pub fn poll_events(&mut self) {
         let Ena { core, regs, link, drops, reset_wanted, log, stats, .. } = self;
         let Core { events, features, admin, .. } = core;
@@ -163,12 +164,13 @@ impl<P: PciFunction + Clone, T> Ena<P, T> {
         });
     }
 
-    /// The events since the last call, the latest 64 at most.
+    /// Takes the events since the last call, the latest 64 at most.
     pub fn take_events(&mut self) -> impl Iterator<Item = Event> + '_ {
         self.log.drain(..)
     }
 
-    /// Looks after the card, to be called about once a second: None, or why it needs to be [recovered](Self::recover).
+    /// Checks the card's health; to be called about once a second. Returns the reason if the card
+    /// needs to be [recovered](Self::recover).
     pub fn health(&mut self) -> Option<ResetReason> {
         self.poll_events();
         let now = self.function().now();
@@ -196,15 +198,16 @@ impl<P: PciFunction + Clone, T> Ena<P, T> {
         None
     }
 
-    /// Resets the card and sets it up as it was. Packets not sent come back from [reap](crate::tx::TxQueue::reap)
-    /// as not completed; what was received but not taken is lost. After an error the card is down, and this may be tried again.
+    /// Resets the card and sets it up as before. [reap](crate::tx::TxQueue::reap) gives packets
+    /// that were not sent back as not completed. Frames that were received and not taken are lost.
+    /// After an error the card is down, and this may be tried again.
     pub fn recover(&mut self, reason: ResetReason) -> Result<()> {
         self.stats.resets += 1;
         self.core.admin.stop();
         quiesce(&mut self.regs, reason)?;
         let mut core = Core::start(&mut self.regs, &self.config)?;
         if core.features.mac() != self.core.features.mac() {
-            // Freed with nothing using it.
+            // The card must use no memory before it is freed.
             let _ = quiesce(&mut self.regs, ResetReason::InitError);
             return Err(Error::Nonsense("its address changed in a reset"));
         }
@@ -219,7 +222,8 @@ impl<P: PciFunction + Clone, T> Ena<P, T> {
         Ok(())
     }
 
-    /// Takes the card down: queues destroyed, device reset, interrupts off, no access to memory.
+    /// Shuts the card down: destroys the queues, resets the device, turns interrupts and bus
+    /// mastering off.
     pub fn close(mut self) -> Result<()> {
         let destroyed = self.destroy_pairs();
         let down = self.down();
@@ -253,7 +257,8 @@ impl<P: PciFunction + Clone, T> Ena<P, T> {
         Ok(())
     }
 
-    /// Sets which queue pair each value of the hash's low 7 bits goes to. Until the next [recover](Self::recover).
+    /// Sets the queue pair for each value of the hash's low 7 bits. The table holds until the next
+    /// [recover](Self::recover).
     pub fn set_rss_table(&mut self, pairs: &[u16; TABLE_ENTRIES]) -> Result<()> {
         if pairs.iter().any(|&pair| usize::from(pair) >= self.core.pairs.len()) {
             return Err(Error::Config("no such queue pair".into()));
@@ -262,7 +267,7 @@ impl<P: PciFunction + Clone, T> Ena<P, T> {
         self.core.admin.set_rss_table(&ids)
     }
 
-    /// Which queue pair each value of the hash's low 7 bits goes to.
+    /// The queue pair for each value of the hash's low 7 bits.
     pub fn rss_table(&mut self) -> Result<[Option<u16>; TABLE_ENTRIES]> {
         let ids = self.core.admin.rss_table()?;
         let pairs = &self.core.pairs;
@@ -279,7 +284,8 @@ impl<P: PciFunction + Clone, T> Ena<P, T> {
         self.core.admin.rss_key()
     }
 
-    /// Selects what is hashed, see [nitor_abi::rss::input]. Until the next [recover](Self::recover).
+    /// Selects the fields that are hashed, see [nitor_abi::rss::input]. The selection holds until
+    /// the next [recover](Self::recover).
     pub fn set_rss_input(&mut self, fields: &[u16; input::KINDS]) -> Result<()> {
         self.core.admin.set_rss_input(fields)
     }
@@ -291,7 +297,8 @@ impl<P: PciFunction + Clone, T> Ena<P, T> {
         Ok(BasicStats::from_bytes(&head(&body)))
     }
 
-    /// Packets that the card dropped at one of its limits since its last reset, if it counts them.
+    /// Packets that the card dropped at one of its limits since its last reset; None if it does not
+    /// count them.
     pub fn eni_stats(&mut self) -> Result<Option<EniStats>> {
         if self.core.features.attributes.capabilities & capability::ENI_STATS == 0 {
             return Ok(None);
@@ -301,12 +308,12 @@ impl<P: PciFunction + Clone, T> Ena<P, T> {
         Ok(Some(EniStats::from_bytes(&head(&body))))
     }
 
-    /// All of the card's counters since it has power: what it refused and why, among others.
+    /// All of the card's counters since power-on, such as what it refused and why.
     pub fn counters(&mut self) -> Result<Vec<(Counter, u64)>> {
         self.core.admin.counters()
     }
 
-    /// The card's drops as its last sign of life told them.
+    /// The card's drops, as of its last keep-alive.
     pub fn drops(&self) -> KeepAlive {
         self.drops
     }
@@ -323,7 +330,7 @@ impl<P: PciFunction + Clone, T> Ena<P, T> {
 impl<P: PciFunction + Clone, T> Drop for Ena<P, T> {
     fn drop(&mut self) {
         if !self.closed {
-            // Nobody to tell; DMA is off in any case, before memory is freed.
+            // A drop cannot report an error. DMA is off in any case before memory is freed.
             let _ = self.down();
         }
     }

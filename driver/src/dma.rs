@@ -1,4 +1,4 @@
-//! Memory that driver and card share.
+//! DMA memory, which driver and card share.
 
 use std::fmt;
 use std::ptr::NonNull;
@@ -9,12 +9,12 @@ use crate::pci::PciFunction;
 /// Bits of an address in commands and descriptors.
 const ADDRESS_BITS: u32 = 48;
 
-/// Whether commands and descriptors can name these bytes.
+/// Whether addresses in commands and descriptors reach these bytes.
 pub(crate) fn reachable(iova: u64, len: usize) -> bool {
     iova.checked_add(len as u64).is_some_and(|end| end <= 1 << ADDRESS_BITS)
 }
 
-/// Memory that the card can be told of.
+/// Allocates memory whose address fits into commands and descriptors.
 pub(crate) fn alloc<P: PciFunction + ?Sized>(
     function: &P,
     len: usize,
@@ -32,8 +32,8 @@ pub(crate) fn alloc<P: PciFunction + ?Sized>(
 /// DMA memory of some backend: unmapped and freed when dropped.
 ///
 /// # Safety
-/// `ptr` is valid for reads and writes of `len` bytes and aligned to 8 for as long as the value lives, wherever it is moved,
-/// and no reference to those bytes exists but through this value.
+/// `ptr` is valid for reads and writes of `len` bytes and aligned to 8 for as long as the value
+/// lives, wherever it is moved, and no reference to those bytes exists but through this value.
 pub unsafe trait DmaMemory {
     /// Address of the first byte for the card.
     fn iova(&self) -> u64;
@@ -45,10 +45,12 @@ pub unsafe trait DmaMemory {
     }
 }
 
-/// A block of DMA memory. Dropping it takes it away from the card; do so only when the card no longer uses it.
+/// A block of DMA memory. Dropping it unmaps it for the card; do so only when the card no longer
+/// uses it.
 ///
-/// What the card may write at any time, such as a ring, is read and written by [`load`](Self::load) and [`store`](Self::store). The
-/// slices are for what belongs to the driver alone at the moment: a frame not yet sent, or one received.
+/// Memory that the card may write at any time, such as a ring, is accessed with
+/// [`load`](Self::load) and [`store`](Self::store). The slices are for memory that belongs to the
+/// driver alone at the moment: a frame not yet sent, or one received.
 pub struct DmaBuf<M> {
     memory: M,
 }
@@ -76,12 +78,13 @@ impl<M: DmaMemory> DmaBuf<M> {
     }
 
     pub fn as_slice(&self) -> &[u8] {
-        // SAFETY: valid by the contract of `DmaMemory`; the caller's side is documented above.
+        // SAFETY: the memory is valid by the contract of `DmaMemory`; the caller's obligations are
+        // documented above.
         unsafe { std::slice::from_raw_parts(self.ptr().as_ptr(), self.len()) }
     }
 
     pub fn as_mut_slice(&mut self) -> &mut [u8] {
-        // SAFETY: as for `as_slice`, and borrowed mutably.
+        // SAFETY: as for `as_slice`, and `self` is borrowed mutably.
         unsafe { std::slice::from_raw_parts_mut(self.ptr().as_ptr(), self.len()) }
     }
 
@@ -105,11 +108,11 @@ impl<M: DmaMemory> DmaBuf<M> {
             offset.is_multiple_of(size)
                 && offset.checked_add(size).is_some_and(|end| end <= self.len())
         );
-        // SAFETY: within the block.
+        // SAFETY: the offset is within the block.
         unsafe { self.ptr().as_ptr().add(offset).cast() }
     }
 
-    /// Gives the memory back; the same as dropping it.
+    /// Frees the memory, as dropping it does.
     pub fn free(self) {}
 }
 

@@ -1,4 +1,4 @@
-//! What can go wrong with a card.
+//! The errors of the driver.
 
 use nitor_abi::admin::{Opcode, Status};
 use nitor_abi::bar::ResetReason;
@@ -22,15 +22,15 @@ pub enum Error {
     ResetTimeout(&'static str),
     #[error("no answer to {0:?}")]
     AdminTimeout(Opcode),
-    /// After a timeout or nonsense; only a reset helps.
+    /// The admin queue has stopped after a timeout or an illegal answer; only a reset helps.
     #[error("the admin queue has stopped")]
     AdminStopped,
     #[error("{what} failed: {status:?}")]
     Command { what: &'static str, status: Status },
-    /// An answer that no card should give.
+    /// The card has given an illegal answer.
     #[error("the card answers nonsense: {0}")]
     Nonsense(&'static str),
-    /// More than the card can, or than makes sense.
+    /// The configuration asks for more than the card offers, or makes no sense.
     #[error("{0}")]
     Config(String),
     #[error("queue {queue} has failed: {fault}")]
@@ -51,7 +51,7 @@ pub enum QueueFault {
 }
 
 impl QueueFault {
-    /// What to tell the card.
+    /// The reason for the reset that this fault needs.
     pub fn reset_reason(self) -> ResetReason {
         match self {
             QueueFault::TxReqId => ResetReason::InvalidTxReqId,

@@ -1,4 +1,4 @@
-//! What the card offers, and telling it what is wanted.
+//! Features: reads what the card offers, and sets what the driver wants.
 
 use std::time::Duration;
 
@@ -13,19 +13,19 @@ use crate::dma::DmaBuf;
 use crate::error::{Error, Result};
 use crate::pci::PciFunction;
 
-/// What the card says of itself.
+/// Everything that the card reports of itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Features {
     pub attributes: DeviceAttributes,
     pub limits: MaxQueuesExt,
     pub offload: StatelessOffload,
     pub hints: Hints,
-    /// Groups of events it can post.
+    /// The groups of events that the card can post.
     pub event_groups: u32,
-    /// Microseconds a unit of interrupt delay.
+    /// Microseconds in a unit of interrupt delay.
     pub delay_unit: u16,
     pub link: Option<LinkConfig>,
-    /// Low-latency queues.
+    /// The offer of low-latency queues.
     pub llq: Option<Llq>,
 }
 
@@ -92,7 +92,7 @@ impl Features {
         self.attributes.mac
     }
 
-    /// Queue pairs the card has.
+    /// The number of queue pairs that the card has.
     pub fn max_pairs(&self) -> u32 {
         let limits = &self.limits;
         limits.tx_sq_num.min(limits.tx_cq_num).min(limits.rx_sq_num).min(limits.rx_cq_num)
@@ -111,12 +111,12 @@ impl Features {
         )
     }
 
-    /// How long the card may be silent; None: for ever.
+    /// How long the card may post no keep-alive; None: for ever.
     pub fn watchdog(&self) -> Option<Duration> {
         hint(self.hints.driver_watchdog_timeout_ms, 6000)
     }
 
-    /// How long a packet may be on its way out; None: for ever.
+    /// How long a packet may stay uncompleted; None: for ever.
     pub fn tx_timeout(&self) -> Option<Duration> {
         hint(self.hints.missing_tx_completion_timeout_ms, 5000)
     }
@@ -163,7 +163,7 @@ impl<P: PciFunction + Clone> AdminQueue<P> {
         self.command(name(feature), Opcode::GetFeature, command.to_bytes(), control)
     }
 
-    /// Like `get`, None if the card has no such feature.
+    /// Like `get`; None if the card does not have the feature.
     pub fn optional(&mut self, feature: Feature) -> Result<Option<Body>> {
         match self.get(feature, 0, None) {
             Ok(body) => Ok(Some(body)),

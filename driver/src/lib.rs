@@ -1,16 +1,18 @@
-//! User-space driver for ENA network cards, over any [PciFunction]: a simulated card, one of a virtual machine, or a real one.
+//! A user-space driver for ENA network cards, over any [PciFunction]: a simulated card, one of a
+//! virtual machine, or a real one.
 //!
 //! | module | what |
 //! |---|---|
-//! | [pci], [dma] | what is needed of the machine: implement [PciFunction] to drive a card somewhere else |
-//! | [device] | [Ena]: events, health, recovery, the way down |
+//! | [pci], [dma] | the interface to the machine: implement [PciFunction] for another one |
+//! | [device] | [Ena]: events, health, recovery, shutdown |
 //! | `setup` | [Config], and bring-up |
 //! | `regs` | control registers, reads by DMA, reset |
 //! | `admin`, `aenq` | commands to the card, events from it |
 //! | [features], `rss` | what the card offers, receive-side scaling |
 //! | [queue], [tx], [rx] | a queue pair; sending; receiving |
-//! | `ring` | how far each side of a ring is |
-//! | `stats` | counts under `ethtool`'s names |
+//! | `ring` | head and tail of a ring in host memory |
+//! | `lines` | transmit rings in the card, for low-latency queues |
+//! | `stats` | counters under `ethtool`'s names |
 //! | `phy` | a queue pair as a smoltcp device |
 //!
 //! ```no_run

@@ -1,4 +1,5 @@
-//! Rings of lines in the card: descriptors and the head of each packet are pushed into it.
+//! Low-latency transmit rings: the driver writes lines, each with descriptors and the head of a
+//! packet, into the card.
 
 use nitor_abi::feature::llq;
 
@@ -9,17 +10,17 @@ use crate::ring::{Submission, DESC_LEN};
 pub(crate) const BAR: u8 = 2;
 const HEADER_AT: usize = llq::DESCS_BEFORE * DESC_LEN;
 
-/// A low-latency queue's ring. Counts run freely, and are of lines.
+/// The ring of a low-latency queue. Head and tail count lines and run freely.
 pub(crate) struct LineRing<P: PciFunction> {
     function: P,
-    /// In the BAR.
+    /// The offset of the lines in the BAR.
     base: u64,
     mask: u16,
     doorbell: u64,
     tail: u16,
     told: u16,
     done: u16,
-    /// The line being made, descriptors in it, and how many it takes.
+    /// The line being filled, the descriptors in it, and the most it has room for.
     line: Vec<u8>,
     at: usize,
     room: usize,
@@ -27,7 +28,7 @@ pub(crate) struct LineRing<P: PciFunction> {
 }
 
 impl<P: PciFunction + Clone> LineRing<P> {
-    /// `len`: bytes of a line, 128 or 256.
+    /// `len` is the number of bytes of a line, 128 or 256.
     pub fn new(function: &P, base: u32, len: usize, depth: u16, doorbell: u32) -> Self {
         LineRing {
             function: function.clone(),
@@ -50,7 +51,7 @@ impl<P: PciFunction + Clone> LineRing<P> {
         (self.at, self.room) = (0, llq::DESCS_BEFORE);
     }
 
-    /// Of the line that the next descriptor is in.
+    /// The phase of the line that the next descriptor is in.
     fn phase(&self) -> bool {
         let line = self.tail.wrapping_add(u16::from(self.at == self.room));
         line & (self.mask + 1) == 0
@@ -81,7 +82,8 @@ pub(crate) enum TxRing<P: PciFunction> {
 }
 
 impl<P: PciFunction + Clone> TxRing<P> {
-    /// Free places: one is never used, so that a full ring is not an empty one.
+    /// The number of free places. One place is never used, so that a full ring differs from an
+    /// empty one.
     pub fn free(&self) -> u16 {
         match self {
             TxRing::Host(ring) => ring.free(),
@@ -89,7 +91,7 @@ impl<P: PciFunction + Clone> TxRing<P> {
         }
     }
 
-    /// Places that a packet of so many descriptors takes.
+    /// Places that a packet of this many descriptors takes.
     pub fn places(&self, descs: usize) -> usize {
         match self {
             TxRing::Host(_) => descs,
@@ -115,7 +117,7 @@ impl<P: PciFunction + Clone> TxRing<P> {
         }
     }
 
-    /// The next descriptor's phase bit.
+    /// The phase bit of the next descriptor.
     pub fn phase(&self) -> bool {
         match self {
             TxRing::Host(ring) => ring.phase(),
@@ -137,7 +139,7 @@ impl<P: PciFunction + Clone> TxRing<P> {
         }
     }
 
-    /// Tells the card of what was pushed.
+    /// Rings the doorbell for what was pushed.
     pub fn ring(&mut self) {
         match self {
             TxRing::Host(ring) => ring.ring(),
@@ -151,7 +153,7 @@ impl<P: PciFunction + Clone> TxRing<P> {
         }
     }
 
-    /// The card has done with `count` more places.
+    /// Frees `count` places that the card has finished with.
     pub fn release(&mut self, count: u16) {
         match self {
             TxRing::Host(ring) => ring.release(count),

@@ -1,5 +1,5 @@
-//! What a driver needs of a PCI function, whatever is behind it: a simulated card, one of a virtual
-//! machine, or a real one.
+//! The PCI function that the driver drives: a simulated card, one of a virtual machine, or a real
+//! one.
 
 use std::fmt;
 use std::rc::Rc;
@@ -10,10 +10,10 @@ use thiserror::Error;
 
 use crate::dma::{DmaBuf, DmaMemory};
 
-/// Why a PCI function does not do what it was asked to.
+/// Why a PCI function cannot do what the driver asks for.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum PciError {
-    /// Reads give all ones: the card is off the bus, or does not decode the address.
+    /// Reads return all ones: the card is off the bus, or does not decode the address.
     #[error("the device does not answer")]
     DeviceGone,
     #[error("no DMA memory for {len} bytes aligned to {align}")]
@@ -28,11 +28,11 @@ pub enum PciError {
 
 /// A PCI function: its registers, memory it can reach, and its interrupts.
 ///
-/// Methods take `&self`, so that queues of one card can be used apart from each other; a handle that is cloned, an [`Rc`] or
-/// an [`Arc`] is a function too.
+/// Methods take `&self`, so that the queues of one card can be used independently. A handle that is
+/// cloned, an [`Rc`] or an [`Arc`], is a function too.
 ///
-/// Register accesses don't fail: as on any machine, a card that does not answer reads all ones, and nobody is told
-/// of writes that got lost.
+/// Register accesses don't fail: as on any machine, a read of a card that does not answer returns
+/// all ones, and a lost write is not reported.
 pub trait PciFunction {
     type Memory: DmaMemory;
 
@@ -45,42 +45,47 @@ pub trait PciFunction {
     /// Bytes of a memory BAR, 0 if there is none. (The upper half of a 64-bit BAR is none.)
     fn bar_len(&self, bar: u8) -> u64;
 
-    /// Reads the dword at `offset` of a BAR. What the driver reads from DMA memory afterwards is not older.
+    /// Reads the dword at `offset` of a BAR. Later reads of DMA memory return data that is at least
+    /// as new.
     fn bar_read(&self, bar: u8, offset: u64) -> u32;
 
-    /// Writes the dword at `offset` of a BAR. What the driver wrote to DMA memory before is there when the card sees it.
+    /// Writes the dword at `offset` of a BAR. Earlier writes to DMA memory are visible when the
+    /// card receives it.
     fn bar_write(&self, bar: u8, offset: u64, value: u32);
 
-    /// Writes bytes to a prefetchable BAR as a write-combining mapping does: in TLPs of any size, in any order, but before what
-    /// [bar_write](Self::bar_write) writes later. `offset` and the length are multiples of 8.
+    /// Writes bytes to a prefetchable BAR as a write-combining mapping does: in TLPs of any size
+    /// and in any order, but before later writes of [bar_write](Self::bar_write). `offset` and the
+    /// length are multiples of 8.
     fn bar_write_bytes(&self, bar: u8, offset: u64, bytes: &[u8]) {
         for (word, at) in bytes.as_chunks::<4>().0.iter().zip((offset..).step_by(4)) {
             self.bar_write(bar, at, u32::from_le_bytes(*word));
         }
     }
 
-    /// Allocates `len` zeroed bytes that the card can read and write. `align`, a power of two, holds for the
-    /// address in the driver as well as for the card's.
+    /// Allocates `len` zeroed bytes that the card can read and write. `align`, a power of two,
+    /// holds for the address in the driver as well as for the card's.
     fn alloc_dma(&self, len: usize, align: usize) -> Result<DmaBuf<Self::Memory>, PciError>;
 
-    /// Enables MSI-X with vectors 0 to `vectors - 1`, as an operating system does it: programs and unmasks the
-    /// table entries, masks the others, sets the enable bit. Replaces what was enabled before.
+    /// Enables MSI-X with vectors 0 to `vectors - 1`, as an operating system does it: programs and
+    /// unmasks the table entries, masks the others, sets the enable bit. It replaces what was
+    /// enabled before.
     fn enable_msix(&self, vectors: u16) -> Result<(), PciError>;
 
-    /// Disables MSI-X and forgets interrupts that were not taken.
+    /// Disables MSI-X and drops pending interrupts.
     fn disable_msix(&self) -> Result<(), PciError>;
 
-    /// Takes the interrupts that came since the last call.
+    /// Takes the interrupts that arrived since the last call.
     fn take_interrupts(&self) -> VectorSet;
 
-    /// Lets time pass until there is an interrupt to take or `timeout` is over. However short the timeout, and even if
-    /// an interrupt is there and not taken, a loop that polls with it gets to see what the card does.
+    /// Lets time pass until an interrupt is pending or `timeout` is over. However short the
+    /// timeout, and even if an interrupt stays pending, the card makes progress in each call.
     fn wait(&self, timeout: Duration);
 
-    /// Time since some fixed moment, never going back.
+    /// The time since some fixed moment. It never decreases.
     fn now(&self) -> Duration;
 
-    /// Function-level reset. Afterwards the function is as found: addresses assigned, bus mastering and MSI-X off.
+    /// Performs a function-level reset. Afterwards the function is as found: addresses assigned,
+    /// bus mastering and MSI-X off.
     fn reset(&self) -> Result<(), PciError>;
 }
 
@@ -146,14 +151,14 @@ impl VectorSet {
         VectorSet([0; Self::CAPACITY as usize / 64])
     }
 
-    /// Adds `vector`, unless it is beyond the capacity: no driver asked for such a one.
+    /// Adds `vector`, unless it is beyond the capacity: no driver asks for such a vector.
     pub fn insert(&mut self, vector: u16) {
         if let Some(word) = self.0.get_mut(usize::from(vector / 64)) {
             *word |= 1 << (vector % 64);
         }
     }
 
-    /// Removes `vector`; whether it was there.
+    /// Removes `vector`. Returns whether it was in the set.
     pub fn remove(&mut self, vector: u16) -> bool {
         let there = self.contains(vector);
         if there {

@@ -1,7 +1,7 @@
 //! A queue pair as a device of the smoltcp TCP/IP stack.
 //!
-//! Frames are received where the card has put them, without a copy unless they are in several buffers, and made where the card
-//! fetches them from.
+//! Frames are received in place, without a copy unless they span several buffers, and built in
+//! place, where the card fetches them.
 
 use smoltcp::phy::{Device, DeviceCapabilities, Medium, RxToken, TxToken};
 use smoltcp::time::Instant;
@@ -15,12 +15,13 @@ use crate::rx::RxFrame;
 use crate::setup::FRAME_OVERHEAD;
 use crate::tx::{Offload, Segment, TxQueue};
 
-/// What smoltcp takes for a header in its MTU.
+/// The header that smoltcp counts in its MTU.
 const ETHERNET_HEADER: usize = 14;
 /// The card pads shorter frames too; smoltcp's are whole.
 const SLOT_ALIGN: usize = 64;
 
-/// Memory for the frames that smoltcp makes. Belongs to one queue pair, which sends nothing else.
+/// Memory for the frames that smoltcp makes. It belongs to one queue pair, which sends nothing
+/// else.
 pub struct Phy<P: PciFunction> {
     memory: DmaBuf<P::Memory>,
     slot_len: usize,
@@ -30,7 +31,7 @@ pub struct Phy<P: PciFunction> {
 }
 
 impl<P: PciFunction + Clone> Phy<P> {
-    /// Memory for `slots` frames under way.
+    /// Allocates memory for `slots` frames in flight.
     pub fn new(ena: &Ena<P>, slots: usize) -> Result<Self> {
         let mtu = ena.config().mtu;
         let slot_len = ((mtu + FRAME_OVERHEAD) as usize).next_multiple_of(SLOT_ALIGN);
@@ -48,14 +49,14 @@ impl<P: PciFunction + Clone> Phy<P> {
         PhyDevice { phy: self, pair }
     }
 
-    /// Why the queue pair did nothing any more when its device was last used.
+    /// The fault of the queue pair when its device was last used, if it had one.
     pub fn fault(&self) -> Option<QueueFault> {
         self.fault
     }
 
     fn reap(&mut self, tx: &mut TxQueue<P, u64>) {
         let free = &mut self.free;
-        // A fault stays with its queue.
+        // The queue keeps a fault, and reports it.
         let _ = tx.reap(usize::MAX, |sent| free.push(sent.token));
     }
 }
@@ -67,11 +68,11 @@ pub struct PhyDevice<'a, P: PciFunction + Clone> {
 }
 
 impl<P: PciFunction + Clone> PhyDevice<'_, P> {
-    /// There is room for one more frame.
+    /// Whether there is room for one more frame.
     fn can_send(&mut self) -> bool {
         let tx = &mut self.pair.tx;
         if self.phy.free.is_empty() || tx.free_descriptors() == 0 {
-            // What waits for its doorbell would not come back otherwise.
+            // Packets without a doorbell would never complete.
             tx.flush();
             self.phy.reap(tx);
         }
@@ -83,7 +84,7 @@ impl<P: PciFunction + Clone> Drop for PhyDevice<'_, P> {
     fn drop(&mut self) {
         self.pair.tx.flush();
         self.phy.reap(&mut self.pair.tx);
-        // Not what was: after a reset the pair is another.
+        // The fault is read anew: after a reset the pair is another.
         self.phy.fault = self.pair.fault();
     }
 }
@@ -99,7 +100,7 @@ impl<P: PciFunction + Clone> Device for PhyDevice<'_, P> {
         Self: 'a;
 
     fn receive(&mut self, _: Instant) -> Option<(Self::RxToken<'_>, Self::TxToken<'_>)> {
-        // smoltcp answers a frame before it takes the next.
+        // smoltcp may answer a frame before it takes the next, so a frame needs room for an answer.
         if !self.can_send() {
             return None;
         }
@@ -144,17 +145,17 @@ impl<P: PciFunction + Clone> TxToken for PhyTxToken<'_, P> {
         let slot = free.pop().expect("checked when the token was made");
         let at = slot as usize * *slot_len;
         assert!(len <= *slot_len, "longer than the device's MTU");
-        // SAFETY: within the memory, and the slot is free, so the card does not read it. The slots it does read are not
-        // touched, so this is no slice of the whole memory.
+        // SAFETY: the slot is within the memory, and free, so the card does not read it. A slice of
+        // the whole memory would also cover slots that the card reads.
         let bytes = unsafe { std::slice::from_raw_parts_mut(memory.ptr().as_ptr().add(at), len) };
         let result = f(bytes);
-        // As much of it as the queue takes into the card.
+        // The queue pushes as much of the frame into the card as it can.
         let (header, rest) = bytes.split_at(len.min(self.tx.max_push()));
         let iova = memory.iova() + (at + header.len()) as u64;
         let segment = Segment { iova, len: rest.len() };
         let sent = self.tx.send_pushed(header, &[segment], &Offload::default(), slot);
         if let Err((_, slot)) = sent {
-            // Lost, as on a wire.
+            // The frame is lost, as on a wire.
             free.push(slot);
         }
         result

@@ -1,4 +1,4 @@
-//! Queue pairs: making them, and their interrupt.
+//! Queue pairs: creation, destruction, and the interrupt that both queues share.
 
 use nitor_abi::admin::{
     placement, CreateCq, CreateCqAnswer, CreateSq, CreateSqAnswer, DestroyCq, DestroySq, Direction,
@@ -21,26 +21,26 @@ use crate::tx::{TxLimits, TxQueue};
 /// Longest interrupt delay, in the card's units.
 pub(crate) const MAX_DELAY: u16 = 0x7fff;
 
-/// What a queue pair is made like.
+/// The configuration of a queue pair.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PairConfig {
     pub tx_depth: u16,
     pub rx_depth: u16,
     pub rx_buffer_len: u16,
     pub max_rx_parts: u16,
-    /// The card verifies IPv4 headers.
+    /// Whether the card verifies IPv4 headers.
     pub rx_verifies: bool,
     pub tx_limits: TxLimits,
-    /// Bytes of a line, if the transmit ring is lines in the card.
+    /// Bytes of an LLQ line; None if the transmit ring is in host memory.
     pub line_len: Option<usize>,
-    /// None: polling.
+    /// The interrupt vector. None: polling.
     pub vector: Option<u16>,
-    /// In the card's units.
+    /// Interrupt delays, in the card's units.
     pub tx_delay: u16,
     pub rx_delay: u16,
 }
 
-/// What the card calls a queue.
+/// The card's numbers for a queue.
 #[derive(Clone, Copy, Debug)]
 struct Ids {
     direction: Direction,
@@ -54,7 +54,7 @@ pub struct QueuePair<P: PciFunction, T> {
     pub tx: TxQueue<P, T>,
     pub rx: RxQueue<P>,
     ids: [Ids; 2],
-    /// Receive queue as the indirection table knows it.
+    /// The number of the receive queue in the indirection table.
     rx_id: u16,
     interrupt_register: u64,
     vector: Option<u16>,
@@ -121,7 +121,7 @@ impl<P: PciFunction + Clone, T> QueuePair<P, T> {
             rx,
             ids: [tx_ids, rx_ids],
             rx_id: rx_ids.sq,
-            // One register for both: it acts on the vector they share.
+            // One register unmasks both queues: it acts on the vector that they share.
             interrupt_register: interrupt_register.into(),
             vector: config.vector,
             tx_delay: config.tx_delay,
@@ -130,7 +130,7 @@ impl<P: PciFunction + Clone, T> QueuePair<P, T> {
         })
     }
 
-    /// Ends both queues. The card uses nothing of them afterwards.
+    /// Destroys both queues. The card uses none of their memory afterwards.
     pub(crate) fn destroy(&self, admin: &mut AdminQueue<P>) -> Result<()> {
         for ids in self.ids {
             let sq = DestroySq { sq_idx: ids.sq, direction: ids.direction as u8 };
@@ -141,12 +141,12 @@ impl<P: PciFunction + Clone, T> QueuePair<P, T> {
         Ok(())
     }
 
-    /// Takes over what is worth keeping of the pair before a reset.
+    /// Takes over the state that the pair keeps across a reset.
     pub(crate) fn inherit(&mut self, old: Self) {
         let delays = (old.tx_delay, old.rx_delay);
         if delays != (self.tx_delay, self.rx_delay) {
             (self.tx_delay, self.rx_delay) = delays;
-            // It was unmasked with those of the configuration.
+            // The vector was unmasked with the delays of the configuration.
             if self.vector.is_some() {
                 self.unmask();
             }
@@ -168,8 +168,9 @@ impl<P: PciFunction + Clone, T> QueuePair<P, T> {
         self.unmasks
     }
 
-    /// Lets the pair interrupt, once: to be called again after that interrupt, when there was nothing left to do. What
-    /// completed in between interrupts at once.
+    /// Unmasks the pair's interrupt for one interrupt. The caller does this again after that
+    /// interrupt, when there is nothing left to do. If something has completed in between, the
+    /// interrupt follows at once.
     pub fn unmask(&mut self) {
         let value = Interrupt {
             tx_delay: self.tx_delay,
@@ -181,14 +182,15 @@ impl<P: PciFunction + Clone, T> QueuePair<P, T> {
         self.unmasks += 1;
     }
 
-    /// Keeps the pair from interrupting.
+    /// Masks the pair's interrupt.
     pub fn mask(&mut self) {
         let value = Interrupt { keep_delays: true, ..Default::default() };
         self.function.bar_write(0, self.interrupt_register, value.into());
     }
 
-    /// How long completions may wait for others before they interrupt, in the card's units. Holds from the next
-    /// [unmask](Self::unmask) on, and outlives a reset. The longest is 32,767 units.
+    /// Sets how long completions may wait for others before they interrupt, in the card's units.
+    /// The delays hold from the next [unmask](Self::unmask) on, and survive a reset. The longest is
+    /// 32,767 units.
     pub fn set_delays(&mut self, tx: u16, rx: u16) -> Result<()> {
         let wanted = Interrupt { tx_delay: tx, rx_delay: rx, ..Default::default() };
         if !wanted.fits() {
@@ -200,7 +202,7 @@ impl<P: PciFunction + Clone, T> QueuePair<P, T> {
         Ok(())
     }
 
-    /// Why the pair does no more work.
+    /// The fault that has stopped the pair, if there is one.
     pub fn fault(&self) -> Option<QueueFault> {
         self.tx.fault().or(self.rx.fault())
     }
@@ -211,11 +213,12 @@ struct Made {
     ids: Ids,
     doorbell: u32,
     interrupt_register: u32,
-    /// Where its lines are.
+    /// The offset of the queue's lines.
     line_base: u32,
 }
 
-/// Creates a completion queue and the submission queue that uses it. Without `ring` that is made of lines in the card.
+/// Creates a completion queue and the submission queue that uses it. Without `ring`, the submission
+/// queue is made of lines in the card.
 fn create_queue<P: PciFunction + Clone>(
     function: &P,
     admin: &mut AdminQueue<P>,

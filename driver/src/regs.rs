@@ -1,4 +1,4 @@
-//! The control registers: plain reads, reads by DMA, and the reset handshake.
+//! Control registers: plain reads, readless reads (by DMA), and the reset handshake.
 
 use std::sync::atomic::{fence, Ordering};
 use std::time::Duration;
@@ -20,27 +20,28 @@ const CFG_REVISION: u16 = 0x08;
 const COMMAND_MEMORY: u32 = 1 << 1;
 const COMMAND_MASTER: u32 = 1 << 2;
 
-/// The control registers and a place to put offsets the card tells must fit in.
+/// Room for the control registers, and for the offsets that the card gives.
 const MIN_BAR: u64 = 0x100;
 const GONE: u32 = u32::MAX;
-/// What `req_id` is set to before a read, plus its number: no answer to this read or the last.
+/// `req_id` in the response before a read, plus the read's number: no answer to this read or the
+/// last has it.
 const POISON: u16 = 0xdead;
 const READ_TIMEOUT: Duration = Duration::from_millis(200);
 const RESET_STEP: Duration = Duration::from_micros(20);
 const TIMEOUT_UNIT: Duration = Duration::from_millis(100);
-/// Patience after a reset of the function, if the card tells of more it is that.
+/// The timeout of a function-level reset, unless the card gives a longer one.
 const FUNCTION_RESET_TIMEOUT: Duration = Duration::from_secs(1);
 /// 0.0.1
 const MIN_CONTROLLER: u32 = 1;
 
 pub(crate) struct Regs<P: PciFunction> {
     function: P,
-    /// Where values of reads by DMA arrive, and the number of the last.
+    /// The memory for responses to readless reads, and the number of the last read.
     readless: Option<(DmaBuf<P::Memory>, u16)>,
     read_timeout: Duration,
 }
 
-/// What the registers tell of the card.
+/// The versions that the registers report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Versions {
     pub interface: Version,
@@ -48,7 +49,7 @@ pub struct Versions {
 }
 
 impl<P: PciFunction> Regs<P> {
-    /// Checks that this is a card to drive and makes its registers accessible.
+    /// Checks that the function is a card for this driver, and makes its registers accessible.
     pub fn attach(function: P) -> Result<Self> {
         let id = function.config_read(CFG_ID);
         if id == GONE {
@@ -73,9 +74,10 @@ impl<P: PciFunction> Regs<P> {
         &self.function
     }
 
-    /// Lets the card decode its BARs and use DMA, and tells where values of reads go.
+    /// Turns memory space and bus mastering on, and gives the card the address for readless
+    /// responses.
     pub fn enable(&self) {
-        // The upper half is status: ones would clear it.
+        // The upper half is the status register, where writing ones clears bits.
         let command = self.function.config_read(CFG_COMMAND) & 0xffff;
         self.function.config_write(CFG_COMMAND, command | COMMAND_MEMORY | COMMAND_MASTER);
         self.write_response_address();
@@ -87,15 +89,15 @@ impl<P: PciFunction> Regs<P> {
         }
     }
 
-    /// Nothing leaves the card by DMA any more.
+    /// Turns bus mastering off: afterwards the card sends no DMA.
     pub fn disable_dma(&self) {
         let command = self.function.config_read(CFG_COMMAND) & 0xffff;
         self.function.config_write(CFG_COMMAND, command & !COMMAND_MASTER);
-        // A read pushes what the card sent before ahead of its answer.
+        // The completion of this read pushes the card's earlier writes ahead of it.
         self.function.config_read(CFG_COMMAND);
     }
 
-    /// Other patience than 200 ms for a read by DMA.
+    /// Sets the timeout of a readless read, which is 200 ms otherwise.
     pub fn set_read_timeout(&mut self, timeout: Duration) {
         self.read_timeout = timeout;
     }
@@ -110,7 +112,7 @@ impl<P: PciFunction> Regs<P> {
         self.write(low + 4, (address >> 32) as u32);
     }
 
-    /// Reads one of the registers that tell something.
+    /// Reads a register, readless if that is set up.
     pub fn read(&mut self, register: u32) -> Result<u32> {
         let value = match &mut self.readless {
             None => self.function.bar_read(0, register.into()),
@@ -162,10 +164,12 @@ impl<P: PciFunction> Regs<P> {
         Ok(Versions { interface, controller: controller.into() })
     }
 
-    /// Resets the device. Afterwards it knows no queue, and uses no memory but for register reads.
+    /// Resets the device. Afterwards it has no queues, and uses no memory except for readless
+    /// responses.
     pub fn reset(&mut self, reason: ResetReason) -> Result<()> {
         if self.readless.is_some() && self.function.config_read(CFG_COMMAND) & COMMAND_MASTER == 0 {
-            // The function was reset, or shut off: no read would be answered.
+            // The function was reset, or bus mastering turned off: no readless read would be
+            // answered.
             return Err(Error::NotReady);
         }
         let status = self.status()?;
@@ -177,11 +181,11 @@ impl<P: PciFunction> Regs<P> {
             return Err(Error::Nonsense("no reset timeout"));
         }
         let timeout = TIMEOUT_UNIT * caps.reset_timeout.into();
-        // Without the capability only the lower half of the reason has a place.
+        // Without the capability only the lower half of the reason fits.
         let reset_reason = reason as u8 & 0xf;
         let start = DevCtl { dev_reset: true, reset_reason, ..Default::default() };
         self.write(bar::DEV_CTL, start.into());
-        // The reset has cleared it.
+        // The reset has cleared the response address.
         self.write_response_address();
         self.until_resetting(true, timeout).map_err(|error| named(error, "begin a reset"))?;
         self.write(bar::DEV_CTL, DevCtl::default().into());
@@ -207,18 +211,18 @@ impl<P: PciFunction> Regs<P> {
         Ok(())
     }
 
-    /// The last resort: resets the whole function, and makes the registers accessible again.
+    /// Resets the whole function, as a last resort, and makes the registers accessible again.
     pub fn function_reset(&mut self) -> Result<()> {
         self.function.reset()?;
         self.enable();
-        // The function answers before the card has forgotten what was; until then it ignores writes.
+        // The function answers before the card's reset has ended; until then it ignores writes.
         let timeout = FUNCTION_RESET_TIMEOUT.max(TIMEOUT_UNIT * self.caps()?.reset_timeout.into());
         self.until_resetting(false, timeout)
             .map_err(|error| named(error, "end a reset of the function"))?;
         self.check_ready()
     }
 
-    /// Leaves the card without any address to write to.
+    /// Clears the readless response address, so that the card has no address to write to.
     pub fn detach(&mut self) {
         if self.readless.is_some() {
             self.write_address(bar::MMIO_RESP_LO, 0);

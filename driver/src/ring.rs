@@ -1,4 +1,5 @@
-//! Rings in host memory: how far each side is, and whose an entry is.
+//! Rings in host memory: their head and tail pointers, and the phase bit that shows who owns an
+//! entry.
 
 use std::sync::atomic::{fence, Ordering};
 
@@ -8,10 +9,11 @@ use crate::pci::PciFunction;
 
 /// Bytes of a descriptor.
 pub(crate) const DESC_LEN: usize = 16;
-/// Rings are whole pages for the card.
+/// The alignment of rings, which are whole pages.
 const ALIGN: usize = 4096;
 
-/// A submission queue's ring. Counts run freely; the card sees no descriptor before its doorbell is rung.
+/// The ring of a submission queue. Its counts run freely. The card reads no descriptor before the
+/// doorbell is rung.
 pub(crate) struct Submission<P: PciFunction> {
     function: P,
     memory: DmaBuf<P::Memory>,
@@ -19,15 +21,15 @@ pub(crate) struct Submission<P: PciFunction> {
     doorbell: u64,
     /// Descriptors written.
     tail: u16,
-    /// Descriptors the card has been told of.
+    /// Descriptors that a doorbell has posted.
     told: u16,
-    /// Descriptors the card has done with.
+    /// Descriptors that the card has finished with.
     done: u16,
     pub doorbells: u64,
 }
 
 impl<P: PciFunction + Clone> Submission<P> {
-    /// Memory of a ring of `depth` descriptors, a power of two.
+    /// Allocates memory for a ring of `depth` descriptors, a power of two.
     pub fn alloc(function: &P, depth: u16) -> Result<DmaBuf<P::Memory>> {
         dma::alloc(function, (usize::from(depth) * DESC_LEN).max(ALIGN), ALIGN)
     }
@@ -45,17 +47,18 @@ impl<P: PciFunction + Clone> Submission<P> {
         }
     }
 
-    /// Free places: one is never used, so that a full ring is not an empty one.
+    /// The number of free places. One place is never used, so that a full ring differs from an
+    /// empty one.
     pub fn free(&self) -> u16 {
         self.mask - self.tail.wrapping_sub(self.done)
     }
 
-    /// The next descriptor's phase bit.
+    /// The phase bit of the next descriptor.
     pub fn phase(&self) -> bool {
         self.tail & (self.mask + 1) == 0
     }
 
-    /// Writes a descriptor; there is a free place.
+    /// Writes a descriptor. There must be a free place.
     pub fn push(&mut self, desc: [u8; DESC_LEN]) {
         debug_assert!(self.free() > 0);
         let at = usize::from(self.tail & self.mask) * DESC_LEN;
@@ -65,7 +68,7 @@ impl<P: PciFunction + Clone> Submission<P> {
         self.tail = self.tail.wrapping_add(1);
     }
 
-    /// Tells the card of what was pushed.
+    /// Rings the doorbell for what was pushed.
     pub fn ring(&mut self) {
         if self.told != self.tail {
             self.function.bar_write(0, self.doorbell, self.tail.into());
@@ -74,7 +77,7 @@ impl<P: PciFunction + Clone> Submission<P> {
         }
     }
 
-    /// The card has done with `count` more descriptors.
+    /// Frees `count` descriptors that the card has finished with.
     pub fn release(&mut self, count: u16) {
         self.done = self.done.wrapping_add(count);
     }

@@ -1,4 +1,4 @@
-//! Receive-side scaling: which queue a flow goes to.
+//! Receive-side scaling: the indirection table, the key and the hash input.
 
 use nitor_abi::feature::Feature;
 use nitor_abi::rss::{
@@ -11,11 +11,11 @@ use crate::error::{Error, Result};
 use crate::features::head;
 use crate::pci::PciFunction;
 
-/// The hash's key, in the order Toeplitz is defined in.
+/// The key of the Toeplitz hash, in the order of its definition.
 pub type RssKey = [u8; KEY_LEN];
 
 impl<P: PciFunction + Clone> AdminQueue<P> {
-    /// Sets the table: an RX queue id for each value of the hash's low bits.
+    /// Sets the indirection table: an RX queue ID for each value of the hash's low bits.
     pub fn set_rss_table(&mut self, queues: &[u16; TABLE_ENTRIES]) -> Result<()> {
         let limits = Table::from_bytes(&head(&self.get(Feature::RssIndirectionTable, 0, None)?));
         if !(limits.min_size..=limits.max_size).contains(&TABLE_LOG) {
@@ -42,7 +42,7 @@ impl<P: PciFunction + Clone> AdminQueue<P> {
     pub fn set_rss_key(&mut self, key: &RssKey) -> Result<()> {
         let mut buffer = self.control_buffer(KeyBuffer::LEN)?;
         let mut record = KeyBuffer { parts: KEY_PARTS, key: *key };
-        // The card wants the last byte first.
+        // The card takes the key with its last byte first.
         record.key.reverse();
         buffer.as_mut_slice()[..KeyBuffer::LEN].copy_from_slice(&record.to_bytes());
         let toeplitz = Function { selected: function::TOEPLITZ, ..Default::default() };
@@ -61,7 +61,8 @@ impl<P: PciFunction + Clone> AdminQueue<P> {
         Ok(record.key)
     }
 
-    /// Selects what is hashed, by kind of packet: fields of [nitor_abi::rss::input], indexed by its kinds.
+    /// Selects the fields that are hashed, by kind of packet: fields of [nitor_abi::rss::input],
+    /// indexed by its kinds.
     pub fn set_rss_input(&mut self, fields: &[u16; input::KINDS]) -> Result<()> {
         let mut buffer = self.control_buffer(input::LEN)?;
         let selected = &mut buffer.as_mut_slice()[input::SELECTED..];

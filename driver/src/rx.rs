@@ -1,4 +1,4 @@
-//! Receive queue: owns its buffers, lends frames out of them.
+//! The receive queue: owns its buffers and lends received frames to the caller.
 
 use std::ops::Range;
 
@@ -10,21 +10,21 @@ use crate::error::{QueueFault, Result};
 use crate::pci::PciFunction;
 use crate::ring::{Completion, Submission};
 
-/// Buffers are apart by multiples of this.
+/// The distance between buffers is a multiple of this.
 const BUFFER_ALIGN: usize = 64;
-/// Doorbells are worth it from this many buffers on, or an eighth of the ring.
+/// A doorbell is rung for at least this many buffers, or an eighth of the ring.
 const REFILL_BATCH: u16 = 256;
 
-/// What the card says of a checksum.
+/// The card's verdict on a checksum.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Checksum {
     Good,
     Bad,
-    /// Not looked at.
+    /// The card did not verify the checksum.
     Unknown,
 }
 
-/// What the card says of a frame.
+/// What the card reports of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RxInfo {
     /// See [nitor_abi::tx::l3].
@@ -38,7 +38,8 @@ pub struct RxInfo {
 }
 
 impl RxInfo {
-    /// `verifies`: the card looks at IPv4 headers; one that doesn't sets their error flag on all.
+    /// `verifies`: the card verifies IPv4 headers. A card that does not sets the error flag of all
+    /// of them.
     fn new(completion: &RxCompletion, verifies: bool) -> Self {
         let c = completion;
         let l4 = matches!(c.l4_proto, l4::TCP | l4::UDP) && !c.ipv4_frag;
@@ -70,14 +71,14 @@ pub struct RxStats {
     pub csum_good: u64,
     pub csum_bad: u64,
     pub csum_unchecked: u64,
-    /// Times no buffer was posted when looked at.
+    /// How often a poll found no buffer posted.
     pub empty_ring: u64,
     pub bad_req_id: u64,
     pub bad_desc_num: u64,
     pub bad_desc: u64,
 }
 
-/// A part of a frame: where it is in the buffers' memory.
+/// A part of a frame: its bytes in the memory of the buffers.
 #[derive(Clone, Debug)]
 struct Part {
     req_id: u16,
@@ -94,17 +95,17 @@ pub struct RxQueue<P: PciFunction> {
     max_parts: usize,
     verifies: bool,
     depth: u16,
-    /// By request id: the card has the buffer.
+    /// Whether the card has the buffer, by request ID.
     posted: Vec<bool>,
     free: Vec<u16>,
-    /// Of the frame whose completions are being taken.
+    /// The parts of the frame whose completions are being taken.
     parts: Vec<Part>,
     fault: Option<QueueFault>,
     stats: RxStats,
 }
 
 impl<P: PciFunction + Clone> RxQueue<P> {
-    /// Memory for the buffers of a ring.
+    /// Allocates memory for the buffers of a ring.
     pub(crate) fn alloc(function: &P, depth: u16, buffer_len: u16) -> Result<DmaBuf<P::Memory>> {
         let stride = usize::from(buffer_len).next_multiple_of(BUFFER_ALIGN);
         dma::alloc(function, usize::from(depth) * stride, 4096)
@@ -126,7 +127,7 @@ impl<P: PciFunction + Clone> RxQueue<P> {
             buffers,
             buffer_len,
             stride: buffer_len.next_multiple_of(BUFFER_ALIGN),
-            // A frame that has taken every buffer there is could never end.
+            // A frame that takes all buffers could never end.
             max_parts: max_parts.min(depth).into(),
             verifies,
             depth,
@@ -142,7 +143,7 @@ impl<P: PciFunction + Clone> RxQueue<P> {
         self.stats = old.stats();
     }
 
-    /// Posts every free buffer and tells the card.
+    /// Posts every free buffer and rings the doorbell.
     pub fn refill(&mut self) {
         while self.ring.free() > 0 {
             let Some(req_id) = self.free.pop() else { break };
@@ -168,7 +169,7 @@ impl<P: PciFunction + Clone> RxQueue<P> {
         }
     }
 
-    /// The next frame, lent until it is dropped.
+    /// The next frame, borrowed until it is dropped.
     pub fn receive(&mut self) -> Result<Option<RxFrame<'_, P>>, QueueFault> {
         self.refill_if_worth_it();
         if let Some(fault) = self.fault {
@@ -176,7 +177,7 @@ impl<P: PciFunction + Clone> RxQueue<P> {
         }
         loop {
             let Some(entry) = self.completions.take() else {
-                // A frame in the making is taken up again at the next call.
+                // The next call continues a frame whose end has not arrived.
                 let none_left = self.ring.free() == self.depth - 1;
                 self.stats.empty_ring += u64::from(none_left);
                 return Ok(None);
@@ -240,7 +241,7 @@ impl<P: PciFunction + Clone> RxQueue<P> {
     }
 }
 
-/// A received frame. Its buffers go back to the card when it is dropped.
+/// A received frame. Dropping it frees its buffers for the card.
 pub struct RxFrame<'a, P: PciFunction + Clone> {
     queue: &'a mut RxQueue<P>,
     info: RxInfo,
@@ -251,7 +252,7 @@ impl<P: PciFunction + Clone> RxFrame<'_, P> {
         self.info
     }
 
-    /// Bytes, without FCS. May be 0 if the card says so.
+    /// Bytes without FCS. The card may report 0.
     pub fn len(&self) -> usize {
         self.queue.parts.iter().map(|part| part.bytes.len()).sum()
     }
@@ -264,23 +265,24 @@ impl<P: PciFunction + Clone> RxFrame<'_, P> {
     pub fn segments(&self) -> impl Iterator<Item = &[u8]> {
         let memory = self.queue.buffers.ptr();
         self.queue.parts.iter().map(move |part| {
-            // SAFETY: within the buffers' memory, as `take_part` checked. The card has given the buffer back, and the borrow
-            // of the queue keeps it from being posted again. Buffers that the card still has are not touched, so this is no slice
-            // of the whole memory.
+            // SAFETY: the part is within the buffers' memory, as `take_part` checked. The card has
+            // completed the buffer, and the borrow of the queue prevents posting it again. A slice
+            // of the whole memory would also cover buffers that the card has.
             unsafe {
                 std::slice::from_raw_parts(memory.as_ptr().add(part.bytes.start), part.bytes.len())
             }
         })
     }
 
-    /// The bytes, if they are in one buffer.
+    /// The bytes of the frame, if they are in one buffer.
     pub fn contiguous(&self) -> Option<&[u8]> {
         let mut segments = self.segments();
         let only = segments.next()?;
         segments.next().is_none().then_some(only)
     }
 
-    /// Copies the frame to the start of `to`, as far as it fits; its whole length.
+    /// Copies the frame to the start of `to`, as far as it fits. Returns the length of the whole
+    /// frame.
     pub fn copy_to(&self, to: &mut [u8]) -> usize {
         let mut at = 0;
         for segment in self.segments() {

@@ -1,4 +1,4 @@
-//! Setting a card up: what every start and every recovery does.
+//! Sets a card up, at every start and every recovery.
 
 use std::time::Duration;
 
@@ -23,17 +23,17 @@ use crate::tx::TxLimits;
 
 /// Ethernet header and two VLAN tags: what a frame has beyond the MTU.
 pub const FRAME_OVERHEAD: u32 = 14 + 2 * 4;
-/// Rings are not made smaller than this when the card is short of resources.
+/// The smallest depth to which rings are reduced when the card is short of resources.
 const MIN_DEPTH: u16 = 256;
 
-/// How completions are learned of.
+/// How the driver learns of completions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
-    /// By looking: no interrupt is ever sent.
+    /// By polling: no interrupt is ever sent.
     Polling,
-    /// By MSI-X, a vector for management and one for each queue pair.
+    /// By MSI-X interrupts, with a vector for management and one for each queue pair.
     Interrupts {
-        /// How long completions may wait for others.
+        /// How long completions may wait for others before they interrupt.
         tx_delay: Duration,
         rx_delay: Duration,
     },
@@ -45,9 +45,9 @@ pub enum Push {
     /// In host memory, from where the card reads them.
     #[default]
     Never,
-    /// In the card, with the head of each packet, up to 96 bytes.
+    /// In the card, in lines that also have the head of each packet, up to 96 bytes.
     Lines,
-    /// Up to 224 bytes, in half as many places.
+    /// In the card, in wide lines, with up to 224 bytes of each packet and half as many places.
     WideLines,
 }
 
@@ -65,7 +65,7 @@ impl Push {
 #[derive(Clone, Debug)]
 pub struct Config {
     pub pairs: u16,
-    /// Powers of two.
+    /// The depths of the rings, powers of two.
     pub tx_depth: u16,
     pub rx_depth: u16,
     /// Bytes of a receive buffer. Longer frames take several.
@@ -74,7 +74,7 @@ pub struct Config {
     pub mode: Mode,
     /// With lines in the card, transmit rings are no deeper than these.
     pub push: Push,
-    /// None: the card's own.
+    /// The RSS key. None: the card's default.
     pub rss_key: Option<RssKey>,
 }
 
@@ -93,7 +93,7 @@ impl Default for Config {
     }
 }
 
-/// What is set up anew after each reset.
+/// The state that is set up anew after each reset.
 pub(crate) struct Core<P: PciFunction, T> {
     pub admin: AdminQueue<P>,
     pub events: EventQueue<P>,
@@ -147,7 +147,7 @@ impl<P: PciFunction + Clone, T> Core<P, T> {
                 _host_info: host_info,
             }),
             Err(error) => {
-                // While the rings are still there.
+                // The card must stop before the rings are freed.
                 let _ = quiesce(regs, ResetReason::InitError);
                 let _ = function.disable_msix();
                 Err(error)
@@ -156,7 +156,7 @@ impl<P: PciFunction + Clone, T> Core<P, T> {
     }
 }
 
-/// All that admin commands are needed for.
+/// The part of the setup that needs admin commands.
 fn configure<P: PciFunction + Clone, T>(
     regs: &mut Regs<P>,
     config: &Config,
@@ -168,7 +168,7 @@ fn configure<P: PciFunction + Clone, T>(
     let function = regs.function().clone();
     let host = HostAttributes { os_info: host_info.iova(), ..Default::default() };
     match admin.set(Feature::HostAttributes, &host.to_bytes(), None) {
-        // Only for the card's information.
+        // The host information is optional: the card may refuse it.
         Ok(()) | Err(Error::Command { .. }) => {}
         Err(error) => return Err(error),
     }
@@ -207,7 +207,7 @@ fn configure<P: PciFunction + Clone, T>(
     Ok(features)
 }
 
-/// Tells the card how its lines are made.
+/// Chooses the format of lines, and tells it to the card.
 fn choose_lines<P: PciFunction + Clone>(
     config: &Config,
     features: &Features,
@@ -224,7 +224,7 @@ fn choose_lines<P: PciFunction + Clone>(
     admin.set(Feature::Llq, &choice.to_bytes(), None)
 }
 
-/// Lines of a queue.
+/// The number of lines of a queue.
 fn line_depth(push: Push, offer: &Llq) -> u16 {
     let depth = match push {
         Push::WideLines if offer.max_wide_depth > 0 => offer.max_wide_depth.into(),
@@ -237,7 +237,7 @@ fn line_depth(push: Push, offer: &Llq) -> u16 {
     }
 }
 
-/// In the card's units.
+/// Converts a delay to the card's units.
 fn delay(delay: Duration, features: &Features) -> Result<u16> {
     let unit = features.delay_unit;
     let units = u16::try_from(delay.as_micros() / u128::from(unit)).ok();
@@ -292,7 +292,8 @@ fn create_pairs<P: PciFunction + Clone, T>(
             Err(Error::Command { status: Status::ResourceAllocationFailure, .. })
                 if tx_depth.max(rx_depth) > MIN_DEPTH =>
             {
-                // What a pair made before it failed is found and destroyed by the reset that follows if this fails too.
+                // If the smaller rings fail too, the reset that follows destroys the queues that a
+                // failed pair left.
                 pairs.iter().try_for_each(|pair| pair.destroy(admin))?;
                 pairs.clear();
                 let smaller = |depth: u16| if depth > MIN_DEPTH { depth / 2 } else { depth };
@@ -317,7 +318,7 @@ pub(crate) fn apply_hints<P: PciFunction + Clone>(
     }
 }
 
-/// What needs no card to be wrong.
+/// Checks of the configuration that do not depend on the card.
 pub(crate) fn check(config: &Config) -> Result<()> {
     let wrong = |what: &str| Err(Error::Config(what.into()));
     let depth_ok = |depth: u16| depth.is_power_of_two() && depth > 1;

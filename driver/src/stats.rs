@@ -1,4 +1,5 @@
-//! All counts under the names that `ethtool -S` has for ENA cards, and the counters that only this card has.
+//! All counters under the names that `ethtool -S` has for ENA cards, and the counters that only
+//! this card has.
 
 use nitor_abi::admin::{stats, GetStats, Opcode};
 use nitor_abi::mgmt::Counter;
@@ -19,7 +20,7 @@ impl<P: PciFunction + Clone> AdminQueue<P> {
 }
 
 impl<P: PciFunction + Clone, T> Ena<P, T> {
-    /// Names and values, in the order `ethtool` has them.
+    /// Names and values, in the order of `ethtool`.
     pub fn stats(&self) -> Vec<(String, u64)> {
         let device = self.device_stats();
         let drops = self.drops();

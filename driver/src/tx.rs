@@ -1,4 +1,4 @@
-//! Transmit queue: packets leave from where they are in memory.
+//! The transmit queue: sends packets from where they are in memory.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -12,29 +12,29 @@ use crate::lines::TxRing;
 use crate::pci::PciFunction;
 use crate::ring::Completion;
 
-/// Least payload of a segment: TCP's least of 48 bytes, of which 40 may be options. Cards may complete a packet with less, and not
-/// send it.
+/// The least payload of a segment: TCP's least MSS is 48 bytes, of which 40 may be options. A card
+/// may complete a packet with a smaller one without sending it.
 const MIN_MSS: u16 = 8;
 
-/// A piece of a packet in DMA memory. Any alignment.
+/// A piece of a packet in DMA memory, at any alignment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Segment {
     pub iova: u64,
     pub len: usize,
 }
 
-/// Who sums up the TCP or UDP checksum.
+/// Who computes the TCP or UDP checksum.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum L4Checksum {
     #[default]
     Done,
-    /// The card, over what its field holds already: the pseudo header's sum.
+    /// The card, starting with what the field holds: the sum of the pseudo header.
     Partial,
     /// The card, whatever the field holds.
     Full,
 }
 
-/// What the card is to do with a packet.
+/// The offloads that the card applies to a packet.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Offload {
     /// See [nitor_abi::tx::l3].
@@ -43,10 +43,10 @@ pub struct Offload {
     pub l4_proto: u8,
     /// The packet's "don't fragment" flag.
     pub df: bool,
-    /// Sum up the IPv4 header.
+    /// Compute the IPv4 header's checksum.
     pub l3_checksum: bool,
     pub l4_checksum: L4Checksum,
-    /// Cut a TCP packet into ones of that many bytes of payload, 8 to 16,383.
+    /// Segment a TCP packet into ones of this many bytes of payload, 8 to 16,383.
     pub tso_mss: Option<u16>,
     /// Where the network header begins.
     pub l3_offset: u8,
@@ -61,7 +61,7 @@ impl Offload {
         self.l3_checksum || self.l4_checksum != L4Checksum::Done || self.tso_mss.is_some()
     }
 
-    /// The bits of the card's offer that this needs.
+    /// The bits of the card's offer that these offloads need.
     fn needs(&self) -> u32 {
         use tx_offload::*;
         let v6 = self.l3_proto == l3::IPV6;
@@ -99,40 +99,43 @@ impl Offload {
         }
     }
 
-    /// Whether descriptors can say all this. What they have no room for would be cut, and so mean something else.
+    /// Whether descriptors can express these offloads. Values that do not fit would be truncated,
+    /// and so mean something else.
     fn fits(&self) -> bool {
         let data =
             TxData { l3_proto: self.l3_proto, l4_proto: self.l4_proto, ..Default::default() };
         let sensible = self.tso_mss.is_none_or(|mss| mss >= MIN_MSS);
-        // Most packets want nothing.
+        // Most packets need no offload.
         *self == Offload::default()
             || (data.fits() && (!self.wanted() || (self.meta().fits() && sensible)))
     }
 }
 
-/// Why a packet was not taken. The token comes back.
+/// Why a packet was not accepted. The caller gets its token back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
     /// The ring is full: reap, then try again.
     Full,
     Empty,
-    /// More bytes than the card sends at once.
+    /// The packet has more bytes than the card sends at once.
     TooLong,
-    /// More pieces than the card takes for one packet.
+    /// The packet has more pieces than the card accepts.
     TooManySegments,
     /// The card does not offer the offload.
     Unsupported,
-    /// A number for which a descriptor has no room, or that no packet has: an address of more than 48 bits, or one of the [Offload].
+    /// A number that does not fit into a descriptor or that no packet can have: an address of more
+    /// than 48 bits, or a field of [Offload].
     OutOfRange,
     /// The queue has failed and needs a reset.
     Failed,
 }
 
-/// What became of a packet.
+/// The outcome of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sent<T> {
     pub token: T,
-    /// False: a reset came first. Either way the card has done with the memory.
+    /// Whether the packet completed; false if a reset came first. Either way the card no longer
+    /// uses the memory.
     pub completed: bool,
 }
 
@@ -145,11 +148,11 @@ pub struct TxStats {
     /// Packets refused because the ring was full.
     pub queue_stop: u64,
     pub bad_req_id: u64,
-    /// Packets that a reset overtook.
+    /// Packets that did not complete before a reset.
     pub missed: u64,
 }
 
-/// What the card limits packets to.
+/// The card's limits on packets.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct TxLimits {
     pub descs: u16,
@@ -160,23 +163,24 @@ pub(crate) struct TxLimits {
 
 struct Packet<T> {
     token: T,
-    /// Of the ring.
+    /// Places that the packet takes in the ring.
     places: u16,
     since: Duration,
 }
 
-/// A transmit queue. `T` is what the caller wants back when a packet has left, such as the memory it was in.
+/// A transmit queue. `T` is the type of the tokens that the caller gets back when a packet has
+/// completed, such as the memory it was in.
 pub struct TxQueue<P: PciFunction, T> {
     function: P,
     ring: TxRing<P>,
     completions: Completion<P, { TxCompletion::LEN }>,
     limits: TxLimits,
-    /// By request id.
+    /// The packets in flight, by request ID.
     packets: Vec<Option<Packet<T>>>,
     free: Vec<u16>,
-    /// Request ids in the order they were sent, some of them done already.
+    /// Request IDs in the order in which they were sent, of which some have completed already.
     order: VecDeque<u16>,
-    /// What the card remembers of headers.
+    /// The headers that the card has cached from the last meta descriptor.
     meta: TxMeta,
     lost: Vec<T>,
     fault: Option<QueueFault>,
@@ -206,23 +210,24 @@ impl<P: PciFunction + Clone, T> TxQueue<P, T> {
         }
     }
 
-    /// Takes over what a queue had before a reset.
+    /// Takes over the packets and counts of the queue before a reset.
     pub(crate) fn inherit(&mut self, old: Self) {
         self.stats = old.stats();
-        // What an earlier reset has overtaken and nobody has taken back yet was counted then.
+        // Packets that an earlier reset lost, and that the caller has not reaped, are counted
+        // already.
         self.lost = old.lost;
         let counted = self.lost.len();
         self.lost.extend(old.packets.into_iter().flatten().map(|packet| packet.token));
         self.stats.missed += (self.lost.len() - counted) as u64;
     }
 
-    /// Sends a packet, as soon as [flush](Self::flush) is called. It may be in several pieces, and they must stay until
-    /// [reap](Self::reap) gives `token` back.
+    /// Queues a packet, which [flush](Self::flush) sends. It may be in several pieces, which must
+    /// stay unchanged until [reap](Self::reap) gives `token` back.
     pub fn send(&mut self, segments: &[Segment], token: T) -> Result<(), (Refusal, T)> {
         self.send_with(segments, &Offload::default(), token)
     }
 
-    /// Sends a packet that the card has to finish.
+    /// Queues a packet with offloads.
     pub fn send_with(
         &mut self,
         segments: &[Segment],
@@ -232,8 +237,9 @@ impl<P: PciFunction + Clone, T> TxQueue<P, T> {
         self.send_pushed(&[], segments, offload, token)
     }
 
-    /// Sends a packet that begins with `header`, at most [max_push](Self::max_push) bytes that are given to the card at once; the
-    /// other pieces, if any, stay where they are as ever. Of a packet to be cut, no more than its first frame can be given so.
+    /// Queues a packet that begins with `header`, at most [max_push](Self::max_push) bytes that are
+    /// pushed into the card. Its other pieces, if any, are read from memory. Of a packet to be
+    /// segmented, no more than its first frame can be pushed.
     pub fn send_pushed(
         &mut self,
         header: &[u8],
@@ -255,7 +261,7 @@ impl<P: PciFunction + Clone, T> TxQueue<P, T> {
         }
     }
 
-    /// Bytes of the packet, and whether it needs a meta descriptor.
+    /// Returns the bytes of the packet, and whether it needs a meta descriptor.
     fn admit(
         &self,
         header: &[u8],
@@ -276,7 +282,7 @@ impl<P: PciFunction + Clone, T> TxQueue<P, T> {
         if bytes > most || frame > self.limits.bytes {
             return Err(Refusal::TooLong);
         }
-        // What is pushed is of the first frame.
+        // Only bytes of the first frame can be pushed.
         if header.len() > self.max_push() || (offload.tso_mss.is_some() && header.len() > frame) {
             return Err(Refusal::TooLong);
         }
@@ -288,7 +294,7 @@ impl<P: PciFunction + Clone, T> TxQueue<P, T> {
             return Err(Refusal::OutOfRange);
         }
         let needs_meta = offload.wanted() && offload.meta() != self.meta;
-        // One without bytes if all are pushed.
+        // If all bytes are pushed, a descriptor without bytes remains.
         let pieces = segments.iter().filter(|segment| segment.len > 0).count().max(1);
         let descs = pieces + usize::from(needs_meta);
         if descs > usize::from(self.limits.descs) {
@@ -343,7 +349,7 @@ impl<P: PciFunction + Clone, T> TxQueue<P, T> {
                     l3_csum_en: offload.l3_checksum,
                     l4_csum_en: offload.l4_checksum != L4Checksum::Done,
                     l4_csum_partial: offload.l4_checksum == L4Checksum::Partial,
-                    // In host memory a hint.
+                    // For a ring in host memory this is a hint.
                     header_length: if pushes {
                         header.len() as u8
                     } else {
@@ -363,12 +369,12 @@ impl<P: PciFunction + Clone, T> TxQueue<P, T> {
         self.order.push_back(req_id);
     }
 
-    /// Tells the card of the packets since the last call: one doorbell for all of them.
+    /// Rings the doorbell for the packets since the last call: one doorbell for all of them.
     pub fn flush(&mut self) {
         self.ring.ring();
     }
 
-    /// Takes back what has left, `budget` packets at most; how many there were.
+    /// Reaps completed packets, `budget` at most. Returns their number.
     pub fn reap(
         &mut self,
         budget: usize,
@@ -404,12 +410,13 @@ impl<P: PciFunction + Clone, T> TxQueue<P, T> {
         Ok(count)
     }
 
-    /// Packets that have not come back.
+    /// The number of packets in flight.
     pub fn in_flight(&self) -> usize {
         self.packets.len() - self.free.len()
     }
 
-    /// Bytes at the head of a packet that can be pushed into the card; 0 if the ring is in host memory.
+    /// Bytes at the head of a packet that can be pushed into the card; 0 if the ring is in host
+    /// memory.
     pub fn max_push(&self) -> usize {
         self.ring.max_push()
     }
@@ -419,12 +426,12 @@ impl<P: PciFunction + Clone, T> TxQueue<P, T> {
         self.ring.free().into()
     }
 
-    /// Most pieces of a packet.
+    /// The most pieces of a packet.
     pub fn max_segments(&self) -> usize {
         self.limits.descs.into()
     }
 
-    /// Longest packet in bytes.
+    /// The longest packet in bytes.
     pub fn max_bytes(&self) -> usize {
         self.limits.bytes
     }
@@ -433,7 +440,7 @@ impl<P: PciFunction + Clone, T> TxQueue<P, T> {
         self.limits.bytes = bytes;
     }
 
-    /// When the oldest packet that has not come back was sent.
+    /// When the oldest packet in flight was sent.
     pub fn oldest(&self) -> Option<Duration> {
         let id = self.order.iter().find(|&&id| self.packets[usize::from(id)].is_some())?;
         self.packets[usize::from(*id)].as_ref().map(|packet| packet.since)

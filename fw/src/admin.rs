@@ -1,4 +1,5 @@
-//! The admin queue: commands are fetched in batches, done one after the other, and answered in their order.
+//! The admin queue: fetches commands in batches, runs them one after the other, and answers them in
+//! order.
 
 use nitor_abi::admin::{
     self, part, stats, AnswerHeader, CommandHeader, ControlBuffer, Entry, FeatureCommand, GetStats,
@@ -11,7 +12,7 @@ use crate::hw::{behind, buffer, count, Hw};
 use crate::stats::Totals;
 use crate::{Life, Settings};
 
-/// Body of an answer.
+/// The body of an answer.
 pub(crate) type Body = [u8; admin::ENTRY_LEN - admin::ANSWER];
 
 /// A body that begins with `record`.
@@ -21,7 +22,7 @@ pub(crate) fn body<const N: usize>(record: [u8; N]) -> Body {
     body
 }
 
-/// A place in a ring of the host.
+/// A position in a ring of the host.
 #[derive(Clone, Copy)]
 pub(crate) struct Place {
     pub index: u16,
@@ -39,17 +40,17 @@ impl Place {
     }
 }
 
-/// Times a batch of commands is fetched before it is given up.
+/// How often a batch of commands is fetched before it is given up.
 const FETCHES: usize = 3;
-/// Batches served in a row before events get their turn.
+/// How many batches are served in a row before events get their turn.
 const BATCHES: usize = 4;
 
 pub(crate) struct AdminQueue {
-    /// Commands taken, as AQ_DB counts them.
+    /// The number of commands taken, as AQ_DB counts them.
     taken: u16,
     from: Place,
     to: Place,
-    /// A doorbell that was found to be beyond the ring.
+    /// The doorbell value that was refused because it is beyond the ring.
     refused: Option<u16>,
 }
 
@@ -59,7 +60,7 @@ impl AdminQueue {
     }
 }
 
-/// The host's description of the rings.
+/// The rings as the host's registers describe them.
 struct Rings {
     base: u64,
     depth: u16,
@@ -68,7 +69,7 @@ struct Rings {
 }
 
 impl Rings {
-    /// None if they are not set up.
+    /// Reads the registers of the rings. None if the rings are not set up.
     fn read(hw: &mut Hw<'_>) -> Option<Self> {
         let queue = QueueCaps::from(hw.bus.read32(mgmt::AQ_CAPS));
         let answers = QueueCaps::from(hw.bus.read32(mgmt::ACQ_CAPS));
@@ -84,12 +85,12 @@ impl Rings {
 }
 
 impl Life {
-    /// Does the commands the doorbell tells of. True if there may be more.
+    /// Runs the commands that the doorbell has posted. True if there may be more.
     pub(crate) fn serve_admin(&mut self, settings: &Settings, hw: &mut Hw<'_>) -> bool {
         for _ in 0..BATCHES {
             let doorbell = hw.bus.read32(mgmt::AQ_DB) as u16;
             let waiting = doorbell.wrapping_sub(self.admin.taken);
-            // Without bus mastering they wait; the tick looks again.
+            // Without bus mastering, commands stay pending; the next tick checks again.
             if waiting == 0 || !hw.status().bus_master {
                 return false;
             }
@@ -109,7 +110,8 @@ impl Life {
         true
     }
 
-    /// Does the next commands, `most` at most: as many as could be fetched at once, and if none could, none but the first is lost.
+    /// Runs the next commands, at most `most`. They are fetched in one transfer; if that fails, the
+    /// first is fetched alone, and only it can be lost.
     fn serve_batch(&mut self, settings: &Settings, hw: &mut Hw<'_>, rings: &Rings, most: u16) {
         const LEN: u16 = admin::ENTRY_LEN as u16;
         let at = behind(rings.base, u64::from(self.admin.from.index) * u64::from(LEN));
@@ -138,7 +140,7 @@ impl Life {
         }
     }
 
-    /// Does one command; whether it could be answered.
+    /// Runs one command. Returns whether it could be answered.
     fn serve(
         &mut self,
         settings: &Settings,
@@ -204,7 +206,8 @@ impl Life {
                 let control = ControlBuffer::from_bytes(&part(command, admin::CONTROL_BUFFER));
                 self.set_feature(settings, hw, feature, command, control).map(|()| [0; _])
             }
-            // Scope, queue and device are zero whatever a driver means: the answer is the port's.
+            // Scope, queue and device are not used, whatever a driver sends: the answer is that of
+            // the port.
             Opcode::GetStats => match GetStats::from_bytes(command).kind {
                 stats::BASIC => {
                     Ok(body(Totals::read(hw).since(&self.before).basic_stats().to_bytes()))
@@ -222,7 +225,8 @@ impl Life {
 }
 
 impl Hw<'_> {
-    /// Fetches `bytes` of a command's control buffer. It is direct, whatever the command's flags say.
+    /// Reads `bytes` of a command's control buffer. The buffer is direct, whatever the command's
+    /// flags say.
     pub fn read_control(&mut self, from: ControlBuffer, bytes: &mut [u8]) -> Result<(), Status> {
         let len = control_len(from, bytes.len())?;
         self.fetch(from.address, buffer::CONTROL, len).map_err(|_| Status::UnknownError)?;

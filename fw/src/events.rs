@@ -1,4 +1,5 @@
-//! The event queue: the link's state, a sign of life every second, and what was [ordered](crate::Order).
+//! The event queue (AENQ): posts changes of the link, a keep-alive every second, and the events of
+//! [orders](crate::Order).
 
 use nitor_abi::bar::QueueCaps;
 use nitor_abi::event::{
@@ -11,25 +12,25 @@ use crate::hw::{self, Hw};
 use crate::stats::Totals;
 use crate::{Life, Settings};
 
-/// Where an event's phase bit is: not where commands have it.
+/// The byte that has an event's phase bit, which is not that of commands.
 const PHASE_AT: u16 = 4;
 
 pub(crate) struct Events {
     groups: u32,
-    /// Events posted, as AENQ_HEAD_DB counts them.
+    /// The number of events posted, as AENQ_HEAD_DB counts them.
     posted: u16,
     to: Place,
-    /// What the driver was told of the link.
+    /// The state of the link that the driver was last sent.
     link: Option<bool>,
     /// When the last keep-alive was due.
     keep_alive: Option<u32>,
-    /// No keep-alives.
+    /// Whether keep-alives are off.
     pub silent: bool,
-    /// Groups of which an event is to be posted.
+    /// The groups of which an event is pending.
     asked: u32,
 }
 
-/// What may be asked for, most urgent first.
+/// The groups that orders ask for, most urgent first.
 const ASKED: [Group; 4] =
     [Group::FatalError, Group::DeviceRequestReset, Group::Notification, Group::Warning];
 
@@ -61,7 +62,7 @@ impl Events {
         self.groups = groups;
     }
 
-    /// An event of this group is to be posted.
+    /// Marks an event of this group as pending.
     pub fn ask(&mut self, group: Group) {
         self.asked |= group.bit();
     }
@@ -72,7 +73,8 @@ impl Events {
 }
 
 impl Life {
-    /// Posts what is due. What finds no credit waits: link changes as the latest state, keep-alives as one.
+    /// Posts the events that are due. An event without credit stays pending: link changes as the
+    /// latest state, keep-alives as one.
     pub(crate) fn serve_events(&mut self, settings: &Settings, hw: &mut Hw<'_>) {
         let status = hw.status();
         if self.events.groups == 0 || !status.bus_master {
@@ -120,19 +122,19 @@ impl Life {
         }
     }
 
-    /// Entries of the ring, if the next one may be written. Before the driver has first given credit none may: the register
-    /// reads 0 then.
+    /// The number of entries in the ring, if there is credit for an event. There is none before the
+    /// driver has first given some: until then the register reads 0.
     fn event_credit(&mut self, hw: &mut Hw<'_>) -> Option<u16> {
         let caps = QueueCaps::from(hw.bus.read32(mgmt::AENQ_CAPS));
         let head = hw.bus.read32(mgmt::AENQ_HEAD_DB) as u16;
         let credit = head.wrapping_sub(self.events.posted);
-        // More than the ring holds is no credit but a head that went back.
+        // A credit of more than the ring's depth is a head that went backwards.
         let usable =
             usize::from(caps.entry_size) == ENTRY_LEN && (1..=caps.depth).contains(&credit);
         usable.then_some(caps.depth)
     }
 
-    /// Posts an event if there is credit for it; whether it was posted.
+    /// Posts an event if there is credit for it. Returns whether it was posted.
     fn post_event(&mut self, hw: &mut Hw<'_>, group: Group, syndrome: u16, payload: &[u8]) -> bool {
         let Some(depth) = self.event_credit(hw) else { return false };
         let to = &mut self.events.to;

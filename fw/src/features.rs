@@ -1,4 +1,4 @@
-//! GET_FEATURE and SET_FEATURE.
+//! Features: serves GET_FEATURE and SET_FEATURE.
 
 use nitor_abi::admin::{self, part, ControlBuffer, Entry, Status};
 use nitor_abi::event::Group;
@@ -13,7 +13,7 @@ use crate::admin::{body, Body};
 use crate::hw::{Hw, ADDRESS_BITS};
 use crate::{Life, Settings};
 
-/// What GET 1 tells, and [Feature::Llq] if the card has lines.
+/// The features that GET 1 reports; [Feature::Llq] is added if the card has lines.
 const SUPPORTED: u32 = Feature::DeviceAttributes.bit()
     | Feature::MaxQueues.bit()
     | Feature::HwHints.bit()
@@ -39,17 +39,19 @@ const GROUPS: u32 = Group::LinkChange.bit()
 const RX_CHECKSUMS: u32 =
     rx_offload::L3_CSUM_IPV4 | rx_offload::L4_IPV4_CSUM | rx_offload::L4_IPV6_CSUM;
 
-/// Drivers keep it in 8 bits and want it to be more than 0, also where nothing is pushed. A line of 128 bytes has as much.
+/// The reported size of a TX header. Drivers keep it in 8 bits and need more than 0, even if
+/// nothing is pushed. A line of 128 bytes has room for as much.
 const TX_HEADER_SIZE: u8 = 96;
-/// Drivers may exceed it by two; the hardware takes 21.
+/// The reported number of descriptors in a packet to send. Drivers may exceed it by two; the
+/// hardware takes 21.
 const PACKET_TX_DESCS: u16 = 19;
 const PACKET_RX_DESCS: u16 = 16;
-/// What every IPv4 host must take.
+/// The MTU that every IPv4 host must accept.
 const MIN_MTU: u32 = 68;
 /// Ethernet header and two VLAN tags.
 const FRAME_OVERHEAD: u32 = 14 + 2 * 4;
 
-/// What the hardware does to frames on their way to the wire, if it was built to.
+/// The transmit offloads, if the hardware was built with them.
 const TX_OFFLOADS: u32 = tx_offload::L3_CSUM_IPV4
     | tx_offload::L4_IPV4_CSUM_PARTIAL
     | tx_offload::L4_IPV4_CSUM_FULL
@@ -66,7 +68,7 @@ pub(crate) struct Features {
 }
 
 impl Features {
-    /// Takes every frame until a driver sets its MTU.
+    /// Begins with default features. The card accepts every frame until a driver sets its MTU.
     pub fn begin(settings: &Settings, limits: &mgmt::Config, hw: &mut Hw<'_>) -> Self {
         let mtu = settings.max_mtu.into();
         hw.bus.write32(mgmt::MAX_FRAME, mtu + FRAME_OVERHEAD);
@@ -192,7 +194,7 @@ impl Life {
                 Ok(())
             }
             Feature::HostAttributes => {
-                // Areas for debugging; nothing here reads them.
+                // The host attributes name areas for debugging, which the firmware does not read.
                 self.features.host = HostAttributes::from_bytes(&part(command, AT));
                 Ok(())
             }

@@ -10,9 +10,10 @@ pub trait Bus {
     fn read32(&mut self, address: u16) -> u32;
     /// Writes the register at byte `address`.
     fn write32(&mut self, address: u16, value: u32);
-    /// Waits until an interrupt is pending; it comes every millisecond at the latest.
+    /// Waits until an interrupt is pending. One is raised at least every millisecond.
     fn wait(&mut self);
-    /// What whoever runs the card wants of the firmware, if anything: asked for whenever it is awake.
+    /// The next order of the card's operator, if there is one. The firmware asks whenever it is
+    /// awake.
     fn order(&mut self) -> Option<Order> {
         None
     }
@@ -33,10 +34,10 @@ impl<B: Bus + ?Sized> Bus for &mut B {
     }
 }
 
-/// Counts of what should not happen.
+/// Counts of events that should not happen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Faults {
-    /// Resets, by DEV_CTL or of the function. (One may well happen.)
+    /// Resets, by DEV_CTL or of the function. (One is usual.)
     pub resets: u32,
     /// Mailbox transfers that failed.
     pub dma_errors: u32,
@@ -44,7 +45,7 @@ pub struct Faults {
     pub commands_lost: u32,
     /// Answers and events that could not be written.
     pub answers_lost: u32,
-    /// Commands whose phase bit was of another lap.
+    /// Commands with the phase bit of another lap.
     pub bad_phase: u32,
     /// AQ doorbells beyond the ring.
     pub bad_doorbell: u32,
@@ -52,13 +53,13 @@ pub struct Faults {
     pub context_timeouts: u32,
 }
 
-/// One more of them: hosts can bring about as many as they like.
+/// Adds one. The count saturates: a host can cause as many faults as it likes.
 pub(crate) fn count(fault: &mut u32) {
     *fault = fault.saturating_add(1);
 }
 
-/// The address `offset` bytes behind one that the host has told. Behind the last one there is none, and no transfer goes to what
-/// this gives then.
+/// The address `offset` bytes behind `base`, which the host gave. It saturates at the last address,
+/// to which no transfer goes.
 pub(crate) fn behind(base: u64, offset: u64) -> u64 {
     base.saturating_add(offset)
 }
@@ -85,19 +86,20 @@ pub(crate) struct DmaError;
 #[derive(Debug)]
 pub(crate) struct ContextTimeout;
 
-/// The hardware gives up by itself long before that.
+/// The timeout of a transfer. The hardware gives up long before that by itself.
 const DMA_TIMEOUT_US: u32 = 200_000;
-/// A queue that is destroyed waits for what it has under way. Well below the drivers' patience of 3 s.
+/// The timeout of a context command. A queue that is destroyed waits for its operations in flight.
+/// The timeout is well below the drivers' 3 s.
 const CONTEXT_TIMEOUT_US: u32 = 1_000_000;
 /// Bits of a host address.
 pub(crate) const ADDRESS_BITS: u32 = 48;
 
-/// What the mailbox's buffer is used for: byte offsets.
+/// The parts of the mailbox's buffer, by byte offset.
 pub(crate) mod buffer {
-    /// Commands, as many as are fetched at once.
+    /// The commands that are fetched at once.
     pub const COMMANDS: u16 = 0x000;
     pub const COMMANDS_MAX: u16 = 16;
-    /// An answer or an event on its way out.
+    /// An answer or an event to be written.
     pub const ENTRY: u16 = 0x400;
     /// A command's control buffer.
     pub const CONTROL: u16 = 0x600;
@@ -107,12 +109,12 @@ pub(crate) mod buffer {
 pub(crate) struct Hw<'a> {
     pub bus: &'a mut dyn Bus,
     pub faults: &'a mut Faults,
-    /// A queue whose creation did not end in time. The host was told that there is none.
+    /// A queue whose creation did not end in time. The host was answered that it does not exist.
     pub late: &'a mut Option<CtxCmd>,
 }
 
 impl Hw<'_> {
-    /// Microseconds, wrapping.
+    /// The time in microseconds, which wraps.
     pub fn now(&mut self) -> u32 {
         self.bus.read32(mgmt::TIME)
     }
@@ -121,7 +123,7 @@ impl Hw<'_> {
         self.bus.read32(mgmt::STATUS).into()
     }
 
-    /// An address in two registers.
+    /// Reads an address from two registers.
     pub fn read_address(&mut self, low: u16) -> u64 {
         u64::from(self.bus.read32(low)) | u64::from(self.bus.read32(low + 4)) << 32
     }
@@ -169,8 +171,8 @@ impl Hw<'_> {
         Err(DmaError)
     }
 
-    /// Writes a ring's entry. The word that has the phase bit must not be seen before the others: an aligned entry is one write on
-    /// the bus, any other goes in two.
+    /// Writes an entry of a ring. The word with the phase bit must not be visible before the
+    /// others: an aligned entry is one write on the bus, any other takes two.
     pub fn post_entry(&mut self, at: u64, entry: &[u8; 64], phase_at: u16) -> Result<(), DmaError> {
         self.write_buffer(buffer::ENTRY, entry);
         if at.is_multiple_of(64) {
@@ -184,7 +186,7 @@ impl Hw<'_> {
         self.post(behind(at, phase_at.into()), buffer::ENTRY + phase_at, 4)
     }
 
-    /// Makes queue `index` exist.
+    /// Creates queue `index`.
     pub fn create(
         &mut self,
         kind: CtxKind,
@@ -195,7 +197,8 @@ impl Hw<'_> {
         self.context(CtxCmd { index, kind: kind as u8, destroy: false }, base, param)
     }
 
-    /// Ends queue `index`; nothing of it is under way afterwards. One that is not there may be ended too.
+    /// Destroys queue `index`; none of its operations is in flight afterwards. The queue need not
+    /// exist.
     pub fn destroy(&mut self, kind: CtxKind, index: u8) -> Result<(), ContextTimeout> {
         self.context(CtxCmd { index, kind: kind as u8, destroy: true }, 0, CtxParam::default())
     }
@@ -206,7 +209,8 @@ impl Hw<'_> {
         })
     }
 
-    /// What the hardware has created after all, and nobody knows of, ends before anything else begins: its number is free.
+    /// Destroys a queue that the hardware created after the timeout. This comes before any other
+    /// context command, since the queue's number is free.
     fn end_late(&mut self) -> Result<(), ContextTimeout> {
         let Some(late) = *self.late else { return Ok(()) };
         self.give(CtxCmd { destroy: true, ..late }, 0, CtxParam::default())?;
@@ -214,7 +218,7 @@ impl Hw<'_> {
         Ok(())
     }
 
-    /// Gives the hardware a command when it has done the one before, and waits for its end.
+    /// Issues a context command once the previous one has ended, and waits for its end.
     fn give(&mut self, cmd: CtxCmd, base: u64, param: CtxParam) -> Result<(), ContextTimeout> {
         if !self.until_idle(mgmt::CTX_CMD, CONTEXT_TIMEOUT_US) {
             return Err(ContextTimeout);
@@ -226,7 +230,8 @@ impl Hw<'_> {
         if self.until_idle(mgmt::CTX_CMD, CONTEXT_TIMEOUT_US) {
             return Ok(());
         }
-        // One that is to be destroyed is still in the books: its number is not given away before it was destroyed again.
+        // A queue that is to be destroyed still counts as existing: its number is not reused before
+        // it is destroyed.
         if !cmd.destroy {
             *self.late = Some(cmd);
         }

@@ -1,21 +1,22 @@
-//! The card's firmware: answers admin commands, posts events, and keeps the books of queues and features.
+//! The card's firmware: answers admin commands, posts events, and keeps the state of queues and
+//! features.
 //!
-//! It sees the card only through the management bus ([`Bus`]), so it runs on a core inside the card, or beside a simulated one.
-//! It never touches a packet, and it wedges on nothing the host does: every loop is bounded, every number from the host is checked
-//! before it reaches a register.
+//! The firmware accesses the card only through the management bus ([`Bus`]), so it runs on a core
+//! inside the card or beside a simulated one. It never touches a packet. No host can hang it: every
+//! loop is bounded, and every number from the host is checked before it reaches a register.
 //!
 //! | module | |
 //! |---|---|
 //! | [admin] | the admin queue: fetch, dispatch, answer |
 //! | [queues] | creating and destroying queues |
-//! | [llq] | low-latency queues: feature 4, who has which lines |
+//! | [llq] | low-latency queues: feature 4, the lines of each queue |
 //! | [features] | GET_FEATURE and SET_FEATURE |
 //! | [rss] | receive-side scaling |
-//! | [events] | the event queue: link, keep-alive, what was [ordered](Order) |
+//! | [events] | the event queue: link, keep-alive, events of [orders](Order) |
 //! | [stats] | counters since the last reset |
 //! | [hw] | DMA mailbox and context commands |
 //!
-//! A reset leaves nothing but [`Settings`]: whatever belongs to the host's life before is in [`Life`], which is dropped whole.
+//! A reset keeps only [`Settings`]: all other state is in [`Life`], which is dropped as a whole.
 #![no_std]
 
 mod admin;
@@ -41,25 +42,26 @@ use queues::Queues;
 use rss::Rss;
 use stats::Totals;
 
-/// What differs from card to card. Survives resets.
+/// Settings that differ from card to card. They survive resets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// The card's address.
+    /// The MAC address of the card.
     pub mac: [u8; 6],
-    /// Of the port, in Mb/s.
+    /// The speed of the port, in Mb/s.
     pub link_speed: u32,
     /// Largest MTU, without Ethernet header.
     pub max_mtu: u16,
-    /// Time between two signs of life, in microseconds, at least 1,000: a second, or drivers give the card up.
+    /// The time between two keep-alives, in microseconds, at least 1,000. Drivers expect one each
+    /// second, and consider a card without any dead.
     pub keep_alive_us: u32,
-    /// Time limits that drivers should keep; 0 leaves theirs.
+    /// Timeouts for drivers to use; 0 leaves their defaults.
     pub hints: Hints,
-    /// What drivers take the card's microsecond for, in microseconds, when they ask for interrupt delays: 1, unless the card's time
-    /// is slower than theirs.
+    /// The length of the card's microsecond, in microseconds of the driver, for interrupt delays:
+    /// 1, unless the card's time is slower than the driver's.
     pub delay_resolution_us: u16,
 }
 
-/// No hint at all.
+/// No hints.
 const NO_HINTS: Hints = Hints {
     mmio_read_timeout_ms: 0,
     driver_watchdog_timeout_ms: 0,
@@ -71,11 +73,12 @@ const NO_HINTS: Hints = Hints {
     max_rx_sgl: 0,
 };
 
-/// Orders obeyed in one poll.
+/// The most orders carried out in one poll.
 const ORDERS: usize = 16;
 
 impl Settings {
-    /// A port of 100 Gb/s with jumbo frames. `mac` should be a locally administered unicast address, or one you own.
+    /// A port of 100 Gb/s with jumbo frames. `mac` should be a locally administered unicast
+    /// address, or one you own.
     pub const fn new(mac: [u8; 6]) -> Self {
         Settings {
             mac,
@@ -88,14 +91,14 @@ impl Settings {
     }
 }
 
-/// All that belongs to the time between two resets.
+/// The state between two resets.
 struct Life {
     admin: AdminQueue,
     queues: Queues,
     features: Features,
     rss: Rss,
     events: Events,
-    /// The counters at its beginning: they are never cleared.
+    /// The counters at the last reset, since they are never cleared.
     before: Totals,
 }
 
@@ -123,11 +126,12 @@ impl Firmware {
         }
     }
 
-    /// Does what there is to do. True if there may be more at once; else the next interrupt tells.
+    /// Serves all pending work. True if there may be more at once; otherwise wait for the next
+    /// interrupt.
     pub fn poll(&mut self, bus: &mut dyn Bus) -> bool {
         let mut hw = Hw { bus, faults: &mut self.faults, late: &mut self.late };
         let pending = hw.bus.read32(mgmt::IRQ);
-        // Cleared before it is served: what comes in between interrupts again.
+        // The interrupt is cleared before it is served, so that a later cause raises it again.
         hw.bus.write32(mgmt::IRQ, pending);
         let reset = pending & (irq::RESET | irq::FUNCTION_RESET) != 0;
         if reset {
@@ -150,14 +154,14 @@ impl Firmware {
         more
     }
 
-    /// What went wrong so far.
+    /// Counts of faults so far.
     pub fn faults(&self) -> &Faults {
         &self.faults
     }
 }
 
 impl Life {
-    /// Brings registers that survive a reset to their defaults.
+    /// Begins a life: sets the registers that survive a reset to their defaults.
     fn begin(settings: &Settings, hw: &mut Hw<'_>) -> Self {
         let limits = mgmt::Config::from(hw.bus.read32(mgmt::CONFIG));
         let lines = mgmt::Lines::from(hw.bus.read32(mgmt::LINES));

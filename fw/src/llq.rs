@@ -1,6 +1,8 @@
-//! Low-latency queues: TX queues whose ring is lines in the card, written by the host (BAR2).
+//! Low-latency queues: TX queues whose ring is lines in the card, which the host writes through BAR
+//! 2.
 //!
-//! Each queue pair owns an equal part of the lines, so that a place in BAR2 follows from the queue's number.
+//! Each queue pair owns an equal share of the lines, so that their place in BAR 2 follows from the
+//! number of the queue.
 
 use nitor_abi::admin::Status;
 use nitor_abi::feature::{llq, Llq};
@@ -10,9 +12,9 @@ use nitor_abi::mgmt::{self, ring};
 const LINE_LEN: u32 = 128;
 
 pub(crate) struct Lines {
-    /// log2 of a queue's lines; None: the card has none.
+    /// log2 of the lines of a queue; None if the card has no lines.
     log_depth: Option<u8>,
-    /// What a driver has chosen, if it has.
+    /// The format that the driver has chosen, if it has.
     chosen: Option<Llq>,
 }
 
@@ -25,12 +27,12 @@ impl Lines {
         self.log_depth.is_some()
     }
 
-    /// Lines of a queue.
+    /// The number of lines of a queue.
     pub fn depth(&self) -> u32 {
         self.log_depth.map_or(0, |log| 1 << log)
     }
 
-    /// Answer to GET 4.
+    /// The answer to GET 4.
     pub fn get(&self, pairs: u32) -> Result<Llq, Status> {
         if !self.there() {
             return Err(Status::UnsupportedOpcode);
@@ -48,7 +50,7 @@ impl Lines {
             stride_supported: llq::MULTIPLE,
             stride_enabled: chosen.stride_enabled,
             feature_version: 1,
-            // The short ones: twice as many packets.
+            // Short lines are recommended: they hold twice as many packets.
             entry_size_recommended: 0,
             max_wide_depth: (self.depth() / 2) as u16,
             accel_flags: 0,
@@ -56,7 +58,8 @@ impl Lines {
         })
     }
 
-    /// SET 4. Drivers enable all accelerations, whatever was offered: they are not looked at.
+    /// Serves SET 4. Drivers enable all accelerations, whatever is offered, so that field is
+    /// ignored.
     pub fn set(&mut self, wanted: Llq) -> Result<(), Status> {
         if !self.there() {
             return Err(Status::UnsupportedOpcode);
@@ -72,7 +75,8 @@ impl Lines {
         Ok(())
     }
 
-    /// Where the lines of queue `index` are in BAR2, and their kind for the hardware, if a ring of `depth` lines may be there.
+    /// The offset of the lines of queue `index` in BAR 2, and their kind for the hardware. An error
+    /// if a ring of `depth` lines does not fit.
     pub fn place(&self, index: u8, depth: u16) -> Result<(u32, u8), Status> {
         let chosen = self.chosen.ok_or(Status::IllegalParameter)?;
         let wide = chosen.entry_size_enabled == llq::ENTRY_256;

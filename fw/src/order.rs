@@ -1,26 +1,27 @@
-//! What whoever runs the card may want of its firmware, besides what drivers ask for: so that drivers' ways out of trouble
-//! can be tried.
+//! Orders to the firmware from the card's operator, beyond what drivers ask for. They let tests try
+//! how drivers recover.
 
 use nitor_abi::event::Group;
 use nitor_abi::feature::Hints;
 
 use crate::{Life, Settings};
 
-/// Obeyed within a millisecond. Events go out as soon as the driver takes such and has room for one; what is still waiting at
-/// a reset is forgotten.
+/// An order, which is carried out within a millisecond. Its event is posted as soon as the driver
+/// enables the group and has room for it. A reset drops pending events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Order {
-    /// No more signs of life until the next reset: to a driver's watchdog the card is dead. Every driver resets it.
+    /// No more keep-alives until the next reset: to the watchdog of a driver the card is dead.
+    /// Every driver resets it.
     FallSilent,
-    /// Signs of life again.
+    /// Keep-alives again.
     Speak,
-    /// A warning. Drivers log it.
+    /// Posts a warning. Drivers log it.
     Warn,
-    /// A fatal error. Drivers subscribe to it, and log it.
+    /// Posts a fatal error. Drivers subscribe to it, and log it.
     Fatal,
-    /// Asks to be reset. Of the drivers in the field the newer ones know it; Linux' own and DPDK's don't.
+    /// Posts a request for a reset. Newer drivers support it; those in Linux and DPDK do not.
     RequestReset,
-    /// New hints, from now on and after resets too: drivers are told.
+    /// Sets new hints, which also hold after resets, and posts them.
     Hints(Hints),
 }
 

@@ -1,8 +1,9 @@
-//! Submission and completion queues: which exist, and what a command may create.
+//! Submission and completion queues: the state of those that exist, and checks of what a command
+//! may create.
 //!
-//! The host never chooses a number. Completion queues with the short entries of TX get numbers from the number of queue
-//! pairs up, others from 0, and an RX queue takes the number of its completion queue, so that a driver that confuses the two still
-//! sets up RSS as it means to.
+//! The firmware chooses the number of a queue. Completion queues with the short entries of TX get
+//! numbers from the number of queue pairs on, others from 0. An RX queue has the number of its
+//! completion queue, so that a driver that confuses the two still sets up RSS correctly.
 
 use nitor_abi::admin::{
     placement, CreateCq, CreateCqAnswer, CreateSq, CreateSqAnswer, DestroyCq, DestroySq, Direction,
@@ -16,11 +17,11 @@ use crate::hw::{Hw, ADDRESS_BITS};
 use crate::llq::Lines;
 use crate::Life;
 
-/// Queue pairs at most: completion queue numbers have 8 bits.
+/// The most queue pairs: numbers of completion queues have 8 bits.
 pub(crate) const MAX_PAIRS: usize = 128;
-/// What hardware needs of a ring's address.
+/// The alignment that the hardware needs of a ring.
 const RING_ALIGN: u64 = 64;
-/// Smallest ring: a full one has one free place.
+/// The smallest depth of a ring, since a full ring has one free place.
 const MIN_DEPTH: u16 = 2;
 const TX_DESC_LEN: u32 = 16;
 
@@ -87,7 +88,8 @@ impl Queues {
         }
     }
 
-    /// Forgets what a vector's interrupts wait for, unless a completion queue has it. Vector 0 is the management's.
+    /// Drops a vector's pending interrupts, unless a completion queue uses it. Vector 0 is that of
+    /// management.
     fn end_vector(&self, hw: &mut Hw<'_>, vector: Option<u8>) -> Result<(), Status> {
         match vector {
             None | Some(0) => Ok(()),
@@ -153,7 +155,8 @@ impl Life {
             no_vector: vector.is_none(),
             ..Default::default()
         };
-        // Whatever the host did to the vector before, the queue does not interrupt before it is unmasked.
+        // Whatever the host did to the vector before, the queue does not interrupt before the host
+        // unmasks it.
         queues.end_vector(hw, vector)?;
         hw.create(CtxKind::Cq, index as u8, create.base, param)
             .map_err(|_| Status::UnknownError)?;
@@ -176,11 +179,12 @@ impl Life {
         let direction =
             Direction::try_from(create.direction).map_err(|_| Status::IllegalParameter)?;
         let pushed = create.placement == placement::DEVICE && direction == Direction::Tx;
-        // Lines have their place in the card: the address means nothing.
+        // Lines have a fixed place in the card, so the address has no meaning.
         let base = if pushed { 0 } else { create.base };
         let log_depth = queues.ring(base, create.depth, TX_DESC_LEN)?;
         let (cq_index, cq) = queues.cq(create.cq_idx)?;
-        // A completion queue that could overflow is not taken: nothing tells the card its head.
+        // A completion queue that could overflow is refused, since the card does not learn its head
+        // pointer.
         let fits = cq.is_some_and(|cq| {
             cq.user.is_none()
                 && cq.depth >= create.depth
@@ -240,7 +244,8 @@ impl Life {
         let destroy = DestroyCq::from_bytes(command);
         let (index, cq) = self.queues.cq(destroy.cq_idx)?;
         let (user, vector) = cq.map_or((None, None), |cq| (cq.user, cq.vector));
-        // The driver frees the memory whatever the answer, so a queue still in use ends first.
+        // The driver frees the memory whatever the answer is, so a submission queue that still uses
+        // the queue is destroyed first.
         if let Some((direction, user)) = user {
             self.end_sq(hw, direction, user)?;
         }

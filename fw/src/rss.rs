@@ -1,7 +1,8 @@
-//! Receive-side scaling: table, key and hash input.
+//! Receive-side scaling: serves the features for table, key and hash input.
 //!
-//! The card hashes both addresses, and both ports or none, by kind of packet. So a selection of fields is taken for the ports
-//! alone; an odd one (a single address, nothing at all) is accepted, as drivers expect, and hashes the addresses.
+//! The card hashes both addresses, and both ports or none, by kind of packet. So a selection of
+//! fields decides only about the ports. An odd one (a single address, nothing at all) is accepted,
+//! as drivers expect, and hashes the addresses.
 
 use nitor_abi::admin::{ControlBuffer, Status};
 use nitor_abi::mgmt::{self, RssEntry};
@@ -12,7 +13,8 @@ use nitor_abi::rss::{
 
 use crate::hw::Hw;
 
-/// The key that is published with the hash's definition, so that the hashes of known packets are known.
+/// The default key: the one in the definition of the hash, whose hashes of sample packets are
+/// published.
 const DEFAULT_KEY: [u8; KEY_LEN] = [
     0x6d, 0x5a, 0x56, 0xda, 0x25, 0x5b, 0x0e, 0xc2, 0x41, 0x67, 0x25, 0x3d, 0x43, 0xa3, 0x8f, 0xb0,
     0xd0, 0xca, 0x2b, 0xcb, 0xae, 0x7b, 0x30, 0xb4, 0x77, 0xcb, 0x2d, 0xa3, 0x80, 0x30, 0xf2, 0x0c,
@@ -22,7 +24,7 @@ const DEFAULT_KEY: [u8; KEY_LEN] = [
 /// The kinds of packets that have ports.
 const WITH_PORTS: [usize; 4] = [input::TCP4, input::UDP4, input::TCP6, input::UDP6];
 
-/// What may be selected, by kind.
+/// The fields that may be selected, by kind of packet.
 const SUPPORTED: [u16; input::KINDS] = {
     let mut fields = [0; input::KINDS];
     fields[input::TCP4] = input::L3_L4;
@@ -39,11 +41,11 @@ const SUPPORTED: [u16; input::KINDS] = {
 };
 
 pub(crate) struct Rss {
-    /// As in the hardware.
+    /// The table, as the hardware has it.
     table: [RssEntry; TABLE_ENTRIES],
-    /// The driver has set the table; before, all RX queues share.
+    /// Whether the driver has set the table. Before that, all RX queues share the flows.
     by_driver: bool,
-    /// As Toeplitz is defined.
+    /// The key, in the byte order of the definition of Toeplitz.
     key: [u8; KEY_LEN],
     init_val: u32,
     selected: [u16; input::KINDS],
@@ -70,7 +72,7 @@ impl Rss {
         rss
     }
 
-    /// RX queues came or went.
+    /// Spreads the flows over the RX queues that exist now, unless the driver has set the table.
     pub fn spread(&mut self, hw: &mut Hw<'_>, queues: impl Iterator<Item = u8> + Clone) {
         if self.by_driver {
             return;
@@ -103,7 +105,7 @@ impl Rss {
         hw.bus.write32(mgmt::RSS_CTRL, ctrl);
     }
 
-    /// Feature 12.
+    /// Serves GET of feature 12, the table.
     pub fn get_table(&self, hw: &mut Hw<'_>, control: ControlBuffer) -> Result<Table, Status> {
         if control.length > 0 {
             let mut bytes = [0; TABLE_LEN];
@@ -146,7 +148,7 @@ impl Rss {
         Ok(())
     }
 
-    /// Feature 10.
+    /// Serves GET of feature 10, the hash function and key.
     pub fn get_function(
         &self,
         hw: &mut Hw<'_>,
@@ -185,12 +187,12 @@ impl Rss {
             self.key = buffer.key;
             self.write_key(hw);
         }
-        // Toeplitz has no start value; kept for who reads it back.
+        // Toeplitz has no initial value; this one is only kept to be read back.
         self.init_val = wanted.init_val;
         Ok(())
     }
 
-    /// Feature 18.
+    /// Serves GET of feature 18, the hash input.
     pub fn get_input(&self, hw: &mut Hw<'_>, control: ControlBuffer) -> Result<Input, Status> {
         if control.length > 0 {
             let mut bytes = [0; input::LEN];
@@ -224,7 +226,8 @@ impl Rss {
             return Err(Status::IllegalParameter);
         }
         self.selected = selected;
-        // Drivers ask for sorting always. None is done: the hash stays the one that software computes.
+        // Drivers always ask for sorting. The card does not sort, so its hash stays the one that
+        // software computes.
         self.sort = Input::from_bytes(payload).enabled_sort;
         self.write_input(hw);
         Ok(())

@@ -1,4 +1,4 @@
-//! Totals of the port.
+//! Statistics of the port, from counters that the card never clears.
 
 use nitor_abi::admin::{BasicStats, EniStats};
 use nitor_abi::mgmt::Counter;
@@ -11,11 +11,13 @@ pub(crate) struct Totals {
     pub tx_bytes: u64,
     pub rx_frames: u64,
     pub rx_bytes: u64,
-    /// Frames dropped on their way to the host, for want of a descriptor or for another reason.
+    /// Frames dropped on their way to the host, because no descriptor was posted or for another
+    /// reason.
     pub rx_drops: u64,
-    /// Of these, for want of a descriptor.
+    /// Of `rx_drops`, those without a posted descriptor.
     pub rx_overruns: u64,
-    /// And of these, for want of room in the card: the wire has brought more than the link to the host takes away.
+    /// Of `rx_drops`, those without room in the card: the wire delivers more than the link to the
+    /// host carries.
     pub rx_no_room: u64,
     pub tx_drops: u64,
 }
@@ -63,7 +65,8 @@ impl Totals {
         }
     }
 
-    /// Of the limits that these count, the card has one: how fast it gets rid of what comes in. Nothing is rationed.
+    /// Of the limits that these statistics count, the card has one: the rate at which it delivers
+    /// received frames. It limits nothing on purpose.
     pub fn eni_stats(&self) -> EniStats {
         EniStats { bw_in_exceeded: self.rx_no_room, ..Default::default() }
     }

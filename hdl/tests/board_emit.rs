@@ -1,4 +1,4 @@
-//! Every card and board is emitted: no literal of theirs, whatever the configuration, is too large for its place.
+//! Emits every card and board: in no configuration does a literal fail to fit.
 
 use nitor_hdl::board::colorlight::Colorlight;
 use nitor_hdl::board::uart::UartBoard;

@@ -1,4 +1,5 @@
-//! Between the card's beats and a board's MAC: sessions that begin at any time, a wire that is turned round at any time.
+//! The blocks between the card's beats and a board's MAC: sessions that begin at any time, and a
+//! wire that is looped back at any time.
 
 mod tx_support;
 

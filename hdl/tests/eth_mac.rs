@@ -1,4 +1,4 @@
-//! The MAC and the crossing of clocks it stands on.
+//! The MAC, and the clock-domain crossing that it uses.
 
 mod tx_support;
 

@@ -1,4 +1,4 @@
-//! The MSI-X table, interrupt moderation and the way out, wired as in the card.
+//! The MSI-X table, interrupt moderation and the path to the link, wired as in the card.
 
 mod control_support;
 

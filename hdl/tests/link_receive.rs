@@ -1,4 +1,4 @@
-//! The host link's receiving half under a host that sends faster than the card works.
+//! The receiving half of the host link, with a host that sends faster than the card works.
 
 mod tx_support;
 

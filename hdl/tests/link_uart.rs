@@ -1,4 +1,4 @@
-//! The UART against lines that are drawn bit by bit.
+//! The UART against a serial line that the test drives bit by bit.
 
 mod tx_support;
 

@@ -1,4 +1,5 @@
-//! Configuration space, register by register, against what the PCI specifications say of each bit.
+//! Configuration space, register by register, against what the PCI specifications require of each
+//! bit.
 
 mod pcie_support;
 

@@ -1,4 +1,4 @@
-//! The PCIe blocks as Verilog: no tool has anything to say about them.
+//! The PCIe blocks as Verilog: no tool warns about them.
 
 mod pcie_support;
 

@@ -1,4 +1,4 @@
-//! The DMA read engine when tags, links or resets do what they seldom do.
+//! The DMA read engine with rare events: of tags, of the link, of resets.
 
 mod pcie_support;
 

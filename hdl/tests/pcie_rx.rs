@@ -1,4 +1,4 @@
-//! TLPs from the link, sorted; whatever is wrong with them is seen, counted, and does no harm.
+//! TLPs from the link are sorted; every error in them is detected, counted, and does no harm.
 
 mod pcie_support;
 

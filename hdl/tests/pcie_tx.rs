@@ -1,4 +1,4 @@
-//! The merge of all that the card sends: whole TLPs, in the order they were taken, within the
+//! The merge of everything the card sends: whole TLPs, in the order they were accepted, within the
 //! link's credits.
 
 mod pcie_support;

@@ -1,4 +1,5 @@
-//! The serial classifier against the reference of `rx/parse` and `rx/steer`: any frames, registers in between, and its pace.
+//! The serial classifier against the reference of `rx/parse` and `rx/steer`: any frames, register
+//! writes in between, and its speed.
 
 mod rx_support;
 

@@ -1,4 +1,4 @@
-//! The receive path as Verilog: no tool has anything to say about it.
+//! The receive path as Verilog: no tool warns about it.
 
 mod rx_support;
 

@@ -1,4 +1,4 @@
-//! The whole receive path; what is checked in every cycle is in `rx_support/bench.rs`.
+//! The whole receive path; `rx_support/bench.rs` has the checks of every cycle.
 
 mod rx_support;
 

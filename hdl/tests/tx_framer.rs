@@ -1,4 +1,4 @@
-//! Frames stay whole at the MAC, whatever resets do behind it.
+//! The framer keeps frames whole at the MAC, whatever is reset behind it.
 
 mod tx_support;
 

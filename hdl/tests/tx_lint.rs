@@ -1,4 +1,4 @@
-//! The transmit path as Verilog: no tool has anything to say about it.
+//! The transmit path as Verilog: no tool warns about it.
 
 mod tx_support;
 

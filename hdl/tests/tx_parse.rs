@@ -1,4 +1,4 @@
-//! Descriptors become packets, as the specification reads them.
+//! Parsing of descriptors into packets, as the specification defines it.
 
 mod tx_support;
 

@@ -1,6 +1,6 @@
-//! The cards' Verilog as people and other tools read it: how long it is, what its names are, and that
-//! slang takes it, where that is installed, without a word. (What Verilator and Icarus say: see the
-//! tests of each part of the card.)
+//! The cards' Verilog as people and other tools read it: its length, its names, and that slang, if
+//! it is installed, does not warn about it. (The tests of each part of the card run Verilator and
+//! Icarus Verilog on it.)
 
 use std::collections::BTreeSet;
 use std::path::Path;

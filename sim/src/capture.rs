@@ -1,4 +1,5 @@
-//! What the wires carried, as pcapng with nanosecond times.
+//! Writes the frames that the wires carried to a pcapng file with nanosecond time stamps.
+//! [`World::start_capture`](crate::World::start_capture) uses it.
 
 use std::borrow::Cow;
 use std::io::{self, Write};
@@ -66,7 +67,7 @@ impl Capture {
         self.error = self.writer.write_pcapng_block(block).map_err(plain).err();
     }
 
-    /// Ends the file; the first error there was.
+    /// Ends the file and returns the first write error.
     pub fn finish(self) -> io::Result<()> {
         match self.error {
             Some(error) => Err(error),

@@ -1,8 +1,8 @@
-//! A card as seen from its pins: TLPs, frames and management-bus accesses with the cycle at which
-//! they went over.
+//! A card as seen from its pins: the TLPs, frames and management-bus accesses that cross them, each
+//! with its cycle.
 //!
-//! [`Card`] is what the world steps. [`VerilatedCard`] is the RTL, whose [`model`](crate::model) is
-//! a library; tests put software in its place.
+//! The world steps a [`Card`]. [`VerilatedCard`] is the RTL, which [`model`](crate::model) loads as
+//! a Verilated library. Tests put cards written in Rust in its place.
 
 use std::path::Path;
 
@@ -19,7 +19,7 @@ mod bridge {
     /// What a [`Record`] is about.
     #[derive(Debug)]
     enum RecordKind {
-        /// A TLP the card sent; stamped when its last beat was taken.
+        /// A TLP the card sent; its time is the cycle in which its last beat was accepted.
         TlpOut,
         /// A TLP the card accepted.
         TlpIn,
@@ -29,19 +29,19 @@ mod bridge {
         FrameIn,
     }
 
-    /// Something that went over the pins.
+    /// A TLP or a frame that crossed the pins.
     #[derive(Debug, Clone, Copy)]
     struct Record {
         kind: RecordKind,
-        /// Of [`crate::card::flags`].
+        /// Bits of [`crate::card::flags`].
         flags: u8,
         /// Cycle of the first and of the last beat.
         first: u64,
         last: u64,
-        /// What was given with `push_tlp` or `push_frame`.
+        /// The number that was passed to `push_tlp` or `push_frame`.
         cookie: u64,
         header: [u32; 4],
-        /// Payload's place in the arena.
+        /// Where the payload begins in the arena.
         offset: u32,
         len: u32,
     }
@@ -55,43 +55,43 @@ mod bridge {
         value: u32,
     }
 
-    /// How the world around the pins behaves. Probabilities are in 1/65536 a cycle.
+    /// How the shim drives the pins. Probabilities are in units of 1/65536 a cycle.
     #[derive(Debug, Clone)]
     struct ShimConfig {
         seed: u64,
-        /// No beat of a TLP towards the card.
+        /// Probability that a cycle offers the card no beat of a TLP.
         rx_gap: u32,
-        /// No readiness for a beat of a TLP from the card.
+        /// Probability that a cycle stalls the TLPs from the card.
         tx_stall: u32,
         /// The same for the MAC's receive and transmit streams.
         mac_rx_gap: u32,
         mac_tx_stall: u32,
-        /// How many cycles of the wire the MAC takes in advance.
+        /// Cycles by which the MAC may run ahead of the wire.
         mac_slack: u64,
-        /// Credits granted to the card at first; 0 is no limit.
+        /// Credits that are granted to the card initially; 0 means no limit.
         posted_headers: u32,
         posted_data: u32,
         non_posted_headers: u32,
         completion_headers: u32,
         completion_data: u32,
-        /// Cycles until a TLP's credits are granted again.
+        /// Cycles until a TLP's credits are returned: at least and at most.
         credit_delay_min: u32,
         credit_delay_max: u32,
     }
 
-    /// What a scripted card offers, until it is taken.
+    /// A beat that a scripted card offers until it is accepted.
     #[derive(Debug, Clone, Copy, Default)]
     struct Beat {
         valid: bool,
-        /// Of TLPs alone.
+        /// TLPs only: whether this is the first beat, and the header.
         first: bool,
         header: [u32; 4],
         last: bool,
-        /// Of frames alone: bytes of the last beat, and the mark of a frame to drop.
+        /// Frames only: the bytes of the last beat, and the mark of a frame to drop.
         bytes: u8,
         error: bool,
         data: [u32; 4],
-        /// The next beat follows though nobody has taken this one.
+        /// Whether the next beat follows even if this one was not accepted: a violation.
         impatient: bool,
     }
 
@@ -137,35 +137,37 @@ mod bridge {
     }
 }
 
-/// All that a scripted card does.
+/// Everything that a scripted card does.
 #[derive(Debug, Clone, Default)]
 pub struct Script {
     pub tlps: Vec<Beat>,
     pub frames: Vec<Beat>,
-    /// Credits granted for non-posted requests, cycle by cycle; the last stay.
+    /// The limit of non-posted requests that the card grants, cycle by cycle; the last one stays.
+    /// If there is none, the limit is 64.
     pub limits: Vec<u8>,
 }
 
 /// Bits of [`Record::flags`].
 pub mod flags {
-    /// `sop` or `eop` where the header's length has none, or a bad byte count on a last beat.
+    /// `sop` or `eop` disagrees with the header's length, or a frame's last beat has a bad byte
+    /// count.
     pub const BAD_FRAMING: u8 = 1;
-    /// The TLP went out without a credit for it.
+    /// The card sent the TLP without the credits for it.
     pub const CREDIT_OVERRUN: u8 = 2;
-    /// A beat was withdrawn or changed before it was taken.
+    /// A beat was withdrawn or changed before it was accepted.
     pub const UNSTABLE: u8 = 4;
     /// The frame is marked as one to drop.
     pub const FRAME_ERROR: u8 = 8;
-    /// Since the TLP before it the card has taken back credits for requests.
+    /// Since its previous TLP the card has lowered its limit of non-posted requests.
     pub const CREDITS_TAKEN: u8 = 16;
 }
 
-/// When [`Card::run`] stops before its time.
+/// Events at which [`Card::run`] stops early.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stop {
     /// A management-bus access is complete.
     pub on_mgmt: bool,
-    /// The management interrupt is up.
+    /// The management interrupt is asserted.
     pub on_irq: bool,
 }
 
@@ -183,45 +185,46 @@ pub trait Card {
     fn width(&self) -> u32;
     /// The cycle that runs next.
     fn cycle(&self) -> u64;
-    /// Runs until cycle `until` is next, or less far if told to `stop`; returns the cycle that
-    /// runs next.
+    /// Runs the card until cycle `until` is next, or until an event in `stop`. Returns the cycle
+    /// that runs next.
     fn run(&mut self, until: u64, stop: Stop) -> u64;
     /// The card for another thread to run; none if it has to stay on this one.
     fn remote(&mut self) -> Option<Remote> {
         None
     }
     /// Queues a TLP to be presented from cycle `at`. Posted requests stay in order and nothing
-    /// passes them; non-posted requests stay in order; completions go by their time.
+    /// passes them. Non-posted requests stay in order among themselves. Completions are ordered by
+    /// `at`.
     fn push_tlp(&mut self, at: u64, header: Header, payload: &[u8], cookie: u64);
     /// Queues a frame to arrive from the wire at cycle `at`.
     fn push_frame(&mut self, at: u64, frame: &[u8], error: bool, cookie: u64);
-    /// What went over the pins since the last [`Card::clear_records`], in order of time, and the
-    /// arena that holds the payloads.
+    /// The records of what crossed the pins since the last [`Card::clear_records`], in order of
+    /// time, and the arena that holds the payloads.
     fn records(&self) -> (&[Record], &[u8]);
     fn clear_records(&mut self);
     /// Starts a management-bus access at cycle `at`; one at a time.
     fn start_mgmt(&mut self, at: u64, access: MgmtAccess);
-    /// Takes the answer to the access under way, if it is there: its cycle and value.
+    /// Takes the reply of the pending access, if there is one: its cycle and value.
     fn take_mgmt(&mut self) -> Option<(u64, u32)>;
-    /// Whether the management interrupt is up.
+    /// Whether the management interrupt is asserted.
     fn irq(&self) -> bool;
     fn set_link(&mut self, up: bool);
     /// Sets the cycles that a byte takes on the wire, in 1/65536; 0 is no limit.
     fn set_mac_rate(&mut self, byte_time_q16: u64);
-    /// Counts from now on, for each stream of the probe, its cycles by {ready, valid}.
+    /// Starts to count, for each stream of the probe, its cycles by {ready, valid}.
     fn count_streams(&mut self) {}
-    /// Four counts a stream, empty if nothing is counted.
+    /// Four counts for each stream; empty if streams are not counted.
     fn stream_counts(&self) -> &[u64] {
         &[]
     }
-    /// How often each branch of the Verilog was taken; empty of a card that does not count.
+    /// How often each branch of the Verilog was taken; empty if the card does not count.
     fn coverage(&self) -> &[u32] {
         &[]
     }
     /// Starts writing waves to `path`; false if that is not possible.
     ///
     /// # Panics
-    /// If the card's model cannot write any.
+    /// If the card's model was made without waves.
     fn start_waves(&mut self, path: &Path) -> bool;
     fn stop_waves(&mut self);
 }
@@ -229,40 +232,40 @@ pub trait Card {
 /// A card that another thread may run.
 pub struct Remote(*mut bridge::Shim);
 
-// SAFETY: the model and all it refers to are the card's own.
+// SAFETY: the card owns its model and everything the model refers to.
 unsafe impl Send for Remote {}
 
 impl Remote {
     /// As [`Card::run`].
     ///
     /// # Safety
-    /// The card is still there, and nobody else uses it meanwhile.
+    /// The card still exists, and nothing else uses it during the call.
     pub(crate) unsafe fn run(&mut self, until: u64, stop: Stop) -> u64 {
         let shim = unsafe { std::pin::Pin::new_unchecked(&mut *self.0) };
         shim.run(until, stop.on_mgmt, stop.on_irq)
     }
 }
 
-/// The RTL, behind cxx.
+/// A Verilated model of the RTL, which is called through cxx.
 pub struct VerilatedCard {
     shim: UniquePtr<bridge::Shim>,
     features: Features,
 }
 
 impl VerilatedCard {
-    /// A card with its power-on reset behind it.
+    /// A card after its power-on reset.
     pub fn new(
         card: &'static CardSpec,
         features: Features,
         config: &ShimConfig,
     ) -> Result<Self, ModelError> {
         let model = Model::of(card, features)?;
-        // SAFETY: that is what it is, and models stay.
+        // SAFETY: `maker` is the address of a `NewCard`, and models are never unloaded.
         let shim = unsafe { bridge::new_card(model.maker, config) };
         Ok(VerilatedCard { shim, features })
     }
 
-    /// No card, but its pins, 128 bits wide: what they say is in `script`.
+    /// A card without logic, 128 bits wide, whose output pins follow `script`.
     pub fn scripted(config: &ShimConfig, script: &Script) -> Result<Self, ModelError> {
         let model = Model::scripted()?;
         let Script { tlps, frames, limits } = script;
@@ -286,7 +289,7 @@ impl Card for VerilatedCard {
     }
 
     fn remote(&mut self) -> Option<Remote> {
-        // SAFETY: nothing is moved.
+        // SAFETY: the shim is never moved through this pointer.
         Some(Remote(unsafe { self.shim.pin_mut().get_unchecked_mut() }))
     }
 

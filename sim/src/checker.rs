@@ -1,4 +1,5 @@
-//! What a card must never do, checked on the TLPs themselves and never on the card's own word.
+//! Checks the PCI Express rules on the TLPs themselves, whatever the card reports of itself. The
+//! root complex ([`root`](crate::root)) has one checker for its card.
 
 use std::fmt;
 
@@ -6,7 +7,7 @@ use crate::card::flags;
 pub use crate::rules::Rule;
 use crate::tlp::{Class, Header, Kind, Message};
 
-/// A broken rule, where and by what.
+/// A broken rule: when, and by which TLP.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Violation {
     pub cycle: u64,
@@ -25,25 +26,26 @@ impl fmt::Debug for Violation {
 /// Violations kept; more are only counted.
 const KEPT: usize = 256;
 
-/// Limits in force, as the configuration space has them.
+/// The limits in force, as configuration space sets them.
 #[derive(Clone, Debug)]
 pub struct Limits {
     /// Bytes.
     pub max_payload: u32,
     pub max_read_request: u32,
     pub requester: u16,
-    /// Whether the card has seen a configuration write, from which it learns its number.
+    /// Whether the card has seen a configuration write, from which it learns its bus and device
+    /// number.
     pub captured: bool,
-    /// Since when bus mastering is off.
+    /// The cycle from which bus mastering is off.
     pub bus_master_off: Option<u64>,
-    /// Since when tags have 5 bits.
+    /// The cycle from which tags have only 5 bits.
     pub extended_tags_off: Option<u64>,
-    /// Since when errors are not to be reported: correctable, non-fatal, fatal ones.
+    /// The cycles from which errors must not be reported: correctable, non-fatal, fatal ones.
     pub reports_off: [Option<u64>; 3],
 }
 
 impl Limits {
-    /// Those of a card that was just reset.
+    /// The limits of a card that was just reset.
     pub fn new(max_payload: u32, max_read_request: u32, requester: u16) -> Self {
         Limits {
             max_payload,
@@ -57,14 +59,14 @@ impl Limits {
     }
 }
 
-/// Tags without extended tags.
+/// The number of tags without extended tags.
 const SHORT_TAGS: u8 = 32;
 
-/// Collects what the card does wrong.
+/// Collects the card's violations.
 #[derive(Debug)]
 pub struct Checker {
     pub limits: Limits,
-    /// Set by a test that knows that the card may not start any DMA: after a reset, for one.
+    /// Set by a test while the card must start no DMA, for example after a reset.
     pub expect_quiet: bool,
     violations: Vec<Violation>,
     count: u64,

@@ -1,4 +1,5 @@
-//! Answers the card's reads: late, split, out of order and, if told so, wrongly.
+//! The completer in the root complex: answers the card's reads with a latency, splits and reorders
+//! completions, and injects faults if a plan asks for them.
 
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
@@ -10,7 +11,7 @@ use crate::outbox::{Outbox, Purpose};
 use crate::tlp::{CompletionFields, Header, Status};
 use crate::{CYCLE_NS, REACTION, ROOT_ID};
 
-/// How long after a read its first completion may go, in cycles. Never less than [`REACTION`].
+/// Cycles from a read to its first completion. Never fewer than [`REACTION`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Latency {
     Fixed(u64),
@@ -19,7 +20,7 @@ pub enum Latency {
 }
 
 impl Latency {
-    /// The same time for every read, give or take a fifth.
+    /// Uniformly distributed around `cycles`, up to a fifth less or more.
     pub fn around(cycles: u64) -> Self {
         Latency::Uniform(cycles - cycles / 5, cycles + cycles / 5)
     }
@@ -45,8 +46,8 @@ pub struct CompleterConfig {
     pub gap: u64,
     /// Whether a read may be answered before an earlier one of another tag.
     pub reorder: bool,
-    /// Bits 1:0 of the lower address in the answer to a read without enabled bytes: 0 by the
-    /// specification, but some say 3.
+    /// Bits 1:0 of the lower address in the completion of a read without enabled bytes. The
+    /// specification asks for 0, but some completers send 3.
     pub empty_lower: u8,
 }
 
@@ -63,11 +64,11 @@ impl Default for CompleterConfig {
     }
 }
 
-/// What a byte of a completion holds that the byte enables of the read left out.
+/// The value of a completion's bytes that the byte enables of the read left out.
 const NOT_ASKED_FOR: u8 = 0xdb;
 
-/// Cycles from a read that never got its answer to the next with its tag: eight time-outs of the
-/// shortest that Device Control 2 has, 50 us.
+/// Cycles for which a tag must rest after its read was not answered in full: eight times 50 us, the
+/// shortest completion timeout that Device Control 2 has.
 const REST: u64 = 8 * 50_000 / CYCLE_NS;
 
 /// See the module.
@@ -76,10 +77,10 @@ pub struct Completer {
     config: CompleterConfig,
     max_payload: u32,
     rng: ChaCha8Rng,
-    /// When the last answer begins, for answers in order.
+    /// When the last answer so far ends, for answers in order.
     last: u64,
     outstanding: [bool; 256],
-    /// Of reads that never get their answer, or not one that fits: when they came.
+    /// By tag, when a read arrived that was not answered in full.
     unanswered: [Option<u64>; 256],
     data: Vec<u8>,
     cuts: Vec<u32>,
@@ -100,29 +101,30 @@ impl Completer {
         }
     }
 
-    /// What the card takes was changed: no completion is longer from now on, nor than it was at first.
+    /// Limits the payload of completions to `bytes`, which the card now accepts, and to `most`, the
+    /// largest payload of the root complex.
     pub fn limit_payload(&mut self, most: u32, bytes: u32) {
         self.max_payload = bytes.min(most);
     }
 
-    /// Reads of the card that are not answered yet.
+    /// The number of the card's reads in flight.
     pub fn outstanding(&self) -> usize {
         self.outstanding.iter().filter(|&&is| is).count()
     }
 
-    /// The card has all of the answer to `tag`.
+    /// The card has accepted the last completion for `tag`.
     pub fn delivered(&mut self, tag: u8) {
         self.outstanding[usize::from(tag)] = false;
     }
 
-    /// The card will not get what it asked for at `cycle`, and use the tag again when nothing can
-    /// be on its way.
+    /// Notes that the read of `cycle` with `tag` is not answered in full. The tag must rest for
+    /// [`REST`].
     fn give_up(&mut self, cycle: u64, tag: u8) {
         self.outstanding[usize::from(tag)] = false;
         self.unanswered[usize::from(tag)] = Some(cycle);
     }
 
-    /// Answers the read that arrived at `cycle`. True if the IOMMU allowed it.
+    /// Answers the read that arrived at `cycle`. Returns whether the IOMMU allowed it.
     pub fn read(
         &mut self,
         cycle: u64,
@@ -194,8 +196,8 @@ impl Completer {
         read.is_ok()
     }
 
-    /// Queues the completions of a successful read; when the last one may go, and whether the read
-    /// can end with them.
+    /// Queues the completions of a successful read. Returns when the last one may go, and whether
+    /// they answer the read in full.
     fn answer(
         &mut self,
         mut at: u64,
@@ -222,7 +224,7 @@ impl Completer {
                 lower_address: fields.lower_address.wrapping_add(begin as u8) & 0x7f,
                 ..fields
             };
-            // Payload is whole dwords, wherever the asked-for bytes begin and end.
+            // The payload is whole dwords, wherever the requested bytes begin and end.
             let from = ((skip + begin) & !3) as usize;
             let to = (skip + end).next_multiple_of(4) as usize;
             let mut payload = &self.data[from..to];
@@ -260,7 +262,7 @@ impl Completer {
         (at, whole)
     }
 
-    /// Cuts `len` bytes at `start` into completions: `cuts` has where each ends.
+    /// Splits `len` bytes at `start` into completions: `cuts` gets the end of each.
     fn cut(&mut self, start: u64, len: u32) {
         let boundary = u64::from(self.config.boundary);
         let end = start + u64::from(len);

@@ -1,7 +1,7 @@
-//! Cards that run side by side, each on a core of its own.
+//! Runs the cards of a world in parallel, each on a core of its own.
 //!
-//! Within a window a card needs nobody. So all but the first run it on threads that wait for that;
-//! what comes of it is the same.
+//! Within a window a card depends on nothing outside it. So worker threads run all cards but the
+//! first, and the results are the same as on one thread.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,19 +9,19 @@ use std::thread::{self, JoinHandle, Thread};
 
 use crate::card::{Card, Remote, Stop};
 
-/// What a thread is to do: run a card until a cycle.
+/// A worker thread's job: run a card until a cycle.
 struct Job {
     card: Remote,
     until: u64,
     stop: Stop,
-    /// Who waits for it.
+    /// The thread that waits for the end of the job.
     caller: Thread,
 }
 
 #[derive(Default)]
 struct Shared {
     job: Mutex<Option<Job>>,
-    /// A job is there, and not done.
+    /// A job is pending or running.
     busy: AtomicBool,
     ended: AtomicBool,
 }
@@ -31,13 +31,14 @@ struct Worker {
     thread: Option<JoinHandle<()>>,
 }
 
-/// Threads, for as many cards as there are cores besides the caller's.
+/// Worker threads: one for each card but the first, as far as there are cores.
 pub(crate) struct Cores(Vec<Worker>);
 
-/// Looks before one sleeps: a window takes some hundred microseconds, and waking takes ten.
+/// Polls before a thread parks: a window takes some hundred microseconds, and waking a thread takes
+/// ten.
 const LOOKS: usize = 4096;
 
-/// Waits until `over`; whoever makes it so unparks this thread.
+/// Waits until `over` is true. The thread that makes it true unparks this one.
 fn wait(over: impl Fn() -> bool) {
     for _ in 0..LOOKS {
         if over() {
@@ -61,18 +62,19 @@ impl Worker {
                 wait(|| busy() || shared.ended.load(Ordering::Acquire));
                 let job = shared.job.lock().unwrap_or_else(PoisonError::into_inner).take();
                 let Some(mut job) = job else { return };
-                // SAFETY: who gave the job waits for its end, and leaves the card alone until then.
+                // SAFETY: the caller that gave the job waits for its end and does not use the card
+                // until then.
                 unsafe { job.card.run(job.until, job.stop) };
                 shared.busy.store(false, Ordering::Release);
                 job.caller.unpark();
             }
         };
-        // Without a thread the caller does the work.
+        // If no thread can be spawned, the caller runs the card.
         let thread = thread::Builder::new().name(format!("card {number}")).spawn(work).ok();
         Worker { shared, thread }
     }
 
-    /// Whether it has taken the job.
+    /// Gives `job` to the worker thread. Returns false if there is none.
     fn give(&self, job: Job) -> bool {
         let Some(thread) = &self.thread else { return false };
         *self.shared.job.lock().unwrap_or_else(PoisonError::into_inner) = Some(job);
@@ -83,15 +85,16 @@ impl Worker {
 }
 
 impl Cores {
-    /// For so many cards.
+    /// Worker threads for `cards` cards.
     pub fn for_cards(cards: usize) -> Self {
         let cores = thread::available_parallelism().map_or(1, |cores| cores.get());
         Cores((1..cards.min(cores)).map(Worker::new).collect())
     }
 
-    /// Runs all `cards` until cycle `until`, or less far if told to stop.
+    /// Runs all `cards` until cycle `until`, or until the events at which each has to stop.
     pub fn run<'a>(&self, cards: impl Iterator<Item = (&'a mut dyn Card, Stop)>, until: u64) {
-        // Also if the caller's own card panics: the others must not go while they run.
+        // Waits for the workers even if the caller's own card panics: no card may be dropped while
+        // it runs.
         let _all = All(&self.0);
         let mut first = None;
         let mut workers = self.0.iter();
@@ -116,7 +119,7 @@ impl Cores {
     }
 }
 
-/// Ends when nobody works any more.
+/// Its drop waits until all workers are idle.
 struct All<'a>(&'a [Worker]);
 
 impl Drop for All<'_> {

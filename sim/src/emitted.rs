@@ -1,5 +1,5 @@
-//! Spares a program that has not changed to elaborate a card again: its Verilog is kept beside the
-//! models.
+//! Keeps the emitted Verilog of cards in the cache of models, so that a program that has not
+//! changed does not elaborate a card again. [`model`](crate::model) uses it.
 
 use std::env;
 use std::fs::{self, Metadata};
@@ -11,7 +11,8 @@ use nitor_model::{at, digest, Cache, Error};
 const TEXT: &str = "card.v";
 const NAME: &str = "name";
 
-/// What `emit` gives for the card called `card`, in this program and environment.
+/// The Verilog of the card called `card`: from the cache if this program has emitted it in this
+/// environment, else from `emit`.
 pub(crate) fn once<E: From<Error>>(
     cache: &Cache,
     card: &str,
@@ -28,7 +29,7 @@ pub(crate) fn once<E: From<Error>>(
         let path = folder.join(file);
         fs::write(&path, text).map_err(at(&path))
     };
-    // Other programs emit the same.
+    // The entry is named by its text: other programs may emit the same.
     cache.entry(&name, || (), |work| put(work, TEXT, &text))?;
     cache.discard(&note)?;
     cache.entry(&note, || (), |work| put(work, NAME, &name))?;
@@ -39,7 +40,7 @@ fn name(text: &str) -> String {
     format!("verilog-{}", digest(&[text]))
 }
 
-/// The text that was noted, if it is still there and whole.
+/// The Verilog that the entry `note` names, if the cache still has it undamaged.
 fn noted(cache: &Cache, note: &str) -> Result<Option<String>, Error> {
     let Some(note) = cache.find(note)? else { return Ok(None) };
     let Ok(kept) = fs::read_to_string(note.folder.join(NAME)) else { return Ok(None) };
@@ -54,7 +55,8 @@ fn noted(cache: &Cache, note: &str) -> Result<Option<String>, Error> {
     }
 }
 
-/// Tells this program from any other, and from itself built anew.
+/// Identifies this program for the cache key: another build gives another text. None without
+/// `/proc`.
 fn program() -> Option<String> {
     let of = |file: Metadata| {
         let (changed, nanoseconds) = (file.ctime(), file.ctime_nsec());
@@ -63,7 +65,7 @@ fn program() -> Option<String> {
     fs::metadata("/proc/self/exe").ok().map(of)
 }
 
-/// What may change how cards are emitted is among it.
+/// The part of the environment that may change how cards are emitted, for the cache key.
 fn environment() -> String {
     let ours = |(name, _): &(String, String)| name.starts_with("NITOR_");
     let text = |s: std::ffi::OsString| s.to_string_lossy().into_owned();

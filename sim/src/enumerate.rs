@@ -1,5 +1,5 @@
-//! What a machine's firmware does to a card before any driver sees it: finds its BARs and
-//! capabilities, gives it addresses, sets the sizes of requests, enables interrupts.
+//! Enumeration of a card, as a machine's firmware does it before a driver sees the card: finds BARs
+//! and capabilities, assigns addresses, sets the limits of requests, enables interrupts.
 
 use thiserror::Error;
 
@@ -8,7 +8,7 @@ use crate::requester::{Request, RequestError};
 use crate::root::{Bar, Function};
 use crate::world::World;
 
-/// Why a card could not be enumerated or its interrupts not be enabled.
+/// Why a card could not be enumerated, or its interrupts not be enabled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum SetupError {
     #[error("configuration space at {offset:#x}: {error}")]
@@ -25,9 +25,9 @@ pub enum SetupError {
 
 const CAPABILITY_EXPRESS: u8 = 0x10;
 const CAPABILITY_MSIX: u8 = 0x11;
-/// Where 32-bit BARs go.
+/// The lowest address for 32-bit BARs.
 const BASE_32: u64 = 0xc000_0000;
-/// How often a card may ask for a configuration request to be tried again.
+/// How often a card may answer with a configuration request retry.
 const RETRIES: u32 = 10_000;
 const MSIX_ENABLE: u32 = 1 << 31;
 const MSIX_FUNCTION_MASK: u32 = 1 << 30;
@@ -52,12 +52,12 @@ impl World {
         self.request(host, &Request::ConfigWrite { offset, value, enables: 0xf }).map(|_| ())
     }
 
-    /// Gives the card of `host` its addresses and limits. Again after a function-level reset:
-    /// the addresses are the same each time.
+    /// Assigns addresses and limits to the card of `host`. This is repeated after a function-level
+    /// reset; the addresses are the same each time.
     pub fn enumerate(&mut self, host: usize) -> Result<(), SetupError> {
-        // A write first: from it the card learns the number that its completions must carry.
+        // The write comes first: from it the card learns the ID that its completions must carry.
         self.set(host, 0x04, 0)?;
-        // A card that is not ready yet may say so, for a while.
+        // A card that is not ready yet may answer with a retry for a while.
         let mut id = Err(RequestError::Retry);
         for _ in 0..RETRIES {
             id = self.config_read(host, 0);
@@ -72,7 +72,7 @@ impl World {
         }
         let mut function = Function { bars: self.place_bars(host)?, ..Function::default() };
         let mut next = self.get(host, 0x34)? as u8 & !3;
-        // A list that bites its own tail ends, too.
+        // The bound ends a capability list that is a cycle.
         for _ in 0..48 {
             if next == 0 {
                 break;
@@ -147,8 +147,8 @@ impl World {
         self.enumerate(host)
     }
 
-    /// Sets up the first `count` vectors of the card of `host`, masks the others, and enables
-    /// MSI-X.
+    /// Sets up the first `count` vectors of the card of `host`, masks the others unless
+    /// [`RootConfig::unmask_all`](crate::root::RootConfig::unmask_all) is set, and enables MSI-X.
     pub fn enable_msix(&mut self, host: usize, count: u16) -> Result<(), SetupError> {
         let msix = self.hosts[host].root.function.msix.ok_or(SetupError::NoMsix)?;
         let control = self.get(host, msix)?;
@@ -175,7 +175,7 @@ impl World {
         self.set(host, msix, control & !MSIX_FUNCTION_MASK | MSIX_ENABLE)
     }
 
-    /// Disables MSI-X and forgets the interrupts nobody took.
+    /// Disables MSI-X and drops the pending interrupts.
     pub fn disable_msix(&mut self, host: usize) -> Result<(), SetupError> {
         let msix = self.hosts[host].root.function.msix.ok_or(SetupError::NoMsix)?;
         let control = self.get(host, msix)?;

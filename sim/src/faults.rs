@@ -1,4 +1,5 @@
-//! Faults the root complex can be told to commit, as data.
+//! Faults that the root complex injects into its answers to the card's reads. Tests describe them
+//! as rules in a [`FaultPlan`].
 
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
@@ -12,13 +13,13 @@ pub enum Fault {
     UnsupportedRequest,
     /// Completer abort instead of data.
     CompleterAbort,
-    /// The answer never comes.
+    /// No completion is sent.
     Drop,
-    /// Only the first completion of the answer comes.
+    /// Only the first completion of the answer is sent.
     DropRest,
-    /// The answer comes this many cycles late.
+    /// The answer is this many cycles late.
     Delay(u64),
-    /// The last completion comes twice.
+    /// The last completion is sent twice.
     Duplicate,
     /// The first completion carries another tag; the rest of the answer is as it should be.
     WrongTag,
@@ -55,13 +56,13 @@ impl Rule {
     }
 }
 
-/// The rules in force, and how often each has been looked at and used.
+/// The rules in force, and how often each has been considered and applied.
 #[derive(Debug, Default)]
 pub struct FaultPlan {
     rules: Vec<(Rule, Use)>,
 }
 
-/// How often a rule has been looked at and used.
+/// How often a rule has been considered and applied.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Use {
     pub seen: u64,
@@ -84,7 +85,7 @@ impl FaultPlan {
         self.rules[rule].1
     }
 
-    /// The fault for a read at `address`: that of the first rule that says so.
+    /// The fault for a read at `address`: that of the first rule that matches.
     pub fn choose(&mut self, address: u64, rng: &mut ChaCha8Rng) -> Option<Fault> {
         let mut chosen = None;
         for (rule, usage) in &mut self.rules {

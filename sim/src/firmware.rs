@@ -18,7 +18,8 @@ pub trait MgmtBus {
     fn read32(&mut self, address: u16) -> u32;
     /// Writes the register at byte `address`.
     fn write32(&mut self, address: u16, value: u32);
-    /// Waits until the card's management interrupt is up, or something else wakes the firmware.
+    /// Waits until the card's management interrupt is asserted, or something else wakes the
+    /// firmware.
     fn wait_irq(&mut self);
 }
 
@@ -39,7 +40,8 @@ pub trait MgmtBus {
 pub struct Operator(Arc<Mutex<VecDeque<Order>>>);
 
 impl Operator {
-    /// Obeyed at the firmware's next millisecond, in the order given.
+    /// Queues `order`. The firmware carries the queued orders out, oldest first, at the latest at
+    /// its next millisecond.
     pub fn order(&self, order: Order) {
         self.0.lock().expect("no thread that holds it fails").push_back(order);
     }
@@ -49,7 +51,7 @@ impl Operator {
     }
 }
 
-/// Firmware: runs until it returns, which most never does.
+/// The entry point of firmware. Most firmware never returns from it.
 pub type Firmware = Box<dyn FnOnce(&mut dyn MgmtBus)>;
 
 /// The card's own firmware.
@@ -57,7 +59,7 @@ pub fn standard(settings: nitor_fw::Settings) -> Firmware {
     operated(settings, &Operator::default())
 }
 
-/// The same, with an operator.
+/// The card's own firmware, which takes orders from `operator`.
 pub fn operated(settings: nitor_fw::Settings, operator: &Operator) -> Firmware {
     let operator = operator.clone();
     Box::new(move |bus| nitor_fw::Firmware::new(settings).run(&mut FirmwareBus(bus, operator)))
@@ -108,7 +110,7 @@ impl MgmtBus for YieldingBus<'_> {
     }
 }
 
-/// Enough for any firmware built without optimisation.
+/// Bytes of the coroutine's stack: enough for firmware built without optimisation.
 const STACK: usize = 1 << 20;
 
 enum State {
@@ -118,7 +120,7 @@ enum State {
     Finished,
 }
 
-/// A firmware at work on a card.
+/// Firmware that runs on a card.
 pub struct Controller {
     thread: Thread,
     state: State,
@@ -129,7 +131,7 @@ pub struct Controller {
 }
 
 impl Controller {
-    /// Starts `firmware`; it begins when the card is first run.
+    /// Starts `firmware`: it runs at once, up to its first access or wait.
     pub fn new(firmware: Firmware, gap: u64, card: &mut dyn Card) -> io::Result<Self> {
         let stack = DefaultStack::new(STACK)?;
         let thread = Coroutine::with_stack(stack, |yielder: &Yielder<u32, Wait>, _| {
@@ -141,22 +143,23 @@ impl Controller {
         Ok(controller)
     }
 
-    /// Stops the firmware where it is, or lets it go on.
+    /// Halts the firmware at its current access or wait, or lets it continue.
     pub fn hang(&mut self, hang: bool) {
         self.hung = hang;
     }
 
-    /// Ends the firmware's wait for an interrupt, or the next one: what a timer of its own core does.
+    /// Ends the firmware's wait for an interrupt, or its next one, as a timer of the firmware's own
+    /// core would.
     pub fn wake(&mut self) {
         self.woken = !matches!(self.state, State::Finished);
     }
 
-    /// Whether the firmware has something under way.
+    /// Whether the firmware has an access in flight or has been woken.
     pub fn is_working(&self) -> bool {
         (self.woken || matches!(self.state, State::Accessing)) && !self.hung
     }
 
-    /// What `card` has to stop for.
+    /// The events at which `card` has to stop.
     fn stop(&self) -> Stop {
         if self.hung {
             return Stop::default();
@@ -168,7 +171,8 @@ impl Controller {
         }
     }
 
-    /// What comes before each run of `card`; what it has to stop for.
+    /// Prepares a run of `card`: resumes the firmware if it was woken. Returns the events at which
+    /// the card has to stop.
     pub fn begin(&mut self, card: &mut dyn Card) -> Stop {
         if self.woken && !self.hung && matches!(self.state, State::WaitingForIrq) {
             self.woken = false;
@@ -177,8 +181,8 @@ impl Controller {
         self.stop()
     }
 
-    /// Once `card` has run until cycle `until`, or stopped before, if it has `begun` to: the rest,
-    /// with the firmware taking part.
+    /// Runs `card` until cycle `until`, with its firmware. If `begun`, the card has already run in
+    /// this window and may have stopped early.
     pub fn go_on(&mut self, card: &mut dyn Card, until: u64, mut begun: bool) {
         while begun || card.cycle() < until {
             if !begun {
@@ -198,7 +202,8 @@ impl Controller {
                 State::WaitingForIrq if card.irq() => {
                     self.resume(0, card.cycle(), card);
                     if matches!(self.state, State::WaitingForIrq) {
-                        // Firmware that waits without clearing its interrupt still takes time.
+                        // Time passes even if the firmware waits again without clearing its
+                        // interrupt.
                         card.run(card.cycle() + 1, Stop::default());
                     }
                 }

@@ -1,5 +1,6 @@
-//! A driver's handle of its card. Each call lets simulated time pass as it would on a machine:
-//! a register read takes until its completion is back, a write is posted and takes none.
+//! A driver's handle to its simulated card: the simulation's [`PciFunction`]. Each call takes
+//! simulated time as it would on a machine: a register read waits for its completion, a posted
+//! write takes no time.
 
 use std::cell::RefCell;
 use std::ptr::NonNull;
@@ -16,7 +17,7 @@ use crate::requester::{Request, RequestError};
 use crate::world::World;
 use crate::{CARD_ID, CYCLE_NS, REACTION};
 
-/// What reads of a card that does not answer give, on every machine.
+/// What a read returns if the card does not answer, as on every machine.
 const ALL_ONES: u32 = u32::MAX;
 
 /// The card of one host. Clones are handles of the same card.
@@ -27,7 +28,8 @@ pub struct HostFunction {
 }
 
 impl HostFunction {
-    /// The card of `host`, enumerated: it has addresses and limits, but may not master the bus.
+    /// Enumerates the card of `host`. The card then has addresses and limits, but may not master
+    /// the bus.
     pub fn open(world: &Rc<RefCell<World>>, host: usize) -> Result<Self, SetupError> {
         world.borrow_mut().enumerate(host)?;
         Ok(HostFunction { world: world.clone(), host })
@@ -41,7 +43,7 @@ impl HostFunction {
         self.host
     }
 
-    /// Where the dword at `offset` of `bar` is on the bus.
+    /// The bus address of the dword at `offset` of `bar`; none if it is not within the BAR.
     fn address(&self, world: &World, bar: u8, offset: u64) -> Option<u64> {
         let bar = (*world.host(self.host).root.function.bars.get(usize::from(bar))?)?;
         (offset.checked_add(4)? <= bar.size).then_some(bar.base + offset)
@@ -72,12 +74,12 @@ unsafe impl dma::DmaMemory for HostMemory {
     }
 }
 
-/// Of all DMA memory, here and for the card: a cache line.
+/// The least alignment of DMA memory, for the driver and for the card: a cache line.
 const MIN_ALIGN: usize = 64;
 
 impl Drop for HostMemory {
     fn drop(&mut self) {
-        // A world that a panic unwinds through no longer needs its mappings in order.
+        // While a panic unwinds the world may be borrowed. Its mappings no longer matter then.
         if let Ok(mut world) = self.world.try_borrow_mut() {
             world.host_mut(self.host).root.iommu.unmap(CARD_ID, self.iova);
         }
@@ -92,7 +94,7 @@ impl PciFunction for HostFunction {
     }
 
     fn config_write(&self, offset: u16, value: u32) {
-        // As on a machine, nobody is told if it fails.
+        // As on a machine, the driver does not learn of a failed write.
         let _ = self.world.borrow_mut().config_write(self.host, offset, value);
     }
 
@@ -120,7 +122,7 @@ impl PciFunction for HostFunction {
     }
 
     fn bar_write_bytes(&self, bar: u8, offset: u64, bytes: &[u8]) {
-        // As a processor's write-combining buffers do it: 64 bytes each.
+        // Bytes leave as from a processor's write-combining buffers, which have 64 bytes each.
         const COMBINED: u64 = 64;
         let mut world = self.world.borrow_mut();
         let Some(address) = self.address(&world, bar, offset + bytes.len().max(4) as u64 - 4)
@@ -170,7 +172,7 @@ impl PciFunction for HostFunction {
         let mut world = self.world.borrow_mut();
         let start = world.now();
         world.wait_interrupt(self.host, cycles.max(REACTION));
-        // An interrupt that nobody takes stops no time.
+        // Time passes even while an interrupt stays pending.
         world.run_until(start + REACTION);
     }
 

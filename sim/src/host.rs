@@ -1,4 +1,5 @@
-//! One machine of the world: a card, the root complex it is plugged into, its firmware.
+//! One host of the world: a card, the root complex that the card is plugged into, and the card's
+//! firmware.
 
 use std::io;
 
@@ -9,21 +10,21 @@ use crate::root::{RootComplex, RootConfig};
 use nitor_hdl::cards::{CARD_128, CARD_512};
 use nitor_hdl::CardSpec;
 
-/// Random stalls of the card's streams: probabilities of a cycle without progress.
+/// Random back-pressure and gaps on the card's streams: probabilities of a cycle without progress.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Pressure {
     /// TLPs to the card have gaps.
     pub rx_gap: f64,
-    /// TLPs from the card are held up.
+    /// TLPs from the card are stalled.
     pub tx_stall: f64,
     /// Frames from the wire have gaps.
     pub mac_rx_gap: f64,
-    /// Frames to the wire are held up.
+    /// Frames to the wire are stalled.
     pub mac_tx_stall: f64,
 }
 
 impl Pressure {
-    /// All four alike.
+    /// The same probability for all four.
     pub fn all(probability: f64) -> Self {
         Pressure {
             rx_gap: probability,
@@ -34,22 +35,23 @@ impl Pressure {
     }
 }
 
-/// Flow-control credits the root complex grants. None is as many as PCIe can express.
+/// Flow-control credits that the root complex grants. `None` means no limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Credits {
     pub posted_headers: Option<u8>,
     /// In 16-byte units. Fewer than the largest payload needs would block the card for ever.
     pub posted_data: Option<u16>,
     pub non_posted_headers: Option<u8>,
-    /// Of completions. A root port has room for each it asked for; a switch between may grant few, but a whole one at least.
+    /// Credits for completions. A root port has room for all completions it asked for. A switch in
+    /// between may grant few, but enough for a whole completion.
     pub completion_headers: Option<u8>,
     pub completion_data: Option<u16>,
-    /// Cycles until the credits of a TLP are granted again: at least and at most.
+    /// Cycles until a TLP's credits are returned: at least and at most.
     pub delay: (u32, u32),
 }
 
 impl Default for Credits {
-    /// What a server's root port grants, more or less.
+    /// About what a server's root port grants.
     fn default() -> Self {
         Credits {
             posted_headers: Some(64),
@@ -65,14 +67,14 @@ impl Default for Credits {
 /// How a host is made.
 pub struct HostConfig {
     pub card: &'static CardSpec,
-    /// What the card's model can do besides to run.
+    /// Optional abilities of the card's model.
     pub features: Features,
     pub root: RootConfig,
     pub pressure: Pressure,
     pub credits: Credits,
     /// Cycles by which the MAC may run ahead of the wire.
     pub mac_slack: u64,
-    /// What runs on the card's management bus.
+    /// The firmware on the card's management bus.
     pub firmware: Option<Firmware>,
     /// Cycles that firmware takes between two accesses to the bus.
     pub firmware_gap: u64,
@@ -88,7 +90,7 @@ impl HostConfig {
         })
     }
 
-    /// The same with any card.
+    /// A host with the given card; everything else as usual.
     pub fn of(card: &'static CardSpec) -> Self {
         HostConfig {
             card,
@@ -113,7 +115,7 @@ impl HostConfig {
         self
     }
 
-    /// How the world around the pins of its card behaves.
+    /// The configuration of the shim that drives the card's pins.
     pub fn shim(&self, seed: u64) -> ShimConfig {
         let chance = |probability: f64| {
             assert!(
@@ -151,7 +153,7 @@ impl HostConfig {
     }
 }
 
-/// Frames that left cards, with the bytes of all of them in one place.
+/// Frames that left cards; `bytes` has the bytes of all of them.
 #[derive(Debug, Default)]
 pub(crate) struct Departures {
     pub frames: Vec<Departure>,
@@ -161,7 +163,7 @@ pub(crate) struct Departures {
 #[derive(Debug)]
 pub(crate) struct Departure {
     pub host: usize,
-    /// Cycle of the last bit.
+    /// The cycle in which the frame's last bit left the MAC.
     pub left: u64,
     pub error: bool,
     pub start: usize,
@@ -173,9 +175,9 @@ pub struct Host {
     pub root: RootComplex,
     pub(crate) card: Box<dyn Card>,
     controller: Option<Controller>,
-    /// The last cycle of a window in which something went on.
+    /// The end of the last window in which the card or its firmware was active.
     pub(crate) active: u64,
-    /// The card runs, in this window.
+    /// Whether the card has begun to run in this window.
     begun: bool,
 }
 
@@ -203,7 +205,7 @@ impl Host {
         })
     }
 
-    /// Stops the firmware in its tracks, or lets it go on.
+    /// Halts the firmware at once, or lets it continue.
     pub fn hang_firmware(&mut self, hang: bool) {
         if let Some(controller) = &mut self.controller {
             controller.hang(hang);
@@ -217,23 +219,26 @@ impl Host {
         }
     }
 
-    /// Counts from now on what the streams within the card do.
+    /// Starts to count the handshakes of the streams within the card.
     pub fn count_streams(&mut self) {
         self.card.count_streams();
     }
 
-    /// What they did since: for each stream of [nitor_hdl::common::probe::STREAMS] the cycles with neither `valid` nor `ready`,
-    /// `valid` alone, `ready` alone, and both.
+    /// The counts since [`Self::count_streams`]: for each stream of
+    /// [nitor_hdl::common::probe::STREAMS] the cycles with neither `valid` nor `ready`, with
+    /// `valid` alone, with `ready` alone, and with both.
     pub fn stream_counts(&self) -> Vec<[u64; 4]> {
         self.card.stream_counts().chunks_exact(4).map(|c| [c[0], c[1], c[2], c[3]]).collect()
     }
 
-    /// How often each branch of the card's Verilog was taken; empty of one without that feature.
+    /// How often each branch of the card's Verilog was taken; empty if the model does not count
+    /// branches.
     pub fn coverage(&self) -> &[u32] {
         self.card.coverage()
     }
 
-    /// The card, ready to run until cycle `until`, and what it has to stop for; none if it is there.
+    /// Prepares the card to run until cycle `until`. Returns the card and the events at which it
+    /// has to stop; none if the card has already reached `until`.
     pub(crate) fn begin(&mut self, until: u64) -> Option<(&mut dyn Card, Stop)> {
         self.root.flush(self.card.as_mut());
         self.begun = self.card.cycle() < until;
@@ -247,8 +252,8 @@ impl Host {
         Some((self.card.as_mut(), stop))
     }
 
-    /// Once the card has begun to run until cycle `until`: the rest of it. Frames that left are
-    /// added to `departures`.
+    /// Completes the window that ends at cycle `until`: runs the card and its firmware to its end
+    /// and acts on what crossed the pins. Adds the frames that left the card to `departures`.
     pub(crate) fn finish(&mut self, number: usize, until: u64, departures: &mut Departures) {
         if let Some(controller) = &mut self.controller {
             controller.go_on(self.card.as_mut(), until, self.begun);

@@ -1,4 +1,5 @@
-//! Message-signalled interrupts: writes to a window of addresses that no memory has.
+//! MSI-X interrupts: memory writes to a window of addresses that has no memory. The root complex
+//! keeps them here until the driver takes them.
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -24,7 +25,7 @@ pub struct Interrupts {
 }
 
 impl Interrupts {
-    /// Address and data for `vector`. Vectors are told apart by both.
+    /// The address and data of `vector`. Both encode the vector.
     pub fn message(vector: u16) -> (u64, u32) {
         (WINDOW.start + (u64::from(vector & 0xff) << 12), 0x4000 | u32::from(vector))
     }
@@ -35,13 +36,13 @@ impl Interrupts {
         self.counts.resize(self.counts.len().max(count.into()), 0);
     }
 
-    /// Accepts no more, and forgets what nobody has taken.
+    /// Accepts no more interrupts, and drops the pending ones.
     pub fn disable(&mut self) {
         self.enabled = 0;
         self.pending.clear();
     }
 
-    /// The oldest interrupt nobody has taken.
+    /// The oldest pending interrupt.
     pub fn first(&self) -> Option<Interrupt> {
         self.pending.front().copied()
     }
@@ -56,7 +57,7 @@ impl Interrupts {
         &self.counts
     }
 
-    /// Takes a write to the window: the vector, or what is wrong with the write.
+    /// Accepts a write to the window. Returns its vector, or what is wrong with the write.
     pub fn written(&mut self, cycle: u64, header: Header, payload: &[u8]) -> Result<u16, String> {
         let whole_dword = ByteEnables { first: 0xf, last: 0 };
         let (Ok(word), true) = (payload.try_into(), header.byte_enables() == whole_dword) else {

@@ -1,7 +1,7 @@
 //! An IOMMU: each requester sees only what is mapped for it, byte by byte.
 //!
-//! Real ones map pages. Mapping the very bytes a driver asked for catches a card that reads or
-//! writes past a buffer's end within its last page.
+//! Real IOMMUs map pages. This one maps exactly the bytes that a driver asked for, and so catches a
+//! card that reads or writes past a buffer's end within its last page.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -88,7 +88,8 @@ impl Iommu {
         iova
     }
 
-    /// Maps `len` bytes of `block` from `offset` on at `iova`; false if something is there.
+    /// Maps `len` bytes of `block` from `offset` on at `iova`; false if they overlap another
+    /// mapping.
     pub fn map_at(
         &mut self,
         requester: u16,
@@ -114,7 +115,7 @@ impl Iommu {
         self.domains.get_mut(&requester).is_some_and(|domain| domain.remove(&iova).is_some())
     }
 
-    /// Removes the mappings that begin within `len` bytes from `iova` on; how many there were.
+    /// Removes the mappings that begin within `len` bytes from `iova` on. Returns their number.
     pub fn unmap_range(&mut self, requester: u16, iova: u64, len: u64) -> usize {
         let Some(domain) = self.domains.get_mut(&requester) else { return 0 };
         let before = domain.len();
@@ -122,8 +123,9 @@ impl Iommu {
         before - domain.len()
     }
 
-    /// Finds the memory behind `len` bytes at `iova`, piece by piece, or the first byte that is
-    /// not there for this access. On an error some pieces may have been given already.
+    /// Calls `piece` for each piece of memory behind `len` bytes at `iova`. Returns the first byte
+    /// that this access may not touch, if there is one; some pieces may have been passed on before
+    /// it.
     pub fn translate(
         &self,
         requester: u16,

@@ -1,9 +1,11 @@
-//! Cosimulation of Nitor cards, cycle by cycle and the same for the same seed.
+//! Cycle-accurate cosimulation of Nitor cards with their hosts, PCIe links and Ethernet wires. The
+//! command line, the tests, `nitor-board` and `nitor-vfio` use it. The same seed gives the same
+//! run.
 //!
-//! A [`World`] has hosts. Each is a Verilated card ([`card`]), the root complex it is plugged into
-//! ([`root`]) with its memory behind an IOMMU, and firmware on the card's management bus
-//! ([`firmware`]). [`wire`]s join the cards' MACs. A driver works through [`HostFunction`], one
-//! handle a host; its calls let time pass.
+//! A [`World`] has hosts. Each host has a Verilated card ([`card`]), the root complex that the card
+//! is plugged into ([`root`]) with its memory behind an IOMMU, and firmware on the card's
+//! management bus ([`firmware`]). [`wire`]s join the cards' MACs. A driver works through a
+//! [`HostFunction`], one handle for each host; its calls let time pass.
 
 pub mod capture;
 pub mod card;
@@ -39,8 +41,8 @@ pub use world::World;
 /// The clock: 250 MHz.
 pub const CYCLE_NS: u64 = 4;
 
-/// Nothing outside a card reacts to it in fewer cycles than this. Being known, it lets each card
-/// run by itself for as long, at no loss of precision.
+/// The fewest cycles after which anything outside a card reacts to it. So each card can run alone
+/// for as many cycles, at no loss of precision.
 pub const REACTION: u64 = 32;
 
 /// Requester and completer id of the root complex: bus 0, device 0, function 0.

@@ -4,9 +4,9 @@
 //! not own the bytes either: it copies through raw pointers, and only while the world steps, when
 //! on this single thread no driver code runs.
 //!
-//! A block may also be a file that another process has mapped: a virtual machine's memory, whose
-//! processors run on meanwhile. So DMA copies in aligned words of 8 bytes, and writes from the end
-//! to the beginning: a completion's phase bit is in its first word, and so its last to be seen.
+//! A block may also be a file that another process has mapped: the memory of a virtual machine,
+//! whose CPUs run concurrently. So DMA copies aligned words of 8 bytes, and writes from the end to
+//! the beginning: a completion's phase bit is in its first word, and so becomes visible last.
 
 use std::alloc::{self, Layout};
 use std::fs::File;
@@ -43,7 +43,8 @@ impl Block {
         Rc::new(Block { start, len, _backing: Backing::Heap { start, layout } })
     }
 
-    /// Maps all of `file`, shared with whoever else has it mapped. It must not become shorter.
+    /// Maps all of `file`, shared with the other processes that map it. The file must not become
+    /// shorter.
     pub fn map(file: &File) -> io::Result<Rc<Self>> {
         let map = MmapOptions::new().map_raw(file)?;
         let start = NonNull::new(map.as_mut_ptr()).ok_or(io::ErrorKind::InvalidInput)?;
@@ -63,7 +64,8 @@ impl Block {
         self.start
     }
 
-    /// Byte `offset`. Of words, the caller sees to it that they are aligned and within.
+    /// A pointer to byte `offset`. A caller that accesses a word ensures that the word is aligned
+    /// and within the block.
     fn at(&self, offset: usize) -> *mut u8 {
         debug_assert!(offset < self.len);
         // SAFETY: callers have checked that the offset is within the block.
@@ -78,7 +80,7 @@ impl Block {
         let (words, tail) = rest.as_chunks_mut::<WORD>();
         let mut from = offset;
         // SAFETY: the range is within the block, whose start is aligned to a word, and `from` is
-        // aligned where words begin. Whoever else has the memory is in another process or idle.
+        // aligned where words begin. Any other user of the memory is in another process or idle.
         unsafe {
             for byte in head {
                 *byte = AtomicU8::from_ptr(self.at(from)).load(Ordering::Relaxed);
@@ -96,14 +98,15 @@ impl Block {
         }
     }
 
-    /// Copies `bytes` to `offset` on, the last first.
+    /// Copies `bytes` to `offset` on, from the last to the first.
     pub fn write(&self, offset: usize, bytes: &[u8]) {
         assert!(offset.checked_add(bytes.len()).is_some_and(|end| end <= self.len()));
         let head = offset.wrapping_neg() % WORD;
         let (head, rest) = bytes.split_at(head.min(bytes.len()));
         let (words, tail) = rest.as_chunks::<WORD>();
         let mut end = offset + bytes.len();
-        // SAFETY: as for `read`. Release, so that nobody sees a later store before an earlier one.
+        // SAFETY: as for `read`. Release, so that no other process sees a later store before an
+        // earlier one.
         unsafe {
             for byte in tail.iter().rev() {
                 end -= 1;
@@ -166,7 +169,7 @@ mod tests {
     }
 
     proptest! {
-        /// Words or bytes, it's all the same.
+        /// Copies by words and by bytes give the same result.
         #[test]
         fn copies_any_range(offset in 0..40usize, bytes in prop::collection::vec(any::<u8>(), 0..60)) {
             let block = Block::new(100, 1);

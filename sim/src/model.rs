@@ -1,5 +1,5 @@
-//! Cards' models: made at their first use, then loaded once a process, however many cards are made
-//! of them.
+//! Verilated models of cards. A model is made at its first use and loaded once in a process,
+//! however many cards use it.
 
 use std::collections::HashMap;
 use std::env;
@@ -16,10 +16,11 @@ use crate::emitted;
 
 pub use nitor_model::{stop_when, Error};
 
-/// Names a folder with `nitor_128.v` and the like, each a card by the name of its top module, to be taken in place of what is emitted.
+/// The environment variable that names a folder of Verilog files to use in place of what is
+/// emitted: `nitor_128.v` and the like, each a card by the name of its top module.
 pub const VERILOG: &str = "NITOR_SIM_VERILOG_DIR";
 
-/// All that a card's model is made of.
+/// The Verilog of `card`: emitted, or from the folder that [`VERILOG`] names.
 fn verilog(card: &'static CardSpec) -> Result<String, ModelError> {
     let Some(folder) = env::var_os(VERILOG) else {
         return emitted::once(&Cache::of_user()?, card.name, || {
@@ -32,12 +33,12 @@ fn verilog(card: &'static CardSpec) -> Result<String, ModelError> {
         .map_err(|error| ModelError::Verilog(format!("{VERILOG}: {}: {error}", file.display())))
 }
 
-/// What a model can do besides to run.
+/// Optional abilities of a model.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Features {
-    /// To write waves.
+    /// The model can write waves.
     pub waves: bool,
-    /// To count the branches of the Verilog that are taken.
+    /// The model counts the branches of the Verilog that are taken.
     pub branches: bool,
 }
 
@@ -53,16 +54,16 @@ impl From<ModelError> for std::io::Error {
 /// Why there is no model.
 #[derive(Debug, thiserror::Error)]
 pub enum ModelError {
-    /// Nor its Verilog.
+    /// The Verilog of the card could not be emitted or read.
     #[error("{0}")]
     Verilog(String),
     #[error(transparent)]
     Model(#[from] Error),
 }
 
-/// A card's code, loaded.
+/// A loaded model of a card.
 pub struct Model {
-    /// Where its `NewCard` is.
+    /// The address of the library's `NewCard`.
     pub(crate) maker: usize,
     _library: Library,
 }
@@ -73,7 +74,8 @@ const VERILATE: &[&str] = &[
     "Vcard",
     "--x-assign",
     "fast",
-    // Drawn from each card's seed: what no reset sets is found.
+    // Initial values are drawn from the seed of each card, so that a test finds a register that no
+    // reset sets.
     "--x-initial",
     "unique",
     "--noassert",
@@ -85,7 +87,7 @@ const VERILATE: &[&str] = &[
     "-Wno-fatal",
 ];
 
-/// What the program was compiled with, and the libraries are: they agree on what is in here.
+/// Headers that the program and the libraries are both compiled with. [`Abi`] has their hash.
 const HEADERS: [(&str, &str); 4] = [
     ("nitor-sim/src/shim/card.h", include_str!("shim/card.h")),
     ("nitor-sim/src/shim/bridge.h", include_str!("shim/bridge.h")),
@@ -106,7 +108,7 @@ const PINS: [(&str, &str); 5] = [
     ("queues.cc", include_str!("shim/queues.cc")),
 ];
 
-/// As in card.h.
+/// The same layout as `nitor::Abi` in card.h.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Abi {
@@ -133,14 +135,14 @@ fn headers_define(digest: &str) -> String {
     format!("-DNITOR_HEADERS=\"{digest}\"")
 }
 
-/// A model by what it is of; empty while it is made.
+/// The place of one model, empty until the model is made.
 type Slot = Arc<Mutex<Option<&'static Model>>>;
-/// Of no card: the scripted one.
+/// Models by card and features. No card stands for the scripted card.
 type Slots = HashMap<(Option<&'static str>, Features), Slot>;
 static MODELS: LazyLock<Mutex<Slots>> = LazyLock::new(Mutex::default);
 
 impl Model {
-    /// The model of a card, which is made if nobody has yet.
+    /// The model of a card. It is made if it does not exist yet.
     pub fn of(card: &'static CardSpec, features: Features) -> Result<&'static Model, ModelError> {
         Model::once(Some(card.name), features, || {
             let mut counts = Counts::wanted();
@@ -153,8 +155,8 @@ impl Model {
                 verilog: &[("card.v", &verilog)],
                 waves: features.waves,
                 counts,
-                // At level 0 it is 25 times slower, and 3 gains nothing. What counts toggles is
-                // compiled for longer than it runs.
+                // At level 0 a model is 25 times slower, and level 3 gains nothing. A model that
+                // counts toggles takes longer to compile than to run.
                 level: if counts.toggles { 1 } else { 2 },
                 ..recipe(card.name)
             };
@@ -162,7 +164,7 @@ impl Model {
         })
     }
 
-    /// The model of no card, whose pins do what they are told.
+    /// The model of the scripted card, whose output pins follow a script.
     pub(crate) fn scripted() -> Result<&'static Model, ModelError> {
         Model::once(None, Features::default(), || {
             let scripted = ("scripted.cc", include_str!("shim/scripted.cc"));
@@ -170,7 +172,7 @@ impl Model {
         })
     }
 
-    /// Of threads that ask for the same, one makes it, and the others wait.
+    /// If several threads ask for the same model, one makes it and the others wait.
     fn once(
         card: Option<&'static str>,
         features: Features,
@@ -183,7 +185,7 @@ impl Model {
         if let Some(model) = *slot {
             return Ok(model);
         }
-        // Never unloaded: cards may be there to the process's end.
+        // The model is never unloaded: cards may exist until the process ends.
         let model = &*Box::leak(Box::new(make()?));
         *slot = Some(model);
         Ok(model)
@@ -197,7 +199,7 @@ impl Model {
     }
 
     fn load(library: Library) -> Result<Model, Error> {
-        // SAFETY: that is what abi.cc says, whatever else the library is.
+        // SAFETY: abi.cc gives the symbol this type in every library.
         let abi = unsafe { *library.get::<*const Abi>("nitor_card_abi")? };
         if abi != Abi::ours() {
             return Err(Error::Abi(library.path().into()));
@@ -208,7 +210,7 @@ impl Model {
     }
 }
 
-/// What all cards' recipes have in common.
+/// The part that the recipes of all cards have in common.
 fn recipe(name: &str) -> Recipe<'_> {
     Recipe {
         name,
@@ -229,7 +231,8 @@ fn recipe(name: &str) -> Recipe<'_> {
 mod tests {
     use super::*;
 
-    /// What a library is like that says it was made for `headers`, and exports nothing else.
+    /// The error from loading a library that was compiled for `headers` and exports nothing but its
+    /// ABI.
     fn load(headers: &str) -> Error {
         let folder = tempfile::tempdir().unwrap();
         let sources = [&HEADERS[..], &[ABI]].concat();
@@ -250,7 +253,7 @@ mod tests {
         let refused = load("0123456789abcdef0123456789abcdef");
         assert!(matches!(refused, Error::Abi(_)), "{refused}");
         assert!(refused.to_string().contains("card-of-another-time"), "{refused}");
-        // Ours is taken, as far as it goes.
+        // With our own headers the ABI check passes, and the load fails at the next export.
         assert!(matches!(load(&headers_digest()), Error::Load(..)));
     }
 }

@@ -1,23 +1,23 @@
-//! TLPs that a root complex has for its card, kept until the card can be given them.
+//! TLPs that the root complex sends to its card, queued until the next flush.
 
 use std::ops::Range;
 
 use crate::card::Card;
 use crate::tlp::Header;
 
-/// Why a TLP was sent, told again when the card has accepted it.
+/// Why a TLP was sent. The root complex gets this back when the card has accepted the TLP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
-    /// Nobody waits for it.
+    /// Nothing waits for the TLP.
     None,
-    /// Ends the read of this tag.
+    /// The TLP is the last completion of the read with this tag.
     LastCompletion { tag: u8 },
-    /// The root complex's own request of this number.
+    /// The TLP is the root complex's own request with this number.
     Request(u64),
 }
 
 impl Purpose {
-    /// As the number that travels with the TLP.
+    /// The purpose as the cookie that travels with the TLP.
     pub fn to_cookie(self) -> u64 {
         match self {
             Purpose::None => 0,
@@ -58,7 +58,7 @@ impl Outbox {
         self.items.push(Item { at, header, payload: start..self.payloads.len(), purpose });
     }
 
-    /// Gives everything to `card`.
+    /// Passes all queued TLPs to `card`.
     pub fn flush(&mut self, card: &mut dyn Card) {
         for Item { at, header, payload, purpose } in self.items.drain(..) {
             card.push_tlp(at, header, &self.payloads[payload], purpose.to_cookie());

@@ -1,6 +1,7 @@
-//! Knows from the register traffic alone when an ENA device has to be quiet: from the moment its
-//! host has seen a reset end until the host rings the admin doorbell. So after a function-level
-//! reset, from when it may master the bus again.
+//! Tracks from the register traffic alone when an ENA device must start no DMA: from the moment its
+//! host has seen a reset end until the host rings the admin doorbell. After a function-level reset
+//! this time begins when the device may master the bus again. The root complex reports DMA in this
+//! time as a violation.
 //!
 //! The host sees the end of a reset by reading DEV_STS, either straight or through the readless
 //! mechanism, whose answers are the only DMA allowed in between.
@@ -21,12 +22,12 @@ enum State {
     Running,
     /// The host asked for a reset.
     Asked,
-    /// And has seen it in progress.
+    /// The host has seen the reset in progress.
     InProgress,
-    /// And has seen it end.
+    /// The host has seen the reset end: no DMA may start.
     Quiet,
-    /// A function-level reset; it ends at the latest when the host lets the device master the bus
-    /// again.
+    /// A function-level reset is in progress. It ends at the latest when the host lets the device
+    /// master the bus again.
     FunctionReset,
 }
 
@@ -38,7 +39,7 @@ pub struct QuietWatch {
 }
 
 impl QuietWatch {
-    /// Whether the device may start no DMA now.
+    /// Whether the device must start no DMA now.
     pub fn is_quiet(&self) -> bool {
         self.state == State::Quiet
     }
@@ -63,7 +64,7 @@ impl QuietWatch {
         }
     }
 
-    /// The device has taken an order to reset its function.
+    /// The device has completed the write that resets its function.
     pub fn function_reset(&mut self) {
         *self = QuietWatch { state: State::FunctionReset, response: 0 };
     }
@@ -87,7 +88,7 @@ impl QuietWatch {
         }
     }
 
-    /// The host has got the answer to a readless read.
+    /// The device has written the response to a readless read.
     pub fn response_written(&mut self, bytes: &[u8]) {
         if let [_, _, low, high, value @ ..] = bytes {
             if let Ok(value) = value.try_into() {

@@ -1,4 +1,5 @@
-//! The host's own requests to the card: tags, completions matched to them, timeouts.
+//! The host's own requests to the card: allocates tags, matches completions to requests and detects
+//! timeouts.
 
 use std::collections::HashMap;
 
@@ -73,7 +74,7 @@ pub struct Ended {
 struct Pending {
     id: RequestId,
     header: Header,
-    /// First dword of what it writes.
+    /// The first dword of the payload.
     value: u32,
     deadline: u64,
     /// Bytes still to come, and the address of the next one; 0 for a write.
@@ -82,21 +83,22 @@ struct Pending {
     data: Vec<u8>,
 }
 
-/// What became of a tag.
+/// The state of a tag.
 #[derive(Debug)]
 enum Slot {
     Free,
     Busy(Pending),
-    /// Timed out: a late completion must not meet a new request before this cycle.
+    /// The request timed out. Until this cycle the tag is not reused, lest a late completion
+    /// matches a new request.
     Lost {
         until: u64,
     },
 }
 
-/// As many as a root complex has without extended tags.
+/// The number of tags without extended tags.
 const TAGS: usize = 32;
 
-/// How many timeouts a tag that timed out is not used for.
+/// For how many timeouts the tag of a request that timed out is not reused.
 const LOST: u64 = 4;
 
 /// See the module.
@@ -123,7 +125,7 @@ impl Requester {
         }
     }
 
-    /// Completions that came after their request had timed out.
+    /// The number of completions that arrived after their request had timed out.
     pub fn late(&self) -> u64 {
         self.late
     }
@@ -193,7 +195,7 @@ impl Requester {
         deadlines.min()
     }
 
-    /// Ends the requests whose time is over at `cycle`.
+    /// Ends the requests that have timed out by `cycle`.
     pub fn expire(&mut self, cycle: u64, checker: &mut Checker) {
         for slot in &mut self.slots {
             if !matches!(slot, Slot::Busy(pending) if pending.deadline <= cycle) {
@@ -209,7 +211,8 @@ impl Requester {
         }
     }
 
-    /// Takes a completion from the card. The request that it ended with success, if it did.
+    /// Accepts a completion from the card. Returns the request if the completion ended it with
+    /// success.
     pub fn completion(
         &mut self,
         cycle: u64,
@@ -268,8 +271,8 @@ impl Requester {
 }
 
 impl Pending {
-    /// Whether the status of a completion is one for this request, and comes with data only if it
-    /// should.
+    /// Checks that the status of a completion fits this request, and that the completion has data
+    /// only if it may.
     fn may_end_with(&self, header: Header) -> Result<(), String> {
         let status = header.completion_fields().status;
         let configures = matches!(self.header.kind(), Kind::ConfigRead | Kind::ConfigWrite);
@@ -285,7 +288,7 @@ impl Pending {
         }
     }
 
-    /// Takes the data of a completion; whether it was the last, or what is wrong with it.
+    /// Accepts the data of a completion. Returns whether it was the last, or what is wrong with it.
     fn accept(&mut self, header: Header, payload: &[u8]) -> Result<bool, (Rule, String)> {
         let fields = header.completion_fields();
         let lower = (self.next & 0x7f) as u8;

@@ -1,4 +1,5 @@
-//! The root complex of one host: everything on the far side of the card's link.
+//! The root complex of one host: the far end of the card's link. It answers the card's requests,
+//! sends the host's, and checks everything that the card sends.
 
 use std::ops::Range;
 
@@ -22,8 +23,8 @@ use crate::{CARD_ID, ROOT_ID};
 /// Byte offset of the command register in configuration space.
 const COMMAND: u16 = 0x04;
 const BUS_MASTER: u32 = 1 << 2;
-/// Of the command register: errors that are not correctable are reported, whatever device control
-/// says.
+/// SERR# Enable in the command register: non-fatal and fatal errors are reported, whatever Device
+/// Control says.
 const REPORT_ALL: u32 = 1 << 8;
 /// Byte offset of device control in the PCI Express capability.
 const DEVICE_CONTROL: u16 = 8;
@@ -40,13 +41,13 @@ pub struct RootConfig {
     pub max_read_request: u32,
     /// Cycles the card may take to answer a request.
     pub request_timeout: u64,
-    /// Cycles after a function-level reset in which the card may still end what it began.
+    /// Cycles after a function-level reset in which requests in flight may still leave the card.
     pub flr_grace: u64,
     /// Register writes to these offsets of BAR 0 are counted as doorbells.
     pub doorbells: Range<u64>,
-    /// Where 64-bit BARs go.
+    /// The lowest address for 64-bit BARs.
     pub bars_64: u64,
-    /// Whether vectors that nobody asked for are left unmasked, without an address.
+    /// Whether vectors that the driver did not ask for stay unmasked, without an address.
     pub unmask_all: bool,
 }
 
@@ -65,14 +66,14 @@ impl Default for RootConfig {
     }
 }
 
-/// Where a BAR of the card is.
+/// The addresses of one of the card's BARs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bar {
     pub base: u64,
     pub size: u64,
 }
 
-/// ERR_COR, ERR_NONFATAL or ERR_FATAL.
+/// An error message from the card: ERR_COR, ERR_NONFATAL or ERR_FATAL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ErrorMessage {
     pub cycle: u64,
@@ -108,8 +109,8 @@ pub struct RootComplex {
     outbox: Outbox,
     stamps: Option<Vec<Stamp>>,
     quiet: QuietWatch,
-    /// Errors that device control has the card report, a bit a kind, and whether the command
-    /// register has it report all.
+    /// The errors that Device Control has the card report, one bit for each kind, and whether the
+    /// command register has it report all uncorrectable ones.
     reports: u32,
     report_all: bool,
     word: Vec<u8>,
@@ -152,7 +153,7 @@ impl RootComplex {
         }
     }
 
-    /// Sends a request to the card at cycle `now`, to be looked for with [`Self::take_outcome`].
+    /// Sends a request to the card at cycle `now`. [`Self::take_outcome`] gives its outcome.
     pub fn submit(&mut self, now: u64, request: &Request) -> Result<RequestId, RequestError> {
         self.requester.submit(now, CARD_ID, request, &mut self.outbox)
     }
@@ -167,7 +168,7 @@ impl RootComplex {
         self.requester.next_deadline()
     }
 
-    /// Ends the requests whose time is over.
+    /// Ends the requests of the host that have timed out.
     pub fn expire(&mut self, now: u64) {
         self.requester.expire(now, &mut self.checker);
     }
@@ -186,17 +187,17 @@ impl RootComplex {
         }
     }
 
-    /// Sends any TLP at all: what a hostile or broken root complex would.
+    /// Sends any TLP, as a hostile or broken root complex might.
     pub fn post_raw(&mut self, now: u64, header: Header, payload: &[u8]) {
         self.outbox.push(now, header, payload, Purpose::None);
     }
 
-    /// Gives the card what waits for it.
+    /// Passes the queued TLPs to the card.
     pub fn flush(&mut self, card: &mut dyn Card) {
         self.outbox.flush(card);
     }
 
-    /// Reads of the card that it does not have the whole answer to.
+    /// The number of the card's reads in flight.
     pub fn reads_outstanding(&self) -> usize {
         self.completer.outstanding()
     }
@@ -218,7 +219,7 @@ impl RootComplex {
         }
     }
 
-    /// Acts on what went over the card's pins.
+    /// Acts on one record of what crossed the card's pins.
     pub fn on_record(&mut self, record: &Record, payload: &[u8]) {
         let cycle = record.last;
         let len = record.len;
@@ -240,7 +241,7 @@ impl RootComplex {
         }
     }
 
-    /// The card has sent a TLP.
+    /// Handles a TLP that the card has sent.
     fn upstream(&mut self, record: &Record, payload: &[u8]) {
         let cycle = record.last;
         let header = Header(record.header);
@@ -312,7 +313,7 @@ impl RootComplex {
         }
     }
 
-    /// A write of the card to host memory. Poisoned data are dropped.
+    /// Writes host memory for the card. Poisoned data are dropped.
     fn write(&mut self, cycle: u64, header: Header, payload: &[u8]) {
         if header.poisoned() {
             return;
@@ -351,12 +352,12 @@ impl RootComplex {
         }
     }
 
-    /// The card has accepted a TLP.
+    /// Handles a TLP that the card has accepted.
     fn downstream(&mut self, record: &Record, payload: &[u8]) {
         let header = Header(record.header);
         let cycle = record.last;
         let mut special = None;
-        // What is malformed the card drops.
+        // The card drops a malformed TLP, so such a TLP has no effect.
         let whole = payload.len() == header.payload_len()
             && payload.len() <= self.checker.limits.max_payload as usize
             && (header.address() & 0xfff) + payload.len() as u64 <= 4096;
@@ -387,7 +388,8 @@ impl RootComplex {
         }
     }
 
-    /// Registers are written as whole double words, each by itself.
+    /// Tells the monitor of each dword that is written to BAR 0. A register needs all four bytes; a
+    /// doorbell takes its lower half alone, too.
     fn registers_written(&mut self, cycle: u64, header: Header, payload: &[u8]) {
         let Some(offset) = self.register(header).filter(|_| !header.poisoned()) else { return };
         let (be, dwords) = (header.byte_enables(), header.dwords());
@@ -402,7 +404,7 @@ impl RootComplex {
         }
     }
 
-    /// What the card's lines are then.
+    /// Updates the monitor's copy of the LLQ lines in BAR 2.
     fn lines_written(&mut self, header: Header, payload: &[u8]) {
         let Some(bar) = self.function.bars[2].filter(|_| !header.poisoned()) else { return };
         let Some(offset) = header.address().checked_sub(bar.base).filter(|&at| at < bar.size)
@@ -417,13 +419,14 @@ impl RootComplex {
         }
     }
 
-    /// The offset in BAR 0 that a memory request is for.
+    /// The offset in BAR 0 that a memory request is for; none for other addresses.
     fn register(&self, header: Header) -> Option<u64> {
         let bar = self.function.bars[0]?;
         header.address().checked_sub(bar.base).filter(|&offset| offset < bar.size)
     }
 
-    /// The card has taken a configuration write: what it permits the card may do before we know.
+    /// Handles a configuration write that the card has accepted. The card may use what it permits
+    /// before its completion arrives here.
     fn config_accepted(&mut self, header: Header, value: u32) {
         let limits = &mut self.checker.limits;
         let enables = header.byte_enables().first;
@@ -447,12 +450,13 @@ impl RootComplex {
         }
     }
 
-    /// The card has answered a configuration write with success.
+    /// Handles a configuration write that the card has completed with success. From here on the
+    /// card must obey what it forbids.
     fn config_written(&mut self, cycle: u64, header: Header, value: u32) {
         let limits = &mut self.checker.limits;
         let enables = header.byte_enables().first;
         let offset = header.config_offset();
-        // What had begun may still leave.
+        // TLPs in flight may still leave.
         let later = cycle + self.config.request_timeout;
         if offset == COMMAND && enables & 1 != 0 && value & BUS_MASTER == 0 {
             limits.bus_master_off.get_or_insert(cycle);

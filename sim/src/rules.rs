@@ -1,6 +1,6 @@
-//! Everything a card is judged by, rule by rule. A rule without a card that breaks it is a failing
-//! test: `tests/software/rules` has those for PCI Express, `monitor/tests/rules.rs` those for the
-//! ENA interface.
+//! The rules that a card is checked against. For each rule a test has a card that breaks it, and a
+//! missing card fails the test: `tests/software/rules` has those for PCI Express,
+//! `monitor/tests/rules.rs` those for the ENA interface.
 
 /// An enum of rules, and lists of them.
 macro_rules! rules {
@@ -16,19 +16,19 @@ macro_rules! rules {
 }
 
 rules! {
-    /// What holds for any card: [crate::checker].
+    /// The rules for any PCI Express card: [crate::checker].
     EXPRESS {
         /// `sop`, `eop` and the length in the header agree.
         TlpFraming,
-        /// A beat of a TLP stays what it is until it is taken.
+        /// A beat of a TLP is stable until it is accepted.
         TlpUnstable,
         /// The last beat of a frame has 1 to K bytes.
         FrameFraming,
-        /// A beat of a frame stays what it is until it is taken.
+        /// A beat of a frame is stable until it is accepted.
         FrameUnstable,
-        /// Credits for requests to the card are never taken back.
+        /// The card never takes back credits for non-posted requests.
         CreditsTaken,
-        /// Every TLP has a credit.
+        /// The card has the credits for every TLP that it sends.
         Credits,
         /// Cards send memory requests, completions and messages.
         Kind,
@@ -39,41 +39,41 @@ rules! {
         Digest,
         /// The card poisons nothing.
         Poisoned,
-        /// No request asks for another order than the usual, or for no snooping.
+        /// Requests ask for neither relaxed ordering nor no snoop.
         Attributes,
         ByteEnables,
         Crosses4K,
-        /// Addresses have 64 bits where they need more than 32, and only there.
+        /// An address is in the 64-bit form if and only if it needs more than 32 bits.
         AddressForm,
         /// Addresses are untranslated.
         AddressType,
         MaxPayload,
         MaxReadRequest,
-        /// Requests carry the card's number.
+        /// Requests carry the card's requester ID.
         Requester,
-        /// So do completions.
+        /// Completions carry the card's completer ID.
         Completer,
         /// Tags from 32 on need extended tags.
         ExtendedTag,
-        /// The tag of a read that has no answer yet is not used.
+        /// The tag of a read in flight is not reused.
         TagReuse,
-        /// The tag of a read that never got its answer is not used for so long that none can be on
-        /// its way.
+        /// The tag of a read without an answer is not reused while a completion may still be in
+        /// flight.
         TagRest,
         /// No memory request while bus mastering is off.
         BusMaster,
-        /// No memory request from the end of a reset to the first command, nor while a test says
-        /// so.
+        /// No memory request from the end of a reset to the first command, nor while a test forbids
+        /// them.
         Quiet,
-        /// The IOMMU knows the address.
+        /// Every address has a mapping in the IOMMU.
         Unmapped,
-        /// What is written to the interrupt window is an interrupt of this function.
+        /// A write to the interrupt window is an interrupt of this function.
         Interrupt,
         /// Messages report errors to the root complex.
         Message,
         /// An error is reported only if the host has enabled that.
         Reporting,
-        /// Completions are of requests under way.
+        /// Every completion answers a request in flight.
         Unasked,
         /// Traffic class and attributes of a completion are the request's.
         CompletionClass,
@@ -81,16 +81,17 @@ rules! {
         CompletionStatus,
         ByteCount,
         LowerAddress,
-        /// Data for a read, and as much as was asked for.
+        /// A read is completed with as much data as it asked for, a write without data.
         CompletionLength,
-        /// Completions of a read are cut at multiples of 64 bytes.
+        /// The completions of a read are split at multiples of 64 bytes.
         Boundary,
         /// Requests are answered in time.
         Timeout,
     }
-    /// What holds for ENA's, and for this one as its documentation says: [crate::monitor].
+    /// The rules of the ENA interface, and of this card as its documentation says:
+    /// [crate::monitor].
     DEVICE {
-        /// Commands are read that were given and not answered.
+        /// Only commands are read that are submitted and not answered.
         CommandFetch,
         /// Descriptors are read whole.
         PartialDescriptor,
@@ -98,7 +99,7 @@ rules! {
         RingEnd,
         /// Descriptors are read in order.
         DescriptorOrder,
-        /// Only those that a doorbell tells of.
+        /// Only descriptors are read that a doorbell has posted.
         BeyondDoorbell,
         /// Only memory that was posted is read.
         UnpostedRead,
@@ -108,28 +109,28 @@ rules! {
         FillOrder,
         /// A buffer is filled only if its descriptor was read.
         FilledUnread,
-        /// A reading of a register without a read is one that was asked for.
+        /// A readless response answers a read that the host asked for.
         Response,
-        /// Answers to commands are written whole, one after the other.
+        /// Answers to commands are written whole and in the order of their ring.
         AnswerPlace,
         AnswerPhase,
-        /// An answer is to a command.
+        /// Every answer is to a submitted command.
         AnswerUnasked,
         AnswerId,
-        /// Events are written whole, one after the other.
+        /// Events are written whole and in the order of their ring.
         EventPlace,
         EventPhase,
         /// No more events than the host has room for.
         EventRoom,
-        /// Completion entries are written whole, one after the other.
+        /// Completion entries are written whole and in the order of their ring.
         EntryPlace,
         /// No write of entries runs beyond the ring.
         EntriesEnd,
         EntryPhase,
         EntryReserved,
-        /// Some queue uses the completion queue.
+        /// Only a completion queue that a submission queue uses gets entries.
         EntryOfNoQueue,
-        /// What is completed is the card's.
+        /// Only requests that the card has are completed.
         UnknownRequest,
         /// Packets and buffers complete in the order of their ring.
         CompletionOrder,
@@ -137,11 +138,11 @@ rules! {
         CompletedUnread,
         /// As many bytes are completed as were written.
         ReceivedLength,
-        /// First and last mark the ends of a received packet.
+        /// The first and last flags mark the ends of a received packet.
         ReceivedEnds,
-        /// A packet goes on in another buffer only when the one before is full.
+        /// A packet continues in another buffer only when the one before is full.
         ReceivedShort,
-        /// An interrupt tells of something.
+        /// An interrupt follows a completion, an answer or an event.
         InterruptForNothing,
     }
 }

@@ -1,4 +1,4 @@
-//! What went over a card's link, counted; and time stamps for who wants to know when.
+//! Counts of what crossed a card's link and wire, and time stamps of single events.
 
 use crate::tlp::{Header, Kind};
 
@@ -27,7 +27,7 @@ impl Count {
     }
 }
 
-/// TLPs in one direction, each in exactly one of these.
+/// Counts of the TLPs in one direction. Each TLP is in exactly one count.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Traffic {
     pub reads: Count,
@@ -36,7 +36,7 @@ pub struct Traffic {
     pub interrupts: Count,
     pub doorbells: Count,
     pub completions: Count,
-    /// Configuration, messages and what should not be there.
+    /// Configuration requests, messages, and TLPs of any other kind.
     pub other: Count,
 }
 
@@ -91,17 +91,17 @@ pub enum Event {
         address: u64,
         value: u32,
     },
-    /// The card accepted it.
+    /// The card accepted a register write.
     RegisterWritten {
         address: u64,
         value: u32,
     },
-    /// The card asked for host memory.
+    /// The card sent a read of host memory.
     Read {
         iova: u64,
         len: u32,
     },
-    /// The card wrote host memory: data, or a completion entry, by its address.
+    /// The card wrote host memory: data or a completion entry, depending on the address.
     Written {
         iova: u64,
         len: u32,

@@ -17,7 +17,8 @@ const POISONED: Field = Field(0, 14, 14);
 const ATTR: Field = Field(0, 13, 12);
 const ADDRESS_TYPE: Field = Field(0, 11, 10);
 const LENGTH: Field = Field(0, 9, 0);
-/// Between type and class, and between class and digest: further bits of tag and attributes, hints.
+/// Bits around the traffic class that no card here uses: further bits of tag and attributes, LN and
+/// TPH.
 const OTHER: Field = Field(0, 19, 16);
 const OTHER_HIGH: Field = Field(0, 23, 23);
 // Requests.
@@ -96,7 +97,7 @@ impl Status {
     }
 }
 
-/// What a card may tell its root complex.
+/// An error that a card reports to its root complex.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Message {
     Correctable,
@@ -119,7 +120,7 @@ impl Message {
 pub struct CompletionFields {
     pub completer: u16,
     pub status: Status,
-    /// Bytes still owed to the request, these included: 1..=4096.
+    /// Bytes still owed to the request, those of this completion included: 1..=4096.
     pub byte_count: u32,
     pub requester: u16,
     pub tag: u8,
@@ -215,7 +216,7 @@ impl Header {
             .with(LOWER_ADDRESS, fields.lower_address.into())
     }
 
-    /// An error told to the root complex.
+    /// A message that reports an error to the root complex.
     pub fn error_message(requester: u16, message: Message) -> Self {
         Header::default()
             .with(FMT, 1)
@@ -224,7 +225,7 @@ impl Header {
             .with(MESSAGE_CODE, message.code())
     }
 
-    /// The error that a message tells the root complex of, if it does.
+    /// The error that this message reports to the root complex; none for other messages.
     pub fn message(&self) -> Option<Message> {
         let to_root = self.get(FMT) == 1 && self.get(TYPE) == TO_ROOT_COMPLEX;
         [Message::Correctable, Message::NonFatal, Message::Fatal]
@@ -290,8 +291,8 @@ impl Header {
         self.get(TRAFFIC_CLASS) as u8
     }
 
-    /// Whether fields that are reserved in a TLP of its kind, or belong to features no card here
-    /// has, are not 0.
+    /// Whether any field is not 0 that is reserved in a TLP of this kind, or belongs to a feature
+    /// that no card here has.
     pub fn has_reserved(&self) -> bool {
         let empty = |fields: &[Field]| fields.iter().all(|&field| self.get(field) == 0);
         let of_kind = match self.kind() {
@@ -349,7 +350,7 @@ impl Header {
         (self.get(CFG_REGISTER) << 2) as u16
     }
 
-    /// Whether it is a locked read, or the completion of one.
+    /// Whether the TLP is a locked read, or the completion of one.
     pub fn is_locked(&self) -> bool {
         matches!(self.get(TYPE), 0b00001 | 0b01011)
     }
@@ -392,7 +393,7 @@ impl Header {
         self.with(CPL_REQUESTER, requester.into())
     }
 
-    /// What the TLP takes on the link: header, payload and 8 bytes of data link and physical
+    /// Bytes that the TLP takes on the link: header, payload and 8 bytes of data link and physical
     /// layer (2 of sequence number, 4 of LCRC, 2 of framing).
     pub fn link_bytes(&self) -> u64 {
         let header = if self.is_four_dwords() { 16 } else { 12 };

@@ -1,4 +1,4 @@
-//! Wires between the cards' MACs.
+//! Wires between the cards' MACs. A wire delays frames, and may lose or damage them.
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -40,7 +40,7 @@ pub struct WireStats {
     pub carried: u64,
     pub lost: u64,
     pub damaged: u64,
-    /// Sent while the link was down.
+    /// Frames that were sent while the link was down.
     pub unplugged: u64,
 }
 
@@ -55,11 +55,11 @@ pub enum Fate {
 #[derive(Debug)]
 pub struct Wire {
     pub config: WireConfig,
-    /// The cards at its ends; the same twice for a loop.
+    /// The hosts at the two ends, the same twice for a loop.
     pub ends: [usize; 2],
     pub stats: WireStats,
     up: bool,
-    /// One for each direction, so that neither's draws depend on the other's traffic.
+    /// One generator for each direction, so that neither's draws depend on the other's traffic.
     rngs: [ChaCha8Rng; 2],
 }
 
@@ -79,7 +79,7 @@ impl Wire {
         self.up = up;
     }
 
-    /// The other end from `from`.
+    /// The host at the other end from host `from`.
     pub fn peer(&self, from: usize) -> usize {
         if self.ends[0] == from {
             self.ends[1]

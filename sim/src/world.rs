@@ -1,8 +1,8 @@
 //! The world: hosts, the wires between their cards, and the one clock they all share.
 //!
-//! Time goes in windows of at most [`REACTION`] cycles. Within a window each card runs by itself;
-//! whatever it does is acted upon [`REACTION`] cycles later at the earliest, by the root complex,
-//! by software and by the card at the far end of a wire. So a window's length changes nothing.
+//! Time advances in windows of at most [`REACTION`] cycles. Within a window each card runs alone.
+//! The root complex, software and the card at the far end of a wire react to it [`REACTION`] cycles
+//! later at the earliest. So the length of a window changes no result.
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -16,7 +16,7 @@ use crate::requester::{Request, RequestError};
 use crate::wire::{Fate, Wire, WireConfig};
 use crate::REACTION;
 
-/// Waves to be written of one card.
+/// A request for waves of one card.
 struct Waves {
     host: usize,
     path: std::path::PathBuf,
@@ -24,7 +24,7 @@ struct Waves {
     open: bool,
 }
 
-/// The number of no host: the far end of a wire that leaves the simulation.
+/// Stands for a host at the far end of a wire that leaves the simulation.
 const OUTSIDE: usize = usize::MAX;
 
 /// See the module.
@@ -38,10 +38,10 @@ pub struct World {
     outside: Vec<(usize, Vec<u8>)>,
     departures: Departures,
     capture: Option<Capture>,
-    /// Frames for the capture that others may still have to come before.
+    /// Frames for the capture. They wait here while earlier frames may still arrive.
     uncaptured: Vec<(u64, u32, Vec<u8>)>,
     waves: Vec<Waves>,
-    /// Made when time begins to pass.
+    /// The worker threads. The first step makes them.
     cores: Option<Cores>,
 }
 
@@ -73,7 +73,7 @@ impl World {
         self.window = cycles;
     }
 
-    /// A seed for the part of the world with these numbers.
+    /// The seed of one part of the world: of hosts (`kind` 1) or wires (`kind` 2) by number.
     fn derive(&self, kind: u64, number: usize) -> u64 {
         let mut z = self.seed ^ (kind << 32 | number as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -90,7 +90,8 @@ impl World {
         Ok(self.hosts.len() - 1)
     }
 
-    /// The same with a card of the caller's own, which need not be one of ENA's; `config`'s card settings are not used.
+    /// Adds a host with the caller's own card, which need not be an ENA device. The card settings
+    /// in `config` are not used, and the monitor is off.
     pub fn add_host_with(&mut self, card: Box<dyn Card>, config: HostConfig) -> io::Result<usize> {
         assert_eq!(self.now, 0, "hosts are there from the beginning");
         let seed = self.derive(1, self.hosts.len());
@@ -106,8 +107,8 @@ impl World {
         self.lay([a, b], config)
     }
 
-    /// Puts a wire between the card of `host` and the outside: what the card sends is for [`Self::take_outside`], and
-    /// [`Self::send_in`] sends to it.
+    /// Puts a wire between the card of `host` and the outside. [`Self::take_outside`] gives the
+    /// frames that the card sends, and [`Self::send_in`] sends frames to it.
     pub fn connect_outside(&mut self, host: usize, config: WireConfig) -> usize {
         self.lay([host, OUTSIDE], config)
     }
@@ -147,7 +148,7 @@ impl World {
         self.wires.iter().position(|wire| wire.ends.contains(&host))
     }
 
-    /// Plugs a wire in or pulls it. Frames on their way still arrive.
+    /// Plugs a wire in or pulls it. Frames in flight still arrive.
     pub fn set_link(&mut self, wire: usize, up: bool) {
         self.wires[wire].set_up(up);
         for host in self.wires[wire].ends.into_iter().filter(|&host| host != OUTSIDE) {
@@ -155,7 +156,8 @@ impl World {
         }
     }
 
-    /// Lets `frame` arrive at the card of `host` as if from its wire, `delay` cycles from now, damaged or not.
+    /// Lets `frame` arrive at the card of `host` as if from its wire, `delay` cycles from now, with
+    /// its error mark if it is `damaged`.
     pub fn inject(&mut self, host: usize, delay: u64, frame: &[u8], damaged: bool) {
         self.hosts[host].card.push_frame(self.now + delay, frame, damaged, 0);
     }
@@ -181,18 +183,18 @@ impl World {
         self.now
     }
 
-    /// The last cycle in which any card or firmware was seen at work: TLPs, frames, reads without their answer, accesses
-    /// to the management bus.
+    /// The end of the last window in which any card or firmware was active: TLPs, frames, reads in
+    /// flight, accesses to the management bus.
     pub fn active(&self) -> u64 {
         self.hosts.iter().map(|host| host.active).max().unwrap_or(0)
     }
 
-    /// Lets `cycles` pass.
+    /// Runs the world for `cycles` cycles.
     pub fn step(&mut self, cycles: u64) {
         self.run_until(self.now + cycles);
     }
 
-    /// Lets time pass until cycle `end`, if that is still to come.
+    /// Runs the world until cycle `end`, unless that is past.
     pub fn run_until(&mut self, end: u64) {
         while self.now < end {
             let mut until = end.min(self.now + self.window);
@@ -246,8 +248,8 @@ impl World {
         }
     }
 
-    /// Writes what all wires carry from now on to `out` as pcapng. Call it when all wires are
-    /// there. The interfaces are named `card0-to-card1` and so on.
+    /// Writes what all wires carry from now on to `out` as pcapng. Call this once all wires are
+    /// connected. The interfaces are named `card0-to-card1` and so on.
     pub fn start_capture(&mut self, out: Box<dyn Write>) -> io::Result<()> {
         let name = |ends: [usize; 2]| {
             let [a, b] = ends.map(|end| match end {
@@ -261,18 +263,20 @@ impl World {
         Ok(())
     }
 
-    /// Ends the capture; the first error there was in writing it.
+    /// Ends the capture and returns the first write error.
     pub fn finish_capture(&mut self) -> io::Result<()> {
         self.write_captured(u64::MAX);
         self.capture.take().map_or(Ok(()), Capture::finish)
     }
 
-    /// Writes waves of the card of `host`, made with that feature, to `path`, as FST, in these cycles.
+    /// Writes waves of the card of `host` to `path`, as FST, in these cycles. The card's model must
+    /// have been made with [`Features::waves`](crate::model::Features::waves).
     pub fn add_waves(&mut self, host: usize, path: &Path, cycles: std::ops::Range<u64>) {
         self.waves.push(Waves { host, path: path.into(), cycles, open: false });
     }
 
-    /// Opens and closes waves that begin or end now; cuts the window at the next that will.
+    /// Opens and closes the files of waves that begin or end now. Returns the end of the window,
+    /// which it cuts at the next such time.
     fn tend_waves(&mut self, mut until: u64) -> u64 {
         let now = self.now;
         for waves in &mut self.waves {
@@ -313,7 +317,8 @@ impl World {
         self.hosts[host].root.post_write(now, address, bytes);
     }
 
-    /// Lets time pass until the host has an interrupt, at most `cycles`; whether it has.
+    /// Runs the world until the host has a pending interrupt, for at most `cycles`. Returns whether
+    /// it has one.
     pub fn wait_interrupt(&mut self, host: usize, cycles: u64) -> bool {
         let deadline = self.now.saturating_add(cycles);
         loop {
@@ -328,14 +333,14 @@ impl World {
         }
     }
 
-    /// What the cards did wrong so far, with the number of the host.
+    /// The violations of all cards so far, each with the number of its host.
     pub fn violations(&self) -> impl Iterator<Item = (usize, &Violation)> {
         self.hosts.iter().enumerate().flat_map(|(number, host)| {
             host.root.checker.violations().iter().map(move |violation| (number, violation))
         })
     }
 
-    /// Panics with a list if any card did anything wrong.
+    /// Panics with a list of all violations, if there are any.
     pub fn assert_clean(&self) {
         let list: Vec<_> = self
             .violations()
@@ -352,9 +357,9 @@ impl World {
 }
 
 impl Drop for World {
-    /// A capture or waves cut short by a failing test are still readable.
+    /// Ends the capture and the waves, so that they are readable after a test fails.
     fn drop(&mut self) {
-        // Nobody is left to hear of an error; who wants to know calls `finish_capture`.
+        // A drop cannot report an error. A caller that wants it calls `finish_capture`.
         let _ = self.finish_capture();
         for host in &mut self.hosts {
             host.card.stop_waves();

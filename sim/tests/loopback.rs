@@ -1,4 +1,4 @@
-//! The whole card without a driver: rings by hand, one card, its wire looped back.
+//! The whole card without the driver: rings written by hand, one card, its wire looped back.
 
 use std::cell::RefCell;
 use std::rc::Rc;

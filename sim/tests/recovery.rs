@@ -1,4 +1,4 @@
-//! The driver on the whole card, whose function is reset behind its back.
+//! The driver on the whole card, whose function something else resets.
 
 use std::cell::RefCell;
 use std::rc::Rc;

@@ -1,4 +1,5 @@
-//! The bridge and the card's pins, at both widths: what holds for any card, before any driver.
+//! The cxx bridge and the pins of the card, at both widths: properties of any card, without a
+//! driver.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;

@@ -1,4 +1,4 @@
-//! The frames of a bench: sizes, and bytes that tell which frame it is.
+//! The frames of a benchmark: their sizes, and the contents that identify each frame.
 
 use crate::machine;
 use rand::{RngExt, SeedableRng};

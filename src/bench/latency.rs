@@ -1,4 +1,5 @@
-//! One packet at a time: how long a doorbell takes to become a frame, and what crosses the link for it.
+//! Measures one packet at a time: how long it takes from the doorbell to the frame, and what
+//! crosses the link for it.
 
 use super::frames;
 use crate::cards::Named;
@@ -124,7 +125,7 @@ fn measure(args: &Args, push: Push) -> Result<Kind, Failure> {
     let world = machine::world_of(args.seed, args.card, 1, |host| {
         host.root.completer.latency = Latency::around(args.latency / CYCLE_NS);
     })?;
-    // What is sent goes nowhere: this is about sending.
+    // The frames go nowhere: this measures sending only.
     let mtu = (args.frame as u32).max(142) - 14;
     let config = Config { push, ..machine::config(1, 9216, mtu) };
     let mut nic: Nic = machine::open(&world, 0, config)?;
@@ -159,7 +160,8 @@ fn measure(args: &Args, push: Push) -> Result<Kind, Failure> {
                 return Err(Failure::Check("a packet does not complete".into()));
             }
         }
-        // A packet completes when the card has all of it; the frame is still on its way through the offloads.
+        // A packet completes when the card has read all of it; its frame is still in the offload
+        // blocks.
         world.borrow_mut().step(ON_THE_WAY);
         let stamps = world.borrow_mut().host_mut(0).root.take_stamps();
         let at = |wanted: &dyn Fn(&Event) -> bool| {

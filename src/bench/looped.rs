@@ -1,4 +1,5 @@
-//! Frames sent and looped back to receive on one card, as fast as they go.
+//! Measures throughput: frames that one card sends and that its wire loops back to be received, as
+//! fast as possible.
 
 use super::frames::{self, Sizes};
 use super::stages::{self, Counts, Stage};
@@ -124,7 +125,8 @@ pub fn measure(args: &LoopArgs) -> Result<Measured, Failure> {
     let config = Config { push, ..machine::config(args.queues, buffer, mtu) };
     let mut nic = machine::open(&world, 0, config)?;
 
-    // The card fills its cache of receive descriptors meanwhile: what is measured is a card that runs, not one that starts.
+    // Meanwhile the card fills its cache of receive descriptors: the bench measures a card that is
+    // running, not one that starts.
     world.borrow_mut().step(SETTLE);
 
     let count = args.count as usize;

@@ -1,4 +1,5 @@
-//! Where the cycles go: what each stream within the card did while frames were measured.
+//! Shows where the cycles go: the handshakes of each stream within the card while frames were
+//! measured.
 
 use nitor_hdl::common::probe::STREAMS;
 use nitor_sim::{HostFunction, World};

@@ -1,4 +1,4 @@
-//! The rows by which cards are compared, one card or several.
+//! `nitor bench table`: the rows that compare cards, for one card or several.
 
 use super::frames::Sizes;
 use super::looped::{measure, Measured};
@@ -51,9 +51,10 @@ const ROWS: [(Sizes, u16, u64); 14] = [
 ];
 
 fn arguments(card: Named, seed: u64, (frame, queues, latency): (Sizes, u16, u64)) -> LoopArgs {
-    // Jumbo frames at the most that the link to the host carries: the wire must not be the limit.
+    // Jumbo frames at the highest rate that the link to the host carries: the wire must not be the
+    // limit.
     let jumbo = frame == Sizes::Fixed(9000) && card.width == 512;
-    // Enough of them for many a run.
+    // Enough frames for several runs.
     let typical = if frame == Sizes::Mixed { 1000 } else { frame.longest() as u64 };
     LoopArgs {
         frame,
@@ -76,7 +77,7 @@ pub fn run(args: &Args) -> Outcome {
         cards => cards,
     };
     let all = cards.iter().flat_map(|&card| ROWS.map(|row| arguments(card, args.seed, row)));
-    // A small card has no row with many queues.
+    // A small card has no rows with many queues.
     let all: Vec<_> = all.filter(|row| usize::from(row.queues) <= row.card.queues()).collect();
     let of = all.len();
     let progress = if args.json { ProgressBar::hidden() } else { ProgressBar::new(of as u64) };
@@ -88,7 +89,7 @@ pub fn run(args: &Args) -> Outcome {
                 failure = failure.or(lost);
                 rows.push(row);
             }
-            // What is measured by then is shown.
+            // If the user stops the bench, the rows measured so far are shown.
             Err(stop) => {
                 failure = Some(match stop {
                     Failure::Stopped(signal, far) => {

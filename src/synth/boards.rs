@@ -1,4 +1,5 @@
-//! The boards: their FPGAs as nextpnr and ecppack name them. Pins and clocks are in `constraints/<name>/board.lpf`.
+//! The boards, and their FPGAs as nextpnr and ecppack name them. Pins and clocks are in
+//! `constraints/<name>/board.lpf`.
 
 /// A board.
 #[derive(Debug)]

@@ -1,4 +1,5 @@
-//! What a synthesis came to: area from Yosys' statistics and nextpnr's report, clocks from the latter.
+//! The figures of a synthesis: area from Yosys' statistics and nextpnr's report, clocks from the
+//! latter.
 
 use super::boards;
 use crate::report::Failure;

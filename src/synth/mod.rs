@@ -1,4 +1,4 @@
-//! `nitor synth`: a board's bitstream, with Yosys, nextpnr and ecppack.
+//! `nitor synth`: makes the bitstream of a board, with Yosys, nextpnr and ecppack.
 
 mod boards;
 pub mod figures;
@@ -153,7 +153,8 @@ fn synthesise(
         .map(|m| m.name.as_str())
         .filter(|name| !PARTS.iter().any(|part| name.starts_with(part)))
         .collect();
-    // Short carry chains cost a small part more in whole slices than the same in LUTs; not where 125 MHz are needed.
+    // Short carry chains take slightly more area as whole slices than as LUTs, so they become LUTs,
+    // except where 125 MHz are needed.
     let area = match board.crowded {
         true => concat!(
             "select -set mac mac mac_v2 async_fifo*\n",
@@ -163,7 +164,8 @@ fn synthesise(
         ),
         false => "",
     };
-    // A tile of eight flip-flops has one reset. Where few share one it becomes logic, or in a full part the placer finds no tile for them.
+    // A tile of eight flip-flops has one reset. A reset that few flip-flops share becomes logic;
+    // otherwise the placer finds no tile for them in a full part.
     let resets = match board.crowded {
         true => concat!(
             "opt_clean\n",
@@ -172,13 +174,14 @@ fn synthesise(
         ),
         false => "",
     };
-    // What a card is built without goes first. Blocks are mapped by themselves, so that the table says what each takes, and put together afterwards.
+    // Unused parts of the card are removed first. Blocks are mapped separately, so that the table
+    // shows the area of each, and joined afterwards.
     let script = format!(
         "read_verilog {verilog}\nhierarchy -top {top}\nproc\nopt_expr\nopt_muxtree\nopt_expr\nopt_clean\nhierarchy -top {top}\n{hier}hierarchy -top {top}\nsetattr -mod -set keep_hierarchy 1 {blocks}\n\
          synth_lattice -family ecp5 -nowidelut -top {top} -run begin:map_gates\n{area}opt -full\nopt_dff\nopt_merge\nopt_clean\n\
          synth_lattice -family ecp5 -nowidelut -top {top} -run map_gates:map_ffs\n{resets}synth_lattice -family ecp5 -nowidelut -top {top} -run map_ffs:\ntee -q -o {stat} stat -json\nsetattr -mod -unset keep_hierarchy *\nflatten\n\
          opt_clean -purge\nwrite_json {json}\nwrite_verilog -noattr netlist.v\n",
-        // Constants of the configuration go through several blocks.
+        // Constants of the configuration pass through several blocks.
         hier = "opt_hier\nopt_expr\nopt_clean\n".repeat(4),
         verilog = "board.v",
         top = design.top(),
@@ -265,10 +268,10 @@ fn place(
         board.speed,
         "--seed",
         &seed,
-        // The slower one, which comes to an end where most wires are taken, and with shorter ways.
+        // The slower router, which converges where most wires are taken, and finds shorter routes.
         "--router",
         "router1",
-        // We look at the report ourselves.
+        // The report is checked here instead.
         "--timing-allow-fail",
     ];
     let mut all: Vec<String> = flags.map(str::to_owned).into();

@@ -1,4 +1,5 @@
-//! Yosys, nextpnr and ecppack: found, set up if they are missing, run with their output in a log.
+//! Finds Yosys, nextpnr and ecppack, sets them up if they are missing, and runs them with their
+//! output in a log.
 
 use crate::progress::{self, Progress};
 use crate::report::{grouped, Failure};
@@ -91,12 +92,12 @@ impl Step<'_> {
 /// What a line of a tool's output says of where it is.
 fn phase(line: &str) -> Option<Cow<'_, str>> {
     let line = line.trim();
-    // Yosys numbers its passes: the second level is what a person can follow.
+    // Yosys numbers its passes. Those of the second level are shown as progress.
     if let Some((number, text)) = line.split_once(". Executing ") {
         return (number.matches('.').count() <= 1).then_some(text.into());
     }
     let text = line.strip_prefix("Info: ")?;
-    // The router's table: the fourth column is what is left.
+    // The fourth column of the router's table is the number of wires left.
     let left = text.split('|').nth(3).and_then(|cell| cell.trim().parse::<u64>().ok());
     if let Some(left) = left {
         return Some(format!("routing, {} arcs left", grouped(left)).into());

@@ -1,4 +1,5 @@
-//! `nitor vm --bench`: how fast a guest is with the Verilated card, and the same guest with a network card that QEMU emulates.
+//! `nitor vm --bench`: measures a guest with the Verilated card, and the same guest with a network
+//! card that QEMU emulates.
 
 use crate::report::{self, grouped, Failure, Table};
 use crate::vm::guest::{is_no_end, Guest};
@@ -98,7 +99,7 @@ fn measure(
     let before = arrived()?;
     let begin = Instant::now();
     timed(guest, &generate(load.datagrams))?;
-    // The last ones are still on their way.
+    // The last datagrams are still in flight.
     while arrived()? - before < load.datagrams {
         if begin.elapsed() > PATIENCE {
             let came = arrived()? - before;
@@ -135,7 +136,7 @@ impl Wire {
                 }
                 peer.poll(begin.elapsed());
                 while let Some(frame) = peer.next_frame() {
-                    // What finds no room is lost, as on a wire.
+                    // A frame without room is lost, as on a wire.
                     let _ = socket.send_to(&frame, &theirs);
                 }
                 count.store(peer.stats.datagrams, Ordering::Relaxed);
@@ -191,7 +192,7 @@ pub fn run(plan: &Plan, kib: u64, json: bool) -> Outcome {
     guest.shut_down();
     let kernel = lab.release.clone();
     lab.close()?;
-    // The emulated card is far faster: it needs more to do to be measured.
+    // The emulated card is far faster, so a measurement needs more work.
     let e1000e = emulated(&Load { tcp_kib: 16 * 1024, datagrams: 50_000 })?;
     let cycles = after.cycles - before.cycles;
     let per_second = |time: Duration| (cycles as f64 / time.as_secs_f64()) as u64;

@@ -1,5 +1,5 @@
-//! `nitor vm --dpdk`: DPDK's testpmd drives a card from a guest's user space, by vfio and behind an IOMMU, and the stock kernel
-//! of another guest talks to it.
+//! `nitor vm --dpdk`: DPDK's testpmd drives a card from a guest's user space, through vfio and
+//! behind an IOMMU. The stock kernel of another guest talks to it.
 
 use crate::report::{grouped, Failure};
 use crate::signals;

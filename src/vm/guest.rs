@@ -1,4 +1,5 @@
-//! A guest: QEMU as a child process, and the second serial port, over which its `init` runs commands.
+//! A guest: QEMU as a child process, with a second serial port over which the guest's `init` runs
+//! commands.
 
 use crate::report::Failure;
 use crate::signals;
@@ -66,7 +67,7 @@ const OFF: &str = "reboot: Power down";
 /// QEMU ends with us whatever ends us, and a terminal's Ctrl-C is for us to pass on.
 fn ends_with_us(command: &mut Command) {
     command.process_group(0);
-    // SAFETY: between fork and exec, a system call and nothing else.
+    // SAFETY: between fork and exec this makes one system call and nothing else.
     unsafe {
         command.pre_exec(|| Ok(set_pdeathsig(Signal::SIGKILL)?));
     }
@@ -92,7 +93,7 @@ impl Guest {
         command.args(["-M", "q35", "-cpu", "max", "-nographic", "-nodefaults", "-no-reboot"]);
         command.args(["-icount", "shift=3,sleep=on"]);
         command.args(["-smp", &shape.processors.to_string(), "-m", &memory.to_string()]);
-        // The card's process maps the guest's memory, so it is a file.
+        // The memory is a file, since the process of the card maps it.
         command.args(["-object", &format!("memory-backend-memfd,id=m0,size={memory}M,share=on")]);
         command.args(["-machine", "memory-backend=m0"]);
         command.arg("-serial").arg(format!("file:{}", console.display()));
@@ -211,7 +212,7 @@ impl Guest {
         let deadline = Instant::now() + patience;
         let mut buffer = [0; 4096];
         loop {
-            // A mark is whole once its line has ended; what comes before it is output.
+            // A mark is complete once its line has ended. The text before it is output.
             let mark = self.rest.iter().position(|&byte| byte == MARK);
             let out = mark.unwrap_or(self.rest.len());
             if out > 0 {
@@ -351,7 +352,7 @@ fn ended(console: &str, status: &ExitStatus) -> String {
         (OFF, "it has powered off, which ends the machine"),
         ("reboot: System halted", "it has halted"),
     ];
-    // A panic goes before the reboot that it ends in.
+    // A panic counts before the reboot that it ends in.
     if let Some(at) = console.find(PANIC) {
         let line = console[at..].lines().next().unwrap_or_default();
         return format!("its kernel has panicked, which ends the machine: {line}");

@@ -55,7 +55,7 @@ pub fn pack(kernel: &Kernel) -> Result<Vec<u8>, Failure> {
         add(name, mode, &kernel.program(name)?)?;
     }
     for name in LIBRARIES {
-        // Where the loader looks without being told.
+        // The loader searches this folder by default.
         add(&format!("lib/{name}"), 0o644, &kernel.library(name)?)?;
     }
     for (name, from) in kernel.dpdk.iter().map(Dpdk::files).collect::<Result<Vec<_>, _>>()?.concat()

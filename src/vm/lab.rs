@@ -1,4 +1,4 @@
-//! Guests and their cards, from boot to power-off.
+//! Runs guests with their cards, from boot to power-off.
 
 use crate::report::{grouped, Failure};
 use crate::signals;

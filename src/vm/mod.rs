@@ -156,7 +156,7 @@ fn session(lab: &mut Lab, args: &Args) -> Result<i32, Failure> {
             guest.start(&command)?;
         }
         for guest in &mut lab.guests {
-            // As it is: it may be meant for a program, or to clear the screen.
+            // The output is not filtered: it may be meant for a program, or to clear the screen.
             let status = guest.wait(PATIENCE, report::write)?;
             worst = worst.max(status);
         }

@@ -1,4 +1,4 @@
-//! What a guest runs on, fetched by `tools/setup-vm`: QEMU, a kernel, busybox and ethtool.
+//! Finds what a guest needs, which `tools/setup-vm` fetches: QEMU, a kernel, busybox and ethtool.
 
 use crate::progress;
 use crate::report::Failure;
@@ -240,7 +240,7 @@ mod tests {
         let read: Vec<_> = list.lines().map(library).collect();
         assert_eq!(read[0], None);
         assert_eq!(read[1], at("/r/lib/libm.so.6").map(|path| ("libm.so.6", path)));
-        // It is not below the packages, so it is missing.
+        // The file is not below the packages, so it is missing.
         assert_eq!(read[2], at("not found").map(|path| ("libno.so.1", path)));
         assert_eq!(read[3], None);
     }

@@ -43,7 +43,7 @@ pub fn relay(guest: &mut Guest) -> Result<(), Failure> {
     guest.start(SHELL)?;
     let raw = Raw::new();
     let mut to = guest.agent().try_clone().map_err(|e| Failure::Environment(e.to_string()))?;
-    // It stays in its read when the shell ends, and ends with us.
+    // The thread stays in its read when the shell ends, and ends with the process.
     thread::spawn(move || {
         let mut buffer = [0; 256];
         while let Ok(len @ 1..) = stdin().lock().read(&mut buffer) {
@@ -54,7 +54,7 @@ pub fn relay(guest: &mut Guest) -> Result<(), Failure> {
         // End of input ends the shell.
         let _ = to.write_all(&[4]);
     });
-    // The end of a shell hangs its terminal up, which is the end of the guest, too.
+    // The end of the shell hangs its terminal up, which also ends the guest.
     let ended = guest.wait(PATIENCE, report::write);
     drop(raw);
     match ended {

@@ -1,4 +1,4 @@
-//! `nitor vm story`: what a stock driver does with the card, step by step, each checked.
+//! `nitor vm story`: runs a stock driver on the card step by step, and checks each step.
 
 use crate::report::{grouped, Failure};
 use crate::vm::guest::CARD;
@@ -311,8 +311,9 @@ fn wrong(scene: &mut Scene) -> Result<(), Failure> {
         [told[0] - before[0], told[1] - before[1], told[2] - before[2]] == [0, 1, 0],
         "the card sends one ERR_NONFATAL",
     );
-    // QEMU's vfio has no way from a device's error messages to a guest: its monitor sends what the card has sent. What error it is said to be is
-    // nothing to the port, but for the message's class; the kernel finds out from the card.
+    // QEMU's vfio does not pass a device's error messages to a guest, so its monitor sends what the
+    // card has sent. Which error the monitor names does not matter to the port, only the class of
+    // the message; the kernel reads the error from the card.
     scene.lab.guests[0].monitor(&format!("pcie_aer_inject_error {CARD} POISON_TLP"))?;
     let seen = scene.until(0, 30, "dmesg | grep -q 'TLP Header' || ! sleep 1")?;
     let log = scene.sh(0, "dmesg")?;
@@ -379,7 +380,7 @@ fn hung(scene: &mut Scene) -> Result<(), Failure> {
     scene.check(seen, "the driver misses the card's signs of life and resets it");
     let again = scene.until(0, 60, &format!("ping -c 1 -W 2 {PEER} >/dev/null"))?;
     scene.check(again, "traffic goes on");
-    // It lists all its counters, too.
+    // ethtool lists all counters of the driver, too.
     for line in scene.complaints(0)?.iter().filter(|line| !line.contains(" eth0: ")) {
         say!("          {line}");
     }

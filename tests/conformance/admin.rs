@@ -1,4 +1,4 @@
-//! The admin queue.
+//! Conformance cases of the admin queue.
 
 use nitor_driver::pci::PciFunction;
 

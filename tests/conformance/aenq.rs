@@ -1,4 +1,4 @@
-//! Events.
+//! Conformance cases of the event queue (AENQ).
 
 use nitor_fw::Settings;
 

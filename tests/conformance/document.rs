@@ -1,4 +1,5 @@
-//! docs/ena-conformance.md: asked of a live card, and of the tests by name, so that one that goes takes its line along.
+//! Writes docs/ena-conformance.md from a live card and from the names of the tests, so that a
+//! removed test removes its line.
 
 use std::fmt::Write;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! Features.
+//! Conformance cases of features.
 
 use super::support::raw::{received, Raw, GET_FEATURE, RX, SET_FEATURE};
 use super::{ethernet, seed, udp, Pair, WIDTHS};

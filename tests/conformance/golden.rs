@@ -1,4 +1,4 @@
-//! The very words that drivers were seen to send.
+//! Conformance cases with the exact words that real drivers were seen to send.
 
 use nitor_sim::iommu::Permission;
 use nitor_sim::CARD_ID;

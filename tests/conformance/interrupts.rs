@@ -1,4 +1,4 @@
-//! Interrupts of queues: masks, moderation, MSI-X.
+//! Conformance cases of queue interrupts: masks, moderation, MSI-X.
 
 use nitor_driver::pci::PciFunction;
 

@@ -1,6 +1,8 @@
-//! What a card owes every ENA driver, case by case: the numbers are those of the list in docs/ena-conformance.md, which is made here.
+//! Conformance tests: what every ENA driver expects of a card, case by case. The numbers are those
+//! of the list in docs/ena-conformance.md, which these tests write.
 //!
-//! Nothing of this project's driver takes part. Registers, commands and descriptors are bare words, as other drivers write them.
+//! The tests do not use the driver of this project. Registers, commands and descriptors are bare
+//! words, as other drivers write them.
 
 #[path = "../support/mod.rs"]
 mod support;

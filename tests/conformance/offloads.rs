@@ -1,4 +1,4 @@
-//! Offloads of packets to send: checksums and segmentation as descriptors ask for them.
+//! Conformance cases of transmit offloads: checksums and segmentation as descriptors ask for them.
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;

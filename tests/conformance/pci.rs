@@ -1,4 +1,4 @@
-//! The function as it is found, and its registers.
+//! Conformance cases of the PCI function as a driver finds it, and of its registers.
 
 use nitor_driver::pci::PciFunction;
 

@@ -1,4 +1,4 @@
-//! Queues to send from: rings, doorbells, descriptors.
+//! Conformance cases of transmit queues: rings, doorbells, descriptors.
 
 use nitor_driver::pci::PciFunction;
 use rand::seq::SliceRandom;

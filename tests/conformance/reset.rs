@@ -1,4 +1,4 @@
-//! Resets, by register, function level and bus mastering.
+//! Conformance cases of resets: by register, function-level, and with bus mastering off.
 
 use nitor_driver::pci::PciFunction;
 

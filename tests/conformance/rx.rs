@@ -1,4 +1,4 @@
-//! Received frames.
+//! Conformance cases of received frames.
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;

@@ -1,4 +1,4 @@
-//! Everything at once for long, with an eye on what makes drivers reset a card.
+//! A long run with everything at once, which checks for all that makes drivers reset a card.
 
 use std::time::{Duration, Instant};
 

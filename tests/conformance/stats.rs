@@ -1,4 +1,4 @@
-//! Statistics.
+//! Conformance cases of statistics.
 
 use super::support::raw::{Raw, GET_FEATURE, GET_STATS};
 use super::{ethernet, seed, Pair, WIDTHS};

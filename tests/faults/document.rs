@@ -1,4 +1,4 @@
-//! docs/faults.md, from the cases themselves.
+//! Writes docs/faults.md from the cases themselves.
 
 use std::fmt::Write;
 use std::path::Path;

@@ -1,4 +1,5 @@
-//! Completions that are late, broken, wrong or missing; credits that don't come; TLPs that no card should get.
+//! Link faults: completions that are late, broken, wrong or missing; credits that are not returned;
+//! TLPs that no card should get.
 
 use nitor_sim::faults::{Fault, When};
 use nitor_sim::host::Credits;

@@ -1,8 +1,10 @@
-//! What a link, a host and a wire may do wrong, and what the card makes of it: fault by fault, and mixed.
+//! Fault tests: faults of the link, of the host and of the wire, each alone and mixed, and how the
+//! card handles them.
 //!
-//! Each fault is committed against queue pair A, while pair B goes on and must lose nothing. The card counts what it
-//! refused, exactly; afterwards A works, at worst after it was made anew or the card was reset. docs/faults.md is made from
-//! the same list: `NITOR_BLESS=1 cargo test --test faults` writes it.
+//! Each fault is injected into queue pair A, while pair B continues and must lose nothing. The card
+//! must count exactly what it refuses. Afterwards A works again, if need be after the pair is
+//! created anew or the card is reset. docs/faults.md is made from the same list: `NITOR_BLESS=1
+//! cargo test --test faults` writes it.
 
 #[path = "../support/mod.rs"]
 mod support;

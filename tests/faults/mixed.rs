@@ -1,4 +1,4 @@
-//! All of it at once, at random.
+//! All faults at once, at random.
 
 use nitor_sim::checker::Rule;
 use nitor_sim::faults::{Fault, When};

@@ -1,4 +1,4 @@
-//! Bus mastering, power states and resets in the middle of things; memory that goes away.
+//! Bus mastering, power states and resets in the middle of traffic, and memory that is unmapped.
 
 use nitor_driver::pci::PciFunction;
 use nitor_sim::checker::Rule;

@@ -1,4 +1,4 @@
-//! Rings, doorbells and descriptors that no driver should come up with.
+//! Illegal rings, doorbells and descriptors.
 
 use nitor_sim::checker::Rule;
 

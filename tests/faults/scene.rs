@@ -1,4 +1,4 @@
-//! A card with two queue pairs: A, against which faults are committed, and B, whose frames must all come back.
+//! A card with two queue pairs: faults are injected into A; all frames of B must come back.
 
 use std::collections::VecDeque;
 

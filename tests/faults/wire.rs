@@ -1,4 +1,4 @@
-//! Frames that no card should get, and more of them than there is room for.
+//! Illegal frames, and more frames than there is room for.
 
 use super::scene::{plain, Scene};
 use super::support::raw::RX;

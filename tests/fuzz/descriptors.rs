@@ -1,4 +1,5 @@
-//! Fuzz target: descriptors, rings and doorbells of one queue pair, while another one goes on by the rules and must not suffer.
+//! Fuzz target: descriptors, rings and doorbells of one queue pair. Another pair, used correctly,
+//! must not suffer.
 #![no_main]
 
 #[path = "harness/mod.rs"]

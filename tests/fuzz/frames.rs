@@ -1,4 +1,5 @@
-//! Fuzz target: frames on the wire. What is whole arrives once, byte for byte and in order; the rest is counted.
+//! Fuzz target: frames on the wire. Good frames arrive once, byte for byte and in order; the rest
+//! is counted.
 #![no_main]
 
 #[path = "harness/mod.rs"]

@@ -1,5 +1,6 @@
-//! Fuzz target: TLPs and register accesses of every kind, well formed or not. The card answers what must be answered, sends nothing
-//! that PCI Express forbids, and works again after a function-level reset.
+//! Fuzz target: TLPs and register accesses of every kind, well formed or not. The card must answer
+//! what needs an answer, send nothing that PCI Express forbids, and work again after a
+//! function-level reset.
 #![no_main]
 
 #[path = "harness/mod.rs"]

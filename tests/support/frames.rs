@@ -1,9 +1,10 @@
-//! Frames that say which flow they belong to.
+//! Frames whose contents identify their flow.
 
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-/// UDP flows. Frames too short for UDP, or of another protocol, are one more: number `FLOWS`.
+/// The number of UDP flows. Frames too short for UDP, or of another protocol, are one more flow:
+/// number `FLOWS`.
 pub const FLOWS: usize = 24;
 const FIRST_PORT: u16 = 20_000;
 const HEADERS: usize = 14 + 20 + 8;
@@ -30,7 +31,7 @@ impl Frames {
         rng.fill_bytes(&mut bytes);
         self.made += 1;
         if len >= 14 {
-            // A protocol of its own, as it is no IP.
+            // A frame that is not IP gets an experimental protocol number.
             bytes[12..14].copy_from_slice(&[0x88, 0xb5]);
         }
         if len < HEADERS || rng.random_bool(0.1) {

@@ -1,7 +1,8 @@
-//! A card whose wire is looped back, a driver on it, and traffic in which every frame has its place: what the system
-//! tests have in common.
+//! The rig of the system tests: a card whose wire is looped back, a driver on it, and traffic whose
+//! every frame is accounted for.
 //!
-//! Everything random follows from one seed; `NITOR_SEED=n cargo test` runs with another, and a failure tells its seed.
+//! Everything random depends on one seed. `NITOR_SEED=n cargo test` runs with another, and a
+//! failure reports its seed.
 
 #![allow(dead_code)] // Each test binary uses its part.
 
@@ -28,7 +29,7 @@ use rand_chacha::ChaCha8Rng;
 
 pub const MAC: [u8; 6] = [2, 0x4e, 0x49, 0x54, 0, 1];
 const MOMENT: Duration = Duration::from_nanos(REACTION * CYCLE_NS);
-/// Time without a frame after which those missing are lost.
+/// If no frame arrives for this long, the missing ones are lost.
 const PATIENCE: Duration = Duration::from_millis(1);
 pub const INTERRUPTS: Mode =
     Mode::Interrupts { tx_delay: Duration::from_micros(4), rx_delay: Duration::from_micros(1) };
@@ -54,7 +55,7 @@ impl Rig {
         Rig::with(width, seed, config, WireConfig::default(), |host| host)
     }
 
-    /// A rig on a host that `host` has made less ordinary.
+    /// A rig on a host whose configuration `host` changes.
     pub fn with(
         width: u32,
         seed: u64,
@@ -76,7 +77,7 @@ impl Rig {
         self.nic.function().now()
     }
 
-    /// The card did nothing that PCIe or the IOMMU forbid.
+    /// Fails if the card broke a rule of PCI Express or of the IOMMU.
     pub fn assert_clean(&self) {
         self.world.borrow().assert_clean();
     }
@@ -91,7 +92,7 @@ pub struct Traffic {
     /// or, as long as there are any, one after the other.
     pub in_turn: Vec<usize>,
     pub max_segments: usize,
-    /// Frames and bytes between send and receive. Beyond what rings and buffers hold, frames are lost.
+    /// The most frames and bytes in flight. Beyond what rings and buffers hold, frames are lost.
     pub window: (usize, usize),
 }
 
@@ -107,13 +108,14 @@ impl Default for Traffic {
     }
 }
 
-/// Memory of packets under way. What has left is overwritten, so that reading it too late is seen.
+/// The memory of packets in flight. After completion it is overwritten, so that a late read is
+/// detected.
 struct Pool {
     memory: DmaBuf<HostMemory>,
     free: Vec<u64>,
 }
 
-/// Room for the longest frame, cut up and with gaps.
+/// Bytes for the longest frame, in pieces and with gaps.
 const SLOT: usize = 12_288;
 
 impl Pool {
@@ -122,7 +124,7 @@ impl Pool {
         Pool { memory, free: (0..slots as u64).collect() }
     }
 
-    /// Puts a frame into a slot, in pieces that begin anywhere.
+    /// Puts a frame into a slot, in pieces at any address.
     fn place(&mut self, slot: u64, frame: &[u8], most: usize, rng: &mut impl Rng) -> Vec<Segment> {
         if frame.is_empty() {
             return Vec::new();
@@ -151,7 +153,7 @@ impl Pool {
     }
 }
 
-/// What a run came to.
+/// The outcome of a run.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Outcome {
     pub sent: usize,
@@ -168,7 +170,7 @@ pub fn run(rig: &mut Rig, traffic: &Traffic, lossy: bool) -> Outcome {
     let polling = rig.nic.config().mode == Mode::Polling;
     let mut pool = Pool::new(rig.nic.function(), 2 * traffic.window.0 + queues);
     let mut frames = Frames::new(rig.rng.random());
-    // Sent and not yet back, of each flow.
+    // The frames in flight of each flow.
     let mut under_way: HashMap<usize, VecDeque<Vec<u8>>> = HashMap::new();
     let mut home: HashMap<usize, usize> = HashMap::new();
     let mut out = Outcome::default();
@@ -178,7 +180,7 @@ pub fn run(rig: &mut Rig, traffic: &Traffic, lossy: bool) -> Outcome {
     let before = rig.nic.pairs().iter().map(|pair| pair.rx.stats().buffers).sum::<u64>();
     let mut next: Option<frames::Frame> = None;
     loop {
-        // As many as the window and the rings take.
+        // Sends as many frames as the window and the rings take.
         loop {
             let frame = match next.take() {
                 Some(frame) => frame,
@@ -196,7 +198,7 @@ pub fn run(rig: &mut Rig, traffic: &Traffic, lossy: bool) -> Outcome {
                 next = Some(frame);
                 break;
             };
-            // Into the card goes as much as it takes, nothing, or something in between.
+            // Pushes as much into the card as it takes, nothing, or something in between.
             let most = rig.nic.pair(frame.flow % queues).tx.max_push().min(len);
             let push = match most {
                 0 => 0,
@@ -217,7 +219,7 @@ pub fn run(rig: &mut Rig, traffic: &Traffic, lossy: bool) -> Outcome {
             let mut expected = frame.bytes;
             expected.resize(len.max(60), 0);
             under_way.entry(frame.flow).or_default().push_back(expected);
-            // Doorbells now and then cover several packets.
+            // Sometimes one doorbell covers several packets.
             if rig.rng.random_bool(0.5) {
                 tx.flush();
             }

@@ -1,4 +1,4 @@
-//! TCP and UDP packets for a card to finish, and a second opinion on what it made of them: etherparse's.
+//! TCP and UDP packets for the card's offloads, and checks of the result with etherparse.
 
 use etherparse::*;
 use rand::{Rng, RngExt};
@@ -6,7 +6,7 @@ use rand::{Rng, RngExt};
 /// A packet, and where its headers are.
 #[derive(Clone, Debug)]
 pub struct Packet {
-    /// With all checksums right.
+    /// The bytes, with all checksums right.
     pub bytes: Vec<u8>,
     pub v6: bool,
     pub udp: bool,
@@ -15,7 +15,7 @@ pub struct Packet {
     pub header: usize,
 }
 
-/// Where the checksum of TCP or UDP is in its header.
+/// The offset of the checksum in the header of TCP or UDP.
 pub fn checksum_at(udp: bool) -> usize {
     if udp {
         6
@@ -39,7 +39,8 @@ fn sum(bytes: &[u8]) -> u32 {
 }
 
 impl Packet {
-    /// Up to two VLAN tags, IPv4 with or without options or IPv6, TCP with or without options and any flags, or UDP.
+    /// A random packet: up to two VLAN tags, IPv4 with or without options or IPv6, TCP with or
+    /// without options and any flags, or UDP.
     pub fn random(rng: &mut impl Rng, udp: bool, payload: usize) -> Packet {
         let v6 = rng.random();
         let mut body = vec![0; payload];
@@ -105,7 +106,8 @@ impl Packet {
         self.l3_off + self.l3_len
     }
 
-    /// As a driver hands it over: the L4 checksum's field has the pseudo header's sum, or anything; so has that of IPv4.
+    /// The packet as a driver hands it over: the field of the L4 checksum has the sum of the pseudo
+    /// header, or anything, as has that of IPv4.
     pub fn raw(&self, partial: bool, ip: bool, anything: u16) -> Vec<u8> {
         let mut bytes = self.bytes.clone();
         let at = self.l4_off() + checksum_at(self.udp);
@@ -165,7 +167,8 @@ pub fn judge(frame: &[u8]) {
     assert_eq!(found, right, "L4 checksum");
 }
 
-/// The frames of a packet that was to be cut: each right for itself, together the packet.
+/// Checks the frames of a segmented packet: each is right by itself, and together they are the
+/// packet.
 pub fn judge_segments(packet: &Packet, mss: usize, frames: &[Vec<u8>]) {
     let payload = &packet.bytes[packet.header..];
     let count = payload.len().div_ceil(mss).max(1);
@@ -195,7 +198,7 @@ pub fn judge_segments(packet: &Packet, mss: usize, frames: &[Vec<u8>]) {
             flags &= !0x80;
         }
         assert_eq!(frame[l4 + 13], flags, "segment {n}: flags");
-        // All the rest is the packet's.
+        // All other bytes of the header are those of the packet.
         let mut header = frame[..packet.header].to_vec();
         let fields = [l3 + 2, l3 + 4, l3 + 10].map(|at| (at, 2));
         let fields = if packet.v6 { vec![(l3 + 4, 2)] } else { fields.to_vec() };

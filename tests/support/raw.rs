@@ -1,6 +1,7 @@
-//! A driver that is no driver: registers, rings and descriptors as bare words, right or wrong, straight to the card.
+//! Accesses a card without the driver: registers, rings and descriptors are bare words, right or
+//! wrong.
 //!
-//! What it knows of the interface is its own, not the crates': layouts are written out here once more, on purpose.
+//! The layouts are written out here again, independent of the crates, on purpose.
 
 #![allow(dead_code)] // Each test binary uses its part.
 
@@ -51,7 +52,7 @@ pub const RX: u8 = 2;
 
 const READY: u32 = 1;
 const RESET_IN_PROGRESS: u32 = 8;
-/// Cycles that anything may take: what takes longer stands still, and the test fails.
+/// The timeout of every wait, in cycles. A wait beyond it fails the test.
 pub const PATIENCE: u64 = 2_000_000;
 
 pub type Entry = [u8; 64];
@@ -79,7 +80,7 @@ pub struct Queue {
     pub direction: u8,
     pub depth: u16,
     pub ring: Memory,
-    /// Where in `ring` it begins.
+    /// The offset in `ring` at which the queue begins.
     pub offset: usize,
     pub id: u16,
     pub doorbell: u32,
@@ -91,7 +92,7 @@ pub struct Queue {
 }
 
 impl Raw {
-    /// A card whose wire comes back to it; nothing is touched yet.
+    /// A card whose wire is looped back. Nothing is set up yet.
     pub fn new(width: u32, seed: u64) -> Raw {
         Raw::with(width, seed, |host| host)
     }
@@ -115,7 +116,7 @@ impl Raw {
         Raw { world, function, admin: None }
     }
 
-    /// A card with bus mastering, reset, its management rings set up, polled.
+    /// A card after a reset, with bus mastering on and its management rings set up, for polling.
     pub fn ready(width: u32, seed: u64) -> Raw {
         let mut raw = Raw::new(width, seed);
         raw.start();
@@ -136,7 +137,7 @@ impl Raw {
         self.function.bar_write(0, register.into(), value);
     }
 
-    /// An address, low half first.
+    /// Writes an address to two registers, low half first.
     pub fn set_address(&self, register: u16, address: u64) {
         self.set(register, address as u32);
         self.set(register + 4, (address >> 32) as u32);
@@ -150,7 +151,7 @@ impl Raw {
         self.world.borrow().now()
     }
 
-    /// Lets time pass until `done`; fails when it has been too long.
+    /// Runs the world until `done`; fails after the timeout.
     pub fn until<T>(&self, what: &str, done: impl FnMut() -> Option<T>) -> T {
         self.within(PATIENCE, done).unwrap_or_else(|| panic!("{what}: nothing came"))
     }
@@ -177,7 +178,7 @@ impl Raw {
         self.function.config_write(4, if on { command | 6 } else { command & !4 });
     }
 
-    /// The whole handshake.
+    /// Performs the whole reset handshake.
     pub fn reset(&mut self, reason: u32) {
         assert_eq!(self.get(reg::DEV_STS) & READY, READY);
         self.set(reg::DEV_CTL, 1 | reason << 28);
@@ -192,7 +193,7 @@ impl Raw {
         self.admin = None;
     }
 
-    /// Rings of these depths; polled, and no room for events.
+    /// Sets up management rings of these depths, for polling, without credit for events.
     pub fn set_up_admin(&mut self, depth: u16, event_depth: u16) {
         let ring = |depth: u16| self.memory(usize::from(depth) * 64, 4096);
         let (commands, answers, events) = (ring(depth), ring(depth), ring(event_depth));
@@ -219,7 +220,8 @@ impl Raw {
         self.admin.as_mut().expect("the management rings")
     }
 
-    /// Puts a command's bytes into the ring, with id and phase, without telling the card; its id.
+    /// Writes the bytes of a command to the ring, with ID and phase, without a doorbell. Returns
+    /// the ID.
     pub fn submit(&mut self, opcode: u8, bytes: &[u8]) -> u16 {
         let admin = self.admin();
         let slot = admin.submitted % admin.depth;
@@ -239,7 +241,7 @@ impl Raw {
         self.set(reg::AQ_DB, submitted.into());
     }
 
-    /// The next answer, if it is there.
+    /// The next answer, if the card has written it.
     pub fn poll_answer(&mut self) -> Option<Entry> {
         let admin = self.admin();
         let at = usize::from(admin.answered % admin.depth) * 64;
@@ -252,7 +254,7 @@ impl Raw {
         Some(entry)
     }
 
-    /// The next event, if it is there.
+    /// The next event, if the card has written it.
     pub fn poll_event(&mut self) -> Option<Entry> {
         let admin = self.admin();
         let at = usize::from(admin.taken % admin.event_depth) * 64;
@@ -276,7 +278,7 @@ impl Raw {
         }
     }
 
-    /// Does a command: status and answer.
+    /// Runs a command. Returns status and answer.
     pub fn command(&mut self, opcode: u8, bytes: &[u8]) -> (u8, Entry) {
         let id = self.submit(opcode, bytes);
         self.ring_admin();
@@ -285,7 +287,7 @@ impl Raw {
         (answer[2], answer)
     }
 
-    /// A GET_FEATURE or SET_FEATURE: with this payload, and this control buffer.
+    /// Runs a GET_FEATURE or SET_FEATURE with this payload and this control buffer.
     pub fn feature(
         &mut self,
         opcode: u8,
@@ -306,7 +308,8 @@ impl Raw {
         self.command(opcode, &entry)
     }
 
-    /// CREATE_CQ as it is: status, then id and offset of the unmask register.
+    /// Runs CREATE_CQ as given. Returns the status, or the ID and the offset of the unmask
+    /// register.
     pub fn create_cq(
         &mut self,
         words: u8,
@@ -329,7 +332,7 @@ impl Raw {
         }
     }
 
-    /// CREATE_SQ as it is: id and offset of the doorbell.
+    /// Runs CREATE_SQ as given. Returns the ID and the offset of the doorbell.
     pub fn create_sq(
         &mut self,
         direction: u8,
@@ -363,12 +366,12 @@ impl Raw {
         self.command(DESTROY_CQ, &[0, 0, 0, 0, low, high, 0, 0]).0
     }
 
-    /// A queue with its completion queue.
+    /// Creates a queue with its completion queue.
     pub fn queue(&mut self, direction: u8, depth: u16, vector: u32) -> Queue {
         self.queue_at(direction, depth, vector, 0)
     }
 
-    /// The same with its ring `offset` bytes into a page.
+    /// Creates a queue whose ring is `offset` bytes into a page.
     pub fn queue_at(&mut self, direction: u8, depth: u16, vector: u32, offset: usize) -> Queue {
         let words = if direction == TX { 2 } else { 4 };
         let cq = self.memory(usize::from(depth) * usize::from(words) * 4, 4096);
@@ -385,7 +388,7 @@ impl Raw {
         assert_eq!(self.destroy_cq(queue.cq_id), 0);
     }
 
-    /// All flows to receive queues by `queue(entry of the table)`.
+    /// Sets the indirection table: `queue(entry)` is the receive queue of each entry.
     pub fn steer(&mut self, queue: impl Fn(usize) -> u16) {
         let mut table = self.memory(512, 64);
         for (i, entry) in table.as_mut_slice().chunks_exact_mut(4).enumerate() {
@@ -425,7 +428,7 @@ impl Counters {
         self.0.iter().find(|(n, _)| *n == name).unwrap_or_else(|| panic!("no counter {name}")).1
     }
 
-    /// Those that differ from `before`, by how much.
+    /// The counters that differ from `before`, with the difference.
     pub fn since(&self, before: &Counters) -> Vec<(&'static str, u64)> {
         let differences = self.0.iter().zip(&before.0).map(|(now, then)| (now.0, now.1 - then.1));
         differences.filter(|(_, difference)| *difference != 0).collect()
@@ -433,10 +436,10 @@ impl Counters {
 }
 
 impl Queue {
-    /// Writes a descriptor at the tail, without telling the card.
+    /// Writes a descriptor at the tail, without a doorbell.
     pub fn push(&mut self, words: [u32; 4]) {
         let at = self.offset + usize::from(self.tail % self.depth) * 16;
-        // The word with the phase last.
+        // The word with the phase is written last.
         for i in [1, 2, 3, 0] {
             self.ring.store(at + 4 * i, words[i]);
         }
@@ -447,7 +450,7 @@ impl Queue {
         u32::from((self.tail / self.depth).is_multiple_of(2)) << 24
     }
 
-    /// A packet in one piece.
+    /// Pushes a packet in one piece.
     pub fn send(&mut self, req_id: u16, address: u64, len: usize) {
         self.send_pieces(req_id, &[(address, len)]);
     }
@@ -468,18 +471,18 @@ impl Queue {
         }
     }
 
-    /// A buffer for frames.
+    /// Pushes a buffer for frames.
     pub fn post(&mut self, req_id: u16, address: u64, len: usize) {
         let word = len as u16 as u32 | 0x1c << 24 | self.phase();
         self.push([word, req_id.into(), address as u32, (address >> 32) as u32]);
     }
 
-    /// Tells the card of what was pushed.
+    /// Rings the doorbell for what was pushed.
     pub fn ring(&self, raw: &Raw) {
         raw.set(self.doorbell, self.tail.into());
     }
 
-    /// The next completion entry, if it is there: 2 or 4 words.
+    /// The next completion entry, if the card has written it: 2 or 4 words.
     pub fn poll(&mut self) -> Option<Vec<u32>> {
         let words = if self.direction == TX { 2 } else { 4 };
         let at = usize::from(self.head % self.depth) * words * 4;
@@ -497,12 +500,12 @@ impl Queue {
     }
 }
 
-/// Request id of a TX completion.
+/// The request ID of a TX completion.
 pub fn sent_id(entry: &[u32]) -> u16 {
     entry[0] as u16
 }
 
-/// Of an RX completion.
+/// The fields of an RX completion.
 pub struct Received {
     pub req_id: u16,
     pub len: usize,

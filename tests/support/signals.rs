@@ -1,4 +1,4 @@
-//! Commands that heed signals, whatever the shell that runs the tests ignores.
+//! Starts commands that react to signals, even if the shell that runs the tests ignores them.
 
 use nix::sys::signal::{signal, SigHandler, Signal};
 use std::os::unix::process::CommandExt;

@@ -1,4 +1,4 @@
-//! Builds a kernel's tree; the code that `#[kernel]` generates calls this.
+//! Builds the tree of a kernel: the code that `#[kernel]` generates calls these functions.
 
 use crate::record::{Field, Record};
 use crate::shape::Shape;
@@ -10,23 +10,23 @@ use rust_hdl_core::prelude::Synth;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 
-/// Mark the lines of a leaf that carry its type's name and doc.
+/// Marks of the lines that carry the name and the doc of a leaf's type.
 pub(crate) const TYPE_MARK: &str = "nitor:type ";
 pub(crate) const DOC_MARK: &str = "nitor:doc ";
-/// Says in `Verilog::Custom` that a tree waits, by its number.
+/// Begins a `Verilog::Custom` that stands for a tree, whose number follows.
 pub(crate) const TREE_MARK: &str = "//nitor:tree ";
 
 thread_local! {
     static TREES: RefCell<(usize, HashMap<usize, Tree>)> = RefCell::default();
 }
 
-/// The tree that a kernel's `hdl` left; it leaves each once.
+/// Takes the tree that a kernel's `hdl` has left under this number.
 pub(crate) fn take(mark: &str) -> Option<Tree> {
     let number = mark.parse().ok()?;
     TREES.with_borrow_mut(|trees| trees.1.remove(&number))
 }
 
-/// A number that takes the width of what it meets.
+/// A number that takes its width from the expression it is used with.
 pub fn number(value: u128) -> Expr {
     Expr::Number(value)
 }
@@ -69,12 +69,12 @@ pub fn concat(hi: Expr, a: usize, lo: Expr, b: usize, width: usize) -> Expr {
     Expr::Concat(vec![cast(hi, a), cast(lo, b)])
 }
 
-/// A value of the type that an expression has; the expression is never computed.
+/// A value of the type of an expression, which is never evaluated.
 pub fn witness<T: Default>(_: impl FnOnce() -> T) -> T {
     T::default()
 }
 
-/// A record's field.
+/// The field of a record.
 pub fn field(record: Expr, field: Field) -> Expr {
     let piece = |&(at, width): &(usize, usize)| slice(record.clone(), width, number(at as u128));
     match field.places.as_slice() {
@@ -83,7 +83,8 @@ pub fn field(record: Expr, field: Field) -> Expr {
     }
 }
 
-/// A record with a field of it, or of a record in it, replaced; `way` goes from the outermost inwards.
+/// A record with one field replaced, which may be in an inner record: `way` leads to it from the
+/// outermost record inwards.
 pub fn with_field(record: Expr, way: &[Field], value: Expr) -> Expr {
     let Some((last, outer)) = way.split_last() else { return value };
     let whole = |f: &Field| {
@@ -109,18 +110,18 @@ pub fn with_field(record: Expr, way: &[Field], value: Expr) -> Expr {
     all
 }
 
-/// A record with these fields, and others as in `rest`.
+/// A record with these fields; the other fields are as in `rest`.
 pub fn record<T: Record>(_: &T, fields: Vec<(&str, Expr)>, rest: Option<Expr>) -> Expr {
     let value = |f: &Field| {
         let given = fields.iter().find(|given| given.0 == f.name);
         let given = given.map(|given| cast(given.1.clone(), f.width));
-        // Rust has seen that none is missing.
+        // Rust has checked that no field is missing.
         given.or(rest.as_ref().map(|rest| field(rest.clone(), f.clone())))
     };
     assembled::<T>(value)
 }
 
-/// A record of bits: what is no field's is 0.
+/// A record made from bits. Bits of no field are 0.
 pub fn from_bits<T: Record>(_: &T, bits: Expr) -> Expr {
     let fields: usize = T::fields().iter().map(|f| f.width).sum();
     match fields == T::BITS {
@@ -159,13 +160,13 @@ fn assembled<T: Record>(value: impl Fn(&Field) -> Option<Expr>) -> Expr {
     Expr::Concat(parts)
 }
 
-/// What an end of a stream carries.
+/// The payload signals of an end of a stream, as one value.
 pub fn payload<T: Record>(_: &T, end: &str) -> Expr {
     let signal = |f: &Field| cast(Expr::Signal(format!("{end}${}", f.name)), f.width);
     Expr::Concat(T::fields().iter().rev().map(signal).collect())
 }
 
-/// Bits of a value, which is taken apart where it was put together of just these.
+/// Bits of a value. If the value is a concatenation with a part of exactly these bits, that part.
 fn part(value: &Expr, at: usize, width: usize) -> Expr {
     if let Expr::Concat(parts) = value {
         let mut from = 0;
@@ -242,7 +243,7 @@ impl Kernel {
         self.tree.locals.len() - 1
     }
 
-    /// Tells the type of a local, as Rust has it.
+    /// Sets the type of a local, as Rust has it.
     pub fn typed<T: Synth>(&mut self, local: &Expr, _: &T) {
         if let Expr::Local(id) = *local {
             self.tree.locals[id].shape = Shape::of(&T::descriptor());
@@ -261,18 +262,19 @@ impl Kernel {
         self.blocks.pop().unwrap_or_default()
     }
 
-    /// What comes next is of this line of the source.
+    /// Sets the line of the source that the next statements come from.
     pub fn at(&mut self, file: &str, line: u32) {
         self.place = format!("{file}:{line}");
     }
 
-    /// What comes next has this comment in the source.
+    /// Sets the comment that the source has above the next statement.
     pub fn comment(&mut self, lines: &[&str]) {
         let comment = |l: &&str| Comment { text: l.to_string(), place: self.place.clone() };
         self.comment.extend(lines.iter().map(comment));
     }
 
-    /// A number of `width` bits, written at `at`; the emitter refuses the block if it does not fit, as the simulator does.
+    /// A number of `width` bits, written at `at`. If it does not fit, the emitter refuses the
+    /// block, as the simulator does.
     pub fn lit(&mut self, value: impl LiteralValue, width: usize, at: &str) -> Expr {
         let value = value.value().and_then(|value| fitting(value, width)).unwrap_or_else(|fault| {
             self.fault(format!("{at}: {fault}"));
@@ -281,21 +283,21 @@ impl Kernel {
         Expr::Literal(value, width)
     }
 
-    /// A `let`.
+    /// Adds a `let`.
     pub fn bind(&mut self, name: &str, value: Expr) -> Expr {
         let id = self.local(name, false);
         self.push(Kind::Let(id, value));
         Expr::Local(id)
     }
 
-    /// A `let mut`.
+    /// Adds a `let mut`.
     pub fn variable(&mut self, name: &str, value: Expr) -> Expr {
         let id = self.local(name, true);
         self.push(Kind::Assign(Target::Local(id), value));
         Expr::Local(id)
     }
 
-    /// Assigns a `let mut`; replaced bits are written in place.
+    /// Assigns a `let mut`. Replaced bits are written in place.
     pub fn set(&mut self, variable: &Expr, value: Expr) {
         let Expr::Local(id) = *variable else { return };
         let mut parts = vec![];
@@ -306,7 +308,7 @@ impl Kernel {
                     parts.push((width, *at, *value));
                     rest = *base;
                 }
-                // One more replacement, the innermost, may read what it replaces.
+                // The innermost replacement may read the bits that it replaces.
                 Expr::Replace(base, width, at, value) if *base == Expr::Local(id) => {
                     parts.push((width, *at, *value));
                     rest = *base;
@@ -353,7 +355,7 @@ impl Kernel {
         self.assign(to, Expr::Signal(from));
     }
 
-    /// Never high.
+    /// Drives a signal low.
     pub fn unset(&mut self, to: String) {
         self.assign(to, bit(false));
     }
@@ -425,8 +427,8 @@ impl Kernel {
         }
     }
 
-    /// A call of the helper that `key` names with its generic arguments. A helper that is no more
-    /// than an expression takes its place.
+    /// A call of the helper whose name and generic arguments `key` is. A helper that is a single
+    /// expression is inlined.
     pub fn call(
         &mut self,
         key: &'static str,
@@ -459,7 +461,7 @@ impl Kernel {
     }
 }
 
-/// A function's value with arguments in place of parameters, if that says no expression twice.
+/// The value of a function with arguments in place of parameters, if that repeats no expression.
 fn inlined(function: &Function, args: &[Expr]) -> Option<Expr> {
     if !function.body.is_empty() {
         return None;

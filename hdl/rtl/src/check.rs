@@ -1,5 +1,5 @@
-//! Widths: each expression gets the width that Rust gives it, numbers take theirs from what they
-//! meet, casts become concatenations and slices, and what is constant is folded.
+//! Checks widths: each expression gets the width that Rust gives it, numbers take theirs from the
+//! expression they are used with, casts become concatenations and slices, and constants are folded.
 
 use crate::tree::{Block, Expr, Kind, Op, Stmt, Target, Tree, Unary};
 use crate::types::fitting;
@@ -23,7 +23,7 @@ pub fn literal(value: u128, width: usize) -> Result<Expr, String> {
     Ok(Expr::Literal(fitting(value, width)?, width))
 }
 
-/// A number of so many bits, each set.
+/// The number with `width` bits set.
 fn ones(width: usize) -> Option<u128> {
     (width <= 128).then(|| u128::MAX >> (128 - width))
 }
@@ -41,7 +41,7 @@ fn fitted((e, own): (Expr, Option<usize>), width: usize) -> Result<Expr, String>
 struct Check<'a> {
     tree: &'a mut Tree,
     signals: &'a BTreeMap<String, usize>,
-    /// Locals that are but another name.
+    /// Locals that are mere aliases.
     same: BTreeMap<usize, Expr>,
 }
 
@@ -90,7 +90,7 @@ impl Check<'_> {
                 inside(&at, width, whole)?;
                 let at = self.place(&at)?;
                 let e = self.sized(&e, width)?;
-                // What is computed may be over the top: nothing is written there.
+                // A computed place may be beyond the top, where nothing is written.
                 let kept =
                     at.number().map_or(width, |at| width.min(whole.saturating_sub(at as usize)));
                 let Some(e) = self.cut(e, width, kept, 0) else { return Ok(vec![]) };
@@ -136,7 +136,7 @@ impl Check<'_> {
         }])
     }
 
-    /// The first value of a local: it has its width.
+    /// Checks the first value of a local, which gives the local its width.
     fn first(&mut self, id: usize, e: &Expr) -> Result<Expr, String> {
         let (e, width) = self.typed(e, None)?;
         let width = width.ok_or_else(|| {
@@ -174,7 +174,7 @@ impl Check<'_> {
         fitted(self.typed(e, Some(width))?, width)
     }
 
-    /// A place in a word: a number, or an expression of whatever width it has.
+    /// Checks the place of bits in a word: a number, or an expression of any width.
     fn place(&mut self, at: &Expr) -> Result<Expr, String> {
         match self.typed(at, None)? {
             (Expr::Number(v) | Expr::Literal(v, _), _) => Ok(Expr::Number(v)),
@@ -182,7 +182,8 @@ impl Check<'_> {
         }
     }
 
-    /// The expression and its width; none for a number that has not met any. `want` is what it will meet.
+    /// Checks an expression. Returns it with its width; a number without one yet has none. `want`
+    /// is the width of the expression it is used with.
     fn typed(&mut self, e: &Expr, want: Option<usize>) -> Result<(Expr, Option<usize>), String> {
         let (e, width) = match e {
             Expr::Signal(name) => (e.clone(), self.signal(name)?),
@@ -366,7 +367,7 @@ impl Check<'_> {
         Ok(joined(above.into_iter().chain(part).collect()))
     }
 
-    /// `w` of the `n` bits of `e`, from `at` on; nothing if there are none.
+    /// `w` of the `n` bits of `e`, from `at` on; none if `w` is 0.
     fn cut(&self, e: Expr, n: usize, w: usize, at: usize) -> Option<Expr> {
         if w == 0 {
             return None;
@@ -428,7 +429,7 @@ impl Check<'_> {
         })
     }
 
-    /// Of an expression that is checked.
+    /// The width of an expression that is checked.
     fn width(&self, e: &Expr) -> usize {
         width_of(e, self.tree, self.signals)
     }
@@ -458,14 +459,14 @@ pub fn width_of(e: &Expr, tree: &Tree, signals: &BTreeMap<String, usize>) -> usi
     }
 }
 
-/// The arm that a constant takes.
+/// The arm of a `match` that a constant selects.
 fn taken<'a>(test: &Expr, arms: impl Iterator<Item = &'a [Expr]>) -> Option<usize> {
     let Expr::Literal(..) = test else { return None };
     let mut arms = arms;
     arms.position(|patterns| patterns.is_empty() || patterns.contains(test))
 }
 
-/// Refuses a place that the kernel says by number.
+/// Refuses bits beyond the top, if the kernel gives their place as a number.
 fn inside(at: &Expr, w: usize, whole: usize) -> Result<(), String> {
     match *at {
         Expr::Number(at) if at as usize + w > whole => {
@@ -475,7 +476,7 @@ fn inside(at: &Expr, w: usize, whole: usize) -> Result<(), String> {
     }
 }
 
-/// The parts, the first on top; neighbours that are one stay one.
+/// The concatenation of parts, the first on top; adjacent slices of one value are joined.
 pub fn joined(parts: Vec<Expr>) -> Expr {
     let mut all: Vec<Expr> = vec![];
     for part in parts {

@@ -1,4 +1,5 @@
-//! From a RustHDL block to Verilog: one module per distinct block, children before parents.
+//! Emits a RustHDL block as Verilog: one module per distinct block, children before parents. `nitor
+//! emit` and the simulation use it.
 
 use crate::module;
 use crate::shape::Shape;
@@ -38,7 +39,7 @@ pub struct Module {
     /// What the block is for, from the kernel's doc comment.
     pub doc: String,
     pub text: String,
-    /// For each line of the text where in the source it comes from: `file:line`.
+    /// For each line of the text the place in the source that it comes from: `file:line`.
     pub places: Vec<Option<String>>,
     pub ports: Vec<Port>,
 }
@@ -65,12 +66,12 @@ impl Design {
     }
 }
 
-/// The environment's variable that asks for [`Design`]s with `` `line `` directives: tools then
-/// speak of the kernels' files and lines. Coverage is counted so.
+/// The environment variable that asks for [`Design`]s with `` `line `` directives: tools then refer
+/// to the kernels' files and lines. Coverage is counted this way.
 pub const PLACES: &str = "NITOR_VERILOG_PLACES";
 
 impl Module {
-    /// What comes from no place of the source is of the file `verilog/MODULE`.
+    /// A line that comes from no place in the source gets the file `verilog/MODULE`.
     fn write_with_places(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut next = None;
         for (i, line) in self.text.lines().enumerate() {
@@ -105,7 +106,8 @@ impl fmt::Display for Design {
     }
 }
 
-/// Runs `f` with a stack that holds wide blocks: RustHDL keeps them, and all below them, by value.
+/// Runs `f` on a thread whose stack is large enough for wide blocks: RustHDL keeps a block, and all
+/// below it, by value.
 pub fn with_stack<T: Send + 'static>(f: impl FnOnce() -> T + Send + 'static) -> T {
     let thread = std::thread::Builder::new().stack_size(1 << 30).spawn(f);
     match thread.map(|t| t.join()) {
@@ -140,7 +142,7 @@ pub struct Signal {
     pub name: String,
     pub kind: AtomKind,
     pub width: usize,
-    /// Of a record.
+    /// The fields, if the signal is a record.
     pub shape: Option<Rc<Shape>>,
     pub value: String,
 }

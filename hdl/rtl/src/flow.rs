@@ -1,21 +1,22 @@
-//! Where values go: which statements must stay in one `always` block, in their order, and which stand
+//! Groups statements: which must stay in one `always` block, in their order, and which can stand
 //! alone.
 //!
-//! A variable's block holds all that reads a value the variable has on the way; readers of its last
-//! value see it as they see a wire. Signals stand alone, so that no block makes a loop where the
-//! kernel has none: what they read of a variable on the way is kept under a name of its own.
+//! The block of a variable has all statements that read an intermediate value of the variable.
+//! Readers of its last value read it as they read a wire. Signals stand alone, so that no block
+//! makes a combinational loop where the kernel has none: an intermediate value that a signal reads
+//! is kept under a name of its own.
 
 use crate::tree::{self, Block, Comment, Expr, Kind, Local, Loop, Stmt, Target, Tree};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What is computed in one block: locals, or a signal.
+/// The result of a block: locals, or a signal.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Key {
     Local(usize),
     Signal(String),
 }
 
-/// The key of what a statement assigns.
+/// The key of the local or signal that a statement assigns.
 pub fn key(stmt: &Stmt) -> Option<Key> {
     stmt.local().map(Key::Local).or(stmt.signal().map(|s| Key::Signal(s.to_string())))
 }
@@ -29,7 +30,7 @@ pub struct Flow {
 }
 
 impl Flow {
-    /// The block that computes it, by the first of its keys.
+    /// The block that computes `key`, given as the first of its keys.
     pub fn group(&self, key: &Key) -> Key {
         let mut key = key;
         while let Some(up) = self.parent.get(key) {
@@ -47,8 +48,8 @@ impl Flow {
     }
 }
 
-/// Takes loops apart that drive arrays, names what registers and signals read on the way, and finds
-/// what belongs together.
+/// Unrolls loops that drive arrays, names the intermediate values that registers and signals read,
+/// and finds the groups.
 pub fn flow(tree: &mut Tree) -> Flow {
     let mut body = std::mem::take(&mut tree.body);
     let mut times = BTreeMap::new();
@@ -67,14 +68,15 @@ pub fn flow(tree: &mut Tree) -> Flow {
     flow
 }
 
-/// What each local is computed from: the locals of its values, and of the conditions around.
+/// The locals that each local is computed from: those of its values, and of the conditions around
+/// them.
 fn sources(block: &Block, above: &mut Vec<usize>, out: &mut BTreeMap<Key, BTreeSet<usize>>) {
     for stmt in block {
         let own: Vec<usize> = stmt.own().into_iter().flat_map(Expr::locals).collect();
         if let Some(key) = key(stmt) {
             let all = out.entry(key).or_default();
             all.extend(own);
-            // A `let` is what it is, whatever the conditions are.
+            // The value of a `let` does not depend on the conditions around it.
             if !matches!(stmt.kind, Kind::Let(..)) {
                 all.extend(above.iter());
             }
@@ -87,7 +89,7 @@ fn sources(block: &Block, above: &mut Vec<usize>, out: &mut BTreeMap<Key, BTreeS
     }
 }
 
-/// Unites blocks that would wait for each other: in one block their statements are in order.
+/// Unites blocks that would depend on each other: in one block their statements are in order.
 fn circles(body: &Block, flow: &mut Flow) {
     let mut from = BTreeMap::new();
     sources(body, &mut vec![], &mut from);
@@ -141,7 +143,7 @@ fn looped(block: &Block, inside: bool, out: &mut BTreeSet<usize>) {
         stmt.blocks().into_iter().for_each(|b| looped(b, inside, out));
     }
     if !inside {
-        // A variable from outside is assigned in the loop, not of it.
+        // A variable from outside is assigned in the loop, but does not belong to it.
         let mut outside = BTreeSet::new();
         fn top(block: &Block, out: &mut BTreeSet<usize>) {
             for stmt in block {
@@ -170,7 +172,7 @@ impl Early {
         early
     }
 
-    /// `later`: what is assigned behind; returns what is assigned here or behind.
+    /// `later` are the locals assigned behind the block. Returns those assigned in it or behind it.
     fn block(&mut self, block: &Block, mut later: BTreeSet<usize>) -> BTreeSet<usize> {
         for stmt in block.iter().rev() {
             match &stmt.kind {
@@ -223,7 +225,8 @@ fn read(block: &[Stmt]) -> BTreeSet<usize> {
     all
 }
 
-/// The statements that `wanted` takes, in what they are inside of, and the `let`s of loops they read.
+/// The statements that `wanted` selects, with the branches and loops around them, and the `let`s of
+/// loops that they read.
 pub fn slice(block: &Block, wanted: &dyn Fn(&Stmt) -> bool, looped: &BTreeSet<usize>) -> Block {
     let mut needed = BTreeSet::new();
     loop {
@@ -243,7 +246,7 @@ fn filter(block: &Block, take: &dyn Fn(&Stmt) -> bool) -> Block {
     let mut out = vec![];
     let mut comment = vec![];
     for stmt in block {
-        // What is left out leaves its heading.
+        // A statement that is left out leaves its heading.
         comment.retain(Comment::is_heading);
         comment.extend(stmt.comment.iter().cloned());
         let kept = match &stmt.kind {
@@ -267,7 +270,7 @@ fn filter(block: &Block, take: &dyn Fn(&Stmt) -> bool) -> Block {
     out
 }
 
-/// Signals of a loop's turns that are not the same in each: those of arrays.
+/// The signals that not all turns of a loop assign alike: those of arrays.
 fn arrays(l: &Loop) -> BTreeSet<String> {
     let each: Vec<_> = l.turns.iter().map(|t| signals(&t.1)).collect();
     let all: BTreeSet<String> = each.iter().flatten().cloned().collect();
@@ -285,7 +288,7 @@ fn count(block: &Block, times: &mut BTreeMap<usize, usize>) {
     });
 }
 
-/// Loops outside of loops: what drives arrays is written out turn by turn.
+/// Unrolls, of loops that are in no loop, the part that drives arrays.
 fn apart(block: Block, tree: &mut Tree, times: &BTreeMap<usize, usize>) -> Block {
     let mut out = vec![];
     for mut stmt in block {
@@ -299,7 +302,8 @@ fn apart(block: Block, tree: &mut Tree, times: &BTreeMap<usize, usize>) -> Block
         let mut array = arrays(&l);
         let whole: Block = l.turns.iter().flat_map(|t| t.1.clone()).collect();
         let assigned = locals(&whole);
-        // Clocked blocks have no variables: a register that needs the loop's `let`s is driven outside.
+        // Clocked blocks have no variables, so a register that needs the loop's `let`s is driven
+        // outside.
         array.extend(signals(&whole).into_iter().filter(|name| {
             let drives = slice(&whole, &|s: &Stmt| s.signal() == Some(name), &assigned);
             name.ends_with("$d") && !read(&drives).is_disjoint(&assigned)
@@ -316,7 +320,7 @@ fn apart(block: Block, tree: &mut Tree, times: &BTreeMap<usize, usize>) -> Block
         }
         let mut here = BTreeMap::new();
         count(&whole, &mut here);
-        // Locals of the turns are told apart by the index.
+        // The index makes the names of the turns' locals distinct.
         let named = |turns: Vec<(i128, Block)>, tree: &mut Tree| -> Block {
             let mut all = vec![];
             for (i, block) in turns {
@@ -330,7 +334,7 @@ fn apart(block: Block, tree: &mut Tree, times: &BTreeMap<usize, usize>) -> Block
             apart(all, tree, times)
         };
         if bound {
-            // All of it: what is driven reads what the turns change.
+            // The whole loop is unrolled: the driven signals read what the turns change.
             let mut all = named(l.turns, tree);
             if let Some(first) = all.first_mut() {
                 first.comment.splice(0..0, stmt.comment);
@@ -381,17 +385,17 @@ fn copied(block: &mut Block, tree: &mut Tree) {
     tree::rename(block, &fresh);
 }
 
-/// Outside of loops: values on the way that signals depend on get names of their own.
+/// Gives intermediate values that signals depend on names of their own, outside of loops.
 fn kept(block: Block, tree: &mut Tree, early: &Early, known: &mut BTreeMap<usize, usize>) -> Block {
     let mut out: Block = vec![];
-    // Moving a statement changes its address: what is early is asked first.
+    // Moving a statement changes its address, so early reads are looked up first.
     let reads: Vec<Vec<usize>> = block.iter().map(|s| early.reads(s)).collect();
     for (mut stmt, early_ids) in block.into_iter().zip(reads) {
         let drives =
             stmt.signal().is_some() || stmt.blocks().iter().any(|b| !signals(b).is_empty());
         let whole = matches!(stmt.kind, Kind::For(_));
         let ids = match whole {
-            // What a loop does not change has one value in all its turns.
+            // A variable that a loop does not change has one value in all its turns.
             true => {
                 let mut ids = BTreeSet::new();
                 driving(stmt.blocks(), early, &mut ids);
@@ -425,7 +429,7 @@ fn kept(block: Block, tree: &mut Tree, early: &Early, known: &mut BTreeMap<usize
             out.push(stmt);
             continue;
         }
-        // Blocks in place: their statements' addresses are those that were asked for.
+        // Inner blocks are rewritten in place, so that their statements keep their addresses.
         for inner in stmt.blocks_mut() {
             *inner = kept(std::mem::take(inner), tree, early, &mut known.clone());
         }
@@ -437,7 +441,7 @@ fn kept(block: Block, tree: &mut Tree, early: &Early, known: &mut BTreeMap<usize
     out
 }
 
-/// What statements that drive signals read on the way.
+/// The intermediate values that statements which drive signals read.
 fn driving(blocks: Vec<&Block>, early: &Early, out: &mut BTreeSet<usize>) {
     for stmt in blocks.into_iter().flatten() {
         if stmt.signal().is_some() || stmt.blocks().iter().any(|b| !signals(b).is_empty()) {
@@ -447,7 +451,7 @@ fn driving(blocks: Vec<&Block>, early: &Early, out: &mut BTreeSet<usize>) {
     }
 }
 
-/// Gives locals other names, in all statements that drive signals.
+/// Renames locals in all statements that drive signals.
 fn rename_driving(block: &mut Block, names: &BTreeMap<usize, usize>) {
     for stmt in block {
         if stmt.signal().is_some() || stmt.blocks().iter().any(|b| !signals(b).is_empty()) {
@@ -457,7 +461,8 @@ fn rename_driving(block: &mut Block, names: &BTreeMap<usize, usize>) {
     }
 }
 
-/// Unites what reads a variable on the way, or in a loop, with the variable.
+/// Unites statements that read a variable's intermediate value, or are in a loop with it, with the
+/// variable.
 fn group(
     block: &Block,
     above: &mut Vec<Vec<usize>>,

@@ -1,18 +1,18 @@
 //! The language layer of the RTL: registers and helpers for kernels, and the Verilog emitter.
 //!
-//! A kernel's way to Verilog, each step a module:
+//! The passes from a kernel to Verilog, each a module:
 //!
 //! | step | what it does |
 //! |---|---|
-//! | `build` | `#[kernel]` calls it: the kernel as a `tree`, its loops run turn by turn |
-//! | `mutate` | one change, if the tests are to be measured |
-//! | `check` | widths; what is constant is folded |
-//! | `lower` | what Verilog has no expression for becomes statements; what nobody reads goes |
-//! | `flow` | which statements stay together in one `always @*`, and what stands alone |
-//! | `roll` | loops again where all turns are alike |
+//! | `build` | `#[kernel]` calls it: builds the kernel's `tree`, with loops unrolled |
+//! | `mutate` | makes one change, to measure the tests |
+//! | `check` | sets widths, folds constants |
+//! | `lower` | turns what Verilog has no expression for into statements; drops unread values |
+//! | `flow` | groups the statements that need one `always @*` |
+//! | `roll` | rolls loops up again where all turns are alike |
 //! | `module`, `text` | the Verilog: one module for each distinct block, children first |
 //!
-//! What can go wrong is told by `emit` with the block's path: a signal that nobody drives, a latch, a
+//! `emit` reports an error with the path of the block: a signal without a driver, a latch, a
 //! literal that does not fit, an expression without a width.
 
 pub mod build;
@@ -39,7 +39,7 @@ pub use types::{cat, leaf, lit, match_key, BitsExt, LiteralValue, Reg};
 #[doc = include_str!("../../../docs/kernel-language.md")]
 struct KernelLanguage;
 
-/// What a file of RTL needs.
+/// Everything that a file of RTL imports.
 pub mod prelude {
     pub use crate::record::{Carries, Record, Word};
     pub use crate::types::{cat, leaf, lit, BitsExt, Reg};
@@ -51,7 +51,8 @@ pub mod prelude {
     pub use rust_hdl_core::type_descriptor::{TypeDescriptor, TypeField, TypeKind};
 }
 
-/// In a kernel: wires clock and reset of registers and makes them hold their value by default. Without a reset: data that another register says is there.
+/// In a kernel: wires clock and reset of registers and makes them keep their value by default.
+/// Without a reset: for data that another register marks as valid.
 #[macro_export]
 macro_rules! registers {
     ($me:ident, $clock:ident, $reset:ident; $($reg:ident $([$all:tt])?),* $(,)?) => {

@@ -1,5 +1,6 @@
-//! What Verilog has no expression for becomes statements: a `match` as a value, bits replaced at a
-//! variable place, slices of what has no name. Then what nobody reads goes.
+//! Turns expressions that Verilog does not have into statements: a `match` as a value, bits
+//! replaced at a variable place, slices of values without a name. Then drops values that nothing
+//! reads.
 
 use crate::check::{joined, width_of};
 use crate::tree::{self, Block, Expr, Kind, Local, Op, Stmt, Target, Tree, Unary};
@@ -29,7 +30,7 @@ struct Lower<'a> {
     signals: &'a BTreeMap<String, usize>,
 }
 
-/// What a piece of an expression is called that needs a name.
+/// The stem of the name for a part of an expression that needs one.
 fn word(e: &Expr) -> &'static str {
     match e {
         Expr::Binary(_, Op::Add, _) => "sum",
@@ -51,7 +52,7 @@ impl Lower<'_> {
         self.tree.locals[id].width
     }
 
-    /// How many bits `w` bits from a place on may reach over.
+    /// The number of bits that `w` bits at the place may reach to.
     fn reach(&self, at: &Expr, w: usize) -> usize {
         match (at.number(), self.width(at)) {
             (Some(at), _) => at as usize + w,
@@ -66,7 +67,7 @@ impl Lower<'_> {
         self.tree.locals.len() - 1
     }
 
-    /// What the statement's values are for.
+    /// The stem of names for a statement's intermediate values: what it assigns.
     fn purpose(&self, kind: &Kind) -> String {
         match kind {
             Kind::Let(id, _) | Kind::Assign(Target::Local(id) | Target::Part(id, ..), _) => {
@@ -122,7 +123,8 @@ impl Lower<'_> {
                 self.stmt(Kind::Assign(Target::Part(id, w, *at), *value), out);
             }
             Kind::Assign(Target::Part(id, w, at), value) if self.reach(&at, w) > self.whole(id) => {
-                // What is beyond the top is not written; tools differ where the place says so.
+                // Bits beyond the top are not written. Tools differ if a place is a number beyond
+                // it.
                 let n = self.whole(id);
                 let wide = |e: Expr| match n > w {
                     true => joined(vec![Expr::Literal(0, n - w), e]),
@@ -161,7 +163,7 @@ impl Lower<'_> {
             self.stmt(Kind::Assign(target.clone(), value), &mut kinds);
             arms.push((patterns, kinds.into_iter().map(|k| Stmt::new(k, "")).collect()));
         }
-        // Without `_` all states are named; the last serves codes that are no state.
+        // Without `_` all states are named; the last arm also serves codes that are no state.
         if !arms.iter().any(|a: &(Vec<Expr>, Block)| a.0.is_empty()) {
             if let Some(last) = arms.last_mut() {
                 last.0.clear();
@@ -202,7 +204,7 @@ impl Lower<'_> {
                     }
                     return;
                 }
-                // What is beyond the top reads as 0.
+                // Bits beyond the top read as 0.
                 let shifted = Expr::Binary(a.clone(), Op::Shr, at.clone());
                 *e = match *w >= n {
                     true if *w == n => shifted,
@@ -219,7 +221,7 @@ impl Lower<'_> {
     }
 }
 
-/// Drops what a variable is assigned before it is assigned again, unread.
+/// Drops an assignment of a variable that is assigned again before it is read.
 fn stored(block: &mut Block) {
     for stmt in block.iter_mut() {
         stmt.blocks_mut().into_iter().for_each(stored);
@@ -255,7 +257,7 @@ fn stored(block: &mut Block) {
     }
 }
 
-/// Variables that are assigned once become `let`s; locals that nobody reads go.
+/// Turns variables that are assigned once into `let`s, and drops locals that nothing reads.
 pub fn sweep(tree: &mut Tree) {
     stored(&mut tree.body);
     for f in &mut tree.functions {
@@ -285,7 +287,7 @@ pub fn sweep(tree: &mut Tree) {
         let mut read = BTreeSet::new();
         let mut reads = |stmt: &Stmt| {
             for e in stmt.own() {
-                // What a variable is updated from is no reader of it.
+                // An update of a variable does not count as a read of it.
                 read.extend(e.locals().into_iter().filter(|id| stmt.local() != Some(*id)));
             }
         };
@@ -307,7 +309,7 @@ pub fn sweep(tree: &mut Tree) {
     }
 }
 
-/// Assignments of what is assigned but once, not in a branch, as `let`s.
+/// Turns assignments of variables that are assigned only once, outside of branches, into `let`s.
 fn fixed(block: &mut Block, times: &BTreeMap<usize, usize>, once: &mut BTreeSet<usize>) {
     for stmt in block {
         if let Kind::Assign(Target::Local(id), e) = &stmt.kind {
@@ -320,7 +322,8 @@ fn fixed(block: &mut Block, times: &BTreeMap<usize, usize>, once: &mut BTreeSet<
     }
 }
 
-/// Drops statements whose local is not read, and what is empty then; comments go to what follows.
+/// Drops statements whose local is not read, and branches that are then empty. Their comments go to
+/// the next statement.
 fn unread(block: &mut Block, read: &BTreeSet<usize>, gone: &mut bool) {
     let mut comment = vec![];
     let mut out = vec![];

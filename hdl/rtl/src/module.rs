@@ -1,15 +1,15 @@
-//! One block as one Verilog module.
+//! Emits one block as one Verilog module.
 //!
 //! | module | what |
 //! |---|---|
 //! | here | ports and names; leaves; the module around its body |
 //! | `always` | `always` blocks and registers |
-//! | `constant` | blocks that read nothing |
-//! | `drive` | who drives what, and whether on every path |
+//! | `constant` | evaluates blocks that read nothing |
+//! | `drive` | checks that each signal has a driver, on every path |
 //! | `function` | helpers |
 //! | `kernel` | the parts of a kernel's module, in their order |
 //! | `print` | statements |
-//! | `usage` | which bits of what are read |
+//! | `usage` | which bits of a signal are read |
 
 mod always;
 mod constant;
@@ -54,14 +54,14 @@ struct Writer<'a> {
     /// Values of the block's constants.
     constants: BTreeMap<String, (usize, u128)>,
     ports: Ports,
-    /// Type name and doc.
+    /// The name and the doc of the type.
     title: String,
     doc: Vec<String>,
     decls: Vec<String>,
     body: Vec<String>,
 }
 
-/// Ends a line of Verilog that has a place in the source: `file:line` follows, or nothing.
+/// Ends the text of a line of Verilog. The place in the source follows, `file:line` or nothing.
 const PLACE: char = '\u{1}';
 
 impl<'a> Writer<'a> {
@@ -76,7 +76,7 @@ impl<'a> Writer<'a> {
             decls: vec![],
             body: vec![],
         };
-        // Ports first: their names must not give way to anything inside.
+        // Ports get their names first, which nothing inside may take.
         for s in &found.signals {
             let direction = match s.kind {
                 AtomKind::InputParameter => Direction::In,

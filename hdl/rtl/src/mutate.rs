@@ -1,4 +1,4 @@
-//! One change to one line of a kernel, to measure what the tests notice.
+//! Makes one change to one line of a kernel, to measure whether the tests detect it.
 //!
 //! A site is written `file:line stem number change`: the place, the local or `assign` or `branch`
 //! there, the number of the expression's part in order, and what becomes of it. The change is made
@@ -12,7 +12,7 @@ use std::fmt::Write as _;
 use std::fs::OpenOptions;
 use std::io::Write as _;
 
-/// Changes the tree, if a mutant is asked for.
+/// Changes the tree, if the environment asks for a mutant.
 pub(crate) fn mutate(tree: &mut Tree) {
     if let Some(file) = std::env::var_os("NITOR_MUTANTS") {
         let text = sites(tree).iter().fold(String::new(), |mut text, site| {
@@ -20,7 +20,7 @@ pub(crate) fn mutate(tree: &mut Tree) {
             text
         });
         let file = OpenOptions::new().create(true).append(true).open(file);
-        // Whoever asked reads an empty file if this fails.
+        // If this fails, the caller finds no sites.
         let _ = file.and_then(|mut f| f.write_all(text.as_bytes()));
     }
     if let Ok(wanted) = std::env::var("NITOR_MUTANT") {
@@ -49,7 +49,7 @@ struct Walk<'a> {
     locals: &'a [Local],
 }
 
-/// What operators become.
+/// The operator that a mutant has instead.
 fn other(op: Op) -> Option<(Op, &'static str)> {
     Some(match op {
         Op::Add => (Op::Sub, "+ is -"),

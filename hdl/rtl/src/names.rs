@@ -1,4 +1,4 @@
-//! Legal, unique Verilog names.
+//! Gives legal, unique Verilog names to signals, locals and modules.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -27,7 +27,7 @@ const SYSTEM_VERILOG: &str = "\
     use uwire var vectored virtual void wait wait_order wand weak weak0 weak1 while wildcard \
     wire with within wor xnor xor";
 
-/// Those that Verilog-AMS 2.4 adds.
+/// Keywords that Verilog-AMS 2.4 adds.
 const VERILOG_AMS: &str = "\
     above abs absdelay absdelta abstol ac_stim access acos acosh aliasparam analog analysis asin \
     asinh atan atan2 atanh branch ceil connect connectmodule connectrules continuous cos cosh \
@@ -38,7 +38,7 @@ const VERILOG_AMS: &str = "\
     potential pow resolveto sin sinh slew split sqrt tan tanh timer transition units white_noise \
     wreal zi_nd zi_np zi_zd zi_zp";
 
-/// What single parsers (Verible, Icarus Verilog) keep for themselves besides.
+/// Words that single parsers (Verible, Icarus Verilog) reserve besides.
 const PARSERS: &str = "\
     bool infinite option randomize sample timeprecision_check timeunit_check type_option wone";
 
@@ -47,7 +47,7 @@ const PARSERS: &str = "\
 pub struct Names {
     given: BTreeMap<String, String>,
     taken: BTreeSet<String>,
-    /// Of those taken, what no scope gives back.
+    /// Of the names taken, those that no scope frees.
     kept: BTreeSet<String>,
 }
 
@@ -57,7 +57,7 @@ impl Names {
         self.like(internal, internal)
     }
 
-    /// The same, and if it has none yet, one like `stem`.
+    /// The Verilog name of an internal name, made like `stem` if it has none yet.
     pub fn like(&mut self, internal: &str, stem: &str) -> String {
         if let Some(name) = self.given.get(internal) {
             return name.clone();
@@ -67,7 +67,7 @@ impl Names {
         name
     }
 
-    /// Another internal name of what has a name.
+    /// Gives another internal name the Verilog name `name`.
     pub fn same(&mut self, internal: &str, name: &str) {
         self.given.insert(internal.to_string(), name.to_string());
     }
@@ -76,7 +76,7 @@ impl Names {
         self.taken.contains(name)
     }
 
-    /// Names that are free again once they have been used in some scope.
+    /// Begins a scope: names that are taken in it are free again when it ends.
     pub fn scope(&self) -> BTreeSet<String> {
         self.taken.clone()
     }
@@ -86,7 +86,7 @@ impl Names {
         self.taken.extend(self.kept.iter().cloned());
     }
 
-    /// A fresh name for the whole module, whatever scope it is asked for in.
+    /// A fresh name that is unique in the whole module, in whatever scope it is taken.
     pub fn kept(&mut self, stem: &str) -> String {
         let name = self.unique(stem);
         self.kept.insert(name.clone());
@@ -118,7 +118,7 @@ impl Names {
     }
 }
 
-/// No name for anything: some parser that people use takes it for a word of the language.
+/// Whether some parser in use reserves the word.
 pub fn is_keyword(name: &str) -> bool {
     let lists = [SYSTEM_VERILOG, VERILOG_AMS, PARSERS];
     lists.iter().any(|list| list.split(' ').any(|word| word == name))
@@ -133,7 +133,7 @@ pub fn module_name(type_name: &str) -> String {
     let mut name = snake(path.rsplit("::").next().unwrap_or(path));
     for part in generics.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == ':')) {
         let part = part.rsplit("::").next().unwrap_or(part);
-        // A number of bits says what it is.
+        // A width needs no further word.
         if !part.is_empty() && part != "Bits" {
             name = format!("{name}_{}", snake(part));
         }
@@ -180,7 +180,7 @@ mod tests {
         assert_eq!(module_name("Module"), "module_");
     }
 
-    /// Words that one or another parser keeps to itself; as good a name as `unit` is left alone.
+    /// Words that any parser reserves are avoided; a word as good as `unit` is not.
     #[test]
     fn words_of_any_parser_are_avoided() {
         for word in ["units", "flow", "log", "endclocking", "bufif0", "s_until", "sample", "wone"] {

@@ -1,11 +1,11 @@
-//! Words with named fields.
+//! Records: words with named fields.
 
 use num_bigint::BigUint;
 use rust_hdl_core::prelude::*;
 use rust_hdl_core::type_descriptor::{TypeDescriptor, TypeField, TypeKind};
 use std::ops::Range;
 
-/// What a register, a memory or a port holds: bits, or fields that are words themselves.
+/// The content of a register, a memory or a port: bits, or a record of words.
 pub trait Word: Synth {
     fn pack(self) -> BigUint;
     fn unpack(bits: &BigUint) -> Self;
@@ -31,17 +31,17 @@ impl Word for Bit {
     }
 }
 
-/// A record's field.
+/// A field of a record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Field {
     pub name: &'static str,
     pub width: usize,
-    /// Lowest bit and width of each piece of it, the least significant first.
+    /// The lowest bit and the width of each piece of the field, the least significant first.
     pub places: Vec<(usize, usize)>,
 }
 
 impl Field {
-    /// Its value in a record.
+    /// The value of the field in a record.
     pub fn of(&self, record: &BigUint) -> BigUint {
         let mut value = BigUint::default();
         let mut from = 0;
@@ -68,7 +68,7 @@ pub fn in_order(fields: &[(&'static str, usize)]) -> Vec<Field> {
     fields.iter().map(&mut place).collect()
 }
 
-/// Where a layout has each of its fields: their pieces, the least significant first.
+/// The places of each field in a layout: its pieces, the least significant first.
 pub type Layout = [(&'static str, &'static [Range<usize>])];
 
 /// Fields of these widths where a layout has them.
@@ -99,11 +99,12 @@ pub fn scatter<T: Record>(values: impl IntoIterator<Item = BigUint>) -> BigUint 
     word
 }
 
-/// A struct marked `#[record]`: its first field has the lowest bits, but for a layout.
+/// A struct marked `#[record]`: its first field has the lowest bits, unless a layout says
+/// otherwise.
 pub trait Record: Word {
     fn fields() -> Vec<Field>;
 
-    /// All fields as bits; `N` is their sum.
+    /// All fields as bits; `N` is the sum of their widths.
     fn to_bits<const N: usize>(self) -> Bits<N> {
         assert_eq!(N, Self::BITS, "{}", std::any::type_name::<Self>());
         self.pack().into()
@@ -115,22 +116,22 @@ pub trait Record: Word {
     }
 }
 
-/// An end of a stream, of which `#[stream]` makes two for a record: a signal for each of its fields.
+/// An end of a stream: a signal for each field of a record. `#[stream]` makes the two ends.
 pub trait Carries {
     type Payload: Record;
 
-    /// In a kernel: what the signals say.
+    /// In a kernel: reads the payload from the signals.
     fn get(&self) -> Self::Payload;
 
-    /// In a kernel: drives all of them, `valid` and `ready` aside.
+    /// In a kernel: drives all payload signals, but not `valid` and `ready`.
     fn put(&mut self, payload: Self::Payload);
 
     #[doc(hidden)]
     fn connect_payload(&mut self);
 }
 
-/// A record's type for RustHDL: its pieces in the order of their places, those of no field without
-/// a name.
+/// The type of a record for RustHDL: its pieces in the order of their places. Bits of no field have
+/// no name.
 #[doc(hidden)]
 pub fn descriptor<T: Record>(
     name: &str,
@@ -147,7 +148,7 @@ pub fn descriptor<T: Record>(
                 }
             }
             places => {
-                // Their names would be numbers.
+                // Pieces of a field in several places get no names: these would be numbers.
                 let nameless = |&(at, width): &_| (at, width, String::new(), bits(width));
                 pieces.extend(places.iter().map(nameless));
             }

@@ -1,13 +1,14 @@
-//! Loops, run turn by turn by Rust, rolled up again where all turns are the same but for numbers that
-//! run with the index.
+//! Rolls loops up again. Rust has unrolled them; this pass makes a loop of turns that are the same
+//! except for numbers that are linear in the index.
 
 use crate::tree::{self, Affine, Block, Expr, Kind, Local, Loop, Stmt, Target};
 use std::collections::BTreeMap;
 
-/// Fewer turns than these are written out.
+/// A loop with fewer turns stays unrolled.
 const LEAST: usize = 3;
 
-/// Rolls up what it can; other loops become their turns, one after the other.
+/// Rolls up the loops of a block where possible; other loops become their turns, one after the
+/// other.
 pub fn roll(block: Block, depth: usize, locals: &[Local]) -> Block {
     let mut out = vec![];
     for mut stmt in block {
@@ -51,7 +52,8 @@ pub fn roll(block: Block, depth: usize, locals: &[Local]) -> Block {
     out
 }
 
-/// How many turns from the first on are alike, and what they are; one turn if that is too few.
+/// How many turns from the first on are alike, and their common template; one turn if they are too
+/// few.
 fn run(turns: &[(i128, Block)], depth: usize, locals: &[Local]) -> (usize, Option<Block>) {
     let single = (1, None);
     if turns.len() < LEAST {
@@ -97,7 +99,7 @@ fn renamed(turn: &Block, like: &Block, locals: &[Local]) -> Option<Block> {
     Some(block)
 }
 
-/// A template's turn at an index.
+/// The turn of a template at an index.
 fn at(template: &Block, depth: usize, index: i128) -> Block {
     let mut block = template.clone();
     fn go(block: &mut Block, depth: usize, index: i128) {
@@ -120,7 +122,7 @@ fn at(template: &Block, depth: usize, index: i128) -> Block {
     block
 }
 
-/// Two turns next to each other as one.
+/// Makes a template of two adjacent turns.
 struct Unify {
     depth: usize,
     first: i128,

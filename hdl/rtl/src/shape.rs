@@ -1,11 +1,10 @@
-//! Records as the emitter knows them: where their fields are, so that places in the Verilog have
-//! names.
+//! Shapes of records: where their fields are, so that the emitter can name places in the Verilog.
 
 use rust_hdl_core::prelude::clog2;
 use rust_hdl_core::type_descriptor::{TypeDescriptor, TypeField, TypeKind};
 use std::rc::Rc;
 
-/// A record as the emitter knows it: where its fields are, for names of places.
+/// A record with the places of its fields.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Shape {
     pub name: String,
@@ -17,7 +16,7 @@ pub struct Part {
     pub name: String,
     pub at: usize,
     pub width: usize,
-    /// Of a field that is a record.
+    /// The shape of the field, if it is a record.
     pub shape: Option<Rc<Shape>>,
 }
 

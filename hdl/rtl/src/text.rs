@@ -1,5 +1,5 @@
-//! Expressions as Verilog. All operands of an operation are as wide as Rust has them and as the
-//! result, so Verilog never widens any.
+//! Prints expressions as Verilog. All operands of an operation have the width that Rust gives them
+//! and the result, so Verilog never extends any.
 
 use crate::check::width_of;
 use crate::names::{snake, Names};
@@ -8,20 +8,20 @@ use crate::tree::{Affine, Expr, Op, Tree, Unary};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-/// Of a record, the constants that are places: which field, and the constant's name.
+/// The constants for places in one record: the field, and the name of the constant.
 type Places = (Rc<Shape>, Vec<(usize, String)>);
 
-/// What expressions refer to.
+/// The names and widths that expressions refer to.
 #[derive(Default)]
 pub struct Text {
     pub names: Names,
-    /// For widths, and the names of functions.
+    /// The tree, for widths and the names of functions.
     pub tree: Tree,
     /// Widths of signals and constants.
     pub signals: BTreeMap<String, usize>,
-    /// Of signals that are records.
+    /// Shapes of the signals that are records.
     pub shapes: BTreeMap<String, Rc<Shape>>,
-    /// Places of fields that have a name by now, record by record.
+    /// Places of fields that have a name already, record by record.
     pub fields: Vec<Places>,
     /// Verilog names of locals.
     pub locals: BTreeMap<usize, String>,
@@ -37,7 +37,7 @@ pub fn number(width: usize, value: u128) -> String {
     }
 }
 
-/// How tightly an operator binds, in Verilog.
+/// The precedence of an operator in Verilog.
 fn rank(op: Op) -> u8 {
     match op {
         Op::Mul => 10,
@@ -74,7 +74,7 @@ fn sign(op: Op) -> &'static str {
     }
 }
 
-/// What is left of a shift by nothing: a loop's first turn has those.
+/// An expression without shifts by 0, which the first turn of a loop has.
 fn moved(e: &Expr) -> &Expr {
     match e {
         Expr::Binary(l, Op::Shl | Op::Shr, by) if by.number() == Some(0) => moved(l),
@@ -133,7 +133,7 @@ impl Text {
         }
     }
 
-    /// What a unary operator applies to.
+    /// The operand of a unary operator.
     fn operand(&mut self, e: &Expr) -> String {
         let e = moved(e);
         let text = self.expr(e);
@@ -143,7 +143,7 @@ impl Text {
         }
     }
 
-    /// An operand, in parentheses if it binds less than `least` says.
+    /// An operand, in parentheses if its precedence is below `least`.
     fn under(&mut self, e: &Expr, least: u8) -> String {
         let e = moved(e);
         let text = self.expr(e);
@@ -164,7 +164,8 @@ impl Text {
         let own = rank(op);
         let chains = |e: &Expr| match e {
             Expr::Binary(_, inner, _) => {
-                // Of one kind; sums and comparisons within conditions; the rest says its order.
+                // No parentheses around an operand with the same operator, nor around sums and
+                // comparisons within conditions.
                 let within = matches!(op, Op::LogicalAnd | Op::LogicalOr) && rank(*inner) > 2;
                 let compared = rank(*inner) == 9 && matches!(own, 6 | 7);
                 *inner == op && !matches!(op, Op::Shl | Op::Shr | Op::Eq | Op::Ne)
@@ -176,7 +177,7 @@ impl Text {
         };
         let left = if chains(l) { self.under(l, own) } else { self.under(l, 11) };
         let right = match chains(r) {
-            // What is on the right of a difference has its own parentheses.
+            // The right operand of a difference has its own parentheses.
             true => self.under(r, own + u8::from(own >= 8)),
             false => self.under(r, 11),
         };
@@ -199,7 +200,7 @@ impl Text {
         format!("{name}{}", self.place(a, w, at))
     }
 
-    /// Bits of a record by the names of its fields, if they are in one.
+    /// The name of bits of a record, if they are within one field.
     fn field(&mut self, record: &Expr, mut at: usize, w: usize) -> Option<String> {
         let mut shape = match record {
             Expr::Signal(name) => self.shapes.get(name).cloned(),
@@ -211,7 +212,7 @@ impl Text {
             let inside = |part: &Part| {
                 !part.name.is_empty() && part.at <= at && at + w <= part.at + part.width
             };
-            // Bits of several fields, if any at all, have no name.
+            // Bits of several fields, or of none, have no name.
             let n = of.fields.iter().position(inside)?;
             let part = &of.fields[n];
             at -= part.at;
@@ -228,7 +229,7 @@ impl Text {
         Some(terms.join(" + "))
     }
 
-    /// The constant that is a field's place.
+    /// The constant for the place of a field.
     fn constant(&mut self, shape: &Rc<Shape>, n: usize) -> String {
         let all = match self.fields.iter().position(|f| f.0 == *shape) {
             Some(known) => known,
@@ -266,7 +267,7 @@ impl Text {
         lines
     }
 
-    /// A place in a word, a variable one or not.
+    /// Bits of a word at a place, which may be variable.
     pub fn place(&mut self, of: &Expr, w: usize, at: &Expr) -> String {
         let n = self.width(of);
         if let Some(field) = at.number().and_then(|at| self.field(of, at as usize, w)) {
@@ -277,7 +278,7 @@ impl Text {
         }
         let mut text = self.expr(at);
         if !matches!(at, Expr::Number(_) | Expr::Index(..)) {
-            // As many bits as an index into so many bits has.
+            // The index gets as many bits as an index into `n` bits has.
             let (own, wanted) = (self.width(at), (usize::BITS - (n - 1).leading_zeros()) as usize);
             if own < wanted {
                 text = format!("{{{}'d0, {text}}}", wanted - own);
@@ -290,7 +291,7 @@ impl Text {
         }
     }
 
-    /// As an integer.
+    /// An affine expression as an integer.
     fn index(&mut self, affine: &Affine) -> String {
         let term = |text: &Self, depth: usize, step: i128| match step {
             1 => text.indices[&depth].clone(),
@@ -299,7 +300,7 @@ impl Text {
         self.sum(affine, &term, &|base| base.to_string())
     }
 
-    /// As a value of `w` bits.
+    /// An affine expression as a value of `w` bits.
     fn value(&mut self, affine: &Affine, w: usize) -> String {
         let term = |text: &Self, depth: usize, step: i128| {
             let index = &text.indices[&depth];
@@ -323,7 +324,7 @@ impl Text {
         base: &dyn Fn(u128) -> String,
     ) -> String {
         let mut steps: Vec<_> = affine.steps.iter().filter(|s| *s.1 != 0).collect();
-        // What is added before what is taken away.
+        // Added terms come before subtracted ones.
         steps.sort_by_key(|s| (*s.1 < 0, *s.0));
         let mut text = String::new();
         if affine.base > 0 && steps.iter().all(|s| *s.1 < 0) || steps.is_empty() {

@@ -1,7 +1,8 @@
-//! A kernel as a tree: what `#[kernel]` builds, and what the passes of the emitter rewrite.
+//! The tree of a kernel, which `#[kernel]` builds and the passes of the emitter rewrite.
 //!
-//! Statements are in the source's order and mean what they mean in Rust: a variable read is its value at
-//! that point. A signal read is its settled value, and of several assignments the last one counts.
+//! Statements are in the order of the source and mean what they mean in Rust: a variable read is
+//! its value at that point. A signal read is its settled value, and of several assignments the last
+//! one counts.
 
 use crate::shape::Shape;
 use std::collections::BTreeMap;
@@ -43,26 +44,26 @@ pub type Id = usize;
 pub enum Expr {
     Signal(String),
     Local(Id),
-    /// Takes the width of what it meets.
+    /// A number that takes its width from the expression it is used with.
     Number(u128),
     Literal(u128, usize),
     /// A state of an enumeration, by its name.
     State(String),
     /// Zero-extends or cuts.
     Cast(Box<Expr>, usize),
-    /// The first on top.
+    /// A concatenation, the first part on top.
     Concat(Vec<Expr>),
     Unary(Unary, Box<Expr>),
     Binary(Box<Expr>, Op, Box<Expr>),
     Mux(Box<Expr>, Box<Expr>, Box<Expr>),
     /// A `match` as a value; no pattern is `_`.
     Select(Box<Expr>, Vec<(Vec<Expr>, Expr)>),
-    /// So many bits from a place on; what is beyond the top reads as 0.
+    /// So many bits from a place on; bits beyond the top read as 0.
     Slice(Box<Expr>, usize, Box<Expr>),
-    /// The first with so many bits from a place on replaced.
+    /// The first expression with so many bits from a place on replaced.
     Replace(Box<Expr>, usize, Box<Expr>, Box<Expr>),
     Call(Id, Vec<Expr>),
-    /// In a loop that was rolled up: a number that runs with the loops around.
+    /// In a loop that was rolled up: a number that is linear in the indices of the loops around it.
     Index(Affine, Option<usize>),
 }
 
@@ -93,7 +94,7 @@ pub enum Kind {
     For(Loop),
 }
 
-/// A loop: turn by turn as it was run, or rolled up again, with one turn and `last` above `first`.
+/// A loop: turn by turn, as Rust has run it; or rolled up, with one turn.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Loop {
     pub index: String,
@@ -111,7 +112,8 @@ pub struct Stmt {
     pub comment: Vec<Comment>,
 }
 
-/// A line of a comment, and what came before it: turns of a loop have it in common.
+/// A line of a comment, and the place of the statement before it, which the turns of a loop have in
+/// common.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Comment {
     pub text: String,
@@ -119,7 +121,7 @@ pub struct Comment {
 }
 
 impl Comment {
-    /// Whether it opens a part of the kernel.
+    /// Whether the comment opens a part of the kernel.
     pub fn is_heading(&self) -> bool {
         self.text.starts_with("---")
     }
@@ -137,9 +139,9 @@ pub type Block = Vec<Stmt>;
 pub struct Local {
     pub stem: String,
     pub mutable: bool,
-    /// Known once the tree was checked.
+    /// The width, which is known once the tree is checked.
     pub width: usize,
-    /// Of a record.
+    /// The shape, if the local is a record.
     pub shape: Option<Rc<Shape>>,
     pub place: String,
 }
@@ -153,7 +155,7 @@ pub struct Function {
     pub body: Block,
     pub value: Expr,
     pub width: usize,
-    /// Of its value.
+    /// The place of the value in the source.
     pub place: String,
 }
 
@@ -183,7 +185,7 @@ impl Expr {
         }
     }
 
-    /// What it is made of.
+    /// The parts of the expression.
     pub fn parts(&self) -> Vec<&Expr> {
         match self {
             Expr::Signal(_)
@@ -222,13 +224,13 @@ impl Expr {
         }
     }
 
-    /// Calls `see` with it and all below.
+    /// Calls `see` with the expression and all below it.
     pub fn walk<'a>(&'a self, see: &mut impl FnMut(&'a Expr)) {
         see(self);
         self.parts().into_iter().for_each(|part| part.walk(see));
     }
 
-    /// Rewrites all below, then it.
+    /// Rewrites all below the expression, then the expression itself.
     pub fn rewrite(&mut self, change: &mut impl FnMut(&mut Expr)) {
         self.parts_mut().into_iter().for_each(|part| part.rewrite(change));
         change(self);
@@ -248,7 +250,7 @@ impl Expr {
         self.locals().contains(&id)
     }
 
-    /// How many nodes it has.
+    /// The number of nodes in the expression.
     pub fn size(&self) -> usize {
         1 + self.parts().into_iter().map(Expr::size).sum::<usize>()
     }
@@ -296,7 +298,7 @@ impl Stmt {
         }
     }
 
-    /// The local that it assigns, whole or in part.
+    /// The local that the statement assigns, whole or in part.
     pub fn local(&self) -> Option<Id> {
         match &self.kind {
             Kind::Let(id, _) => Some(*id),

@@ -1,4 +1,4 @@
-//! Registers, literals and slices as RustHDL's simulator runs them.
+//! Registers, literals and slices for kernels, as RustHDL's simulator runs them.
 
 use crate::build::{DOC_MARK, TYPE_MARK};
 use num_bigint::BigUint;
@@ -47,9 +47,9 @@ pub fn leaf<T>(doc: &str, body: &str) -> Verilog {
     Verilog::Custom(format!("//{TYPE_MARK}{name}\n{doc}{body}"))
 }
 
-/// What [lit] takes.
+/// A value that [lit] accepts.
 pub trait LiteralValue {
-    /// As a number, or what is wrong with it.
+    /// The value as a number, or what is wrong with it.
     fn value(self) -> Result<u128, String>;
 }
 
@@ -85,7 +85,7 @@ pub fn lit<const N: usize>(value: impl LiteralValue) -> Bits<N> {
     BigUint::from(value.unwrap_or_else(|fault| panic!("{fault}"))).into()
 }
 
-/// What a `match` on numbers compares.
+/// The value that a `match` on numbers compares.
 pub fn match_key<const N: usize>(value: Bits<N>) -> u128 {
     assert!(N <= 128, "a match on {N} bits");
     bit_cast::<128, N>(value).to_u128()

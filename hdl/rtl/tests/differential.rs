@@ -1,4 +1,5 @@
-//! Thousands of random expressions: RustHDL's `Bits` against the emitted Verilog in Verilator and in Icarus.
+//! Compares thousands of random expressions: RustHDL's `Bits` against the emitted Verilog in
+//! Verilator and in Icarus Verilog.
 //!
 //! `NITOR_SEED` replays a run.
 

@@ -1,4 +1,5 @@
-//! Small kernels, one construct or one of RustHDL's traps each: RustHDL's own simulator against Verilator on random inputs.
+//! Small kernels, each with one construct or one of RustHDL's traps: compares RustHDL's own
+//! simulator with Verilator on random inputs.
 
 mod support;
 

@@ -1,6 +1,6 @@
-//! Random kernels: what they mean in Rust, statement by statement, against the emitted Verilog in
-//! Verilator and in Icarus. Variables read on the way, loops in loops, slices written in place, arrays,
-//! registers, helpers.
+//! Random kernels: compares their meaning in Rust, statement by statement, with the emitted Verilog
+//! in Verilator and in Icarus Verilog. The kernels have intermediate reads of variables, nested
+//! loops, slices written in place, arrays, registers and helpers.
 //!
 //! `NITOR_SEED` replays a run.
 

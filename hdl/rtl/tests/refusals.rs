@@ -1,4 +1,4 @@
-//! What cannot be expressed in Verilog is refused, with the block's name and the cause.
+//! The emitter refuses what cannot be expressed in Verilog, with the block's name and the cause.
 
 use nitor_rtl::build::{number, slice, Expr, Kernel, Op, Unary};
 use nitor_rtl::{emit, prelude::*};

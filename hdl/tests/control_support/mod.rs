@@ -1,4 +1,4 @@
-//! What the benches of host, irq and mgmt share.
+//! The shared part of the tests of `host`, `irq` and `mgmt`.
 #![allow(dead_code)] // each bench uses a part
 
 use nitor_block::bitvec::prelude::BitVec;

@@ -1,4 +1,4 @@
-//! What the tests of the PCIe blocks share.
+//! The shared part of the tests of the PCIe blocks.
 #![allow(dead_code)] // each test binary uses its own part of it
 
 pub mod reads;

@@ -1,4 +1,4 @@
-//! Clients, completer and referee around a DMA read engine.
+//! A test bench around a DMA read engine: clients, a completer, and a checker of all they see.
 
 use std::collections::{HashMap, VecDeque};
 

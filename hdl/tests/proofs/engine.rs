@@ -1,4 +1,4 @@
-//! From a block with outputs `given` and `ok` to a verdict.
+//! Proves or refutes the properties of a block with outputs `given` and `ok`.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

@@ -1,5 +1,6 @@
-//! Proofs: Yosys makes SMT of a block with its properties (see [nitor_hdl::proofs]), z3 decides; where induction on the properties alone is
-//! too weak, ABC's property-directed reachability finds the invariant, on the same netlist.
+//! Formal proofs of blocks. Yosys turns a block with its properties (see [nitor_hdl::proofs]) into
+//! SMT, which z3 decides. Where induction on the properties alone is too weak, ABC's
+//! property-directed reachability finds the invariant, on the same netlist.
 //!
 //! `make prove` runs them; they need `tools/setup --prove`.
 

@@ -1,9 +1,11 @@
-//! The whole receive path between a wire, a host and a completion queue, all of them checking.
+//! A test bench for the whole receive path: a wire, a host and a completion queue, each with
+//! checks.
 //!
-//! The host posts buffers at any address, length and time; the DMA engine answers late, in pieces and out of order; `tx`
-//! and `done` refuse at random. Checked all along: descriptors are read only up to the doorbell; every TLP is well formed and
-//! within its limits; every byte lands in a posted buffer, once; a completion comes after its data, for the next
-//! descriptor of its ring; a packet is whole, byte for byte, with the flow and the queue it must have.
+//! The host posts buffers at any address, length and time. The DMA engine answers late, in pieces
+//! and out of order. `tx` and `done` stall at random. In every cycle the bench checks: descriptors
+//! are read only up to the doorbell; every TLP is well formed and within its limits; every byte
+//! lands in a posted buffer, once; a completion follows its data and is for the next descriptor of
+//! its ring; a packet is complete, byte for byte, with the right flow and queue.
 
 use super::frames::{classify, toeplitz, Flow};
 use super::Rng;

@@ -1,4 +1,5 @@
-//! Frames of all kinds, what is true of them, and a second opinion on any bytes at all.
+//! Frames of all kinds with their expected classification, and an independent classification of any
+//! bytes.
 
 use super::Rng;
 use etherparse::*;

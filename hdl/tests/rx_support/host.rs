@@ -1,4 +1,4 @@
-//! The host's side of the bench: takes posted writes and completions apart.
+//! The host's side of the bench: decodes posted writes and completions.
 
 use super::bench::{Bench, Tlp, REQUESTER};
 use super::frames::{check, Sums};

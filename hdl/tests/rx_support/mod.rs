@@ -1,4 +1,4 @@
-//! What the tests of the receive path share.
+//! The shared part of the tests of the receive path.
 #![allow(dead_code)] // each test binary uses its own part of it
 
 pub mod bench;

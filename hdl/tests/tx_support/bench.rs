@@ -1,10 +1,11 @@
-//! The whole transmit path between a host, a wire and a completion queue, all of them checking.
+//! A test bench for the whole transmit path: a host, a wire and a completion queue, each with
+//! checks.
 //!
-//! The host posts packets as descriptors in rings; the DMA engine is [Dma]; `mac`, `done`, `fetch`
-//! and `data` refuse at random. Checked all along: descriptors are read in ring order and only up
-//! to the doorbell; payload is read only from buffers of packets not yet completed; frames come
-//! byte for byte, padded with zeros; each packet completes exactly once, in the order of its queue,
-//! after its frame; a marker comes after everything of its queue.
+//! The host posts packets as descriptors in rings. The DMA engine is [Dma]. `mac`, `done`, `fetch`
+//! and `data` stall at random. In every cycle the bench checks: descriptors are read in ring order
+//! and only up to the doorbell; payload is read only from buffers of packets not yet completed;
+//! frames arrive byte for byte, padded with zeros; each packet completes exactly once, in the order
+//! of its queue, after its frame; a marker follows everything of its queue.
 
 mod check;
 mod post;

@@ -1,5 +1,6 @@
-//! The DMA read engine as the transmit path sees it: requests cut at 4 KiB and at the longest
-//! piece, pieces answered late, in any order, in splits of 64 bytes, a beat a cycle on the bus.
+//! A model of the DMA read engine as the transmit path sees it: requests split at 4 KiB and at the
+//! longest piece; pieces answered late, in any order, in completions of 64 bytes, a beat a cycle on
+//! the bus.
 
 use super::Rng;
 use nitor_block::{Block, PortId};

@@ -1,4 +1,4 @@
-//! Lines as a driver lays them out, and how they may come over PCI Express.
+//! LLQ lines as a driver writes them, and the TLPs in which they may arrive.
 
 use super::Rng;
 

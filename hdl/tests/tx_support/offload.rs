@@ -1,4 +1,4 @@
-//! What frames are to become of a packet with offloads, byte by byte from the descriptors' rules.
+//! The frames expected of a packet with offloads, byte by byte from the descriptors' rules.
 
 use super::Rng;
 

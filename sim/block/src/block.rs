@@ -1,4 +1,4 @@
-//! A running instance of a model.
+//! One running instance of a model, whose ports a test sets and reads.
 
 use crate::model::{Code, Direction, Handle, Model, Port};
 use bitvec::prelude::*;
@@ -14,7 +14,7 @@ use std::sync::Arc;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct PortId(usize);
 
-/// A port by its name or its [`PortId`].
+/// A port, given by its name or its [`PortId`].
 pub trait AsPort {
     fn id(&self, block: &Block) -> PortId;
 }
@@ -43,10 +43,10 @@ impl<T: AsPort + ?Sized> AsPort for &T {
     }
 }
 
-/// A clock cycle in a trace, in the wrapper's picoseconds: 250 MHz, the card's nominal clock.
+/// Picoseconds of a clock cycle in a trace: 250 MHz, the nominal clock of the card.
 const PERIOD: u64 = 4000;
 
-// Wide ports are copied as they are in memory.
+// Wide ports are copied to and from memory as they are.
 const _: () = assert!(cfg!(target_endian = "little"));
 
 /// A block under test.
@@ -68,8 +68,8 @@ pub struct Block {
     tracing: bool,
 }
 
-// SAFETY: a block owns its instance, and shares nothing that changes with others. What Verilator
-// keeps in thread-local variables, the shim sets on every call.
+// SAFETY: a block owns its instance, and shares no mutable state with others. Verilator keeps some
+// state in thread-local variables, which the shim sets on every call.
 unsafe impl Send for Block {}
 
 impl Block {
@@ -201,7 +201,7 @@ impl Block {
         self.bytes(id).to_vec()
     }
 
-    /// Lets the inputs take effect.
+    /// Evaluates the block, so that the inputs take effect.
     pub fn eval(&mut self) {
         self.evaluated = true;
         // SAFETY: the handle is alive; the text lives as long as it.
@@ -224,19 +224,19 @@ impl Block {
         self.half(0);
     }
 
-    /// The second half: `clock` rises, and the block takes its inputs.
+    /// The second half of a cycle: `clock` rises, and the block samples its inputs.
     pub fn clock_high(&mut self) {
         self.half(1);
         self.cycles += 1;
     }
 
-    /// A cycle of `clock`.
+    /// Runs one cycle of `clock`.
     pub fn tick(&mut self) {
         self.clock_low();
         self.clock_high();
     }
 
-    /// `cycles` cycles with `reset` high; low again, and settled, after them.
+    /// Holds `reset` high for `cycles` cycles; then it is low, and the outputs have settled.
     pub fn reset(&mut self, cycles: u64) {
         let reset = self.port("reset");
         self.set(reset, 1);
@@ -252,8 +252,8 @@ impl Block {
         self.cycles
     }
 
-    /// Writes everything that happens from here on to an FST file. Only a block that has not been
-    /// evaluated yet can be traced: its code is exchanged for one that can.
+    /// Writes all signals from now on to an FST file. Only a block that has not been evaluated yet
+    /// can be traced: its code is exchanged for code that can write traces.
     pub fn trace(&mut self, path: impl AsRef<Path>) -> Result<(), Error> {
         if self.evaluated {
             return Err(Error::Trace("ask for it before the block runs".into()));
@@ -261,7 +261,7 @@ impl Block {
         let path = path.as_ref();
         let name = CString::new(path.as_os_str().as_encoded_bytes())
             .map_err(|_| Error::Trace(format!("not a path: {}", path.display())))?;
-        // Verilator's writer does not tell of a file it cannot write.
+        // Verilator's writer does not report a file that it cannot write.
         File::create(path).map_err(at(path))?;
         let code = self.model.traced()?;
         let open = code.trace.expect("compiled for it").open;
@@ -303,7 +303,7 @@ impl Block {
 
     /// The storage of a port, without the padding.
     fn bytes(&self, id: PortId) -> &[u8] {
-        // SAFETY: storage is at least as many bits as the port, and only `self` changes it.
+        // SAFETY: the storage has at least as many bits as the port, and only `self` changes it.
         unsafe { slice::from_raw_parts(self.storage[id.0].cast(), self.width(id).div_ceil(8)) }
     }
 
@@ -316,7 +316,7 @@ impl Block {
         &self.ports()[id.0].name
     }
 
-    /// The width of a port that may be set.
+    /// The width of a port, which must be an input.
     fn input(&self, id: PortId) -> usize {
         let port = &self.ports()[id.0];
         assert!(port.direction == Direction::In, "`{}` is an output", port.name);

@@ -1,4 +1,5 @@
-//! Verilates any block at test time and drives it from Rust.
+//! Compiles any Verilog block at test time with Verilator and drives it from Rust. The tests of
+//! `nitor-hdl`, of `nitor-rtl` and of the boards use it.
 //!
 //! ```
 //! use nitor_block::{Model, Port};
@@ -16,10 +17,10 @@
 //! # Ok::<(), nitor_block::Error>(())
 //! ```
 //!
-//! A model is compiled once and kept, in the user's cache, by the hash of all that went into it
-//! ([`nitor_model`]), so only the first run after a change pays for Verilator and the C++ compiler.
-//! [`Model::block`] is cheap: call it for every case of a property test. [`stream`] has the ends of
-//! ready/valid streams, [`lint`](fn@lint) asks two independent tools for their opinion of the
+//! A model is compiled once and kept in the user's cache by the hash of its sources, tools and
+//! flags ([`nitor_model`]), so only the first run after a change pays for Verilator and the C++
+//! compiler. [`Model::block`] is cheap: call it for every case of a property test. [`stream`] has
+//! the ends of ready/valid streams, and [`lint`](fn@lint) has two independent tools check the
 //! Verilog.
 
 mod block;

@@ -1,3 +1,5 @@
+//! Lints Verilog with Verilator and Icarus Verilog.
+
 use crate::model::Sources;
 use nitor_model::{run, Toolchain};
 use std::fs;
@@ -6,8 +8,8 @@ use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::{env, io, process};
 
-/// Asks Verilator, with all its warnings, and Icarus Verilog, if it is installed, for their opinion
-/// of the Verilog. An error holds their words; a warning of Verilator's is an error.
+/// Lints the Verilog with Verilator, with all its warnings, and with Icarus Verilog, if it is
+/// installed. A warning of Verilator's is an error. An error has the output of the tool.
 pub fn lint(verilog: impl Into<Sources>, top: &str) -> Result<(), String> {
     let Sources(verilog) = verilog.into();
     let tools = Toolchain::find().map_err(|error| error.to_string())?;
@@ -16,7 +18,7 @@ pub fn lint(verilog: impl Into<Sources>, top: &str) -> Result<(), String> {
 
     let mut verilator = tools.verilator();
     verilator.args(["--lint-only", "-Wall", "--no-timing", "--default-language", "1364-2005"]);
-    // The file's name is ours, and so is having all modules in one.
+    // We name the file, and put all modules in it: two warnings that do not apply.
     verilator.args(["-Wno-DECLFILENAME", "-Wno-MULTITOP", "--top-module", top, "block.v"]);
     run(verilator.current_dir(&folder.0)).map_err(|error| error.to_string())?;
 
@@ -33,7 +35,7 @@ fn installed(program: &str) -> bool {
     env::split_paths(&path).any(|folder| folder.join(program).is_file())
 }
 
-/// A folder that goes when it is dropped.
+/// A temporary folder, which is removed when this is dropped.
 struct Scratch(PathBuf);
 
 impl Scratch {

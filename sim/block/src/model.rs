@@ -1,4 +1,4 @@
-//! Verilog to a loaded, verilated model.
+//! The Verilated model of a block: compiled, loaded, and instantiated as often as a test needs.
 
 use crate::block::Block;
 use nitor_model::{Counts, Error, Library, Recipe, Units};
@@ -60,7 +60,7 @@ pub struct Model(Arc<Inner>);
 struct Inner {
     design: Design,
     plain: Arc<Code>,
-    /// Compiled when the first trace is asked for: it is slower to build and to run.
+    /// Compiled when the first trace is asked for: this code is slower to compile and to run.
     traced: Mutex<Option<Arc<Code>>>,
 }
 
@@ -84,8 +84,8 @@ impl Model {
         Model::of(Design::new(verilog, top, ports))
     }
 
-    /// The same of a whole card: all processors compile it, and the user is told, since that takes
-    /// long.
+    /// The same for a whole card: all processors compile it, and progress is shown, since that
+    /// takes long.
     pub fn build_large(
         verilog: impl Into<Sources>,
         top: &str,
@@ -99,8 +99,8 @@ impl Model {
         Ok(Model(Arc::new(Inner { design, plain, traced: Mutex::default() })))
     }
 
-    /// A block in a state no reset has touched: every bit without an initial value, and every `x`,
-    /// is drawn from `seed`.
+    /// A block before any reset: every bit without an initial value, and every `x`, is drawn from
+    /// `seed`.
     pub fn block(&self, seed: u64) -> Block {
         Block::new(self.clone(), self.0.plain.clone(), seed)
     }
@@ -129,7 +129,7 @@ enum Variant {
     Traced,
 }
 
-/// An instance of the verilated C++ class, on the other side.
+/// A pointer to an instance of the Verilated C++ class.
 pub(crate) type Handle = *mut c_void;
 
 /// The loaded code of a model: what `shim.cc` exports.
@@ -137,7 +137,7 @@ pub(crate) struct Code {
     pub new: unsafe extern "C" fn(seed: c_int) -> Handle,
     pub delete: unsafe extern "C" fn(Handle),
     pub ports: unsafe extern "C" fn(Handle, *mut *mut c_void),
-    /// Null, or what went wrong: a text that lives as long as the instance.
+    /// Null, or an error text that lives as long as the instance.
     pub eval: unsafe extern "C" fn(Handle, time: u64) -> *const c_char,
     pub trace: Option<Tracing>,
     /// Keeps the functions above in memory.
@@ -158,7 +158,7 @@ const VERILATE: &[&str] = &[
     "Vblock",
     "--top-module",
     "nitor_block",
-    // What Verilog leaves undefined is random, so that no test relies on it by luck.
+    // Undefined values are random, so that no test passes by luck.
     "--x-assign",
     "unique",
     "--x-initial",
@@ -167,8 +167,8 @@ const VERILATE: &[&str] = &[
     "-Wno-UNOPTFLAT", // shows in the wrapper when a loop goes through a port
 ];
 
-/// Only our wrapper is checked here, that is, that the ports are what they are said to be. The
-/// block itself is for [`lint`](fn@crate::lint).
+/// Verilator checks only our wrapper here, that is, whether the ports are as declared.
+/// [`lint`](fn@crate::lint) checks the block itself.
 const QUIET: &str = "`verilator_config\nlint_off -file \"*block.v\"\n";
 
 impl Code {
@@ -197,8 +197,8 @@ impl Code {
             counts,
         };
         let library = recipe.library()?;
-        // SAFETY: `shim.cc` exports these functions with these types, and they are used no longer
-        // than the library is here.
+        // SAFETY: `shim.cc` exports these functions with these types, and they are not used after
+        // the library is unloaded.
         unsafe {
             let trace = match variant {
                 Variant::Plain => None,
@@ -219,9 +219,9 @@ impl Code {
     }
 }
 
-/// A top module with ports `p0`, `p1`, ... around the block: whatever the block and its ports are
-/// called, their C++ names are known, and Verilator tells us of a port that is missing or has
-/// another width.
+/// A top module with ports `p0`, `p1`, ... around the block. So the C++ names are known whatever
+/// the block and its ports are called, and Verilator reports a port that is missing or has another
+/// width.
 fn wrapper(top: &str, ports: &[Port]) -> String {
     let mut text =
         String::from("`timescale 1ns/1ps\n/* verilator tracing_off */\nmodule nitor_block(");

@@ -1,4 +1,4 @@
-//! A test's randomness from one seed.
+//! A random number generator for tests, which a seed determines.
 
 use bitvec::vec::BitVec;
 

@@ -1,5 +1,5 @@
-// The C face of a verilated block. Ports are plain memory: Rust asks for their addresses once, and
-// from then on only eval() is a call.
+// The C interface of a Verilated block, which model.rs loads. Ports are plain memory: Rust asks for
+// their addresses once, and from then on only eval() is a call.
 
 #include "Vblock.h"
 #include "verilated.h"
@@ -32,7 +32,7 @@ struct Instance {
 #endif
     std::string failure;
 
-    // A failed model is not evaluated again, so what an exception leaves behind does not matter.
+    // A failed model is not evaluated again, so the state that an exception leaves does not matter.
     template <typename F>
     const char* guarded(F f) {
         Verilated::threadContextp(&context);
@@ -47,7 +47,7 @@ struct Instance {
 };
 }  // namespace
 
-// Verilator's own ends the process, and with it every other test.
+// Replaces Verilator's own vl_fatal, which ends the process, and with it every other test.
 void vl_fatal(const char* file, int line, const char*, const char* message) {
     throw Failure{std::string{file} + ":" + std::to_string(line) + ": " + message};
 }

@@ -1,4 +1,5 @@
-//! The two ends of a ready/valid stream, for block tests.
+//! The two ends of a ready/valid stream, for block tests: a [`Source`] drives one into the block, a
+//! [`Sink`] collects one from it.
 //!
 //! ```no_run
 //! # use nitor_block::stream::{Sink, Source, Stalls, cycle};
@@ -11,8 +12,9 @@
 //! }
 //! ```
 //!
-//! Both ends hold the block to the rules of the card's streams: what is offered stays on offer,
-//! unchanged, until it is taken. The payload of a source that offers nothing is noise.
+//! The sink checks the rules of the card's streams: a beat that is offered stays valid and
+//! unchanged until it is accepted. The source keeps them, and drives noise as payload while it
+//! offers nothing.
 
 use crate::block::{Block, PortId};
 use crate::rng::Rng;
@@ -58,7 +60,7 @@ impl Ports {
     }
 }
 
-/// Where an end finds its ports: a prefix, or [`Ports`] as they are.
+/// The ports of an end: a prefix, or [`Ports`] as they are.
 pub trait AsPorts {
     fn ports(&self, block: &Block) -> Ports;
 }
@@ -75,7 +77,7 @@ impl AsPorts for Ports {
     }
 }
 
-/// What one port carries.
+/// The value of one port.
 pub trait Field: Sized {
     fn put(&self, block: &mut Block, port: PortId);
     fn take(block: &Block, port: PortId) -> Self;
@@ -118,7 +120,7 @@ impl Field for Vec<u8> {
     }
 }
 
-/// What a stream carries in a beat: a [`Field`], or a tuple of them, or a test's own type.
+/// The payload of a beat: a [`Field`], or a tuple of them, or a test's own type.
 pub trait Payload: Sized {
     fn drive(&self, block: &mut Block, ports: &[PortId]);
     fn collect(block: &Block, ports: &[PortId]) -> Self;
@@ -161,8 +163,8 @@ tuple_payload!(A.0, B.1, C.2, D.3, E.4, F.5);
 tuple_payload!(A.0, B.1, C.2, D.3, E.4, F.5, G.6);
 tuple_payload!(A.0, B.1, C.2, D.3, E.4, F.5, G.6, H.7);
 
-/// When an end pauses. Pauses come in runs, as do the times without any: both ends of a FIFO meet
-/// sooner when it fills up and drains than when it hovers.
+/// When an end stalls. Stalls come in runs, as do the times without any: a FIFO that fills up and
+/// drains reaches both of its ends sooner than one that hovers.
 #[derive(Clone, Debug)]
 pub struct Stalls {
     random: Rng,
@@ -172,18 +174,18 @@ pub struct Stalls {
 }
 
 impl Stalls {
-    /// Always ready, always valid.
+    /// No stalls: always ready, always valid.
     pub fn none() -> Stalls {
         Stalls::new(0, 0)
     }
 
-    /// Pauses of random frequency and length.
+    /// Stalls of random frequency and length.
     pub fn seeded(seed: u64) -> Stalls {
         let percent = Rng(seed).below(90);
         Stalls::new(seed, percent)
     }
 
-    /// Pauses in `percent` of the cycles.
+    /// Stalls in `percent` of the cycles.
     pub fn new(seed: u64, percent: u64) -> Stalls {
         assert!(percent < 100, "an end that always stalls never ends");
         Stalls { random: Rng(seed), percent, stalled: false, left: 0 }
@@ -203,11 +205,12 @@ impl Stalls {
 pub trait End {
     /// Sets this end's inputs of the block for a cycle.
     fn drive(&mut self, block: &mut Block);
-    /// Looks at the settled ports, before the clock edge, whether a beat is passing.
+    /// Samples the settled ports before the clock edge, and completes the handshake if there is
+    /// one.
     fn sample(&mut self, block: &Block);
 }
 
-/// A cycle in which all `ends` play their part.
+/// Runs one cycle, in which all `ends` drive and sample the block.
 pub fn cycle(block: &mut Block, ends: &mut [&mut dyn End]) {
     for end in ends.iter_mut() {
         end.drive(block);
@@ -239,12 +242,12 @@ impl<T: Payload> Source<T> {
         self.queue.push_back(beat);
     }
 
-    /// Whether every beat has been taken.
+    /// Whether every beat has been accepted.
     pub fn is_empty(&self) -> bool {
         self.queue.is_empty()
     }
 
-    /// Beats taken so far.
+    /// Beats accepted so far.
     pub fn sent(&self) -> usize {
         self.sent
     }
@@ -289,7 +292,7 @@ pub struct Sink<T> {
     received: Vec<T>,
     stalls: Stalls,
     ready: bool,
-    /// The payload the block offered when we were not ready: it must still be there.
+    /// The payload that the block offered while this end was not ready: it must still be there.
     held: Option<Vec<BitVec>>,
 }
 
@@ -304,7 +307,7 @@ impl<T: Payload> Sink<T> {
         &self.received
     }
 
-    /// The beats since the last time, taken out.
+    /// Takes the beats since the last call.
     pub fn take(&mut self) -> Vec<T> {
         std::mem::take(&mut self.received)
     }

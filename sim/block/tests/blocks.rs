@@ -1,4 +1,4 @@
-//! The harness itself, over small hand-written Verilog.
+//! Tests of the harness itself, with small hand-written Verilog.
 
 use nitor_block::bitvec::prelude::*;
 use nitor_block::stream::{cycle, Sink, Source, Stalls};
@@ -73,7 +73,7 @@ fn fifo() -> &'static Model {
     &FIFO_MODEL
 }
 
-/// A model of one line, whose ports are those given.
+/// A model of the one-line module `t` with these ports.
 fn build(verilog: &str, ports: &[Port]) -> Result<Model, Error> {
     Model::build(verilog, "t", ports)
 }
@@ -303,7 +303,8 @@ proptest! {
     }
 }
 
-/// A block that breaks a rule, with a sink that must see it.
+/// Runs a block that breaks a rule of streams with a sink, which must detect it. Returns the
+/// message.
 fn rule_broken(body: &str) -> String {
     let verilog = format!(
         "module t(input clock, input o_ready, output o_valid, output [7:0] o_data);
@@ -330,7 +331,7 @@ fn sinks_see_broken_rules() {
     assert!(changed.contains("payload changed before ready"), "{changed}");
 }
 
-/// Two memories that nothing is written to.
+/// Two memories that nothing writes.
 #[test]
 fn unwritten_memories_hold_another_random_word_everywhere() {
     const MEMORIES: &str = "

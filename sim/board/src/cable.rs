@@ -1,4 +1,4 @@
-//! Cables: frames of the host link over UDP or a serial line.
+//! Cables to boards: carry the frames of the host link over UDP or a serial line.
 
 use std::fmt;
 use std::io::{self, ErrorKind, Read, Write};
@@ -12,21 +12,21 @@ use serialport::{SerialPort, TTYPort};
 
 use crate::Error;
 
-/// What carries frames, whole or not at all.
+/// A cable, which carries each frame whole or not at all.
 pub trait Cable: Send {
     fn send(&mut self, frame: &[u8]) -> io::Result<()>;
-    /// The next frame that came, if there is one; does not wait.
+    /// The next received frame, if there is one; does not wait.
     fn receive(&mut self) -> io::Result<Option<Vec<u8>>>;
     /// How long to wait for an acknowledgement.
     fn patience(&self) -> Duration;
-    /// Time as the board has it, which is the world's time unless the board is simulated.
+    /// The time of the board, which is real time unless the board is simulated.
     fn now(&self) -> Duration {
         static START: OnceLock<Instant> = OnceLock::new();
         START.get_or_init(Instant::now).elapsed()
     }
 }
 
-/// Where a board is.
+/// The place of a board.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Link {
     Udp(SocketAddr),
@@ -68,7 +68,7 @@ impl fmt::Display for Link {
 }
 
 impl Link {
-    /// The cable to a board that is there. A simulated one gives its own.
+    /// Opens the cable to a real board. A simulated one has its own.
     pub fn cable(&self) -> Result<Box<dyn Cable>, Error> {
         let failed = |error| Error::Link(self.to_string(), error);
         Ok(match self {
@@ -90,7 +90,7 @@ impl Udp {
     /// To a board at `to`, which may be the subnet's broadcast address.
     pub fn open(to: SocketAddr) -> io::Result<Self> {
         let local = if to.ip().is_loopback() { "127.0.0.1:0" } else { "0.0.0.0:0" };
-        // Not connected: answers come from the board's own address.
+        // The socket is not connected: answers come from the board's own address.
         let socket = UdpSocket::bind(local)?;
         socket.set_broadcast(true)?;
         socket.set_nonblocking(true)?;
@@ -104,7 +104,7 @@ impl Cable for Udp {
         datagram.extend(frame);
         match self.socket.send_to(&datagram, self.to) {
             Ok(_) => Ok(()),
-            // Lost, as on the wire: it is sent again.
+            // The datagram is lost, as on the wire; the session repeats it.
             Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::ConnectionRefused) => {
                 Ok(())
             }
@@ -122,7 +122,7 @@ impl Cable for Udp {
                     }
                 }
                 Err(e) if e.kind() == ErrorKind::WouldBlock => return Ok(None),
-                // The answer to a datagram that nobody wanted.
+                // This is the answer to a datagram that no socket received.
                 Err(e) if e.kind() == ErrorKind::ConnectionRefused => return Ok(None),
                 Err(e) => return Err(e),
             }
@@ -162,7 +162,7 @@ impl Serial {
     }
 }
 
-/// A frame as it goes over the line.
+/// A frame as it is sent over the line.
 pub fn slip(frame: &[u8]) -> Vec<u8> {
     let crc = crc32fast::hash(frame).to_le_bytes();
     let mut line = vec![END];
@@ -177,7 +177,7 @@ pub fn slip(frame: &[u8]) -> Vec<u8> {
     line
 }
 
-/// Takes the CRC off; none if it is wrong.
+/// Removes the CRC; none if it is wrong.
 fn checked(mut frame: Vec<u8>) -> Option<Vec<u8>> {
     let crc = frame.split_off(frame.len().checked_sub(4)?);
     (!frame.is_empty() && crc32fast::hash(&frame).to_le_bytes() == crc[..]).then_some(frame)

@@ -11,10 +11,10 @@ use crate::cable::Cable;
 use crate::session::{Message, Session, SessionStats};
 use crate::Error;
 
-/// A card that does not say anything for so long is gone.
+/// A card is considered dead after this long without a frame.
 const GONE: Duration = Duration::from_secs(20);
 
-/// See the crate. Its cycles are turns at the cable: they give an order, no time.
+/// See the crate. The cycles of this card are polls of the cable: they give an order, not a time.
 pub struct CabledCard {
     name: String,
     session: Session,
@@ -27,10 +27,11 @@ pub struct CabledCard {
 }
 
 impl CabledCard {
-    /// Opens a session with the board at the other end of `cable`, which resets its card. `name` is the cable's, for messages.
+    /// Opens a session with the board at the other end of `cable`, which resets its card. `name` is
+    /// the name of the cable, for messages.
     pub fn open(name: &str, cable: Box<dyn Cable>, patience: Duration) -> Result<Self, Error> {
         let failed = |error| Error::Link(name.to_string(), error);
-        // Another number than the last session's, whoever that was.
+        // The number must differ from that of the last session, of any host.
         let clock = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
         let number = clock.map_or(1, |t| t.as_nanos() as u16 | 1);
         let session = Session::open(cable, number, patience)
@@ -66,13 +67,13 @@ impl CabledCard {
         (0..board::event::COUNT as u16).map(|n| self.board_register(32 + n)).collect()
     }
 
-    /// Lets what is sent to the wire come back within the board.
+    /// Loops frames to the wire back within the board.
     pub fn loop_wire(&mut self, on: bool) -> Result<(), Error> {
         self.session.board_write(2, on.into());
         self.board_register(0).map(drop)
     }
 
-    /// Only while neither firmware nor driver is at work.
+    /// Reads a register of the board. Call this only while neither firmware nor driver runs.
     fn board_register(&mut self, number: u16) -> Result<u32, Error> {
         self.session.board_read(number);
         loop {
@@ -114,7 +115,7 @@ impl Card for CabledCard {
     }
 
     fn run(&mut self, until: u64, _stop: Stop) -> u64 {
-        // A cable that fails is a silent one; the host's requests time out.
+        // A cable that fails counts as silent; the host's requests time out.
         let moved = self.session.poll().unwrap_or(false);
         let mut any = moved;
         while let Some(message) = self.session.take() {
@@ -133,7 +134,7 @@ impl Card for CabledCard {
             self.reading = false;
             self.done = Some(u32::MAX);
         }
-        // Leaves the processor to others when nothing happens.
+        // Sleeps while nothing happens.
         self.waits = if any { 0 } else { self.waits + 1 };
         if self.waits > 8 {
             std::thread::sleep(Duration::from_micros(20));

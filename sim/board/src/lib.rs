@@ -1,8 +1,11 @@
-//! Nitor on boards without PCIe.
+//! Nitor on boards without PCIe, whose host is at the end of an Ethernet or serial cable. `nitor
+//! board` uses it.
 //!
-//! [`CabledCard`] is the host's end of the cable: a [`Card`](nitor_sim::card::Card), so that the root complex, the IOMMU, the firmware
-//! and `HostFunction`, the driver's `PciFunction`, work with it as with a card of the cosimulation. [`Simulated`] is the other
-//! end without a board: the Verilated board top, its PHYs or its serial line, behind a real UDP socket or pseudo-terminal.
+//! [`CabledCard`] is the host's end of the cable. It is a [`Card`](nitor_sim::card::Card), so the
+//! root complex, the IOMMU, the firmware and `HostFunction`, the driver's `PciFunction`, work with
+//! it as with a card of the cosimulation. [`Simulated`] is the other end without a board: the
+//! Verilated top of the board, with its PHYs or its serial line, behind a real UDP socket or
+//! pseudo-terminal.
 //!
 //! ```text
 //! driver - HostFunction - root complex - CabledCard - Session - Cable ~~ UDP or tty ~~ board, or Simulated

@@ -1,4 +1,5 @@
-//! The host's end of the host link's protocol: see [nitor_hdl::link].
+//! The host's end of the host link's protocol (see [nitor_hdl::link]): acknowledges and repeats
+//! frames, so that messages arrive once and in order.
 
 use std::collections::VecDeque;
 use std::io;
@@ -8,11 +9,11 @@ use nitor_hdl::link::{self, MOST_WORDS};
 
 use crate::cable::Cable;
 
-/// Frames that a board keeps for its host at the least.
+/// The least number of frames that a board keeps for its host.
 const WINDOW: usize = 4;
 /// Words of a frame before its messages.
 const HEAD: usize = 2;
-/// A quiet link is asked how it is after so many times its patience, so that no change is missed.
+/// A quiet link is polled after this many acknowledgement timeouts, so that no change is missed.
 const ASK: u32 = 4;
 
 /// A message from the board.
@@ -22,7 +23,7 @@ pub enum Message {
     Value(u32),
 }
 
-/// What a link did.
+/// Counts of a session.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SessionStats {
     pub frames_sent: u64,
@@ -39,9 +40,9 @@ pub struct Session {
     session: u16,
     next: u8,
     expected: u8,
-    /// Sent and not acknowledged, from the oldest.
+    /// Frames that are sent and not acknowledged, oldest first.
     unacknowledged: VecDeque<(u8, Vec<u32>)>,
-    /// Of these, how many have been sent since the last repetition.
+    /// How many of these have been sent since the last repetition.
     out: usize,
     progress: Duration,
     asked: Duration,
@@ -57,7 +58,7 @@ pub struct Session {
 }
 
 impl Session {
-    /// Opens a session: the board resets its card. None if it does not answer in `patience`.
+    /// Opens a session: the board resets its card. None if the board does not answer in `patience`.
     pub fn open(
         mut cable: Box<dyn Cable>,
         session: u16,
@@ -65,7 +66,7 @@ impl Session {
     ) -> io::Result<Option<Self>> {
         let begin = cable.now();
         let mut asked = None;
-        // What another session left in the cable.
+        // Drops frames that an earlier session left in the cable.
         while cable.receive()?.is_some() {}
         loop {
             if asked.is_none_or(|at: Duration| cable.now() - at > cable.patience()) {
@@ -148,7 +149,7 @@ impl Session {
         self.credit
     }
 
-    /// How long nothing has been heard.
+    /// The time since the last frame from the board.
     pub fn silence(&self) -> Duration {
         self.cable.now() - self.heard
     }
@@ -158,7 +159,7 @@ impl Session {
         self.waiting.is_empty() && self.unacknowledged.is_empty()
     }
 
-    /// Sends what can be, takes what has come; true if anything moved.
+    /// Sends and receives as many frames as possible. Returns whether there were any.
     pub fn poll(&mut self) -> io::Result<bool> {
         let mut moved = false;
         while let Some(frame) = self.cable.receive()? {
@@ -199,7 +200,7 @@ impl Session {
         Ok(moved)
     }
 
-    /// From the first that was not acknowledged.
+    /// Repeats the frames from the first one that was not acknowledged.
     fn repeat(&mut self) {
         self.stats.frames_sent_again += self.out as u64;
         self.out = 0;
@@ -251,7 +252,7 @@ impl Session {
         self.answer = true;
         let number = (word0 >> 8) as u8;
         if number != self.expected {
-            // Ahead: one was lost. Behind: a copy.
+            // A later number means that a frame was lost, an earlier one that this is a copy.
             self.nak |= number.wrapping_sub(self.expected) < 128;
             self.stats.frames_dropped += 1;
             return;

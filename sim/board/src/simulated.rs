@@ -1,8 +1,10 @@
-//! A board without a board: its Verilated top from pin to pin, in a thread of its own, behind a real socket or pseudo-terminal.
+//! A simulated board: its Verilated top from pin to pin, in a thread of its own, behind a real
+//! socket or pseudo-terminal.
 //!
-//! What is outside the FPGA is modelled: the oscillator, the PHYs with their clocks, the host's network stack that wraps datagrams in
-//! frames, and at the far end of the wire somebody who sends back every frame, or nobody. The cable to the host can lose,
-//! damage and repeat frames, by a seed.
+//! The model includes what is outside the FPGA: the oscillator, the PHYs with their clocks, the
+//! host's network stack that wraps datagrams in frames, and at the far end of the wire a peer that
+//! sends every frame back, or none. The cable to the host can lose, damage and repeat frames, by a
+//! seed.
 
 use std::collections::VecDeque;
 use std::io::{Read, Write};
@@ -19,16 +21,16 @@ use serialport::{SerialPort, TTYPort};
 use crate::cable::{Cable, Serial, Udp, BAUD};
 use crate::Error;
 
-/// What is at the far end of a board's wire.
+/// The peer at the far end of a board's wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wire {
-    /// Nobody; the PHY reports no link.
+    /// No peer; the PHY reports no link.
     Open,
-    /// Every frame comes back.
+    /// A peer that sends every frame back.
     Echo,
 }
 
-/// What happens to frames between host and board, in percent each.
+/// The probabilities of faults of frames between host and board, in percent each.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Fate {
     pub lost: u8,
@@ -36,7 +38,7 @@ pub struct Fate {
     pub repeated: u8,
 }
 
-/// A simulated board; it stops when this goes.
+/// A simulated board, which stops when this is dropped.
 pub struct Simulated {
     stop: Arc<AtomicBool>,
     picoseconds: Arc<AtomicU64>,
@@ -45,7 +47,7 @@ pub struct Simulated {
     socket: Socket,
 }
 
-/// Where its cable is.
+/// The simulated board's end of the cable.
 enum Socket {
     Udp(SocketAddr),
     Tty(TTYPort),
@@ -57,7 +59,7 @@ impl Simulated {
         Self::of(model(board)?, board, wire, seed)
     }
 
-    /// The same with a model of `board`'s top that is there: its netlist, say.
+    /// Powers up `board` with an existing model of its top, for example its netlist.
     pub fn of(model: Model, board: &str, wire: Wire, seed: u64) -> Result<Self, Error> {
         let failed = |e: &dyn std::fmt::Display| Error::Simulation(e.to_string());
         let stop = Arc::new(AtomicBool::new(false));
@@ -90,7 +92,7 @@ impl Simulated {
         Ok(Box::new(Slow { cable, picoseconds: self.picoseconds.clone() }))
     }
 
-    /// What to open from elsewhere to get at the board.
+    /// The link by which another process reaches the board.
     pub fn address(&self) -> String {
         match &self.socket {
             Socket::Udp(address) => format!("udp:{address}"),
@@ -98,18 +100,18 @@ impl Simulated {
         }
     }
 
-    /// What happens to the host link's frames from now on.
+    /// Sets the faults of the host link from now on.
     pub fn set_fate(&self, fate: Fate) {
         *self.fate.lock().unwrap_or_else(|e| e.into_inner()) = fate;
     }
 
-    /// Time on the board.
+    /// The time of the board.
     pub fn now(&self) -> Duration {
         Duration::from_nanos(self.picoseconds.load(Ordering::Relaxed) / 1000)
     }
 }
 
-/// A cable to a board that has a time of its own.
+/// A cable to a simulated board, which has a time of its own.
 struct Slow {
     cable: Box<dyn Cable>,
     picoseconds: Arc<AtomicU64>,
@@ -162,7 +164,7 @@ pub fn model(board: &str) -> Result<Model, Error> {
 
 /// Models of the FPGA's own cells that boards use.
 pub const CELLS: &str = include_str!("../../cells/ecp5.v");
-/// And of its block RAM, which Yosys' models leave out.
+/// A model of the FPGA's block RAM, which Yosys' models leave out.
 pub const BLOCK_RAM: &str = include_str!("../../cells/dp16kd.v");
 
 /// SplitMix64.
@@ -197,10 +199,10 @@ impl Dice {
     }
 }
 
-/// Half a period of the PLL's oscillator, which the models want on the clock pin.
+/// Picoseconds of half a period of the PLL's oscillator, which the models need on the clock pin.
 const HALF: u64 = 1000;
 
-/// A PHY's pins: RGMII with frames on the far side.
+/// The pins of a PHY: RGMII, with whole frames on the far side.
 struct Phy {
     rxc: PortId,
     rx_ctl: PortId,
@@ -243,7 +245,7 @@ impl Phy {
         }
     }
 
-    /// A frame without FCS towards the board; spoilt ones have a wrong FCS.
+    /// Queues a frame without FCS towards the board. A spoilt frame gets a wrong FCS.
     fn give(&mut self, frame: &[u8], spoilt: bool) {
         let mut bytes = frame.to_vec();
         bytes.resize(frame.len().max(60), 0);
@@ -254,7 +256,7 @@ impl Phy {
         self.line.extend([None; 12]);
     }
 
-    /// The pins at `step` HALFs; true if an input changed.
+    /// Drives the pins at `step` times [HALF]; true if an input changed.
     fn drive(&mut self, block: &mut Block, step: u64) -> bool {
         // Four nanoseconds a nibble; the clock's edges are in the middle, as if delayed.
         match step % 8 {
@@ -311,7 +313,8 @@ fn whole(bytes: &[u8]) -> Option<Vec<u8>> {
 const HOST_MAC: [u8; 6] = [0x02, 0, 0, 0, 0, 1];
 const HOST_IP: [u8; 4] = [192, 168, 77, 1];
 
-/// A datagram as the host's network stack would put it on the wire, to the subnet's broadcast address.
+/// A datagram as the host's network stack puts it on the wire, to the broadcast address of the
+/// subnet.
 fn wrapped(datagram: &[u8], port: u16) -> Vec<u8> {
     let mut frame = [[0xff; 6], HOST_MAC].concat();
     frame.extend([8, 0, 0x45, 0]);
@@ -344,7 +347,7 @@ fn unwrapped(frame: &[u8]) -> Option<(u16, &[u8])> {
     Some((short(36)?, frame.get(42..14 + total)?))
 }
 
-/// Turns between looks at the socket.
+/// Steps between polls of the socket.
 const LOOK: u64 = 512;
 
 fn ethernet_board(model: &Model, seed: u64, wire: Wire, socket: &UdpSocket, ends: Ends) {
@@ -452,7 +455,7 @@ fn serial_board(model: &Model, seed: u64, mut port: TTYPort, ends: Ends) {
         }
         picoseconds.store(step * HALF, Ordering::Relaxed);
         let fate = *fate.lock().unwrap_or_else(|e| e.into_inner());
-        // On a line single bytes are hit.
+        // On a serial line, faults affect single bytes.
         let spoil = |dice: &mut Dice, bytes: &mut Vec<u8>| {
             bytes.retain_mut(|byte| {
                 if dice.next() % 20_000 < u64::from(fate.damaged) * 10 {

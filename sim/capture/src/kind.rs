@@ -1,4 +1,4 @@
-//! What a file is, by its first bytes; what is not read has a name.
+//! The kind of a file, by its first bytes. Kinds that are not supported have names for messages.
 
 use anyhow::{bail, Result};
 
@@ -9,7 +9,7 @@ pub enum Kind {
     Pcap(Order),
     PcapNg,
     Gzip,
-    /// Its name, and the command that unpacks it to standard output.
+    /// The name of the packer, and the command that unpacks the file to standard output.
     Packed(&'static str, &'static str),
     /// Another format for captures.
     Foreign(&'static str),
@@ -18,7 +18,7 @@ pub enum Kind {
     Short,
 }
 
-/// Bytes that tell.
+/// The number of first bytes that decide.
 pub const HEAD: usize = 16;
 
 impl Kind {
@@ -31,7 +31,7 @@ impl Kind {
         }
     }
 
-    /// The same if it can be read.
+    /// The kind, if it can be read; else an error.
     pub fn known(self, name: &str) -> Result<Kind> {
         match self {
             Kind::Packed(by, tool) => bail!(
@@ -94,7 +94,7 @@ const BEGINNINGS: [(&[u8], Kind); 36] = [
     (b"-----BEGIN", Kind::Foreign("a text in PEM")),
 ];
 
-/// The names of links that are met most.
+/// The names of common link types.
 pub fn link(number: u16) -> Option<&'static str> {
     Some(match number {
         0 => "BSD loopback",

@@ -1,7 +1,9 @@
 //! Reads captures: the Ethernet frames of pcap and pcapng files, which may be packed by gzip.
+//! `nitor demo` and `nitor board` send them.
 //!
-//! Blocks are read leniently, and of their options only what a frame depends on. A frame is taken whole or the capture is
-//! refused, with the reason: what was cut when it was captured, or is of another link, does not cross as if it were a frame.
+//! Blocks are read leniently, and of their options only those that a frame depends on. If any frame
+//! is not complete, the capture is refused with the reason: a frame that was truncated when it was
+//! captured, or is of another link type, must not cross as an Ethernet frame.
 
 mod kind;
 mod pcap;
@@ -19,7 +21,7 @@ use kind::Kind;
 /// The frames of a capture, in file order.
 #[derive(Debug)]
 pub struct Capture {
-    /// Without FCS.
+    /// The frames, without FCS.
     pub frames: Vec<Vec<u8>>,
 }
 
@@ -28,21 +30,22 @@ struct Frame {
     data: Vec<u8>,
     /// Bytes that were on the wire.
     original: usize,
-    /// Its interface's link type.
+    /// The link type of its interface.
     link: u16,
-    /// Bytes of the check sequence at its end.
+    /// Bytes of the FCS at its end.
     fcs: usize,
 }
 
-/// Bytes of a capture, unpacked: it is held in memory. Cycle by cycle, this much would cross for weeks.
+/// The most bytes of a capture, unpacked, since it is kept in memory. In a simulation this many
+/// would take weeks.
 const LARGEST: u64 = 1 << 30;
 const ETHERNET: u16 = 1;
 const HEADER: usize = 14;
 const FCS: usize = 4;
 
 impl Capture {
-    /// Reads every frame of a file, or of standard input if `path` is `-`. `longest` is the longest frame that is taken,
-    /// without FCS.
+    /// Reads every frame of a file, or of standard input if `path` is `-`. `longest` is the length
+    /// of the longest frame that is accepted, without FCS.
     pub fn read(path: &Path, longest: usize) -> Result<Self> {
         let name = path.display().to_string();
         if path == Path::new("-") {
@@ -58,14 +61,14 @@ impl Capture {
         Self::take(&name, file, longest)
     }
 
-    /// The same of a file in memory.
+    /// Reads every frame of a file in memory.
     pub fn parse(name: &str, file: &[u8], longest: usize) -> Result<Self> {
         Self::take(name, file, longest)
     }
 
     fn take(name: &str, mut from: impl Read, longest: usize) -> Result<Self> {
         let cannot = || format!("cannot read {name}");
-        // What is none is told by its beginning, and may have no end.
+        // The first bytes show whether the file is a capture. A file that is none may have no end.
         let head = some(&mut from, kind::HEAD as u64).with_context(cannot)?;
         let kind = Kind::of(&head);
         let file = match kind {
@@ -114,7 +117,7 @@ fn some(from: &mut impl Read, most: u64) -> io::Result<Vec<u8>> {
 }
 
 impl Frame {
-    /// The frame without its FCS; fails if it could not cross as it was.
+    /// The frame without its FCS; an error if the frame is not complete.
     fn carried(mut self, name: &str, number: usize, longest: usize) -> Result<Vec<u8>> {
         let Frame { original, link, fcs, .. } = self;
         let len = self.data.len();

@@ -1,4 +1,4 @@
-//! pcap: a header, then frames.
+//! Reads pcap files: a header, then frames.
 
 use anyhow::{bail, ensure, Context, Result};
 
@@ -7,7 +7,7 @@ use crate::Frame;
 
 const HEADER: usize = 24;
 const RECORD: usize = 16;
-/// Of the link word: its upper four bits count the FCS in words of two bytes.
+/// The bit of the link word that says that its upper four bits count the FCS in words of two bytes.
 const HAS_FCS: u32 = 1 << 26;
 
 pub fn frames(file: &[u8], order: Order) -> Result<Vec<Frame>> {
@@ -26,7 +26,7 @@ pub fn frames(file: &[u8], order: Order) -> Result<Vec<Frame>> {
             bail!("frame {number} is broken: its header is cut off");
         };
         let (mut captured, mut original) = (captured as usize, original as usize);
-        // Old writers had the two the other way round.
+        // Old writers swapped the two lengths.
         if minor < 3 || minor == 3 && captured > original {
             (captured, original) = (original, captured);
         }

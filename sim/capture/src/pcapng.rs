@@ -1,4 +1,5 @@
-//! pcapng: sections of blocks, each as long as it says twice. Blocks without frames are passed over, whatever is in them.
+//! Reads pcapng files: sections of blocks, which have their length at both ends. Blocks without
+//! frames are skipped, whatever they contain.
 
 use anyhow::{bail, ensure, Context, Result};
 
@@ -9,7 +10,7 @@ use crate::Frame;
 mod block {
     pub const SECTION: u32 = 0x0a0d_0d0a;
     pub const INTERFACE: u32 = 1;
-    /// Of the first draft, and replaced by the enhanced one.
+    /// From the first draft of the format; the enhanced packet block replaced it.
     pub const PACKET: u32 = 2;
     pub const SIMPLE_PACKET: u32 = 3;
     pub const ENHANCED_PACKET: u32 = 6;
@@ -65,7 +66,8 @@ struct Section {
 }
 
 impl Section {
-    /// The first block of `bytes`: its kind, its body, and what is behind it. A section's header sets the order.
+    /// The first block of `bytes`: its kind, its body, and the bytes behind it. The header of a
+    /// section sets the byte order.
     fn block<'a>(&mut self, bytes: &'a [u8]) -> Result<(u32, &'a [u8], &'a [u8])> {
         if bytes.starts_with(&block::SECTION.to_be_bytes()) {
             self.order = match bytes.get(8..12) {
@@ -98,7 +100,7 @@ impl Section {
     fn interface(&self, body: &[u8]) -> Result<Interface> {
         let link = self.order.u16(body, 0).context("it is too short")?;
         let snap = self.order.u32(body, 4).context("it is too short")? as usize;
-        // By the specification in bits; by its example, and in most files, in bytes.
+        // The specification counts in bits; its example, and most files, count in bytes.
         let fcs = match self.option(&body[8..], option::INTERFACE_FCS) {
             Some(&[32]) => 4,
             Some(&[bytes]) => bytes.into(),
@@ -141,13 +143,14 @@ impl Section {
         Ok(Frame { data: data.into(), original, link: interface.link, fcs })
     }
 
-    /// A packet's flags; none if they are not the four bytes that they should be.
+    /// The flags of a packet; 0 if they are not four bytes.
     fn flags(&self, options: &[u8]) -> u32 {
         let flags = self.option(options, option::PACKET_FLAGS).filter(|flags| flags.len() == 4);
         flags.and_then(|flags| self.order.u32(flags, 0)).unwrap_or(0)
     }
 
-    /// The value of the first option with this code. Options end where they say so, or where the block does.
+    /// The value of the first option with this code. Options end at their end mark, or at the end
+    /// of the block.
     fn option<'a>(&self, mut options: &'a [u8], wanted: u16) -> Option<&'a [u8]> {
         loop {
             let (code, len) = (self.order.u16(options, 0)?, self.order.u16(options, 2)?.into());

@@ -1,4 +1,4 @@
-//! Numbers in a file, whose machine may have had either byte order.
+//! Numbers in a file, whose writer may have had either byte order.
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Order {
@@ -7,7 +7,7 @@ pub enum Order {
 }
 
 impl Order {
-    /// The word at a place; none if it is not all there.
+    /// The word at byte `at`; none if it is beyond the end.
     pub fn u16(self, bytes: &[u8], at: usize) -> Option<u16> {
         let word = *bytes.get(at..)?.first_chunk()?;
         Some(match self {

@@ -1,10 +1,10 @@
-//! Folders of build results, each made once for all of a user's checkouts and kept by a name that
-//! stands for what it was made from.
+//! A cache of build results, which all of a user's checkouts share. Each entry is a folder that is
+//! made once. Its name is the cache key: it stands for what the entry was made from.
 //!
-//! `NAME` is complete: it came there by a rename. `NAME.lock` is held by whoever makes it; it goes
-//! when that is done. `NAME.PID.work` is where it is made. The file `used` in a folder is locked,
-//! shared, for as long as somebody uses what is in it or still makes it; its time is that of the
-//! last use. All locks end with their processes.
+//! `NAME` is a complete entry: a rename put it there. `NAME.lock` is the lock file of the process
+//! that makes the entry; it is removed when that is done. `NAME.PID-N.work` is the folder in which
+//! the entry is made. The file `used` in a folder is locked, shared, by each process that uses or
+//! still makes the entry; its time is that of the last use. All locks end with their processes.
 
 use crate::{stop, Error};
 use std::env;
@@ -17,20 +17,21 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread::sleep;
 use std::time::{Duration, SystemTime};
 
-/// Names the folder for what the user's checkouts share.
+/// The environment variable that names the folder for what the user's checkouts share.
 pub const FOLDER: &str = "NITOR_CACHE";
-/// Bounds the models in it, in MiB.
+/// The environment variable that bounds the size of the models in it, in MiB.
 pub const SIZE: &str = "NITOR_CACHE_MIB";
 
 const MIB: u64 = 1 << 20;
-/// All models of the tests, with and without counters and waves, several times over.
+/// The bound without it: all models of the tests, with and without counters and waves, several
+/// times over.
 const USUAL_MIB: u64 = 4096;
 
 pub(crate) const USED: &str = "used";
 const PAUSE: Duration = Duration::from_millis(50);
-/// What nobody has used for as long goes, however little it is.
+/// An entry that was not used for this long is evicted, however small the cache is.
 const KEPT: Duration = Duration::from_secs(90 * 24 * 3600);
-/// A folder without a lock that is as old is nobody's.
+/// A work folder without a lock is abandoned if it is this old.
 const STALE: Duration = Duration::from_secs(60);
 
 /// See the module.
@@ -41,7 +42,7 @@ pub struct Cache {
     bound: u64,
 }
 
-/// A folder in use: nobody removes it while this is there.
+/// An entry in use: it is not evicted while this value exists.
 #[derive(Debug)]
 pub struct Entry {
     pub folder: PathBuf,
@@ -49,7 +50,7 @@ pub struct Entry {
 }
 
 impl Cache {
-    /// The user's own: what is in it will be run, so nobody else may write there.
+    /// The user's cache. Its libraries are executed, so nobody else may write there.
     pub fn of_user() -> Result<Cache, Error> {
         let absolute = |name| env::var_os(name).map(PathBuf::from).filter(|p| p.is_absolute());
         let given = env::var_os(FOLDER).filter(|path| !path.is_empty()).map(PathBuf::from);
@@ -66,7 +67,7 @@ impl Cache {
         Ok(Cache::new(&root.join("models"), bound.saturating_mul(MIB)))
     }
 
-    /// One in `root` that is kept below `bound` bytes.
+    /// A cache in `root` that is kept below `bound` bytes.
     pub fn new(root: &Path, bound: u64) -> Cache {
         Cache { root: root.into(), bound }
     }
@@ -75,8 +76,8 @@ impl Cache {
         &self.root
     }
 
-    /// The folder `name`, filled by `make` unless it is there. `waiting` is told, once, if another
-    /// process is at it.
+    /// The entry `name`, which `make` fills unless it exists. `waiting` is called once if another
+    /// process is making the entry.
     pub fn entry(
         &self,
         name: &str,
@@ -87,7 +88,7 @@ impl Cache {
             return Ok(entry);
         }
         let guard = self.lock(name, waiting)?;
-        // Whoever had the lock may have made it.
+        // The previous holder of the lock may have made the entry.
         let entry = match self.find(name)? {
             Some(entry) => entry,
             None => {
@@ -100,7 +101,7 @@ impl Cache {
         Ok(entry)
     }
 
-    /// The folder `name`, if it is complete.
+    /// The entry `name`, if it is complete.
     pub fn find(&self, name: &str) -> Result<Option<Entry>, Error> {
         let folder = self.root.join(name);
         let path = folder.join(USED);
@@ -112,18 +113,18 @@ impl Cache {
             };
             match used.try_lock_shared() {
                 Ok(()) if is_at(&used, &path) => {
-                    // Where we may not write, whoever may does not know of us either.
+                    // This fails in a cache that we may not write to, and does not matter there.
                     let _ = used.set_modified(SystemTime::now());
                     return Ok(Some(Entry { folder, _used: used }));
                 }
-                // It is being removed.
+                // The entry is being evicted.
                 Ok(()) | Err(TryLockError::WouldBlock) => sleep(PAUSE),
                 Err(TryLockError::Error(error)) => return Err(at(&path)(error)),
             }
         }
     }
 
-    /// Removes a folder that is no good, used or not: what is loaded of it stays in memory.
+    /// Removes a bad entry, in use or not: a library that is loaded from it stays in memory.
     pub fn discard(&self, name: &str) -> Result<(), Error> {
         let folder = self.root.join(name);
         let gone = self.beside(name, "gone");
@@ -142,7 +143,7 @@ impl Cache {
         self.root.join(format!("{name}.{}-{count}.{what}", process::id()))
     }
 
-    /// Whoever comes second waits for the first.
+    /// Takes the lock file of the entry `name`; waits while another process holds it.
     fn lock(&self, name: &str, waiting: impl FnOnce()) -> Result<Lock, Error> {
         let mut folders = DirBuilder::new();
         folders.recursive(true).mode(0o700).create(&self.root).map_err(at(&self.root))?;
@@ -152,7 +153,7 @@ impl Cache {
             let file = File::options().create(true).append(true).open(&path).map_err(at(&path))?;
             match file.try_lock() {
                 Ok(()) if is_at(&file, &path) => return Ok(Lock { path, _file: file }),
-                Ok(()) => continue, // of a maker that has just gone
+                Ok(()) => continue, // the holder has just removed it
                 Err(TryLockError::Error(error)) => return Err(at(&path)(error)),
                 Err(TryLockError::WouldBlock) => {}
             }
@@ -164,7 +165,8 @@ impl Cache {
         }
     }
 
-    /// Who fails or is killed leaves nothing behind that would be taken for a result.
+    /// Makes the entry in a work folder, which a rename then completes. So a maker that fails or is
+    /// killed leaves nothing that looks like an entry.
     fn fill(
         &self,
         name: &str,
@@ -186,9 +188,8 @@ impl Cache {
         Ok(Entry { folder, _used: used })
     }
 
-    /// Removes what was not used for longest until the rest is within the bound, and what others
-    /// left behind. Only who makes something calls this, and that it fails is no reason to go
-    /// without.
+    /// Evicts the least recently used entries until the rest is within the bound, and removes the
+    /// remains of killed processes. Only a maker calls this, and it ignores failures.
     fn tidy(&self) {
         let Ok(listed) = fs::read_dir(&self.root) else { return };
         let mut entries = Vec::new();
@@ -218,7 +219,7 @@ impl Cache {
         }
     }
 
-    /// None if it is in use.
+    /// Evicts an entry. None if it is in use.
     fn evict(&self, folder: &Path) -> Option<()> {
         let path = folder.join(USED);
         let used = File::open(&path).ok()?;
@@ -228,7 +229,7 @@ impl Cache {
     }
 }
 
-/// A maker's lock.
+/// The lock of a process that makes an entry.
 struct Lock {
     path: PathBuf,
     _file: File,
@@ -236,7 +237,8 @@ struct Lock {
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        // While it is held: who has opened the file before then sees that it is not there any more.
+        // The file is removed while the lock is held: a process that has opened it before sees that
+        // the path no longer leads to it.
         let _ = fs::remove_file(&self.path);
     }
 }
@@ -249,11 +251,11 @@ fn is_at(file: &File, path: &Path) -> bool {
     }
 }
 
-/// Removes the work of a maker that was killed.
+/// Removes the work folder of a maker that was killed.
 fn remove_stale(work: &Path) {
     let stale = match File::open(work.join(USED)) {
         Ok(used) => used.try_lock().is_ok(),
-        // Just begun, or never.
+        // The maker has just begun, or was killed before it could create the file.
         Err(_) => fs::metadata(work)
             .and_then(|found| found.modified())
             .is_ok_and(|at| at.elapsed().is_ok_and(|age| age > STALE)),

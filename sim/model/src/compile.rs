@@ -1,4 +1,4 @@
-//! C++ to a shared library.
+//! Compiles the C++ of a model and links it to a shared library. [`Recipe`] uses it.
 
 use crate::cache::{Cache, Entry};
 use crate::jobs::{run, run_all};
@@ -9,14 +9,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// For all files of all models alike.
+/// Compiler flags for all files of all models.
 pub(crate) const FLAGS: &[&str] = &[
     "-std=gnu++17",
     "-fPIC",
-    // What a generated model would be warned of is nobody's to mend.
+    // Warnings about generated code are of no use.
     "-w",
     "-pthread",
-    // Models in one process keep to themselves: each has its own copy of Verilator's run time.
+    // Each model in a process has its own copy of Verilator's run time, which no other sees.
     "-fvisibility=hidden",
     "-fno-gnu-unique",
     "-DVL_TIME_CONTEXT=1",
@@ -29,7 +29,7 @@ pub(crate) const FLAGS: &[&str] = &[
 
 const RUNTIME_LEVEL: u8 = 2;
 
-/// What only the writer of waves needs.
+/// Flags for models that can write waves.
 const WAVES: [&str; 4] = [
     "-DVM_TRACE=1",
     "-DVM_TRACE_FST=1",
@@ -49,7 +49,7 @@ fn compiler(tools: &Toolchain, recipe: &Recipe, level: u8) -> Command {
     compiler
 }
 
-/// What decides on [`runtime`].
+/// The cache key of [`runtime`].
 fn runtime_key(tools: &Toolchain, recipe: &Recipe) -> String {
     let variant = format!("{RUNTIME_LEVEL} {} {}", recipe.waves, recipe.counts.lines);
     digest(&[&tools.identity, &format!("{FLAGS:?}"), &variant])
@@ -79,8 +79,8 @@ pub(crate) fn runtime(cache: &Cache, tools: &Toolchain, recipe: &Recipe) -> Resu
     )
 }
 
-/// Includes all in one file, and compiles and links that: what is small compiles sooner so, since
-/// most of the time goes into Verilator's headers.
+/// Compiles all files as one unit, and links it. A small model compiles sooner this way, since most
+/// of the time goes into Verilator's headers.
 pub(crate) fn as_one(
     tools: &Toolchain,
     recipe: &Recipe,
@@ -97,7 +97,8 @@ pub(crate) fn as_one(
     link(compiler, recipe, &[], runtime)
 }
 
-/// Compiles each file by itself, side by side; `done` is told how many of how many.
+/// Compiles each file by itself, in parallel, and links them. `done` is called with how many of how
+/// many are compiled.
 pub(crate) fn as_many(
     tools: &Toolchain,
     recipe: &Recipe,
@@ -106,7 +107,8 @@ pub(crate) fn as_many(
     runtime: &[PathBuf],
     done: impl Fn(usize, usize) + Sync,
 ) -> Result<(), Error> {
-    // What runs once or only while waves are written is half of the compile time at level 2.
+    // Code that runs once, or only while waves are written, takes half of the compile time at level
+    // 2.
     let level = |unit: &str| match unit.contains("__Slow") || unit.contains("__Trace") {
         true => 0,
         false => recipe.level,
@@ -114,7 +116,7 @@ pub(crate) fn as_many(
     let generated = generated.iter().map(|unit| (format!("{OUT}/{unit}"), level(unit)));
     let ours = recipe.units().map(|unit| (unit.to_owned(), recipe.level));
     let mut units: Vec<_> = generated.chain(ours).collect();
-    // The longest first: none is left over at the end, alone.
+    // The longest compilation starts first, so that none runs alone at the end.
     let cost = |(unit, level): &(String, u8)| {
         let size = fs::metadata(work.join(unit)).map_or(0, |file| file.len());
         if *level == 0 {
@@ -148,7 +150,7 @@ fn link(
     objects: &[String],
     runtime: &[PathBuf],
 ) -> Result<(), Error> {
-    // A symbol that is missing is found here, not by whoever runs the model.
+    // A missing symbol fails the link here, not a load later.
     compiler.args(["-shared", "-Wl,--no-undefined", "-o", LIBRARY]).args(objects);
     compiler.args(runtime);
     if recipe.waves {

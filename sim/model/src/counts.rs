@@ -1,28 +1,28 @@
-//! What models count of what is run.
+//! Which coverage a model counts while it runs.
 
 use std::env;
 
 /// See the module.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Counts {
-    /// The branches that are taken.
+    /// Counts the branches that are taken.
     pub lines: bool,
-    /// Signals that rise and fall, of any width.
+    /// Counts the rises and falls of signals of any width.
     pub toggles: bool,
     /// The counts of all instances are written when the process ends.
     pub written: bool,
 }
 
 impl Counts {
-    /// What the environment wants: `NITOR_COVERAGE` names the folder for the counts. With
-    /// `NITOR_TOGGLES` toggles are among them.
+    /// The counts that the environment asks for: `NITOR_COVERAGE` names the folder for them.
+    /// `NITOR_TOGGLES` adds toggles.
     pub fn wanted() -> Counts {
         let set = |name| env::var_os(name).is_some_and(|value| !value.is_empty());
         let written = set("NITOR_COVERAGE");
         Counts { lines: written, toggles: written && set("NITOR_TOGGLES"), written }
     }
 
-    /// The same, and branches in any case.
+    /// The same counts, and branches in any case.
     pub fn and_lines(self) -> Counts {
         Counts { lines: true, ..self }
     }

@@ -1,5 +1,5 @@
-// Adds up what the instances of a model have counted, and writes it when the process ends: for
-// models built with NITOR_COVERAGE, which names the folder.
+// Sums the coverage counts of all instances of a model, and writes them when the process ends to
+// the folder that NITOR_COVERAGE names. Only models that are made while it is set include this.
 #pragma once
 
 #include "verilated_cov.h"
@@ -13,7 +13,7 @@
 
 namespace nitor {
 
-// An instance that never runs: its counters are the sum, its context knows their names.
+// Has an instance that never runs: its counters are the sums, and its context knows their names.
 template <class M>
 class Coverage {
  public:
@@ -32,7 +32,7 @@ class Coverage {
     }
   }
 
-  // A model in which there is nothing to count.
+  // For a model without counters.
   template <class S>
   static void add(const S&, long) {}
 
@@ -47,7 +47,8 @@ class Coverage {
   }
 
   std::mutex mutex_;
-  // Never destroyed: at the process's end that waits for a lock which nobody gives back.
+  // Never destroyed: at the end of the process the destructor would wait for a lock that is never
+  // released.
   VerilatedContext* const context_ = new VerilatedContext;
   M* const model_;
 };

@@ -1,11 +1,12 @@
-//! Memories that hold something before anything is written: Verilator gives every word of one the
-//! same random value, so that a read of a wrong or stale address would go unseen.
+//! Fills memories with random words before the simulation starts. Verilator itself gives every word
+//! of a memory the same random value, so that a read of a wrong or stale address would go
+//! unnoticed.
 
 use std::fmt::Write;
 
 /// The same Verilog, where each memory begins with random words. Their seed is a register without
-/// an initial value, which the model draws for each instance from its own seed; it is public so that
-/// Verilator keeps it. (`$random` with a seed, in Verilator 5.048, sows the whole model's anew.)
+/// an initial value, which the model draws for each instance from its own seed; it is public so
+/// that Verilator keeps it. (`$random` with a seed, in Verilator 5.048, reseeds the whole model.)
 pub fn filled(verilog: &str) -> String {
     let mut text = String::with_capacity(verilog.len());
     for line in verilog.lines() {

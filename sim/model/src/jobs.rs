@@ -1,4 +1,4 @@
-//! Runs tools: one, or many side by side.
+//! Runs external tools: one, or many in parallel.
 
 use crate::{stop, Error};
 use nix::sys::signal::{killpg, Signal};
@@ -15,13 +15,14 @@ use std::time::Duration;
 
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// Runs a tool to its end; its output, whole, is the error if it fails.
+/// Runs a tool to its end and returns its output. If the tool fails, the error has the whole
+/// output.
 pub fn run(command: &mut Command) -> Result<String, Error> {
     run_unless(command, || false)
 }
 
-/// Runs all, as many at once as there are processors; the first failure ends the others. `done` is
-/// told how many have ended.
+/// Runs all commands, as many at once as there are processors. The first failure ends the others.
+/// `done` is called with how many have ended.
 pub(crate) fn run_all(commands: Vec<Command>, done: impl Fn(usize) + Sync) -> Result<(), Error> {
     let workers = available_parallelism().map_or(1, usize::from).min(commands.len());
     let (ended, failed) = (AtomicUsize::new(0), AtomicBool::new(false));
@@ -55,11 +56,12 @@ fn run_unless(command: &mut Command, ended: impl Fn() -> bool) -> Result<String,
     let (mut read, write) = io::pipe().map_err(cannot)?;
     command.stdin(Stdio::null()).stdout(write.try_clone().map_err(cannot)?).stderr(write);
     if stop::watched() {
-        // A group of its own, so that it is ended whole, and by nobody but us.
+        // The tool gets a process group of its own, so that only we end it, and with all its
+        // children.
         command.process_group(0);
     }
     let mut child = command.spawn().map_err(cannot)?;
-    // It keeps the pipe's end for the tool.
+    // `command` keeps the write end of the pipe open until it is given other outputs.
     command.stdout(Stdio::null()).stderr(Stdio::null());
     let (to, from) = channel();
     thread::spawn(move || {

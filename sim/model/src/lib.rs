@@ -1,11 +1,11 @@
-//! Verilog to a loaded library.
+//! Turns Verilog into a loaded library.
 //!
 //! A [`Recipe`] says what a library is made of: Verilog, C++ beside it, how to verilate and to
-//! compile. Who asks for the library gets the one that is kept by the hash of all that, of the
-//! tools and of their flags, or waits until it is made: [`toolchain`] finds Verilator and the
-//! compiler, [`verilate`] and [`compile`] use them, side by side over all processors ([`jobs`]),
-//! and [`cache`] keeps what comes of it for all checkouts of a user. What makes blocks for tests is
-//! `nitor-block`; what makes cards is `nitor-sim`.
+//! compile. The hash of all that, of the tools and of their flags is its cache key. A library that
+//! is not in the cache is made: [`toolchain`] finds Verilator and the compiler, [`verilate`] and
+//! [`compile`] run them on all processors ([`jobs`]), and [`cache`] keeps the result for all
+//! checkouts of a user. `nitor-block` makes the models of blocks for tests, `nitor-sim` those of
+//! cards.
 
 mod cache;
 mod compile;
@@ -75,7 +75,8 @@ pub enum Error {
     Stopped,
 }
 
-/// All that a tool has said; on one line, with its first complaint, if the rest is in a file.
+/// The text for a tool that failed: all of its output, or only the first complaint if the output is
+/// in a log file.
 fn refusal(tool: &str, status: &ExitStatus, output: &str, log: &Option<PathBuf>) -> String {
     let Some(log) = log else { return format!("{tool} failed:\n{output}") };
     let complaint = |line: &&str| {

@@ -1,4 +1,4 @@
-//! What a library is made of, and the library.
+//! The recipe of a library, and the loaded library.
 
 use crate::cache::{at, Cache, Entry};
 use crate::progress::{say, Progress};
@@ -9,39 +9,39 @@ use std::cell::OnceCell;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// In an entry of the cache: the library, and its checksum.
+/// The files in a cache entry: the library, and its checksum.
 pub(crate) const LIBRARY: &str = "model.so";
 const SUM: &str = "sum";
 
-/// How the C++ is cut up for the compiler.
+/// How the C++ is divided into files for the compiler.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Units {
-    /// In one file.
+    /// All in one file.
     One,
-    /// As Verilator has cut it, a file a processor.
+    /// The files that Verilator has written, compiled in parallel.
     Many,
 }
 
-/// All that decides on a library, besides the tools.
+/// Everything that a library depends on, besides the tools.
 #[derive(Clone, Copy, Debug)]
 pub struct Recipe<'a> {
     /// What it is a model of.
     pub name: &'a str,
-    /// Whether the user is told that it is made: it takes long.
+    /// Whether progress is shown, because the library takes long to make.
     pub told: bool,
     /// Files for Verilator, by their names, in this order; none if there is nothing to verilate.
     pub verilog: &'a [(&'a str, &'a str)],
     /// Flags of Verilator; `--prefix` is among them.
     pub verilate: &'a [&'a str],
-    /// C++ by its files' names: `.cc` is compiled.
+    /// C++ files by name: those with `.cc` are compiled.
     pub sources: &'a [(&'a str, &'a str)],
     pub defines: &'a [&'a str],
     /// Whether it needs Verilator's run time, whose `vl_fatal` it then defines.
     pub runtime: bool,
-    /// Of optimisation.
+    /// The level of optimisation.
     pub level: u8,
     pub units: Units,
-    /// Whether it can write waves: that takes longer to compile, and to run.
+    /// Whether the model can write waves. Such a model takes longer to compile, and to run.
     pub waves: bool,
     pub counts: Counts,
 }
@@ -51,11 +51,12 @@ pub struct Recipe<'a> {
 pub struct Library {
     library: libloading::Library,
     path: PathBuf,
-    /// After the library: nobody removes its file before it is unloaded.
+    /// This field is dropped after the library, so the entry is not evicted before the library is
+    /// unloaded.
     _entry: Entry,
 }
 
-/// Names a result by what it is made from.
+/// The hash of `parts`, for cache keys.
 pub fn digest(parts: &[&str]) -> String {
     let mut hash = Sha256::new();
     for part in parts {
@@ -75,7 +76,7 @@ impl Recipe<'_> {
         self.library_in(&Cache::of_user()?)
     }
 
-    /// The library from `cache`, where it is made if it is not there.
+    /// The library from `cache`, which makes it if it does not exist.
     pub fn library_in(&self, cache: &Cache) -> Result<Library, Error> {
         let tools = Toolchain::find()?;
         let name = self.key(tools);
@@ -100,12 +101,12 @@ impl Recipe<'_> {
         Library::load(entry)
     }
 
-    /// The name of the library's folder.
+    /// The cache key of the library: the name of its folder.
     fn key(&self, tools: &Toolchain) -> String {
         let Recipe { verilate, defines, runtime, level, units, waves, counts, .. } = self;
         let flags = (verilate::FLAGS, compile::FLAGS, verilate, defines, runtime, level, units);
         let mut parts = vec![tools.identity.clone(), format!("{flags:?} {waves} {counts:?}")];
-        // How memories are filled, and what adds counts up, is part of the text.
+        // The texts include what fills memories and what adds counts up.
         for (name, text) in self.texts() {
             parts.extend([name.to_owned(), text]);
         }
@@ -163,7 +164,7 @@ impl Recipe<'_> {
         Ok(())
     }
 
-    /// Leaves the library, and the Verilog to look things up in.
+    /// Removes everything but the library, and the Verilog for reference.
     fn clear(&self, work: &Path) -> Result<(), Error> {
         for entry in fs::read_dir(work).map_err(at(work))? {
             let path = entry.map_err(at(work))?.path();
@@ -178,7 +179,7 @@ impl Recipe<'_> {
         Ok(())
     }
 
-    /// Puts what a tool said where it can be read, if the user is told of the model at all.
+    /// Writes the output of a failed tool to a log file, if progress is shown for the model.
     fn logged(&self, error: Error, log: &Path) -> Error {
         match error {
             Error::Tool { tool, status, output, log: None }
@@ -196,7 +197,7 @@ fn checksum(path: &Path) -> Result<String, Error> {
     Ok(hex(&Sha256::digest(&bytes)))
 }
 
-/// Whether the library is what was made: to load half of one would end the process.
+/// Whether the library matches its checksum. To load half of a library would end the process.
 fn is_whole(entry: &Entry) -> bool {
     let sum = fs::read_to_string(entry.folder.join(SUM));
     let found = checksum(&entry.folder.join(LIBRARY));
@@ -215,7 +216,7 @@ impl Library {
     /// What the library exports under `name`.
     ///
     /// # Safety
-    /// It is a `T`, which is not used after the library has gone.
+    /// The symbol is a `T`, and is not used after the library is unloaded.
     pub unsafe fn get<T: Copy>(&self, name: &str) -> Result<T, Error> {
         let symbol = self.library.get::<T>(name.as_bytes());
         symbol.map(|symbol| *symbol).map_err(|error| Error::Load(self.path.clone(), error))

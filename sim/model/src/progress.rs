@@ -1,23 +1,24 @@
-//! Says what takes long: on a terminal in a line that changes, else in plain lines.
+//! Shows how far the making of a model is: on a terminal in a line that changes, else in plain
+//! lines.
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use std::io::{stderr, IsTerminal, Write};
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
-/// What is made at once shares a terminal.
+/// Models that are made at the same time share the terminal.
 static BARS: LazyLock<MultiProgress> = LazyLock::new(MultiProgress::new);
 
 /// See the module. Everything goes to standard error.
 pub(crate) struct Progress {
-    /// What it is about; nothing is said of what has no name.
+    /// The name of the model. Without a name nothing is shown.
     name: Option<String>,
     bar: Option<ProgressBar>,
     begin: Instant,
 }
 
 impl Progress {
-    /// Says that the model called `name`, if that is worth a word, is being made.
+    /// Begins to show that the model called `name` is being made; shows nothing without a name.
     pub fn new(name: Option<&str>) -> Progress {
         let name = name.map(str::to_owned);
         let shown = name.is_some() && stderr().is_terminal();
@@ -30,14 +31,14 @@ impl Progress {
         Progress { name, bar, begin: Instant::now() }
     }
 
-    /// What is done of it now.
+    /// Shows the current stage, if there is a terminal.
     pub fn stage(&self, now: &str) {
         if let (Some(bar), Some(name)) = (&self.bar, &self.name) {
             bar.set_message(format!("making the model of {name}: {now}"));
         }
     }
 
-    /// A line for whoever has no terminal.
+    /// Prints a line, if there is no terminal.
     pub fn line(&self, text: &str) {
         if let (None, Some(name)) = (&self.bar, &self.name) {
             say(&format!("making the model of {name}: {text}"));
@@ -57,7 +58,7 @@ impl Drop for Progress {
     }
 }
 
-/// A line on standard error, which may have gone.
+/// Prints a line on standard error, and ignores a failure to.
 pub(crate) fn say(text: &str) {
     let _ = writeln!(stderr(), "nitor: {text}");
 }

@@ -1,18 +1,18 @@
-//! Whether the user wants us to end: what takes long asks.
+//! Whether the user wants the program to end. Long work polls this.
 
 use crate::Error;
 use std::sync::OnceLock;
 
 static ASKED: OnceLock<fn() -> bool> = OnceLock::new();
 
-/// From now on, while a model is made, `stopped` is asked whether that is to end; it then fails
+/// Registers `stopped`, which is polled while a model is made. If it returns true, the making fails
 /// with [`Error::Stopped`].
 pub fn stop_when(stopped: fn() -> bool) {
     let _ = ASKED.set(stopped);
 }
 
-/// Whether anybody will tell us. Who has no such handler is ended by a terminal together with all
-/// that we run.
+/// Whether a handler is registered. Without one, an interrupt from the terminal ends this process
+/// together with the tools that it runs.
 pub(crate) fn watched() -> bool {
     ASKED.get().is_some()
 }

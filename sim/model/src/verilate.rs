@@ -7,29 +7,29 @@ use crate::{Error, Toolchain};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// For all models alike; the rest is the recipe's.
+/// Verilator's flags for all models; a recipe adds its own.
 pub(crate) const FLAGS: &[&str] = &[
     "--cc",
     "-O3",
     // 5.048 folds `(a << b) << c` into `a << (b + c)` with the sum cut to the width of `b`.
     "-fno-dfg-peephole-replace-shiftl-shiftl",
     "-fno-dfg-peephole-replace-shiftr-shiftr",
-    // Names that only SystemVerilog reserves are free.
+    // Names that only SystemVerilog reserves are allowed.
     "--default-language",
     "1364-2005",
-    // gcc takes minutes over a function of ten thousand lines, more so where lines are counted, and
-    // makes it no faster.
+    // gcc takes minutes for a function of ten thousand lines, more if lines are counted, and the
+    // code gets no faster.
     "--output-split-cfuncs",
     "1500",
     "-Mdir",
     OUT,
 ];
 
-/// Where the C++ goes.
+/// The folder for the C++.
 pub(crate) const OUT: &str = "cpp";
 
-/// Makes C++ in folder [OUT] of `work` from the recipe's Verilog, which is in `work`; the names of
-/// the files.
+/// Makes C++ in folder [OUT] of `work` from the recipe's Verilog, which is in `work`. Returns the
+/// names of the files.
 pub(crate) fn verilate(
     tools: &Toolchain,
     recipe: &Recipe,

@@ -1,4 +1,4 @@
-//! The cache, with several processes at it.
+//! Tests of the cache with several processes at a time.
 
 use nitor_model::{Cache, Error};
 use std::env;
@@ -11,7 +11,7 @@ use std::time::{Duration, Instant, SystemTime};
 const FOLDER: &str = "NITOR_CACHE_TEST_FOLDER";
 const UNBOUND: u64 = u64::MAX;
 
-/// What another process does: makes `result`, for a while, and notes that.
+/// The part of another process: makes `result`, takes a while, and notes that it has.
 #[test]
 #[ignore = "a process of the other tests"]
 fn maker() {
@@ -76,7 +76,7 @@ fn a_killed_maker_leaves_nothing_half_made() {
     let folder = tempfile::tempdir().unwrap();
     let mut maker = start(folder.path());
     until("it has begun", || begun(folder.path()) == 1);
-    // Somebody waits for it already.
+    // A second process waits for the entry.
     let mut second = start(folder.path());
     sleep(Duration::from_millis(200));
     maker.kill().unwrap();
@@ -125,7 +125,7 @@ fn what_was_not_used_longest_goes_first_and_what_is_in_use_stays() {
     assert_eq!(names(folder.path()), ["old", "older", "oldest-in-use"]);
     put(&cache, "new", 1000, 0);
     assert_eq!(names(folder.path()), ["new", "old", "oldest-in-use"]);
-    // To use it is to keep it.
+    // Using an entry keeps it.
     drop(cache.find("old").unwrap().unwrap());
     held_since(&folder.path().join("new"), 100);
     put(&cache, "newest", 1000, 0);
@@ -133,11 +133,11 @@ fn what_was_not_used_longest_goes_first_and_what_is_in_use_stays() {
     drop(held);
     put(&cache, "large", 3000, 0);
     assert_eq!(names(folder.path()), ["large"]);
-    // What is old goes, however little it is.
+    // An old entry is evicted, however small the cache is.
     put(&cache, "ancient", 1, 91 * 24 * 3600);
     put(&cache, "new", 1, 0);
     assert_eq!(names(folder.path()), ["large", "new"]);
-    // What alone is too much is there for who has made it.
+    // An entry that alone exceeds the bound is there for its maker.
     put(&cache, "huge", 9000, 0);
     assert_eq!(names(folder.path()), ["huge"]);
 }
@@ -167,7 +167,7 @@ fn threads_are_as_processes() {
     assert_eq!(made.into_inner(), 1);
 }
 
-/// Nobody, nor root, makes folders in sysfs.
+/// Nobody, not even root, can make folders in sysfs.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_folder_that_takes_nothing_is_told() {

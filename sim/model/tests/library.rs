@@ -1,4 +1,4 @@
-//! Recipes, from text to a function that is called.
+//! Tests of recipes, from Verilog to a call of a function in the library.
 
 use nitor_model::{Cache, Counts, Error, Library, Recipe, Units};
 use std::fs;
@@ -24,7 +24,7 @@ fn recipe<'a>(sources: &'a [(&'a str, &'a str)], defines: &'a [&'a str]) -> Reci
 }
 
 fn answer(library: &Library) -> i32 {
-    // SAFETY: that is what it is.
+    // SAFETY: the library exports the function with this type.
     unsafe { library.get::<extern "C" fn() -> i32>("answer").unwrap()() }
 }
 
@@ -33,7 +33,7 @@ fn library(folder: &Path, number: &str) -> Result<Library, Error> {
     recipe(&[("answer.cc", ANSWER)], &[&define]).library_in(&Cache::new(folder, u64::MAX))
 }
 
-/// The folders of libraries.
+/// The folders of libraries in the cache.
 fn things(folder: &Path) -> Vec<std::path::PathBuf> {
     let listed = fs::read_dir(folder).unwrap().map(|file| file.unwrap().path());
     listed.filter(|path| path.is_dir() && path.to_string_lossy().contains("thing-")).collect()
@@ -53,7 +53,7 @@ fn what_is_damaged_is_made_again() {
     let whole = library(folder.path(), "3").unwrap();
     let path = whole.path().to_owned();
     let bytes = fs::read(&path).unwrap();
-    // Somebody uses it meanwhile: another file, so that theirs stays as it is.
+    // The library in use gets another file, so the user's stays as it is.
     for damage in [&bytes[..bytes.len() / 2], &[], &[0; 100]] {
         fs::remove_file(&path).unwrap();
         fs::write(&path, damage).unwrap();

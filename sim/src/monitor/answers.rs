@@ -1,18 +1,19 @@
-//! Rings of 64-byte entries: commands, and what the card writes into the host's.
+//! Rings of 64-byte entries: the admin queue, and the rings that the card writes, of answers and of
+//! events.
 
 use super::Breach;
 use crate::rules::Rule;
 
 pub const ENTRY: usize = 64;
 
-/// A ring of them.
+/// A ring of 64-byte entries.
 #[derive(Clone, Copy, Debug)]
 pub struct Answers {
     pub base: u64,
     pub depth: u16,
-    /// All that ever were, of which the host and the card count 16 bits.
+    /// The number of entries written so far, of which the host and the card count 16 bits.
     pub written: u64,
-    /// Of the entry at hand: its bytes, and which of them have been written.
+    /// The entry being written: its bytes, and a mask of those that have been written.
     entry: [u8; ENTRY],
     seen: u64,
 }
@@ -28,16 +29,16 @@ impl Answers {
         address.wrapping_sub(self.base) < u64::from(self.depth) * ENTRY as u64
     }
 
-    /// Whether all bytes from `address` to `end` are in the ring, which may lie at the end of all
-    /// addresses.
+    /// Whether all bytes from `address` to `end` are in the ring, which may lie at the end of the
+    /// address space.
     pub fn holds(&self, address: u64, end: u64) -> bool {
         let len = u64::from(self.depth) * ENTRY as u64;
         self.contains(address) && address.wrapping_sub(self.base) + (end - address) <= len
     }
 
-    /// Takes a write into the ring: it is the next entry, with the right phase; whole, or, where
-    /// the ring is not aligned, in pieces of which that with the phase is the last. The entry when
-    /// it is there.
+    /// Checks a write into the ring. It must be the next entry with the right phase: whole, or, if
+    /// the ring is not aligned, in pieces of which the last has the phase. Returns the entry once
+    /// it is complete.
     pub fn take(
         &mut self,
         address: u64,

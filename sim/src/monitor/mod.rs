@@ -1,16 +1,19 @@
-//! What an ENA card may do to its host, known from what the host told it: register writes, commands and descriptors.
+//! Checks what an ENA card does to its host against what the host gave it: register writes,
+//! commands and descriptors. The root complex passes all register writes and all DMA to the
+//! monitor.
 //!
-//! Each descriptor completes exactly once and in order; nothing is read or written that is not posted; a buffer's bytes are
-//! there before its completion, and a completion before its interrupt; rings are written entry by entry with the right
-//! phase. It looks at TLPs and host memory alone, never at what the card says of itself.
+//! Each descriptor completes exactly once and in order. The card reads and writes only posted
+//! memory. A buffer's bytes are there before its completion, and a completion before its interrupt.
+//! Rings are written entry by entry with the right phase. The monitor looks at TLPs and host memory
+//! alone, never at what the card reports of itself.
 //!
-//! A queue whose driver breaks the rules (a doorbell beyond the ring, descriptors that make no
-//! packet, buffers within each other) is *wild*: in which order the card takes what is in its ring,
-//! and completes it, is not judged. But the card touches nothing that no descriptor names which it
-//! has read, and other queues don't suffer.
+//! A queue is *wild* if its driver breaks the rules: a doorbell beyond the ring, descriptors that
+//! make no packet, overlapping buffers. The order in which the card reads and completes the
+//! descriptors of a wild queue is not checked. But even then the card touches only memory that
+//! descriptors name which it has read, and other queues are checked as usual.
 //!
-//! From a reset to the first command after it the card may end what it had begun: touch what it was
-//! told of before.
+//! From a reset to the first command after it the card may finish DMA in flight: it may touch the
+//! memory that it was given before the reset.
 
 mod answers;
 mod posted;
@@ -52,14 +55,15 @@ mod opcode {
 const HOST_ATTRIBUTES: u8 = 28;
 const LLQ: u8 = 4;
 
-/// Readings of registers that are remembered; the card keeps fewer.
+/// Readless reads that the monitor remembers; the card keeps fewer.
 const QUESTIONS: usize = 64;
 
 /// See the module.
 #[derive(Debug, Default)]
 pub struct Monitor {
     off: bool,
-    /// A reset was asked for and no command given since: [crate::quiet] watches.
+    /// A reset was requested, and no command submitted since. [crate::quiet] checks that no DMA
+    /// starts in this time.
     resetting: bool,
     commands: Answers,
     answers: Answers,
@@ -67,26 +71,28 @@ pub struct Monitor {
     event_limit: u16,
     submitted: u64,
     response: u64,
-    /// Registers to be read without a read, as the host asked.
+    /// The readless reads that the host has asked for and the card has not answered, newest first.
     questions: VecDeque<u32>,
-    /// What was so before the reset that is under way.
+    /// The state before the reset in progress.
     before: Option<Box<Monitor>>,
-    /// Memory that commands under way, and the host's attributes, give to the card.
+    /// Memory that pending commands name, each with its number, and the memory of the host
+    /// attributes.
     lent: Vec<(u64, Range<u64>)>,
     attributes: Vec<Range<u64>>,
     cqs: BTreeMap<u16, Cq>,
     sqs: BTreeMap<(Direction, u16), Sq>,
     doorbells: HashMap<u64, (Direction, u16)>,
     posted: Posted,
-    /// What the host wrote to BAR 2, and whether its lines are wide. Survives resets, as far as anybody may count on it.
+    /// What the host wrote to BAR 2, and whether its lines are wide. The content survives resets,
+    /// as far as a driver may rely on that.
     lines: Vec<u8>,
     wide_lines: bool,
-    /// Interrupts that each vector may still raise for what was completed: two after a completion, since one may be on
-    /// its way already, decided on before that completion, when it is written.
+    /// Interrupts that each vector may still raise. A completion allows two: one may be in flight
+    /// already when the completion is written, decided on before it.
     told: Vec<u8>,
 }
 
-/// What is wrong with what the card did.
+/// A broken rule, and how the card broke it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Breach {
     pub rule: Rule,
@@ -118,22 +124,22 @@ fn u48_at(bytes: &[u8], at: usize) -> u64 {
 }
 
 impl Monitor {
-    /// Judges no more: for tests whose host writes anything anywhere.
+    /// Turns the checks off, for tests whose host writes anything anywhere.
     pub fn switch_off(&mut self) {
         self.off = true;
     }
 
-    /// Packets and buffers the card has and hasn't completed.
+    /// The number of packets and buffers that are posted and not completed.
     pub fn outstanding(&self) -> usize {
         self.sqs.values().map(Sq::outstanding).sum()
     }
 
-    /// Send and receive queues that the card has.
+    /// The number of send and receive queues.
     pub fn queues(&self) -> usize {
         self.sqs.len()
     }
 
-    /// The card was reset by its host, or will be.
+    /// The host has reset the card, or is about to.
     pub fn reset(&mut self) {
         let mut old = std::mem::take(self);
         let (response, questions) = (old.response, old.questions.clone());
@@ -149,8 +155,8 @@ impl Monitor {
         self.before = old.before.take().or_else(|| Some(Box::new(old)));
     }
 
-    /// The same by a function-level reset, which makes the card forget where the readings of
-    /// registers go, too.
+    /// A function-level reset: as [`Self::reset`], and the card forgets its readless response
+    /// address and pending readless reads.
     pub fn function_reset(&mut self) {
         self.reset();
         self.response = 0;
@@ -198,7 +204,7 @@ impl Monitor {
         Ok(())
     }
 
-    /// The card has accepted a byte for its lines, in BAR 2.
+    /// The card has accepted a byte of its LLQ lines, in BAR 2.
     pub fn line_byte(&mut self, offset: u64, byte: u8) {
         let offset = offset as usize;
         if self.lines.len() <= offset {
@@ -207,7 +213,8 @@ impl Monitor {
         self.lines[offset] = byte;
     }
 
-    /// A doorbell of a queue, which takes its lower half alone too.
+    /// Whether `offset` is the doorbell of a queue. A doorbell takes a write of its lower half
+    /// alone, too.
     pub fn is_doorbell(&self, offset: u64) -> bool {
         self.doorbells.contains_key(&offset)
     }
@@ -243,7 +250,7 @@ impl Monitor {
         iommu.read(CARD_ID, address, entry).is_ok()
     }
 
-    /// The card reads `len` bytes.
+    /// Checks a read of `len` bytes by the card.
     pub fn read(&mut self, address: u64, len: u32, iommu: &Iommu) -> Verdict {
         if self.off {
             return Ok(());
@@ -264,7 +271,8 @@ impl Monitor {
         verdict.map_err(|breach| breach.in_front(format!("read of {len} bytes at {address:#x}")))
     }
 
-    /// Whether a packet or a command has these bytes; of before a reset, a ring too.
+    /// Whether a packet or a command names these bytes. A queue from before a reset has its ring,
+    /// too.
     fn may_read(&mut self, address: u64, end: u64) -> bool {
         let lines = std::mem::take(&mut self.lines);
         let may = self.knows(address, end, &lines);
@@ -283,7 +291,7 @@ impl Monitor {
             })
     }
 
-    /// The card reads commands: such as were given, and not answered.
+    /// Checks a read of commands: they must be submitted and not answered.
     fn fetch_commands(&self, address: u64, end: u64) -> Verdict {
         let Answers { base, depth, .. } = self.commands;
         let from = address.wrapping_sub(base);
@@ -305,7 +313,7 @@ impl Monitor {
         lent.chain(&self.attributes).any(|range| holds(range, address, end))
     }
 
-    /// The card has written `bytes`.
+    /// Checks a write of `bytes` by the card.
     pub fn write(&mut self, address: u64, bytes: &[u8], iommu: &Iommu) -> Verdict {
         if self.off {
             return Ok(());
@@ -373,8 +381,8 @@ impl Monitor {
             || self.sqs.values().any(|sq| sq.has_loose_buffer(address, end))
     }
 
-    /// The card has answered a reading of a register: the oldest there is, or one behind what it
-    /// dropped.
+    /// Checks a readless response: it must answer a read that the host has asked for. Older reads
+    /// count as dropped by the card.
     fn responded(&mut self, question: u32) -> Verdict {
         match self.questions.iter().rposition(|&asked| asked == question) {
             Some(at) => {
@@ -397,7 +405,7 @@ impl Monitor {
         sq.complete(entry, &mut self.posted)
     }
 
-    /// The card has answered the oldest command.
+    /// Handles the answer to the oldest pending command.
     fn answered(&mut self, answer: &[u8], iommu: &Iommu) -> Verdict {
         let number = self.answers.written - 1;
         if number == self.submitted {
@@ -450,7 +458,7 @@ impl Monitor {
         self.told[vector] = 2;
     }
 
-    /// The card has raised an interrupt.
+    /// Checks an interrupt that the card has raised.
     pub fn interrupt(&mut self, vector: u16) -> Verdict {
         if self.off {
             return Ok(());
@@ -469,7 +477,7 @@ impl Monitor {
     }
 }
 
-/// Bytes of the reading of a register.
+/// Bytes of a readless response.
 const RESPONSE: usize = 8;
 
 /// Whether all bytes from `address` to `end` are in `range`.

@@ -1,4 +1,4 @@
-//! Memory that descriptors name: found by address, in whatever order.
+//! The memory that descriptors name, which is looked up by address.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use super::queues::{Direction, Fill, Sq};
 use super::{Breach, Verdict};
 use crate::rules::Rule;
 
-/// Of one descriptor. `number` tells those at the same address apart.
+/// The memory of one descriptor. `number` distinguishes extents at the same address.
 #[derive(Clone, Copy, Debug)]
 pub struct Extent {
     pub address: u64,
@@ -17,7 +17,7 @@ pub struct Extent {
 #[derive(Clone, Copy, Debug)]
 struct Owner {
     len: u32,
-    /// The receive queue's base, none for memory to be sent.
+    /// The base of the receive queue; none for memory of a packet to send.
     rx: Option<u64>,
 }
 
@@ -28,7 +28,7 @@ pub struct Posted {
     next: u64,
 }
 
-/// Extents looked at before all are.
+/// How many extents a search looks at before it gives up.
 const NEAR: usize = 64;
 
 impl Posted {
@@ -44,7 +44,7 @@ impl Posted {
         self.extents.remove(&(extent.address, extent.number));
     }
 
-    /// Whether a buffer to receive into has any of these bytes.
+    /// Whether a receive buffer has any of these bytes.
     pub fn is_received_into(&self, address: u64, len: u32) -> bool {
         let end = address.saturating_add(len.into());
         let before = self.extents.range(..(address, 0)).rev().take(NEAR);
@@ -71,12 +71,12 @@ impl Posted {
         self.around(address, end).any(|(_, _, owner)| owner.rx.is_none())
     }
 
-    /// Whether these bytes are in a buffer to receive into.
+    /// Whether these bytes are in a receive buffer.
     pub fn may_write(&self, address: u64, end: u64) -> bool {
         self.around(address, end).any(|(_, _, owner)| owner.rx.is_some())
     }
 
-    /// Takes bytes written to a receive buffer: the next ones of it.
+    /// Checks bytes that are written to a receive buffer: they must be the next ones in it.
     pub fn wrote(
         &self,
         address: u64,
@@ -108,7 +108,7 @@ impl Posted {
     }
 }
 
-/// Memory named by descriptors of which nobody knows what they mean.
+/// The memory that the descriptors of a wild queue name.
 #[derive(Debug, Default)]
 pub struct Loose(BTreeMap<u64, u64>);
 

@@ -1,4 +1,4 @@
-//! Queues as the host made them.
+//! The submission and completion queues that the host has created, each with its checks.
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -31,7 +31,7 @@ pub struct Cq {
     depth: u16,
     entry: usize,
     written: u16,
-    /// Of its interrupt, if it has one.
+    /// The interrupt vector, if the queue has one.
     pub vector: Option<u16>,
 }
 
@@ -55,7 +55,8 @@ impl Cq {
         self.ring().contains(&address)
     }
 
-    /// Takes a write into the ring: its next entries, with the right phase.
+    /// Checks a write into the ring: it must be the next entries with the right phase. Returns the
+    /// entries.
     pub fn take<'a>(
         &mut self,
         address: u64,
@@ -88,12 +89,12 @@ impl Cq {
 struct Item {
     req_id: u16,
     descriptors: u16,
-    /// Places it takes in the ring: descriptors, or lines.
+    /// Places that the item takes in the ring: descriptors, or lines.
     places: u16,
-    /// Bytes of it that are in its first line.
+    /// Bytes of the packet that are in its first line.
     pushed: u32,
     extents: Vec<Extent>,
-    /// Bytes written to the buffer.
+    /// Bytes written to the buffer. Of a packet to send, 1 once it has a data descriptor.
     filled: u32,
 }
 
@@ -102,39 +103,39 @@ pub struct Sq {
     pub direction: Direction,
     pub cq: u16,
     base: u64,
-    /// Bytes of a line of the card, if the ring is made of such.
+    /// Bytes of an LLQ line, if the ring is made of lines.
     line: Option<usize>,
     depth: u16,
     tail: u16,
     /// Descriptors that the card has read.
     fetched: u16,
-    /// Places of completed items.
+    /// Places of completed items: the head pointer.
     head: u16,
     wild: bool,
-    /// Of a wild one: memory that its descriptors name.
+    /// Memory that the descriptors name, if the queue is wild.
     loose: Loose,
     items: VecDeque<Item>,
-    /// The packet that is being posted.
+    /// The packet whose last descriptor is not posted yet.
     open: Option<Item>,
     /// A received packet has begun and not ended.
     mid: bool,
 }
 
-/// What bytes written to a buffer are.
+/// How a write to a receive buffer fits the bytes that are in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fill {
-    /// What comes next.
+    /// The write follows them.
     Next,
-    /// Not what comes behind so many bytes.
+    /// The write does not follow them; there are so many.
     Gap(u32),
-    /// Those of a buffer that the card can't know of.
+    /// The card has not read the descriptor of the buffer.
     Unread,
 }
 
 const DESCRIPTOR: u64 = 16;
-/// Before the header in a packet's first line.
+/// Descriptors before the header in a packet's first line.
 const BEFORE_HEADER: usize = 2;
-/// More than any packet has.
+/// The most descriptors a packet may have.
 const MOST_DESCRIPTORS: u16 = 21;
 
 /// Bits of a descriptor's first word.
@@ -143,7 +144,7 @@ const FIRST: u32 = 1 << 26;
 const LAST: u32 = 1 << 27;
 
 impl Sq {
-    /// `lines`: where its lines would be in BAR 2, and what they would be like.
+    /// `lines` is the offset of the lines in BAR 2, and `wide` their size, if the queue has lines.
     pub fn created(command: &[u8], lines: u32, wide: bool) -> Self {
         let pushed = command[6] & 0xf == 3;
         Sq {
@@ -208,24 +209,24 @@ impl Sq {
 
     pub fn ring(&self) -> Range<u64> {
         match self.line {
-            // The host can't be asked for it.
+            // A ring of lines is not in host memory.
             Some(_) => 0..0,
             None => self.base..self.base + u64::from(self.depth) * DESCRIPTOR,
         }
     }
 
-    /// Its memory is the host's again.
+    /// Removes the memory of the queue from `posted`.
     pub fn forget(self, posted: &mut Posted) {
         for item in self.items.into_iter().chain(self.open) {
             item.extents.into_iter().for_each(|extent| posted.remove(extent));
         }
     }
 
-    /// Places up to `tail` are the card's.
+    /// Handles a doorbell: places up to `tail` now belong to the card.
     pub fn doorbell(&mut self, tail: u16, iommu: &Iommu, lines: &[u8], posted: &mut Posted) {
         self.post(tail, iommu, lines, posted);
         if self.wild {
-            // What has been posted remains so, whatever completes.
+            // Memory that has been posted stays so, whatever completes.
             for item in self.items.iter().chain(&self.open) {
                 item.extents.iter().for_each(|extent| self.loose.add(extent.address, extent.len));
             }
@@ -260,7 +261,8 @@ impl Sq {
         }
     }
 
-    /// A line that was pushed: descriptors up to its packet's last, or its end. False if it can't be.
+    /// Posts the descriptors of a line, up to the last of their packet or the end of the line.
+    /// False if they are illegal.
     fn post_line(&mut self, line: &[u8], posted: &mut Posted) -> bool {
         let begins = self.open.is_none();
         let count = if begins { BEFORE_HEADER } else { line.len() / DESCRIPTOR as usize };
@@ -283,14 +285,14 @@ impl Sq {
         true
     }
 
-    /// False if it is wild.
+    /// Posts a receive buffer. False if it overlaps another.
     fn post_rx(&mut self, descriptor: &[u8], posted: &mut Posted) -> bool {
         let len = match u16_at(descriptor, 0) {
             0 => 0x1_0000,
             len => u32::from(len),
         };
         let address = u48_at(descriptor, 8);
-        // Buffers in each other: what belongs to which can't be told.
+        // If buffers overlap, nothing tells to which a byte belongs.
         let apart = !posted.is_received_into(address, len);
         let extent = posted.add(address, len, Some(self.base));
         self.items.push_back(Item {
@@ -304,7 +306,7 @@ impl Sq {
         apart
     }
 
-    /// False if this can't be where it is.
+    /// Posts a descriptor of a packet to send. False if it is illegal in this place.
     fn post_tx(&mut self, descriptor: &[u8], posted: &mut Posted) -> bool {
         let word = u32_at(descriptor, 0);
         let fresh =
@@ -330,7 +332,7 @@ impl Sq {
                 packet.pushed = descriptor[15].into();
             }
         }
-        // Of packets to send: that a data descriptor was seen.
+        // Notes that the packet has a data descriptor.
         packet.filled = 1;
         let len = word & 0xffff;
         if len != 0 {
@@ -347,7 +349,7 @@ impl Sq {
         legal
     }
 
-    /// The card reads from the ring: descriptors in order, none that it wasn't told of.
+    /// Checks a read of the ring by the card: descriptors in order, and none beyond the doorbell.
     pub fn fetch(&mut self, address: u64, len: u32, iommu: &Iommu) -> Verdict {
         let (offset, size) = (address - self.base, u64::from(self.depth) * DESCRIPTOR);
         let count = (u64::from(len) / DESCRIPTOR) as u16;
@@ -380,7 +382,7 @@ impl Sq {
         Ok(())
     }
 
-    /// Descriptors that were read and are not completed; of lines nobody knows.
+    /// Descriptors that the card has read and not completed. Of lines that is unknown: no limit.
     fn read_ahead(&self) -> u16 {
         match self.line {
             Some(_) => u16::MAX,
@@ -388,7 +390,7 @@ impl Sq {
         }
     }
 
-    /// The card has filled part of buffer `number`.
+    /// Checks a write of the card to buffer `number`.
     pub fn fill(&mut self, number: u64, offset: u32, len: u32) -> Fill {
         if self.wild {
             return Fill::Next;
@@ -413,16 +415,16 @@ impl Sq {
         }
     }
 
-    /// Whether this entry completes what is next.
+    /// Whether this entry completes the oldest item.
     pub fn awaits(&self, entry: &[u8]) -> bool {
         self.items.front().is_some_and(|item| item.req_id == self.req_id(entry))
     }
 
-    /// The card has written a completion entry.
+    /// Checks a completion entry that the card has written.
     pub fn complete(&mut self, entry: &[u8], posted: &mut Posted) -> Verdict {
         let word = u32_at(entry, 0);
         let reserved = match self.direction {
-            // Status, and what drivers want to be 0.
+            // The status, and bits that drivers expect to be 0.
             Direction::Tx => word & 0xc0ff_0000,
             Direction::Rx => word & 0x0002_0080,
         };

@@ -1,4 +1,5 @@
-// What a library and the host's program must agree on, as this compiler sees it.
+// What a library and the program must agree on, as the compiler of the library sees it. The program
+// checks this before it uses the library.
 #include "nitor-sim/src/card.rs.h"
 #include "nitor-sim/src/shim/card.h"
 

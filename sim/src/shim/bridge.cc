@@ -13,7 +13,7 @@ Span<T> span(rust::Slice<T> slice) {
   return {slice.data(), slice.size()};
 }
 
-// A slice's pointer is never null.
+// The pointer of a rust::Slice is never null.
 template <class T>
 rust::Slice<T> slice(Span<T> span) {
   if (span.size == 0) return {};

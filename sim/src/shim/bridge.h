@@ -1,4 +1,4 @@
-// The C++ side of `bridge`: a library's cards in cxx's types.
+// The C++ side of the cxx bridge in card.rs: the cards of a library in cxx's types.
 #pragma once
 
 #include <memory>
@@ -8,7 +8,7 @@
 
 namespace nitor {
 
-// `maker` is a NewCard.
+// `maker` is the address of a NewCard.
 std::unique_ptr<Card> new_card(std::size_t maker, const ShimConfig& config);
 std::unique_ptr<Card> new_scripted_card(std::size_t maker, const ShimConfig& config,
                                         rust::Slice<const Beat> tlps,

@@ -1,6 +1,6 @@
-// A card as the host's program sees it. Its model is in a library that is compiled at another time,
-// perhaps by another compiler: so there is nothing in here but a table of functions and plain data.
-// See card.rs for what each call means.
+// The interface between the program and the library with a card's model. The library is compiled at
+// another time, perhaps by another compiler. So there is nothing in here but a table of functions
+// and plain data. See card.rs for what each call means.
 #pragma once
 
 #include <array>
@@ -44,14 +44,14 @@ class Card {
   virtual Span<const std::uint8_t> arena() const = 0;
   virtual void clear_records() = 0;
 
-  // False if an access is under way.
+  // False if an access is pending.
   virtual bool start_mgmt(std::uint64_t at, bool write, std::uint16_t address, std::uint32_t value,
                           std::uint8_t enables) = 0;
   virtual MgmtReply take_mgmt() = 0;
   virtual bool irq() const = 0;
   virtual void set_link(bool up) = 0;
   virtual void set_mac_rate(std::uint64_t byte_time_q16) = 0;
-  // Counts from now on, for each stream of the probe, its cycles by {ready, valid}.
+  // Starts to count, for each stream of the probe, its cycles by {ready, valid}.
   virtual void count_streams() = 0;
   virtual Span<const std::uint64_t> stream_counts() const = 0;
 
@@ -63,17 +63,18 @@ class Card {
   virtual void close_waves() = 0;
 };
 
-// All that a scripted card does.
+// Everything that a scripted card does.
 struct ScriptView {
   Span<const Beat> tlps, frames;
   Span<const std::uint8_t> limits;
 };
 
-// What a library exports as `nitor_card_new`; the script is null but for the scripted card.
+// The function that a library exports as `nitor_card_new`. `script` is null except for the scripted
+// card.
 using NewCard = Card* (*)(const ShimConfig& config, const ScriptView* script);
 
-// What it exports as `nitor_card_abi`: the hash of the headers it was compiled with, and how large
-// the compiler has made what is in them.
+// The record that a library exports as `nitor_card_abi`: the hash of the headers it was compiled
+// with, and the sizes of the types in them.
 struct Abi {
   char headers[40];
   std::uint32_t pointer, config, record, reply, beat;

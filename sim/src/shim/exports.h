@@ -1,4 +1,5 @@
-// What a library exports, besides what is in abi.cc; included once.
+// What each library defines once besides abi.cc: the macro for its exports, and the error handler
+// of Verilator's run time.
 #pragma once
 
 #include <cstdio>
@@ -10,7 +11,7 @@
 
 #define NITOR_EXPORT extern "C" __attribute__((visibility("default")))
 
-// A model that is broken ends the process: its card is good for nothing any more.
+// A fatal error of a model ends the process: its card cannot go on.
 void vl_fatal(const char* file, int line, const char*, const char* message) {
   std::fprintf(stderr, "%s:%d: %s\n", file, line, message);
   std::abort();

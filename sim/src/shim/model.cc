@@ -1,4 +1,4 @@
-// A Verilated card.
+// Makes the Verilated card of a library.
 #include "Vcard.h"
 #if VM_COVERAGE
 #include "Vcard___024root.h"

@@ -1,5 +1,5 @@
-// Drives the pins of a Verilated model, whose class, `M`, says how wide they are; all that does not
-// touch pins is in queues.cc.
+// Drives and samples the pins of a Verilated model. The types of its class, `M`, give the width of
+// the data. Everything that does not touch pins is in queues.cc.
 #pragma once
 
 #include <algorithm>
@@ -26,7 +26,7 @@ class PinnedCard final : public Queues {
  public:
   static constexpr std::size_t kBytes = sizeof(std::declval<M&>().tx_data);
 
-  // The rest of the arguments is for the model.
+  // `more` are arguments for the model.
   template <class... More>
   explicit PinnedCard(const ShimConfig& config, More&&... more) : Queues(config) {
     context_.randReset(2);
@@ -96,7 +96,7 @@ class PinnedCard final : public Queues {
 
   static constexpr int kResetCycles = 16;
   static constexpr std::uint64_t kHalfPeriodPs = 2000;  // Verilator counts picoseconds.
-  // A record's `flags`.
+  // Bits of a record's `flags`, as in card.rs.
   static constexpr std::uint8_t kBadFraming = 1, kUnstable = 4, kCreditsTaken = 16;
 
   // A beat that the card offers.
@@ -113,7 +113,8 @@ class PinnedCard final : public Queues {
     }
   };
 
-  // Whether a stream withdraws or changes what it has offered and nobody has taken.
+  // Whether a stream withdraws or changes `held`, the beat that it has offered and that was not
+  // accepted.
   template <class Make>
   static bool unstable(std::optional<Offer>& held, bool valid, bool ready, Make offer) {
     if (!held && (!valid || ready)) return false;
@@ -124,8 +125,8 @@ class PinnedCard final : public Queues {
     return !kept;
   }
 
-  // One cycle: inputs settle while the clock is low, handshakes are what the pins say just
-  // before the edge, then the edge.
+  // Runs one cycle: inputs settle while the clock is low, handshakes are sampled just before the
+  // rising edge, then the clock rises.
   void step() {
     M& m = *model_;
     if (!returns_.empty() || !all_credits_finite_) drive_credits();
@@ -140,7 +141,7 @@ class PinnedCard final : public Queues {
     dump(0);
     if (static_cast<std::uint8_t>(m.rx_np_limit - np_limit_) >= 128) tx_fault_ |= kCreditsTaken;
     np_limit_ = m.rx_np_limit;
-    // What the card offers is taken before what it is given: it cannot have reacted yet.
+    // The outputs of the card are recorded before its inputs: it cannot have reacted to these yet.
     take_tx();
     take_mac_tx();
     take_mgmt_reply();
@@ -168,7 +169,7 @@ class PinnedCard final : public Queues {
     m.fc_cpl_infinite = (finite_completion_data_ ? 0 : 2) | (finite_completion_headers_ ? 0 : 1);
   }
 
-  // Puts the next beat of `slot` in `data`; its length.
+  // Copies the next beat of `slot` to `data`. Returns its length.
   std::size_t load_beat(const Presenting& slot, EData* data) {
     const auto& bytes = slot.packet->data;
     const std::size_t n = std::min(kBytes, bytes.size() - slot.sent);

@@ -7,11 +7,11 @@ namespace nitor {
 
 namespace {
 
-// A record's `flags`.
+// Bits of a record's `flags`, as in card.rs.
 constexpr std::uint8_t kCreditOverrun = 2;
 constexpr std::uint8_t kFrameError = 8;
 
-// How far ahead of their use unlimited credits are kept: the largest lead PCIe allows.
+// How far unlimited credits are granted ahead of their use: the most that PCIe allows.
 constexpr std::uint32_t kHeaderLead = 127;
 constexpr std::uint32_t kDataLead = 2047;
 
@@ -124,8 +124,8 @@ void Queues::push_frame(std::uint64_t at, Span<const std::uint8_t> frame, bool e
   frames_.push_back(std::move(packet));
 }
 
-// The next TLP that may go now. Nothing passes a posted request that was there first; posted
-// requests and completions pass non-posted ones that wait for credits.
+// Removes the next TLP that may go now. Nothing passes a posted request that was there first;
+// posted requests and completions pass non-posted ones that wait for credits.
 Queues::PacketPtr Queues::next_tlp() {
   const auto due = [this](const PacketPtr& packet) { return packet->at <= cycle_; };
   const Packet* first_posted = posted_.empty() ? nullptr : posted_.front().get();
@@ -206,7 +206,8 @@ void Queues::end_take(Taking& slot, bool frame, bool error) {
   slot.active = false;
 }
 
-// Counts the credits a TLP from the card took, flags it if it had none, and frees them later.
+// Counts the credits that a TLP from the card uses, flags the TLP if it had none, and returns the
+// credits later.
 void Queues::count_credits(const Header& header, std::uint8_t& flags) {
   Credits taken;
   switch (class_of(header)) {
@@ -265,7 +266,7 @@ void Queues::return_credits() {
   }
 }
 
-// Puts bytes behind those on their way to the wire.
+// Adds bytes behind those that the MAC has yet to send.
 void Queues::mac_sends(std::size_t bytes) {
   mac_free_q16_ = std::max(mac_free_q16_, cycle_ << 16) + bytes * mac_byte_q16_;
 }

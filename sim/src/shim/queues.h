@@ -1,4 +1,5 @@
-// The queues on both sides of a card's pins: all that does not depend on their width.
+// The queues on both sides of a card's pins, with credits and the management bus: everything in the
+// shim that does not depend on the width of the pins.
 #pragma once
 
 #include <array>
@@ -16,8 +17,8 @@ namespace nitor {
 class Queues : public Card {
  public:
   static constexpr std::size_t kStreams = 32;
-  // What a frame takes of the wire besides its bytes: before it preamble and start, behind it FCS
-  // and gap.
+  // Bytes on the wire besides those of the frame: preamble and start before it, FCS and gap behind
+  // it.
   static constexpr std::size_t kPreamble = 8, kFrameEnd = 4 + 12;
 
   explicit Queues(const ShimConfig& config);
@@ -70,7 +71,7 @@ class Queues : public Card {
   };
   using PacketPtr = std::unique_ptr<Packet>;
 
-  // A packet being presented or taken beat by beat.
+  // A packet that is sent to the card, and one that is received from it, beat by beat.
   struct Presenting {
     PacketPtr packet;
     std::size_t sent = 0;  // Bytes already accepted.
@@ -93,7 +94,7 @@ class Queues : public Card {
   void end_take(Taking& slot, bool frame, bool error);
   void count_credits(const Header& header, std::uint8_t& flags);
   void return_credits();
-  // Whether the MAC has room for a beat: it takes them ahead of the wire by no more than its slack.
+  // Whether the MAC accepts a beat: it runs ahead of the wire by no more than its slack.
   bool mac_has_room() const { return mac_free_q16_ <= (cycle_ + mac_slack_) << 16; }
   void mac_sends(std::size_t bytes);
 
@@ -108,7 +109,8 @@ class Queues : public Card {
   bool irq_ = false;
   Dice rx_dice_, tx_dice_, mac_rx_dice_, mac_tx_dice_, credit_dice_;
 
-  // Towards the card. Posted and non-posted stay in order; completions go by their time.
+  // Towards the card. Posted and non-posted requests stay in order; completions are ordered by
+  // time.
   std::deque<PacketPtr> posted_, non_posted_;
   std::vector<PacketPtr> completions_;  // Heap, earliest first.
   std::deque<PacketPtr> frames_;
@@ -123,7 +125,7 @@ class Queues : public Card {
   std::vector<std::uint64_t> streams_;
   std::vector<std::uint8_t> arena_;
 
-  // Credits we grant: limits and use, as running totals.
+  // Credits that the shim grants to the card: limits and use, as running totals.
   struct Credits {
     std::uint32_t posted_headers = 0, posted_data = 0, non_posted_headers = 0;
     std::uint32_t completion_headers = 0, completion_data = 0;
@@ -134,7 +136,7 @@ class Queues : public Card {
   };
   Credits granted_, used_;
   bool finite_posted_headers_, finite_posted_data_, finite_non_posted_headers_;
-  // Infinite ones the card need not count.
+  // If not finite, the card need not count them.
   bool finite_completion_headers_, finite_completion_data_;
   std::deque<Return> returns_;
 

@@ -1,5 +1,4 @@
-// A card without logic, for tests of what watches the pins: its outputs say what a script has them
-// say.
+// A card without logic, for tests of what watches the pins: its outputs follow a script.
 #include <algorithm>
 #include <cstring>
 #include <vector>
@@ -18,14 +17,14 @@ struct ScriptedModel {
   CData clock = 0, reset = 0, link_up = 0, probe = 0;
   CData fc_ph = 0, fc_nph = 0, fc_cplh = 0, fc_cpl_infinite = 0;
   SData fc_pd = 0, fc_cpld = 0;
-  // To the card: taken at once, and forgotten.
+  // Inputs of the card: always accepted, and ignored.
   CData rx_valid = 0, rx_ready = 1, rx_sop = 0, rx_eop = 0, rx_np_limit = 0;
   VlWide<4> rx_hdr, rx_data, mac_rx_data;
   CData mac_rx_valid = 0, mac_rx_ready = 1, mac_rx_bytes = 0, mac_rx_last = 0, mac_rx_err = 0;
   CData mgmt_valid = 0, mgmt_ready = 1, mgmt_write = 0, mgmt_be = 0, mgmt_irq = 0;
   SData mgmt_addr = 0;
   IData mgmt_wdata = 0, mgmt_rdata = 0;
-  // From the card.
+  // Outputs of the card.
   CData tx_valid = 0, tx_ready = 0, tx_sop = 0, tx_eop = 0;
   VlWide<4> tx_hdr, tx_data, mac_tx_data;
   CData mac_tx_valid = 0, mac_tx_ready = 0, mac_tx_bytes = 0, mac_tx_last = 0, mac_tx_err = 0;

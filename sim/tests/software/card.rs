@@ -1,5 +1,5 @@
-//! A card in software: does the DMA a test plans for it, checks each completion as it comes, and
-//! answers nothing.
+//! A card in software: performs the DMA that a test plans for it, checks each completion as it
+//! arrives, and answers no request.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};

@@ -1,4 +1,4 @@
-//! Root complex, wires and captures, with cards in software.
+//! Tests of the root complex, of wires and of captures, with cards in software.
 
 mod card;
 mod root;

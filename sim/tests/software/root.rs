@@ -1,5 +1,5 @@
-//! The root complex against a card in software: what it reads is what is there, however the
-//! answers are cut, delayed and reordered; faults do what they say and nothing else.
+//! The root complex against a card in software: reads return the memory's contents, however
+//! completions are split, delayed and reordered; faults have the effect they name and no other.
 
 use std::cell::RefCell;
 use std::rc::Rc;

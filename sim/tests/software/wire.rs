@@ -1,4 +1,4 @@
-//! Wires between cards in software, and what a capture of them says.
+//! Wires between cards in software, and the captures of them.
 
 use std::cell::RefCell;
 use std::io::{self, Write};

@@ -1,5 +1,6 @@
-//! A card as a guest's PCI function. What QEMU emulates (BARs, the MSI-X table) is kept from the card, whose own were set when
-//! it was enumerated; all else in configuration space is the card's.
+//! A card as the PCI function of a guest. QEMU emulates the BARs and the MSI-X table, and writes to
+//! them do not reach the card, which was given its own when it was enumerated. The rest of
+//! configuration space is the card's.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -21,12 +22,12 @@ const ROM: u16 = 0x30;
 const FUNCTION_LEVEL_RESET: u32 = 1 << 15;
 const MSIX_ENABLE: u32 = 1 << 31;
 
-/// The dword of configuration space that byte `at` is in.
+/// The dword of configuration space that has byte `at`.
 fn config_dword(at: u64) -> Option<u16> {
     (at < 4096).then_some(at as u16 & !3)
 }
 
-/// What a guest did that it may not do, or what befell it.
+/// Counts of a guest's accesses, and of what went wrong with them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     pub register_reads: u64,
@@ -34,14 +35,14 @@ pub struct Counts {
     /// Reads that the card did not answer.
     pub unanswered: u64,
     pub interrupts: u64,
-    /// Interrupts of a vector that nobody listens to, kept until somebody does.
+    /// Interrupts of a vector without a listener. They stay pending until it has one.
     pub unheard: u64,
     pub resets: u64,
     pub maps: u64,
     pub unmaps: u64,
 }
 
-/// One vector: whom to tell, and whether there is something to tell.
+/// One vector: the event file of its listener, and whether an interrupt is pending.
 #[derive(Debug, Default)]
 struct Vector {
     listener: Option<File>,
@@ -75,7 +76,7 @@ impl Device {
         Ok(device)
     }
 
-    /// Gives the card's vectors messages of our own, and leaves MSI-X to the guest to enable.
+    /// Programs the card's vectors with messages of our own. The guest enables MSI-X.
     fn set_up(&mut self, world: &mut World) -> Result<(), SetupError> {
         let msix = self.msix(world).ok_or(SetupError::NoMsix)?;
         let read = |world: &mut World| {
@@ -89,7 +90,8 @@ impl Device {
         world
             .config_write(self.host, msix, control & !MSIX_ENABLE)
             .map_err(|error| SetupError::Config { offset: msix, error })?;
-        // As firmware does; QEMU sends no error message of a device that has none to report when it is found.
+        // This is what firmware does. QEMU passes on no error messages of a device that does not
+        // report errors when it is found.
         if let Some(express) = world.host(self.host).root.function.express {
             let offset = express + DEVICE_CONTROL;
             let control = world.config_read(self.host, offset).map(|control| control & 0xffff);
@@ -107,17 +109,17 @@ impl Device {
         world.host(self.host).root.function.msix
     }
 
-    /// Interrupt vectors.
+    /// The number of interrupt vectors.
     pub fn vectors(&self) -> usize {
         self.vectors.len()
     }
 
-    /// Bytes of each BAR, 0 where there is none.
+    /// The size of each BAR, 0 where there is none.
     pub fn bars(&self, world: &World) -> [u64; 6] {
         world.host(self.host).root.function.bars.map(|bar| bar.map_or(0, |bar| bar.size))
     }
 
-    /// Reads configuration space; what the card does not answer is all ones.
+    /// Reads configuration space. A read that the card does not answer returns all ones.
     pub fn config_read(&mut self, world: &mut World, offset: u64, into: &mut [u8]) {
         let mut word = [0xff; 4];
         let mut known = None;
@@ -172,7 +174,7 @@ impl Device {
         }
     }
 
-    /// A function-level reset, after which the card has its addresses and vectors again.
+    /// Performs a function-level reset, and gives the card its addresses and vectors again.
     pub fn reset(&mut self, world: &mut World) -> Result<(), SetupError> {
         self.counts.resets += 1;
         world.host_mut(self.host).hang_firmware(false);
@@ -243,14 +245,15 @@ impl Device {
         Ok(())
     }
 
-    /// Unmaps what was mapped within the range. The card's reads and writes there are refused from now on; none is half
-    /// done, since the card stands still meanwhile.
+    /// Unmaps the mappings within the range. From now on the IOMMU refuses the card's reads and
+    /// writes there. None is half done, since the card does not run meanwhile.
     pub fn unmap(&mut self, world: &mut World, iova: u64, len: u64) {
         let iommu = &mut world.host_mut(self.host).root.iommu;
         self.counts.unmaps += iommu.unmap_range(CARD_ID, iova, len) as u64;
     }
 
-    /// Tells `files` of the vectors from `start` on; none at all stops telling anybody of `count` vectors.
+    /// Sets `files` as the event files of the vectors from `start` on. Without files it removes
+    /// those of `count` vectors.
     pub fn listen(&mut self, start: u32, count: u32, files: Vec<File>) {
         let start = start as usize;
         if files.is_empty() {
@@ -268,7 +271,7 @@ impl Device {
         }
     }
 
-    /// Passes on the interrupts that the card has raised. Those passed on.
+    /// Passes the interrupts that the card has raised on to the guest, and calls `passed` for each.
     pub fn deliver(&mut self, world: &mut World, mut passed: impl FnMut(u16)) {
         while let Some(interrupt) = world.host_mut(self.host).root.interrupts.take() {
             let Some(vector) = self.vectors.get_mut(usize::from(interrupt.vector)) else {
@@ -283,7 +286,7 @@ impl Device {
         }
     }
 
-    /// The guest has gone: its memory and its ears with it.
+    /// Drops the memory and the event files of a guest that has disconnected.
     pub fn gone(&mut self, world: &mut World) {
         self.unmap(world, 0, u64::MAX);
         self.files.clear();
@@ -292,9 +295,9 @@ impl Device {
 }
 
 impl Vector {
-    /// True if somebody has been told.
+    /// Signals the event file. True if there is one.
     fn tell(&mut self) -> bool {
-        // An event file's count overflows only if nobody listens.
+        // The count of an event file overflows only if nothing reads it.
         self.listener.as_mut().is_some_and(|file| file.write_all(&1u64.to_ne_bytes()).is_ok())
     }
 }

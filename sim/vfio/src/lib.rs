@@ -1,4 +1,5 @@
-//! Simulated cards as vfio-user devices: a virtual machine's unmodified driver drives the Verilated card.
+//! Simulated cards as vfio-user devices: a virtual machine's unmodified driver drives the Verilated
+//! card. `nitor vm` and `nitor replay` use it.
 //!
 //! ```text
 //!  QEMU, guest 0 ── socket ── server ──┐                   ┌ card 0 ┐
@@ -8,12 +9,12 @@
 //!
 //! | module | |
 //! |---|---|
-//! | [machine] | the thread that owns the cards: lets their time pass, does what is asked |
+//! | [machine] | the thread that owns the cards: runs them, and serves requests |
 //! | [server] | one guest's vfio-user connection |
 //! | [device] | a card as a guest's PCI function: configuration space, BARs, memory, interrupts |
-//! | [trace], [record], [replay] | a session with a driver written to a file, and done again without the guest |
+//! | [trace], [record], [replay] | records a session with a driver, and replays it |
 //! | [peer] | a host on the wire, for a guest that is alone |
-//! | `tap` | the cards' own counters, read beside their firmware |
+//! | `tap` | the firmware's clock, and the cards' counters, at the management bus |
 
 pub mod device;
 pub mod machine;

@@ -1,16 +1,20 @@
-//! The thread that owns the cards. Guests ask it through a channel; it does what they ask in order, lets the cards' time
-//! pass, and passes interrupts and frames on.
+//! The thread that owns the cards. Guests send it requests through a channel. It carries these out
+//! in order, runs the cards, and passes interrupts and frames on.
 //!
-//! A card's time is not a guest's: nobody could run the card as fast as it would be. Its clock runs
+//! A card's time is not that of the guest: no simulation is as fast as the card. The card's clock
+//! runs
 //!
-//! - while packets are under way, and for as long afterwards as something may come late on purpose (moderated interrupts),
+//! - while packets are in flight, and afterwards for as long as something may be delayed on purpose
+//!   (moderated interrupts),
 //! - from the write of a control register until the card is quiet again, with the guest waiting,
 //!
-//! and else it is stopped: no register of the card changes, no timer in it goes on. The firmware's clock is another: it is put
-//! forward once a second by what has passed on the wall, and the firmware is woken. So signs of life come once a second of the
-//! guest's, however slow the simulation is, and a quiet card costs what its firmware does in that moment.
+//! and otherwise it is stopped: no register of the card changes, and no timer in it advances. The
+//! clock of the firmware is separate: once a second it is put forward by the time that has passed
+//! on the wall clock, and the firmware is woken. So the guest sees a keep-alive each second,
+//! however slow the simulation is, and a quiet card costs only the work of its firmware in that
+//! moment.
 //!
-//! Doorbells are posted: the guest goes on while the card works, as it would on a machine.
+//! Doorbells are posted: the guest continues while the card works, as on a machine.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -42,28 +46,29 @@ use crate::server::{Backend, Service};
 use crate::tap::Tap;
 use crate::trace::{Cause, Head, Writer};
 
-/// How a machine is made.
+/// The options of a machine.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
     pub card: &'static CardSpec,
-    /// 1, whose wire leads to a [`Peer`], or 2, whose cards are joined by one.
+    /// The number of guests: 1, whose wire leads to a [`Peer`], or 2, whose cards one wire joins.
     pub guests: usize,
-    /// Two guests, with a wire and a [`Peer`] for each.
+    /// Whether two guests each have a wire and a [`Peer`] of their own.
     pub apart: bool,
     pub seed: u64,
-    /// Cycles that a read of the guest's memory takes, more or less; 0 is the usual.
+    /// About how many cycles a read of the guest's memory takes; 0 is the default.
     pub latency: u64,
-    /// Where to write what the wire carries.
+    /// The file for a capture of the wire.
     pub pcap: Option<PathBuf>,
-    /// Where to write waves of the first guest's card, and how many cycles of them.
+    /// The file for waves of the first guest's card, and for how many cycles.
     pub waves: Option<(PathBuf, u64)>,
-    /// Where to write a trace of the first guest's card, which is to be the only one; and what it is about.
+    /// The file for a trace of the first guest's card, which must be the only one; and a
+    /// description of the session.
     pub record: Option<(PathBuf, String)>,
-    /// Asked while the cards are made: whether that is to end.
+    /// Polled while the cards are made: whether to stop.
     pub stopped: Option<fn() -> bool>,
 }
 
-/// What a guest, or whoever runs the machine, asks for.
+/// A request of a guest, or of the program that runs the machine.
 #[derive(Debug)]
 pub enum Ask {
     Read {
@@ -93,17 +98,17 @@ pub enum Ask {
         files: Vec<File>,
     },
     Reset,
-    /// The guest has gone.
+    /// The guest has disconnected.
     Gone,
     /// Plugs the guest's wire in or pulls it.
     Link(bool),
-    /// Sends the card any TLP at all.
+    /// Sends the card any TLP.
     Tlp([u32; 4], Vec<u8>),
-    /// The card's firmware does nothing more until the driver resets the card.
+    /// Hangs the card's firmware until the driver resets the card.
     Hang,
-    /// The card's own counters.
+    /// Reads the counters of the card.
     Counters(SyncSender<Vec<(Counter, u64)>>),
-    /// What has happened so far.
+    /// Returns a summary so far.
     Summary(SyncSender<Summary>),
     Stop,
 }
@@ -120,17 +125,17 @@ pub(crate) struct Message {
 #[derive(Clone, Debug, Default)]
 pub struct Summary {
     pub cycles: u64,
-    /// Time in which somebody wanted something of the cards, and what the processor spent on it.
+    /// The time in which the cards had work, and the processor time that it took.
     pub busy: Duration,
     pub processor: Duration,
     pub guests: Vec<GuestSummary>,
-    /// The first guest's.
+    /// The counts of the first guest's peer.
     pub peer: PeerStats,
-    /// What the root complexes object to in what the cards did, besides accesses to memory that is not mapped.
+    /// Violations that the root complexes found, except for accesses to memory that is not mapped.
     pub violations: Vec<String>,
 }
 
-/// Of one guest's card.
+/// The part of the summary about one guest's card.
 #[derive(Clone, Debug, Default)]
 pub struct GuestSummary {
     pub counts: Counts,
@@ -139,15 +144,16 @@ pub struct GuestSummary {
     /// Accesses to memory that the guest has not mapped for the card.
     pub denied: u64,
     pub reads_outstanding: usize,
-    /// Error messages of the card: correctable, non-fatal, fatal.
+    /// The number of error messages of the card: correctable, non-fatal, fatal.
     pub errors: [u64; 3],
     /// The first of the accesses that were denied.
     pub refused: Vec<String>,
-    /// Resets of the card by its driver that nobody asked for: when, and what the driver gave as its reason.
+    /// Resets of the card by its driver that were not requested: when, and the driver's reason.
     pub resets: Vec<String>,
 }
 
-/// See the module. Ends the cards' thread when dropped; the guests are to be gone by then.
+/// See the module. Dropping this ends the thread of the cards; the guests must have disconnected by
+/// then.
 pub struct Machine {
     asks: Sender<Message>,
     services: Vec<Service>,
@@ -197,7 +203,7 @@ impl Machine {
         self.asks.send(message).map_err(|_| io::ErrorKind::BrokenPipe.into())
     }
 
-    /// Asks for something on behalf of `guest`, and does not wait for it.
+    /// Sends a request on behalf of `guest`, and does not wait for it.
     pub fn tell(&self, guest: usize, ask: Ask) -> io::Result<()> {
         self.post(guest, ask)
     }
@@ -216,7 +222,7 @@ impl Machine {
         from.recv().map_err(|_| io::ErrorKind::BrokenPipe.into())
     }
 
-    /// Ends the cards' thread; what went wrong with files it wrote.
+    /// Ends the thread of the cards. Returns the first error with the files it wrote.
     pub fn finish(&mut self) -> io::Result<()> {
         self.services.clear();
         let _ = self.post(0, Ask::Stop);
@@ -230,7 +236,7 @@ impl Machine {
 
 impl Drop for Machine {
     fn drop(&mut self) {
-        // Who wants to know calls `finish`.
+        // A drop cannot report an error. A caller that wants it calls `finish`.
         let _ = self.finish();
     }
 }
@@ -240,27 +246,28 @@ pub fn socket(folder: &Path, guest: usize) -> PathBuf {
     folder.join(format!("guest{guest}"))
 }
 
-/// Cycles without anything going on after which a card is quiet: more than the longest frame takes, which is seen when it ends.
+/// A card is quiet after this many cycles without activity: more than the longest frame takes,
+/// which is seen when it ends.
 pub(crate) const QUIET: u64 = 768;
-/// The same of a card without packets, whose firmware answers within a few cycles.
+/// The same for a card without packets, whose firmware answers within a few cycles.
 const BRIEF: u64 = 128;
-/// Cycles that a guest waits for that at most.
+/// The most cycles that a guest waits for a quiet card.
 const PATIENCE: u64 = 400_000;
-/// Cycles that a read of memory takes: few, since each is one to simulate.
+/// Cycles that a read of memory takes: few, since each one is simulated.
 const LATENCY: u64 = 80;
-/// Cycles between two looks at what guests ask.
+/// Cycles between two polls of the requests.
 const SLICE: u64 = 128;
-/// Cycles for which a card that has carried packets is run on, besides interrupt delays: more than a frame waits for a descriptor
-/// and a vector for its visit.
+/// Cycles for which a card that has carried packets runs on, besides interrupt delays: more than a
+/// frame waits for a descriptor and a vector for its turn.
 const LINGER: u64 = 8_192;
 /// How often the firmware's clock is put forward.
 const TICK: Duration = Duration::from_secs(1);
-/// The card's microsecond in a guest's, for interrupt delays.
+/// The length of the card's microsecond in the guest, for interrupt delays.
 const DELAY_RESOLUTION_US: u16 = 16;
 /// Cycles that the firmware may take until it has read its counters.
 const COUNTING: u64 = 100_000;
 
-/// Of this thread, so far.
+/// The processor time of this thread so far.
 fn processor_time() -> Duration {
     let time = clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).map(Duration::from);
     time.unwrap_or_default()
@@ -270,7 +277,7 @@ struct Cards {
     world: World,
     taps: Vec<Tap>,
     devices: Vec<Device>,
-    /// Of each guest that has one.
+    /// The peers of the guests that have one.
     peers: Vec<Peer>,
     recorder: Option<Recorder>,
     /// Frames from the peer that wait until the card is quiet, while a trace is recorded.
@@ -280,13 +287,14 @@ struct Cards {
     /// When the firmware's clock was last put forward.
     ticked: Instant,
     busy: Duration,
-    /// The longest interrupt delay that each guest has asked for since its card's last reset, in cycles.
+    /// By guest, the longest interrupt delay that it has asked for since the last reset of its
+    /// card, in cycles.
     delays: Vec<u64>,
-    /// Until when the cards are run although they are quiet.
+    /// The cycle until which the cards run although they are quiet.
     awake: u64,
-    /// Of each guest: its card's firmware hangs because it was told to, so that a reset is what we asked for.
+    /// By guest: whether the firmware hangs on request, so that a reset is expected.
     hung: Vec<bool>,
-    /// Of each guest: see [`GuestSummary::resets`].
+    /// By guest: see [`GuestSummary::resets`].
     resets: Vec<Vec<String>>,
     stopping: bool,
 }
@@ -411,7 +419,8 @@ impl Cards {
         self.recorder.take().map_or(Ok(()), Recorder::finish)
     }
 
-    /// Puts the firmware's clock forward by the wall's time, and lets it do what is due then.
+    /// Puts the firmware's clock forward by the time on the wall clock, and lets the firmware do
+    /// what is due.
     fn tick(&mut self) {
         let now = Instant::now();
         let passed = now - std::mem::replace(&mut self.ticked, now);
@@ -428,12 +437,12 @@ impl Cards {
         self.busy += now.elapsed();
     }
 
-    /// Whether the cards' clock stands still unless somebody wants something.
+    /// Whether the cards' clock stands still until the next request.
     fn is_idle(&self) -> bool {
         self.awake <= self.world.now()
     }
 
-    /// Lets `cycles` pass, and passes on what came of them.
+    /// Runs the cards for `cycles`, and passes on their interrupts and frames.
     fn advance(&mut self, cycles: u64) {
         self.world.step(cycles);
         if let Some(recorder) = &mut self.recorder {
@@ -460,7 +469,8 @@ impl Cards {
                 self.awake = self.awake.max(self.world.now() + linger);
             }
         }
-        // What goes on while nobody is awake is the firmware's: no packet, so nothing that comes late.
+        // Activity of a card that is not awake is that of the firmware: it involves no packet, and
+        // so nothing delayed.
         if !self.is_idle() && self.world.active() + QUIET > self.world.now() {
             self.stay_awake();
         }
@@ -470,7 +480,7 @@ impl Cards {
         LINGER + self.delays.iter().max().unwrap_or(&0)
     }
 
-    /// There are packets under way, or may be.
+    /// Keeps the cards awake: packets may be in flight.
     fn stay_awake(&mut self) {
         self.awake = self.awake.max(self.world.now() + self.linger());
     }
@@ -480,7 +490,7 @@ impl Cards {
         self.settle_for(QUIET);
     }
 
-    /// Lets the firmware do what it has to do; the cards have no packets unless they are awake.
+    /// Runs the cards until the firmware is done. The cards have no packets unless they are awake.
     fn settle_firmware(&mut self) {
         self.settle_for(if self.recorder.is_some() { QUIET } else { BRIEF });
     }
@@ -494,7 +504,8 @@ impl Cards {
         }
     }
 
-    /// While a trace is recorded, the peer's frames come one at a time, each when the card is quiet.
+    /// Sends the waiting frames of the peer while a trace is recorded: one at a time, each when the
+    /// card is quiet.
     fn send_waiting(&mut self) {
         while let Some(frame) = self.waiting.pop_front() {
             self.settle();
@@ -504,7 +515,7 @@ impl Cards {
         }
     }
 
-    /// Something is about to be done to the card.
+    /// Notes in the trace what is about to be done to the card.
     fn begin(&mut self, cause: impl FnOnce() -> Cause) {
         if let Some(recorder) = &mut self.recorder {
             recorder.look(&mut self.world);
@@ -512,7 +523,7 @@ impl Cards {
         }
     }
 
-    /// What of `ask` belongs into a trace.
+    /// Notes in the trace the part of `ask` that belongs there.
     fn note(&mut self, ask: &Ask) {
         match ask {
             Ask::Write { region: 7, offset, bytes } => {
@@ -605,14 +616,14 @@ impl Cards {
         Ok(Vec::new())
     }
 
-    /// A guest has written to a register.
+    /// Runs the cards after a guest's write to a register.
     fn written(&mut self, guest: usize, region: u32, offset: u64, bytes: &[u8]) {
         let word = (u32::try_from(offset), bytes.try_into().map(u32::from_le_bytes));
         let (Ok(offset), Ok(value), 0) = (word.0, word.1, region) else {
             return self.stay_awake();
         };
         match offset {
-            // The firmware's vector: it has no delay, and no packets.
+            // This is the vector of the firmware, which has no delay and no packets.
             bar::INTERRUPTS | bar::AENQ_HEAD_DB if self.is_idle() => self.settle_firmware(),
             bar::INTERRUPTS..=bar::INTERRUPT_NONE => {
                 let delays = Interrupt::from(value);
@@ -635,7 +646,8 @@ impl Cards {
         }
     }
 
-    /// A driver resets its card: as drivers do when they begin and end, or because something is wrong.
+    /// Handles a driver's reset of its card: drivers reset it when they begin and end, or because
+    /// something is wrong.
     fn reset_by_driver(&mut self, guest: usize, reason: u8) {
         self.world.host_mut(guest).hang_firmware(false);
         self.delays[guest] = 0;
@@ -690,7 +702,8 @@ impl Cards {
     }
 }
 
-/// What a driver that resets its card with this reason complains of; none if it has begun, ends, or was told to.
+/// The complaint in a driver's reason for a reset; none if the driver begins, ends, or was asked to
+/// reset.
 fn distress(reason: u8, queues: usize) -> Option<&'static str> {
     const NORMAL: u8 = ResetReason::Normal as u8;
     const KEEP_ALIVE: u8 = ResetReason::KeepAliveTimeout as u8;
@@ -712,7 +725,8 @@ fn distress(reason: u8, queues: usize) -> Option<&'static str> {
     Some(match reason {
         NORMAL if queues == 0 => return None,
         OS | SHUTDOWN | USER => return None,
-        // Older drivers cut a reason of more than four bits, and nobody else resets a card that works.
+        // Older drivers truncate a reason of more than four bits, and no other driver resets a card
+        // that works.
         NORMAL => "it gave no reason, and had queues",
         KEEP_ALIVE => "its watchdog missed the card's signs of life",
         ADMIN => "an admin command was not answered in time",

@@ -1,4 +1,5 @@
-//! A host on the wire, for a guest that is alone: answers ARP, neighbour discovery and pings, and offers what inetd used to.
+//! A host on the wire, as the peer of a guest that is alone: answers ARP, neighbour discovery and
+//! pings, and has the services of inetd.
 //!
 //! | port | TCP | UDP |
 //! |---|---|---|
@@ -23,23 +24,23 @@ pub const IPV6: [u16; 8] = [0xfd4e, 0, 0, 0, 0, 0, 0, 1];
 const ECHO: u16 = 7;
 const DISCARD: u16 = 9;
 const CHARACTERS: u16 = 19;
-/// Connections at a time, of each service.
+/// The most connections at a time, for each service.
 const CONNECTIONS: usize = 8;
 const BUFFER: usize = 1 << 18;
 const MTU: usize = 9001;
 
-/// What the peer has seen.
+/// Counts of the peer's traffic.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PeerStats {
     pub frames_in: u64,
     pub frames_out: u64,
-    /// Bytes that came by TCP.
+    /// Bytes received by TCP.
     pub tcp_bytes: u64,
-    /// Datagrams that came.
+    /// Datagrams received.
     pub datagrams: u64,
 }
 
-/// Frames on their way in and out.
+/// Queues of frames to and from the peer.
 #[derive(Default)]
 struct Port {
     came: VecDeque<Vec<u8>>,
@@ -64,7 +65,7 @@ impl phy::TxToken for TxToken<'_> {
     }
 }
 
-/// Frames that wait to go, at most: what the card has no room for would be lost.
+/// The most frames queued for the card, which would drop frames that it has no room for.
 const WAITING: usize = 64;
 
 impl Device for Port {
@@ -226,7 +227,8 @@ fn serve_tcp(port: u16, socket: &mut tcp::Socket, sent: &mut usize, stats: &mut 
             any |= taken > 0;
         }
     }
-    // The other side has said all it has to say, and has got what it said. The endless stream ends with its listener.
+    // The guest has sent everything, and has received all answers. The endless stream ends with its
+    // reader.
     if port != CHARACTERS && !socket.may_recv() && socket.may_send() && !socket.can_recv() {
         socket.close();
         any = true;

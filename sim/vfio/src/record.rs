@@ -1,4 +1,4 @@
-//! Writes down what is done to a card and what the card does.
+//! Records a trace: what is done to a card, and what the card does.
 
 use std::collections::HashMap;
 use std::io;
@@ -9,11 +9,12 @@ use nitor_sim::{World, CARD_ID};
 
 use crate::trace::{Cause, Step, Writer};
 
-/// See the module. The guest is to wait until the card is quiet after each cause: then what the card reads is there already.
+/// See the module. The guest must wait until the card is quiet after each cause: then the host
+/// memory that the card reads is recorded with the right cause.
 pub struct Recorder {
     writer: Writer,
     step: Option<Step>,
-    /// What a replay's memory will hold of the bytes that the card has read or written so far.
+    /// The bytes that the card has read or written so far, as a replay's memory will have them.
     known: HashMap<u64, u8>,
     result: io::Result<()>,
 }
@@ -25,7 +26,7 @@ impl Recorder {
         Recorder { writer, step: None, known: HashMap::new(), result: Ok(()) }
     }
 
-    /// Something is about to be done to the card.
+    /// Begins a step: `cause` is about to happen to the card.
     pub fn begin(&mut self, cause: Cause) {
         if let Cause::Unmap { iova, len } = cause {
             self.known.retain(|&at, _| at.wrapping_sub(iova) >= len);
@@ -39,7 +40,8 @@ impl Recorder {
         }
     }
 
-    /// Notes what the card has read and written. Before interrupts are passed on: then nobody has changed it since.
+    /// Records what the card has read and written. Call this before interrupts are passed on: the
+    /// guest may change the memory after them.
     pub fn look(&mut self, world: &mut World) {
         let Some(step) = &mut self.step else { return };
         for stamp in world.host_mut(0).root.take_stamps() {
@@ -55,7 +57,8 @@ impl Recorder {
                 Event::Written { iova, len } => {
                     let Some(bytes) = memory(world, iova, len) else { continue };
                     self.known.extend((iova..).zip(bytes.iter().copied()));
-                    // Entries of one line come in more than one write: the last has all of them.
+                    // Entries in one cache line may be written in several writes: the last has all
+                    // of them.
                     step.writes.retain(|(at, old)| *at != iova || old.len() > bytes.len());
                     step.writes.push((iova, bytes));
                 }

@@ -1,8 +1,9 @@
-//! Does to a card what a trace says and compares what comes of it.
+//! Replays a trace on a card, and compares the card's reactions with those in the trace.
 //!
-//! Times are not compared: each step begins when the card is quiet after the one before and has raised the interrupts that it had raised
-//! by then. Compared are, step by step: the frames, byte for byte; the buffers and completions in host memory, without what a card may
-//! tell or not (checksums it has verified) and what is an event's own (its time).
+//! Times are not compared: each step begins when the card is quiet after the one before, and has
+//! raised the interrupts that it had raised by then in the recording. Each step compares the
+//! frames, byte for byte, and the buffers and completions in host memory, without what a card may
+//! report or not (checksums it has verified) and what belongs to an event (its time).
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -20,7 +21,7 @@ use crate::machine;
 use crate::tap::Tap;
 use crate::trace::{Cause, Reader, Step};
 
-/// What came of a replay.
+/// The result of a replay.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Replayed {
     pub about: String,
@@ -30,10 +31,11 @@ pub struct Replayed {
     pub frames_in: u64,
     pub frames_out: u64,
     pub interrupts: u64,
-    /// Completions of queues compared.
+    /// The number of completions compared.
     pub completions: u64,
     pub cycles: u64,
-    /// Of every read, write, interrupt and frame of the card with its cycle: the same in each run with the same RTL.
+    /// A digest of every read, write, interrupt and frame of the card with its cycle: the same in
+    /// each run with the same RTL.
     pub digest: u64,
     /// The first differences.
     pub differences: Vec<String>,
@@ -45,15 +47,15 @@ pub struct Replayed {
 pub struct Variation {
     /// Another card.
     pub card: Option<&'static CardSpec>,
-    /// Another seed, so other stalls and latencies.
+    /// Another seed, and so other stalls and latencies.
     pub seed: Option<u64>,
     /// Other latencies of memory, in cycles.
     pub latency: u64,
-    /// Where to write waves, and how many cycles of them.
+    /// The file for waves, and for how many cycles.
     pub waves: Option<(PathBuf, u64)>,
 }
 
-/// Differences that are told; then the replay ends.
+/// The most differences that are reported; then the replay ends.
 const TOLD: usize = 20;
 /// Cycles to wait for an interrupt: more than a moderation's delay.
 const PATIENCE: u64 = 600_000;
@@ -67,7 +69,7 @@ enum Ring {
     Rx,
 }
 
-/// What is known of rings in host memory, from registers and commands.
+/// The rings in host memory, as registers and commands describe them.
 #[derive(Default)]
 struct Rings {
     registers: [u32; 32],
@@ -98,7 +100,7 @@ impl Rings {
         self.known.push((base, len, ring));
     }
 
-    /// A register is about to be written.
+    /// Notes a register write that is about to happen.
     fn written(&mut self, offset: u32, value: u32, world: &World) {
         let Some(register) = self.registers.get_mut(offset as usize / 4) else { return };
         *register = value;
@@ -116,7 +118,7 @@ impl Rings {
         }
     }
 
-    /// Looks for completion queues among new commands.
+    /// Finds completion queues in new commands.
     fn commands(&mut self, tail: u16, world: &World) {
         let depth = (self.register(bar::AQ_CAPS) & 0xffff) as u16;
         while self.submitted != tail && depth != 0 {
@@ -142,15 +144,16 @@ impl Rings {
         ring.map(|&(.., ring)| ring)
     }
 
-    /// What counts of `bytes` at `address`.
+    /// The part of `bytes` at `address` that is compared.
     fn essence(&self, address: u64, bytes: &[u8]) -> Vec<u8> {
         let mut bytes = bytes.to_vec();
         match self.at(address) {
             Some(Ring::Events) => bytes.clear(),
-            // Command, status, phase. What a card tells of itself may change.
+            // Only command, status and phase are compared: what a card reports of itself may
+            // change.
             Some(Ring::Answers) => bytes.truncate(4),
             Some(Ring::Tx) => {}
-            // Protocols and checksums are the completion's first 17 bits.
+            // Protocols and checksums are the first 17 bits of the completion.
             Some(Ring::Rx) => bytes.chunks_mut(16).for_each(|entry| {
                 entry[..2].fill(0);
                 entry[2] &= !1;
@@ -167,7 +170,7 @@ struct Replay {
     tap: Tap,
     device: Device,
     rings: Rings,
-    /// Interrupts of each vector, in the trace and here.
+    /// The number of interrupts of each vector, in the trace and in the replay.
     recorded: Vec<u64>,
     raised: Vec<u64>,
     result: Replayed,

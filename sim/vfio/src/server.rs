@@ -1,4 +1,4 @@
-//! One guest's vfio-user connection: what it asks for becomes [`Ask`]s of the machine.
+//! The vfio-user connection of one guest: turns its messages into [`Ask`]s of the machine.
 
 use std::fs::File;
 use std::io;
@@ -21,16 +21,16 @@ use crate::machine::{Answer, Ask, Message};
 /// Bytes of configuration space.
 const CONFIG_LEN: u64 = 4096;
 
-/// A guest's end of the machine.
+/// One guest's handle of the machine.
 pub(crate) struct Backend {
     pub guest: usize,
     pub asks: Sender<Message>,
-    /// Whether the guest goes on when it has rung a doorbell.
+    /// Whether the guest continues without waiting after a doorbell.
     pub posted: bool,
 }
 
 impl Backend {
-    /// Asks and waits for the answer.
+    /// Sends a request and waits for the answer.
     fn ask(&self, ask: Ask) -> Answer {
         let (answer, answered) = sync_channel(1);
         let message = Message { guest: self.guest, ask, answer: Some(answer) };
@@ -39,14 +39,14 @@ impl Backend {
         answered.recv().map_err(|_| gone())?
     }
 
-    /// Asks and does not wait.
+    /// Sends a request without waiting.
     fn post(&self, ask: Ask) -> io::Result<()> {
         let message = Message { guest: self.guest, ask, answer: None };
         self.asks.send(message).map_err(|_| io::ErrorKind::BrokenPipe.into())
     }
 }
 
-/// Doorbells and interrupt registers: a guest need not wait for what they set off.
+/// Doorbells and interrupt registers: a guest need not wait for their effects.
 fn is_posted(region: u32, offset: u64) -> bool {
     let registers = u64::from(bar::TX_DOORBELLS)..u64::from(bar::INTERRUPT_NONE) + 4;
     region == 0 && registers.contains(&offset) || region == 2
@@ -157,7 +157,8 @@ impl Service {
         let thread = thread::Builder::new().name(format!("guest {}", backend.guest));
         let thread = thread
             .spawn(move || {
-                // A guest that is killed ends its connection in the middle of something: no fault of ours.
+                // A guest that is killed ends its connection in the middle of a message, which is
+                // no error.
                 let _ = server.run(&mut backend);
                 let _ = backend.post(Ask::Gone);
             })
@@ -168,7 +169,7 @@ impl Service {
 
 impl Drop for Service {
     fn drop(&mut self) {
-        // Whoever still waits for a guest gets one, which leaves at once.
+        // A thread that still waits for a guest gets a connection that closes at once.
         drop(UnixStream::connect(&self.path));
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();

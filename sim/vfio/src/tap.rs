@@ -1,6 +1,6 @@
-//! What lies between a card's firmware and its management bus: a clock that goes on while the card stands still, and a tap at which
-//! the card's own counters are read between two things that the firmware does. Without a use of either the firmware runs as if
-//! there was nothing, to the cycle.
+//! Sits between the firmware of a card and its management bus. It gives the firmware a clock that
+//! continues while the card stands still, and reads the card's counters between two accesses of the
+//! firmware. If neither is used, the firmware runs as without the tap, to the cycle.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -8,14 +8,15 @@ use std::rc::Rc;
 use nitor_abi::mgmt::{self, Counter};
 use nitor_sim::firmware::{Firmware, MgmtBus};
 
-/// Takes effect when the firmware is woken, by its card or by [`Host::wake_firmware`](nitor_sim::host::Host::wake_firmware):
-/// what it does then takes the time that the card takes, so that no time limit is missed because a simulation is slow.
+/// A tap takes effect when the firmware is woken, by its card or by
+/// [`Host::wake_firmware`](nitor_sim::host::Host::wake_firmware). The firmware's work then takes
+/// the card's time, so that no timeout is missed because the simulation is slow.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Tap(Rc<State>);
 
 #[derive(Debug, Default)]
 struct State {
-    /// Microseconds by which the firmware's clock is to be ahead of its card's.
+    /// Microseconds by which the clock of the firmware is ahead of that of its card.
     ahead: Cell<u32>,
     wanted: Cell<bool>,
     values: RefCell<Vec<(Counter, u64)>>,
@@ -30,7 +31,7 @@ impl Tap {
 
     /// Puts the firmware's clock forward.
     pub fn forward(&self, microseconds: u64) {
-        // As the card's own register does, the sum wraps.
+        // The sum wraps, as the card's own register does.
         self.0.ahead.set(self.0.ahead.get().wrapping_add(microseconds as u32));
     }
 
@@ -40,12 +41,12 @@ impl Tap {
         self.0.wanted.set(true);
     }
 
-    /// Whether there is no answer yet.
+    /// Whether the counters are still pending.
     pub fn waits(&self) -> bool {
         self.0.values.borrow().is_empty()
     }
 
-    /// The answer, empty if there is none.
+    /// Takes the counters, empty if there are none.
     pub fn take(&self) -> Vec<(Counter, u64)> {
         self.0.wanted.set(false);
         self.0.values.take()

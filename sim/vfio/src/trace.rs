@@ -1,12 +1,14 @@
-//! A recorded session of a driver with a card, and its file.
+//! A trace: a recorded session of a driver with a card, and its file format.
 //!
-//! A trace has no times. It is a list of what was done to the card, each with the host memory that the card read because of it and
-//! with what the card did then until it was quiet: so it can be replayed against a card whose timing has changed since.
+//! A trace has no times. It is a list of what was done to the card. Each step has the host memory
+//! that the card read because of it, and what the card did until it was quiet. So a trace can be
+//! replayed against a card whose timing has changed.
 //!
-//! The file is [`MAGIC`], then blocks: a length in two bytes, a CRC-32 in four, and so many bytes; the last block's length is 0,
-//! and nothing follows it. A block's CRC is of all before it in the file, its length and its bytes, without the CRCs: so it tells
-//! of any bit that has changed since the file was written, and of blocks that are missing or moved. The blocks' bytes are,
-//! deflated, a [`Head`] and [`Step`]s as postcard writes them, each after its length.
+//! The file is [`MAGIC`], then blocks: a length in two bytes, a CRC-32 in four, and as many bytes
+//! as the length says. The last block has length 0, and nothing follows it. The CRC of a block
+//! covers everything before it in the file, its length and its bytes, but no CRCs. So it detects
+//! any changed bit, and blocks that are missing or moved. The bytes of the blocks are a deflate
+//! stream of a [`Head`] and [`Step`]s as postcard writes them, each after its length.
 
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
@@ -18,20 +20,20 @@ use flate2::write::DeflateEncoder;
 use flate2::Compression;
 use serde::{Deserialize, Serialize};
 
-/// What a trace begins with; the last byte is the layout's version.
+/// The first bytes of a trace; the last one is the version of the layout.
 pub const MAGIC: [u8; 8] = *b"NITORTR\x03";
-/// Steps are a few bytes more than what they carry, and a carried block is a frame or a memory write at most.
+/// The longest step. A step is a few bytes longer than what it carries: frames and memory writes.
 const LONGEST: u32 = 64 << 20;
-/// Bytes of a block: how near an error tells where a file is damaged.
+/// The size of a block: how precisely an error locates damage in a file.
 const BLOCK: usize = 4096;
 
-/// How the card was made.
+/// How the card in the trace was made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Head {
-    /// Its name.
+    /// The name of the card.
     pub card: String,
     pub seed: u64,
-    /// What was recorded, for people.
+    /// A description of the session, for people.
     pub about: String,
 }
 
@@ -69,15 +71,16 @@ pub enum Cause {
     Tick(u64),
 }
 
-/// A cause and what came of it.
+/// A cause and its effects.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Step {
-    /// Host memory that the card read and that differs from what it read or wrote there before.
+    /// Host memory that the card read, where it differs from what the card read or wrote there
+    /// before.
     pub memory: Vec<(u64, Vec<u8>)>,
     pub cause: Cause,
     /// Frames that the card sent.
     pub frames: Vec<Vec<u8>>,
-    /// Host memory that the card wrote, as it was afterwards.
+    /// Host memory that the card wrote, with its contents afterwards.
     pub writes: Vec<(u64, Vec<u8>)>,
     /// Vectors that interrupted, until the next step.
     pub interrupts: Vec<u16>,
@@ -94,7 +97,7 @@ fn bad(what: impl Into<String>) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, what.into())
 }
 
-/// The length and the CRC before a block's bytes; the CRC that goes on is of all but CRCs.
+/// The length and the CRC before the bytes of a block. `sum` continues over all but the CRCs.
 fn block_head(sum: &mut Hasher, bytes: &[u8]) -> [u8; 6] {
     let len = (bytes.len() as u16).to_le_bytes();
     sum.update(&len);
@@ -103,7 +106,7 @@ fn block_head(sum: &mut Hasher, bytes: &[u8]) -> [u8; 6] {
     [len[0], len[1], a, b, c, d]
 }
 
-/// Bytes on their way into a file's blocks.
+/// Writes bytes as blocks of a file.
 struct Blocks {
     file: BufWriter<File>,
     sum: Hasher,
@@ -150,7 +153,7 @@ impl Write for Blocks {
     }
 }
 
-/// The bytes of a file's blocks, each judged by its CRC before any of it is used.
+/// Reads the bytes of a file's blocks. Each block is checked by its CRC before any of it is used.
 struct Judged {
     file: BufReader<File>,
     sum: Hasher,
@@ -182,7 +185,7 @@ impl Judged {
         let damaged = |at: u64| bad(format!("it is damaged in its bytes {at} to {}", end - 1));
         match exactly(&mut self.file, &mut self.block)? {
             Some(()) if block_head(&mut self.sum, &self.block) == head => {}
-            // A length that nobody writes is damage, not the file's end.
+            // An illegal length is damage, not the end of the file.
             None if len <= BLOCK => return Err(cut(self.at)),
             _ => return Err(damaged(self.at)),
         }
@@ -252,7 +255,7 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// Opens a trace, all of whose bytes are as they were written.
+    /// Opens a trace, and fails if any of its bytes has changed.
     pub fn open(path: &Path) -> io::Result<Self> {
         let mut file = BufReader::new(File::open(path)?);
         let mut magic = [0; MAGIC.len()];
@@ -264,7 +267,7 @@ impl Reader {
             let (theirs, ours) = (magic[7], MAGIC[7]);
             return Err(bad(format!("by its byte 7 it is of version {theirs}, not {ours}")));
         }
-        // Once through, before anything is done to a card.
+        // The whole file is checked before anything is done to a card.
         let mut judged = Judged::open(file)?;
         while !judged.over {
             judged.next()?;
@@ -363,7 +366,7 @@ mod tests {
             prop_assert!(reader.step().unwrap().is_none());
         }
 
-        /// Whatever is wrong with a file, it is an error, and is told before anything is read from it.
+        /// Any damage to a file is an error, which is reported before anything is read from it.
         #[test]
         fn damage_is_an_error(at in any::<prop::sample::Index>(), bit in 0..8, kind in 0..3) {
             static WHOLE: LazyLock<Vec<u8>> = LazyLock::new(several_blocks);
@@ -383,7 +386,8 @@ mod tests {
             let words: Vec<_> = error.to_string().split(' ').map(str::to_string).collect();
             let numbers: Vec<usize> = words.iter().filter_map(|word| word.parse().ok()).collect();
             match (kind, &numbers[..]) {
-                // The block that it says is the one: its bytes, or the whole rest if its length is what changed.
+                // The error names the damaged block: its bytes, or the whole rest of the file if
+                // the block's length has changed.
                 (0, [first, last]) if at >= MAGIC.len() => prop_assert!((first..=last).contains(&&at)),
                 (0, [first]) => prop_assert!(at >= *first, "{error}"),
                 _ => {}

@@ -1,8 +1,8 @@
-//! What the fuzz targets have in common. libFuzzer makes inputs; what it is guided by are the branches of the card's Verilog,
-//! counted by the Verilated model.
+//! The harness of the fuzz targets. libFuzzer makes the inputs. Its feedback is the coverage of the
+//! branches of the card's Verilog, which the Verilated model counts.
 //!
-//! The card is brought up once. Each input runs in a child process that starts from there, so that inputs don't see each other and
-//! one that fails does so again.
+//! The card is brought up once. Each input runs in a child process that starts from there, so that
+//! inputs are independent and a failure is repeatable.
 
 #![allow(dead_code)] // Each target uses its part.
 

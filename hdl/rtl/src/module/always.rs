@@ -1,4 +1,4 @@
-//! `always` blocks, with the variables that are theirs alone, and the registers.
+//! Emits `always` blocks with their own variables, and registers.
 
 use super::kernel::Kernel;
 use super::print::{conditional, declared, Printer};
@@ -9,11 +9,11 @@ use crate::text::number;
 use crate::tree::{self, assigned, Block, Expr, Kind, Local, Stmt};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The reset of a register that has none.
+/// The reset of a register without one.
 const NEVER: &str = "1'd0";
 
-/// The first and the last statement that has to do with each local, in order. What comes from
-/// outside of a loop is in use to the loop's end.
+/// The first and the last statement that uses each local, in order. A local from outside of a loop
+/// is in use until the loop ends.
 fn lives(block: &Block) -> BTreeMap<usize, (usize, usize)> {
     fn go(block: &Block, at: &mut usize, lives: &mut BTreeMap<usize, (usize, usize)>) {
         for stmt in block {
@@ -82,7 +82,7 @@ impl Kernel<'_> {
         out
     }
 
-    /// Names for the locals of a block or function, and first values for those that need one.
+    /// Names the locals of a block or function, and gives first values to those that need one.
     pub(super) fn scoped(
         &mut self,
         own: &[usize],
@@ -90,7 +90,7 @@ impl Kernel<'_> {
     ) -> (Vec<(String, usize)>, Vec<String>) {
         let mut locals = vec![];
         let lives = lives(stmts);
-        // Names, and until where each is in use: turns that are written out one after the other share them.
+        // Names, and the end of their use: unrolled turns share them.
         let mut given: Vec<(String, usize, String, usize)> = vec![];
         for id in own {
             let Local { stem, width, .. } = self.w.text.tree.locals[*id].clone();
@@ -110,7 +110,7 @@ impl Kernel<'_> {
             };
             self.w.text.locals.insert(*id, name);
         }
-        // Others of the block, too.
+        // Locals of the block that have a name already count, too.
         let among = assigned(stmts).into_iter().filter(|id| self.w.text.locals.contains_key(id));
         let among = among.collect();
         let first: BTreeSet<_> = conditional(stmts, &among)

@@ -1,11 +1,11 @@
-//! Blocks that read nothing: no `always @*` would ever run for them, so they are run here.
+//! Evaluates blocks that read nothing: no event would ever run their `always @*`.
 
 use crate::check::fold;
 use crate::tree::{Block, Expr, Kind, Local, Target};
 use std::collections::BTreeMap;
 
-/// What a block that reads no signal leaves in its locals and signals; nothing if it is no such
-/// block.
+/// The values that a block which reads no signal leaves in its locals and signals; none if it reads
+/// one.
 pub fn run(block: &Block, locals: &[Local]) -> Option<BTreeMap<Place, u128>> {
     let mut values = BTreeMap::new();
     steps(block, locals, &mut values)?;

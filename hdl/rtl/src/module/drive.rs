@@ -1,4 +1,5 @@
-//! Who drives what: what nobody may drive, what nobody does, and on which paths.
+//! Checks the drivers of signals: a signal that must not be driven, one without a driver, one that
+//! a path leaves undriven.
 
 use crate::emit::{Child, Direction, Found, Port};
 use crate::tree::{self, Block, Kind, Stmt};
@@ -29,7 +30,7 @@ pub fn check(found: &Found, body: &Block) -> Result<(), String> {
         let inputs = c.ports.iter().filter(|p| p.1.direction == Direction::In);
         inputs.map(move |p| format!("{}${}", c.name, p.0))
     });
-    // Registers after blocks.
+    // Registers come after blocks.
     let (registers, blocks): (Vec<_>, Vec<_>) = inside.partition(|name| {
         found.children.iter().any(|c| c.register.is_some() && owner(name) == c.name)
     });
@@ -49,13 +50,13 @@ pub fn check(found: &Found, body: &Block) -> Result<(), String> {
     Ok(())
 }
 
-/// The port of a block inside that a signal is.
+/// The port of an inner block that a signal is.
 pub fn port<'a>(child: &'a Child, name: &str) -> Option<&'a Port> {
     let port = name.strip_prefix(&child.name)?.strip_prefix('$')?;
     child.ports.iter().find(|p| p.0 == port).map(|p| &p.1)
 }
 
-/// The block inside that a signal is a port of.
+/// The inner block that a signal is a port of.
 pub fn owner(name: &str) -> &str {
     name.rsplit_once('$').map_or("", |(owner, _)| owner)
 }
@@ -75,12 +76,12 @@ fn always_assigned(block: &Block, name: &str) -> bool {
     })
 }
 
-/// Of several assignments the last one counts: what an unconditional one overwrites goes.
+/// Of several assignments the last one counts: drops those that an unconditional one overwrites.
 pub fn overwritten(block: Block) -> Block {
     last(block, &mut BTreeSet::new())
 }
 
-/// `done`: what is driven behind, whatever happens.
+/// `done` are the signals that are driven behind the block in any case.
 fn last(block: Block, done: &mut BTreeSet<String>) -> Block {
     let mut out: Block = vec![];
     for mut stmt in block.into_iter().rev() {
@@ -120,7 +121,7 @@ fn without(mut stmt: Stmt, done: &BTreeSet<String>) -> Option<Stmt> {
     (!gone).then_some(stmt)
 }
 
-/// Drops what says that a register keeps its value, before anything else is said of it.
+/// Drops statements that a register keeps its value, if nothing was assigned to it before.
 pub fn held(block: Block) -> Block {
     let mut said = BTreeSet::new();
     let mut times = std::collections::BTreeMap::<String, usize>::new();

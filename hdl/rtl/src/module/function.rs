@@ -1,4 +1,4 @@
-//! Helpers as functions.
+//! Emits helpers as Verilog functions.
 
 use super::kernel::{push, Kernel};
 use super::print::{conditional, declared, Printer};
@@ -9,7 +9,7 @@ use crate::tree::{assigned, Expr, Kind, Stmt, Target};
 use std::collections::BTreeSet;
 
 impl Kernel<'_> {
-    /// The functions that are called, each after those that it calls.
+    /// The functions that are called, callees before callers.
     pub(super) fn functions(&mut self) -> Result<Vec<Vec<String>>, String> {
         let mut wanted: BTreeSet<usize> = BTreeSet::new();
         let mut open: Vec<usize> = self.used.calls.iter().copied().collect();
@@ -49,13 +49,13 @@ impl Kernel<'_> {
             self.w.text.locals.insert(id, verilog);
         }
         let mut own = assigned(&stmts);
-        // The local that is the value is called like the function.
+        // The local that is the value gets the name of the function.
         let value = match &function.value {
             Expr::Local(id) if own.contains(id) => Some(*id),
             _ => None,
         };
         own.retain(|id| Some(*id) != value);
-        // What the value is made of is in use to the end.
+        // Locals that the value reads are in use to the end.
         let result = Kind::Assign(Target::Signal(String::new()), function.value.clone());
         let whole = [stmts.clone(), vec![Stmt::new(result, "")]].concat();
         let (mut locals, mut first) = self.scoped(&own, &whole);

@@ -1,4 +1,4 @@
-//! A kernel's module: its parts, in the order in which they stand.
+//! Emits the module of a kernel: its parts, in the order in which they are in the text.
 
 use super::constant::{self, Place};
 use super::print::{comments, declared};
@@ -13,13 +13,13 @@ use crate::tree::{self, assigned, Block, Comment, Expr, Kind, Stmt, Target, Tree
 use rust_hdl_core::atom::AtomKind;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Longer expressions get a wire before they go into a block.
+/// A longer expression gets a wire before it is connected to an input of an inner block.
 const SHORT: usize = 60;
 
 /// A part of the module's body, at its place in the kernel.
 enum Item {
     Wire(Stmt),
-    /// The group's variables: what reads them may stand before the group does.
+    /// Declarations of a group's variables: their readers may precede the group.
     Declare(Key),
     Group(Key),
 }
@@ -45,7 +45,7 @@ pub(super) struct Kernel<'a> {
     pub(super) flow: Flow,
     pub(super) body: Block,
     pub(super) used: Usage,
-    /// Comments that stand already.
+    /// Comments that are in the text already.
     pub(super) said: BTreeSet<Comment>,
 }
 
@@ -60,14 +60,15 @@ impl Kernel<'_> {
             .collect();
         let blocks: Vec<&Child> = found.children.iter().filter(|c| c.register.is_none()).collect();
 
-        // Names: registers, nets of blocks, blocks, functions, then locals.
+        // Names are given in this order: registers, nets of blocks, blocks, functions, then locals.
         let mut state = vec![];
         for (name, child) in &registers {
             let verilog = self.w.text.names.like(&format!("{name}$q"), name);
             let width = child.ports.iter().find(|p| p.0 == "d").map_or(1, |p| p.1.width);
             state.push(format!("reg {}{verilog};", bits(width)));
         }
-        // What a block inside gives to the outside goes there directly.
+        // An output of an inner block that only drives an output of this block is connected
+        // directly.
         let mut through = BTreeSet::new();
         let (mut given, mut times) = (BTreeSet::new(), BTreeMap::<&str, usize>::new());
         tree::walk(&self.body, &mut |s| {
@@ -89,7 +90,7 @@ impl Kernel<'_> {
                 through.insert(port.clone());
             }
         }
-        // Inputs of blocks inside get a name if they need one: most are connected as they are.
+        // Inputs of inner blocks get a name only if they need one: most are connected as they are.
         let input = |name: &str| {
             blocks
                 .iter()
@@ -102,7 +103,7 @@ impl Kernel<'_> {
         }
         let mut instances = vec![];
         for child in &blocks {
-            // Some parsers take a port of the same name for hidden.
+            // Some parsers consider a port of the same name hidden.
             let hides = child.ports.iter().any(|(_, p)| p.name == child.name);
             let stem = if hides { format!("u_{}", child.name) } else { child.name.clone() };
             instances.push(self.w.text.names.unique(&stem));
@@ -124,7 +125,8 @@ impl Kernel<'_> {
             }
         }
 
-        // What is read, before anything is left out: nets that somebody reads are no mere connections.
+        // The nets that are read, found before anything is left out: a net that is read is no mere
+        // connection.
         let mut reads = Usage::default();
         reads.block(&self.body);
 
@@ -225,7 +227,7 @@ impl Kernel<'_> {
             }
         }
         if !unused.is_empty() {
-            // Read on purpose by nobody: bits a block does not need.
+            // Bits that nothing needs, used here so that linters do not warn about them.
             let name = self.w.text.names.unique("unused");
             body.push(format!("\nwire {name} = &{{1'b0, {}}};", unused.join(", ")));
         }
@@ -234,7 +236,7 @@ impl Kernel<'_> {
         Ok(self.w.finish(&outputs_reg))
     }
 
-    /// Wires at the place of their `let`, groups at that of their last statement.
+    /// Orders the items: wires at the place of their `let`, groups at that of their last statement.
     fn items(&self, is_clocked: &dyn Fn(&str) -> bool) -> Vec<Item> {
         let mut order: Vec<(usize, Item)> = vec![];
         let mut places: BTreeMap<Key, (usize, usize)> = BTreeMap::new();
@@ -268,11 +270,11 @@ impl Kernel<'_> {
         push(logic, format!("wire {}{name} = {value};", bits(width)), &stmt.place);
     }
 
-    /// The statements that compute a group, in what they are inside of.
+    /// The statements that compute a group, with the branches and loops around them.
     fn stmts(&self, of: &Key) -> Block {
         let wanted = |s: &Stmt| key(s).is_some_and(|k| self.flow.group(&k) == *of);
         let mut stmts = flow::slice(&self.body, &wanted, &self.flow.looped);
-        // Locals of a branch are read there alone: they need not know of its condition.
+        // Locals of a branch are read only there, so they do not depend on its condition.
         loop {
             let inner = match stmts.as_mut_slice() {
                 [stmt] => {
@@ -293,7 +295,7 @@ impl Kernel<'_> {
         }
     }
 
-    /// A signal that is assigned once, without condition.
+    /// Emits a signal that is assigned once, without condition.
     #[allow(clippy::too_many_arguments)]
     fn net(
         &mut self,
@@ -322,7 +324,7 @@ impl Kernel<'_> {
         push(logic, format!("assign {verilog} = {value};"), &stmt.place);
     }
 
-    /// Variables and signals of one `always @*`.
+    /// Emits the variables and signals of one `always @*`.
     fn group(
         &mut self,
         stmts: Block,
@@ -354,7 +356,7 @@ impl Kernel<'_> {
         Ok(())
     }
 
-    /// What a block that reads nothing leaves.
+    /// Emits the values of a block that reads nothing.
     fn numbers(
         &mut self,
         stmts: &Block,
@@ -383,7 +385,7 @@ impl Kernel<'_> {
         Ok(())
     }
 
-    /// The variables of a block that others see.
+    /// The variables of a block that other blocks read.
     fn outer(&self, stmts: &Block) -> Vec<(String, usize)> {
         let outer = assigned(stmts).into_iter().filter(|id| !self.flow.looped.contains(id));
         let named = |id| (self.w.text.locals[&id].clone(), self.w.text.tree.locals[id].width);
@@ -417,7 +419,7 @@ impl Kernel<'_> {
         out
     }
 
-    /// Names of which some bits are read by nobody.
+    /// Names of which nothing reads some bits.
     fn unused(&mut self) -> Vec<String> {
         let mut unused = vec![];
         let mut names = vec![];

@@ -1,22 +1,22 @@
-//! Statements as Verilog.
+//! Prints statements as Verilog.
 
 use super::PLACE;
 use crate::text::{bits, Text};
 use crate::tree::{Block, Comment, Expr, Kind, Stmt, Target};
 use std::collections::BTreeSet;
 
-/// Lines beyond this are broken where that is easy.
+/// Lines longer than this are broken where that is easy.
 const WIDE: usize = 100;
 
 pub struct Printer<'a> {
     pub text: &'a mut Text,
     /// `<=` in clocked blocks.
     pub equals: &'static str,
-    /// Comments that stand already, with their places.
+    /// Comments that are in the text already, with their places.
     pub said: &'a mut BTreeSet<Comment>,
-    /// Declarations of the block's own: indices of its loops.
+    /// Declarations that belong to the block: indices of its loops.
     pub indices: BTreeSet<String>,
-    /// Those of loops in branches: without a first value Yosys takes them for latches.
+    /// Indices of loops in branches: without a first value Yosys infers latches for them.
     pub branched: BTreeSet<String>,
     pub lines: Vec<String>,
 }
@@ -114,7 +114,7 @@ impl Printer<'_> {
         }
     }
 
-    /// A head with one assignment behind it, or with a block.
+    /// Prints a head with one assignment behind it, or with a block.
     fn body(&mut self, head: &str, block: &Block, depth: usize, place: &str) {
         match self.single(head, block, depth) {
             Some(text) => self.line(depth, &text, &block[0].place),
@@ -151,7 +151,7 @@ impl Printer<'_> {
         };
         let test = self.text.expr(&test);
         let head = format!("{before}if ({test})");
-        // In a chain a statement without its own begin and end would be easy to misread.
+        // In a chain, a statement without its own begin and end would be easy to misread.
         let single = match otherwise.is_empty() && before.is_empty() {
             true => self.single(&head, then, depth),
             false => None,
@@ -177,7 +177,7 @@ impl Printer<'_> {
     }
 }
 
-/// The statement's comments, but for those that stand already.
+/// Prints the comments of a statement, without those that are in the text already.
 pub fn comments(stmt: &Stmt, depth: usize, said: &mut BTreeSet<Comment>, lines: &mut Vec<String>) {
     for line in &stmt.comment {
         if said.insert(line.clone()) {
@@ -186,7 +186,7 @@ pub fn comments(stmt: &Stmt, depth: usize, said: &mut BTreeSet<Comment>, lines: 
     }
 }
 
-/// Locals that are assigned in some branch alone: without a first value they would be latches.
+/// Locals that only some branches assign: without a first value they would be latches.
 pub fn conditional(block: &Block, among: &BTreeSet<usize>) -> BTreeSet<usize> {
     fn go(
         block: &Block,

@@ -1,4 +1,4 @@
-//! Which bits of what is read.
+//! Finds which bits of signals and locals are read.
 
 use crate::tree::{self, Block, Expr};
 use std::collections::{BTreeMap, BTreeSet};
@@ -57,7 +57,7 @@ impl Usage {
         }
     }
 
-    /// Whether each of its bits is read.
+    /// Whether all bits of `name` are read.
     pub fn all(&self, name: &Name, width: usize) -> bool {
         self.whole.contains(name) || self.bits.get(name).is_some_and(|b| b.len() >= width)
     }

@@ -1,4 +1,4 @@
-//! A design in Icarus Verilog, where that is installed.
+//! Runs a design in Icarus Verilog, where that is installed.
 
 use nitor_rtl::{Design, Direction};
 use std::collections::BTreeMap;

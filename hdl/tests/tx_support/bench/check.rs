@@ -1,4 +1,4 @@
-//! What the card sends and completes is what was posted.
+//! Checks that the card sends and completes what was posted.
 
 use super::{before, Bench, Fate};
 

@@ -1,4 +1,4 @@
-//! Packets are laid into rings, and what must become of them is known.
+//! Posts packets in rings, and notes the frames and completions to expect.
 
 use super::{Bench, Buffer, Fate, Packet, Posted};
 use crate::tx_support::offload::{Cut, Limits, Wish, IP_CSUM, L4_CSUM, TSO};

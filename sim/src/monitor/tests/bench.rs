@@ -1,4 +1,5 @@
-//! A card made of nothing but its TLPs, which does everything right, or one thing wrong.
+//! A test bench whose card consists of its TLPs alone. It does everything right, or one thing
+//! wrong.
 
 use std::rc::Rc;
 
@@ -62,7 +63,7 @@ impl Bench {
         bench
     }
 
-    /// The host gives a command, and the card answers it with success.
+    /// The host submits a command, and the card answers it with success.
     pub fn command(&mut self, mut entry: [u8; ENTRY], body: [u8; 8]) -> Verdict {
         let at = u64::from(self.commands % 32) * 64;
         entry[0] = (self.commands % 32) as u8;
@@ -115,7 +116,7 @@ impl Bench {
         self.monitor.register(register, value, &self.iommu).unwrap();
     }
 
-    /// With three packets and three buffers, whose descriptors the card has read.
+    /// A bench with three packets and three buffers, whose descriptors the card has read.
     pub fn busy() -> Self {
         let mut bench = Bench::new();
         for direction in [TX, RX] {
@@ -125,19 +126,19 @@ impl Bench {
         bench
     }
 
-    /// With `count` commands that are not answered.
+    /// A bench with `count` commands that are not answered.
     pub fn asked(count: u16) -> Self {
         let mut bench = Bench::new();
         bench.set(reg::AQ_DB, (bench.commands + count).into());
         bench
     }
 
-    /// Where the next answer goes.
+    /// The address of the next answer.
     pub fn next_answer(&self) -> u64 {
         ACQ + u64::from(self.commands) * 64
     }
 
-    /// With room for two events.
+    /// A bench with room for two events.
     pub fn listening() -> Self {
         let mut bench = Bench::new();
         for (register, value) in
@@ -148,7 +149,7 @@ impl Bench {
         bench
     }
 
-    /// Which reads a register without a read.
+    /// A bench whose host has asked for a readless read.
     pub fn asking(question: u32) -> Self {
         let mut bench = Bench::new();
         bench.set(reg::MMIO_RESP, RESPONSE_AT as u32);
@@ -160,8 +161,8 @@ impl Bench {
         self.write(RESPONSE_AT, &[&question.to_le_bytes()[..], &[0; 4]].concat())
     }
 
-    /// With a queue of that direction of which the card has read descriptors 4 to 6 of 16, behind a
-    /// doorbell that can't be.
+    /// A bench with a wild queue: its doorbell is beyond the ring, and the card has read
+    /// descriptors 4 to 6 of 16.
     pub fn wild(direction: usize) -> Self {
         let mut bench = Bench::new();
         bench.post_some(direction, 16);
@@ -200,7 +201,7 @@ pub fn event(phase: u8) -> [u8; ENTRY] {
     event
 }
 
-/// To a command of that number.
+/// An answer to the command with this number.
 pub fn answer(number: u8) -> [u8; ENTRY] {
     let mut answer = [0; ENTRY];
     (answer[0], answer[3]) = (number, 1);

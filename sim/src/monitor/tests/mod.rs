@@ -28,7 +28,7 @@ fn all_as_it_should_be() {
     assert_eq!(bench.monitor.outstanding(), 1);
 }
 
-/// A ring of lines: what was pushed is what may be read and completed, line by line.
+/// A ring of lines: what was pushed may be read and completed, line by line.
 #[test]
 fn lines() {
     let mut bench = Bench::new();
@@ -38,7 +38,7 @@ fn lines() {
     let mut create = [0; ENTRY];
     (create[2], create[4], create[6], create[8], create[10]) =
         (opcode::CREATE_SQ, 0x20, 3, TX as u8, DEPTH as u8);
-    // In place of the one that is there: its lines begin at 0.
+    // Replaces the queue that is there; its lines begin at 0.
     let doorbell = DOORBELL[TX] as u32;
     let mut answer = [0; 8];
     answer[4..].copy_from_slice(&doorbell.to_le_bytes());
@@ -49,7 +49,8 @@ fn lines() {
             bench.monitor.line_byte((128 * number + i) as u64, byte);
         }
     };
-    // 60 bytes, all pushed; then 96 and ten buffers, in two lines; then one that says too much.
+    // A packet of 60 bytes, all pushed. Then one of 96 pushed bytes and eleven buffers, in three
+    // lines. Then one that claims too many pushed bytes.
     line(0, &[[0x1d00_0000, 7 << 22, 0, 60 << 24], [0xffff_ffff; 4]]);
     let piece = |i: u32| [0x100_0064, 0, DATA as u32 + 256 * i, 0];
     let mut first = piece(0);
@@ -94,7 +95,7 @@ fn broken_cards_are_caught_and_others_are_not() {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
-/// A ring that is not aligned: its entries come in pieces, the phase last.
+/// A ring that is not aligned: its entries are written in pieces, the one with the phase last.
 #[test]
 fn answers_in_pieces() {
     for (pieces, right) in [
@@ -116,7 +117,7 @@ fn answers_in_pieces() {
     }
 }
 
-/// Where 65,536 is no multiple of its depth, a ring goes on in the middle.
+/// If 65,536 is no multiple of the depth, the 16-bit count wraps in the middle of the ring.
 #[test]
 fn rings_of_any_depth_go_round_for_ever() {
     let mut ring = Answers::default();
@@ -132,19 +133,20 @@ fn rings_of_any_depth_go_round_for_ever() {
 #[test]
 fn a_wild_queue_is_judged_little_and_others_as_ever() {
     let mut bench = Bench::busy();
-    // Beyond the ring.
+    // The doorbell is beyond the ring.
     bench.ring(TX, 100);
     bench.sent(0, 77, 1).unwrap();
     bench.sent(1, 2, 1).unwrap();
     bench.fetch(TX, 5, 9).unwrap();
-    // Completed, but what that means nobody knows.
+    // The packet has completed, but in a wild queue its memory stays readable.
     bench.read(DATA + 2 * 256, 100).unwrap();
     assert!(bench.fill(0, 4, 20).is_err());
     bench.fill(0, 0, 20).unwrap();
     assert!(bench.received(0, 1, 20, 0x0d).is_err());
 }
 
-/// What the host writes to lines without a doorbell the card may take with the next, or has taken.
+/// The card may read lines that the host has written without a doorbell: with the next one, or
+/// already.
 #[test]
 fn lines_of_a_wild_queue() {
     let mut bench = Bench::new();
@@ -166,7 +168,7 @@ fn lines_of_a_wild_queue() {
     assert!(bench.read(DATA + 1, 100).is_err());
 }
 
-/// Which buffer a byte belongs to can't be told then. Found by fuzzing.
+/// If buffers overlap, nothing tells to which a byte belongs. Found by fuzzing.
 #[test]
 fn buffers_within_each_other_make_a_queue_wild() {
     let mut bench = Bench::new();

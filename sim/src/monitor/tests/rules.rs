@@ -1,14 +1,15 @@
-//! For each rule of the interface a card that breaks it; beside it one that comes close and breaks
-//! none.
+//! For each rule of the ENA interface, a card that breaks it; beside it a card that comes close and
+//! breaks none.
 
 use super::super::{reg, Verdict};
 use super::bench::*;
 use crate::rules::Rule;
 
-/// The rule that is broken, if one is; by what; and the card.
+/// The rule that the card breaks, if any; what the card does; and the card.
 pub type Case = (Option<Rule>, &'static str, fn() -> Verdict);
 
-/// Does all this to the bench, of which all but the last is right.
+/// Plays all steps on the bench, of which all but the last must pass. Returns the verdict on the
+/// last.
 fn play(mut bench: Bench, steps: &[fn(&mut Bench) -> Verdict]) -> Verdict {
     let (last, before) = steps.split_last().expect("a card that does something");
     before.iter().for_each(|step| step(&mut bench).unwrap());

@@ -1,5 +1,5 @@
-//! For each rule of PCI Express a card that breaks it, and is caught; beside it one that comes close
-//! and breaks none.
+//! For each rule of PCI Express, a card that breaks it and is detected; beside it a card that comes
+//! close and breaks none.
 
 mod pins;
 mod tlps;

@@ -1,4 +1,4 @@
-//! Of streams and credits: what cards' pins say, cycle by cycle.
+//! Rules of streams and credits: cards whose pins break them, cycle by cycle.
 
 use nitor_sim::card::{Beat, Script, VerilatedCard};
 use nitor_sim::checker::Rule;

@@ -1,4 +1,4 @@
-//! Of TLPs: what cards send, and answer.
+//! Rules of TLPs: cards that send and answer wrongly.
 
 use nitor_sim::checker::Rule;
 use nitor_sim::faults::{self, Fault, When};

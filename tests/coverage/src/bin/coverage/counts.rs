@@ -1,4 +1,4 @@
-//! Verilator's counts, merged and by source file.
+//! Reads Verilator's counts, merges them and sorts them by source file.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;

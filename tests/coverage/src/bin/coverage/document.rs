@@ -1,4 +1,4 @@
-//! The document.
+//! Writes the document from the counts.
 
 use crate::counts::{Blocks, Share};
 use crate::holes::Hole;

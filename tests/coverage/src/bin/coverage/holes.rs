@@ -1,4 +1,4 @@
-//! What no test reaches, and why: the source says so in a comment beside it.
+//! The lines that no test reaches, and why: a comment in the source says so beside each.
 
 use crate::counts::{Blocks, Way};
 use anyhow::{Context, Result};

@@ -1,4 +1,4 @@
-//! The block tests' programs.
+//! Finds and runs the test programs of the blocks.
 
 use anyhow::{bail, Context, Result};
 use std::collections::BTreeSet;
