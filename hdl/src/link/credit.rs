@@ -34,7 +34,8 @@ impl Logic for Credit {
         self.kind.d.next = self.hdr.val().get_bits::<8>(24);
         self.length.d.next = self.hdr.val().get_bits::<10>(0);
         let posted = match self.kind.q.val() {
-            tlp::MWR32 | tlp::MWR64 => true,
+            // A message has a header alone: its length is 0.
+            tlp::MWR32 | tlp::MWR64 | tlp::MSG_TO_ROOT => true,
             _ => false,
         };
         let read = match self.kind.q.val() {
