@@ -1,7 +1,7 @@
 //! The cards that are built, by name. A new card is an entry in [CARDS].
 //!
-//! A [CardSpec] holds what is chosen; what follows from that is computed here and nowhere else, and
-//! a spec that contradicts itself does not compile.
+//! A [CardSpec] holds what is chosen. All that follows from a spec is computed here and nowhere
+//! else, and a spec that contradicts itself does not compile.
 
 use crate::rx::Classifier;
 use nitor_rtl::{emit, with_stack, Design, EmitError};
@@ -10,55 +10,56 @@ use nitor_rtl::{emit, with_stack, Design, EmitError};
 #[derive(Debug)]
 pub struct CardSpec {
     pub name: &'static str,
-    /// What it is for.
+    /// What the card is for.
     pub about: &'static str,
     /// Bits of the data path: 128 or 512.
     pub width: usize,
     /// log2 of queue pairs, at most 5. Each has an MSI-X vector, and management has one.
     pub log_queues: usize,
-    /// log2 of DMA reads under way at most, each with a tag: at most 8.
+    /// log2 of the DMA reads that may be in flight, each with a tag; at most 8.
     pub log_tags: usize,
-    /// log2 of transmit packets under way at most, at most 8.
+    /// log2 of the transmit packets that may be in flight; at most 8.
     pub log_packets: usize,
-    /// log2 of descriptors prefetched for each receive queue.
+    /// log2 of the descriptors prefetched for each receive queue.
     pub log_prefetch: usize,
     /// log2 of the deepest ring's entries, at most 15.
     pub log_depth: usize,
-    /// log2 of rows, each as wide as the data path, in either of the two banks of a packet buffer.
+    /// log2 of the rows in each of the two banks of a packet buffer; a row is as wide as the data
+    /// path.
     pub log_rows: usize,
     /// log2 of the lines, of 128 bytes, of all low-latency queues; 0: there are none.
     pub log_lines: usize,
-    /// How the flows of received frames are found.
+    /// How the card finds the flow of a received frame.
     pub classifier: Classifier,
-    /// The card computes checksums and cuts segments on the way to the wire; without, the logic
-    /// for it is left out.
+    /// The card computes checksums of transmitted packets and segments them. Without, that logic is
+    /// left out.
     pub tx_offloads: bool,
-    /// PCIe is the least there is: a lane of 2.5 GT/s, payloads of 256 bytes at most, one
-    /// completion time-out, no Advanced Error Reporting; one request of the host's is held.
+    /// A minimal PCIe function: one lane of 2.5 GT/s, payloads of at most 256 bytes, one completion
+    /// time-out, no Advanced Error Reporting, room for one non-posted request from the host.
     pub basic_pcie: bool,
-    /// Words pass from block to block in two cycles each: half the registers of a skid buffer.
+    /// Skid buffers between blocks pass a word every two cycles, with half the registers.
     pub half_rate: bool,
-    /// Queues within the paths are as deep as a gigabit needs; not with lines, whose batches are
-    /// longer.
+    /// FIFOs within the paths are only as deep as a gigabit needs. Not possible with lines, whose
+    /// batches are longer.
     pub shallow: bool,
-    /// One net resets all blocks; without, each has a register before its reset.
+    /// One net resets all blocks. Without, each block has a register before its reset.
     pub one_reset: bool,
 }
 
-/// A card and where it is used.
+/// A card, and the times that depend on where it is used.
 #[derive(Clone, Copy)]
 pub struct CardConfig {
-    /// What its parameters were made of.
+    /// The spec from which the card's parameters were computed.
     pub spec: &'static CardSpec,
     pub cycles_per_us: usize,
-    /// Cycles a completion entry may wait for others of its line.
+    /// Cycles that a completion entry may wait for others of its line.
     pub cq_hold: usize,
     /// Cycles until a missing read completion is given up.
     pub read_timeout: usize,
 }
 
 impl CardConfig {
-    /// The card at 250 MHz, in a slot.
+    /// A card at 250 MHz, in a PCIe slot.
     pub fn new(spec: &'static CardSpec) -> Self {
         Self { spec, cycles_per_us: 250, cq_hold: 96, read_timeout: 25_000 }
     }
@@ -76,7 +77,7 @@ pub const CARD_128: CardSpec = CardSpec {
     log_depth: 13,
     log_rows: 10,
     log_lines: 13,
-    // A frame of 60 bytes has 4 beats.
+    // A frame of 60 bytes has 4 beats, so the hash may take 3 steps.
     classifier: Classifier::Wide { steps: 3, checksums: true },
     tx_offloads: true,
     basic_pcie: false,
@@ -85,7 +86,7 @@ pub const CARD_128: CardSpec = CardSpec {
     one_reset: false,
 };
 
-/// The same for 100 Gb/s.
+/// [CARD_128] widened for 100 Gb/s.
 pub const CARD_512: CardSpec = CardSpec {
     name: "card-512",
     about: "the card with a data path of 512 bits",
@@ -98,7 +99,8 @@ pub const CARD_512: CardSpec = CardSpec {
     ..CARD_128
 };
 
-/// 2 queue pairs and nothing that a gigabit doesn't need: a part of 25,000 LUTs has room for it.
+/// 2 queue pairs and nothing that a gigabit does not need, so that the card fits a part of 25,000
+/// LUTs.
 pub const COLORLIGHT_5A_75B: CardSpec = CardSpec {
     name: "colorlight-5a-75b",
     about: "the card of the board Colorlight 5A-75B",
@@ -136,7 +138,7 @@ pub const ECP5_EVN: CardSpec = CardSpec {
 pub const ULX3S_85F: CardSpec =
     CardSpec { name: "ulx3s-85f", about: "the card of the board ULX3S", ..ECP5_EVN };
 
-/// A [Card](crate::top::Card) as a spec has it: its parameters in their order.
+/// The type of a spec's [Card](crate::top::Card), with its parameters in their order.
 macro_rules! card {
     ($spec:path) => {
         $crate::top::Card<
@@ -151,7 +153,7 @@ macro_rules! card {
 
 macro_rules! cards {
     ($($spec:ident),* $(,)?) => {
-        /// All of them.
+        /// All cards.
         pub const CARDS: &[CardSpec] = &[$($spec),*];
 
         $(const _: () = if let Err(why) = $spec.check() { panic!("{}", why) };)*
@@ -168,7 +170,7 @@ macro_rules! cards {
 cards! { CARD_128, CARD_512, COLORLIGHT_5A_75B, COLORLIGHT_I9, ECP5_EVN, ULX3S_85F }
 
 impl Default for &'static CardSpec {
-    /// The one taken where none is named.
+    /// The card that is taken where none is named.
     fn default() -> Self {
         &CARD_128
     }
@@ -183,12 +185,12 @@ impl PartialEq for CardSpec {
 impl Eq for CardSpec {}
 
 impl CardSpec {
-    /// The card of that name.
+    /// The card with this name.
     pub fn find(name: &str) -> Option<&'static CardSpec> {
         CARDS.iter().find(|card| card.name == name)
     }
 
-    /// Why no such card can be built.
+    /// `Err` says why this card cannot be built.
     pub const fn check(&self) -> Result<(), &'static str> {
         if self.width != 128 && self.width != 512 {
             return Err("a card's data path has 128 or 512 bits");
@@ -220,7 +222,7 @@ impl CardSpec {
         }
     }
 
-    /// The name of its top module.
+    /// The name of the card's top module.
     pub fn top(&self) -> String {
         format!("nitor_{}", self.name.trim_start_matches("card-").replace('-', "_"))
     }
@@ -230,7 +232,7 @@ impl CardSpec {
         1 << self.log_queues
     }
 
-    /// One for management, one a queue pair.
+    /// MSI-X vectors: one for management and one for each queue pair.
     pub const fn vectors(&self) -> usize {
         self.queues() + 1
     }
@@ -244,12 +246,12 @@ impl CardSpec {
         self.bytes().ilog2() as usize
     }
 
-    /// Each queue pair has two.
+    /// log2 of the completion queues, of which each queue pair has two.
     pub const fn log_completion_queues(&self) -> usize {
         self.log_queues + 1
     }
 
-    /// Interrupt state has room for 8 vectors at least.
+    /// log2 of the vectors for which interrupt state has room, at least 8.
     pub const fn log_vectors(&self) -> usize {
         match self.log_queues {
             1 => 3,
@@ -257,17 +259,17 @@ impl CardSpec {
         }
     }
 
-    /// Transmit segments staged between batches: 32 a queue.
+    /// log2 of the transmit segments staged between batches: 32 for each queue.
     pub const fn log_staging(&self) -> usize {
         self.log_queues + 5
     }
 
-    /// Rows of prefetched receive descriptors, of 16 bytes each, in either of two banks.
+    /// log2 of the rows in each of two banks of prefetched receive descriptors, 16 bytes each.
     pub const fn log_descriptor_rows(&self) -> usize {
         self.log_queues + self.log_prefetch + 3 - self.log_bytes()
     }
 
-    /// Rows in either bank of the line memory; without lines there is none.
+    /// log2 of the rows in each bank of the line memory, which is left out without lines.
     pub const fn log_line_rows(&self) -> usize {
         match self.log_lines {
             0 => 1,
@@ -275,18 +277,18 @@ impl CardSpec {
         }
     }
 
-    /// Received frames that wait: one for each 64 bytes of the buffer.
+    /// log2 of the received frames that may wait: one for each 64 bytes of the buffer.
     pub const fn log_waiting(&self) -> usize {
         self.log_rows + self.log_bytes() - 5
     }
 
-    /// Bytes of a packet buffer, of which there is one each way.
+    /// Bytes of a packet buffer; there is one for each direction.
     pub const fn buffer(&self) -> usize {
         (2 << self.log_rows) * self.bytes()
     }
 }
 
-/// Emits a card.
+/// Emits a card's Verilog.
 pub fn emit_card(spec: &'static CardSpec) -> Result<Design, EmitError> {
     with_stack(move || emit_spec(spec, &CardConfig::new(spec)))
 }

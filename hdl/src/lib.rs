@@ -1,4 +1,4 @@
-//! The card's RTL, in folders that follow the packet's way.
+//! The card's RTL, in folders that follow a packet's way through the card.
 
 pub mod board;
 pub mod cards;
@@ -20,7 +20,7 @@ use nitor_rtl::{emit, with_stack, Design, EmitError};
 /// The boards that the card is built for, by the names of their folders under `constraints/`.
 pub const BOARDS: [&str; 4] = ["colorlight-5a-75b", "colorlight-i9", "ecp5-evn", "ulx3s-85f"];
 
-/// Emits the top of a board, one of [BOARDS].
+/// Emits the Verilog of a board's top; `board` is one of [BOARDS].
 pub fn emit_board(board: &str) -> Result<Design, EmitError> {
     let board = board.to_string();
     with_stack(move || match board.as_str() {

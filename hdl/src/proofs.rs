@@ -1,10 +1,11 @@
-//! Blocks with what is claimed of them: each wraps a block of the card, watches its ports, and says
-//! whether all is right.
+//! Proofs of blocks: each wraps a block of the card, watches its ports, and says whether the claims
+//! about the block hold.
 //!
-//! A proof is a block of its own beside the block it speaks of (`*_proof.rs`), in the same
-//! language. Its inputs are anything at all, but those that begin with `any_` never change; `given`
-//! says what the proof assumes of them, `ok` what it claims. `hdl/tests/proofs` proves that `ok` is
-//! never low while `given` was always high.
+//! A proof is a block of its own beside the block that it is about (`*_proof.rs`), in the same
+//! language. Its inputs take any value in any cycle, except that those whose name begins with
+//! `any_` never change. `given` is high while the proof's assumptions about the inputs hold, `ok`
+//! while its claims hold. `hdl/tests/proofs` proves that `ok` is never low while `given` was always
+//! high.
 
 pub use crate::common::async_fifo_proof::CrossingOrder;
 pub use crate::common::block_fifo_proof::BlockFifoOrder;

@@ -1,16 +1,27 @@
 //! The card: one PCIe function on one side, one Ethernet MAC on the other, the management bus
 //! beside.
 //!
-//! Nothing is computed here; the blocks are wired in the order in which a packet passes them.
+//! | port | what |
+//! |---|---|
+//! | `rx`, `tx` | TLPs from and to the root complex |
+//! | `fc_*`, `rx_np_limit` | flow-control limits of the link's other end, and the card's own |
+//! | `mac_tx`, `mac_rx`, `link_up` | frames to and from the MAC |
+//! | `mgmt`, `mgmt_irq` | the firmware's bus and interrupt |
+//! | `probe` | see [crate::common::probe] |
+//!
+//! Nothing is computed here: this block only wires the others. Their own docs have latency,
+//! throughput, and what happens when they are full.
 //!
 //! | parameter | what |
 //! |---|---|
 //! | `D`, `K`, `L` | the data path's bits, bytes and log2 bytes |
 //! | `T`, `Q`, `C` | log2 of DMA tags, of queue pairs, of completion queues (Q + 1) |
-//! | `V`, `S`, `R` | log2 of the vector table, of TX packets under way, of an RX queue's prefetch |
+//! | `V`, `S`, `R` | log2 of the vector table, of TX packets in flight, of an RX queue's prefetch |
 //! | `B` | log2 of the rows in a bank of each packet buffer, which has two |
-//! | `G`, `M` | Q + 5 and Q + R + 3 - L |
-//! | `N`, `P` | log2 of the lines of all low-latency queues, 0: there are none; N + 6 - L |
+//! | `G` | log2 of the staged TX segments: Q + 5 |
+//! | `M` | log2 of the rows in a bank of prefetched RX descriptors: Q + R + 3 - L |
+//! | `N` | log2 of the lines of all low-latency queues; 0: there are none |
+//! | `P` | log2 of the rows in a bank of the line memory: N + 6 - L |
 //! | `F` | log2 of the received frames that may wait: B + L - 5 |
 
 use crate::cards::CardConfig;
@@ -65,15 +76,15 @@ pub struct Card<
     pub rx: TlpSnk<D>,
     /// TLPs to the root complex.
     pub tx: TlpSrc<D>,
-    /// Posted headers, posted data, non-posted headers, headers and data of completions that the
-    /// link's other end accepts in all; see [crate::pcie::tx].
+    /// Flow control: the cumulative limits of the link's other end for posted headers, posted data,
+    /// non-posted headers, completion headers and completion data; see [crate::pcie::tx].
     pub fc_ph: Signal<In, Bits<8>>,
     pub fc_pd: Signal<In, Bits<12>>,
     pub fc_nph: Signal<In, Bits<8>>,
     pub fc_cplh: Signal<In, Bits<8>>,
     pub fc_cpld: Signal<In, Bits<12>>,
     pub fc_cpl_infinite: Signal<In, Bits<2>>,
-    /// Non-posted headers the card accepts in all.
+    /// The card's own cumulative limit for non-posted headers.
     pub rx_np_limit: Signal<Out, Bits<8>>,
     pub mac_tx: MacSrc<D>,
     pub mac_rx: MacSnk<D>,
@@ -245,7 +256,7 @@ impl<
         self.table.reset.next = function;
         self.cqs.reset.next = self.core_stages[0].q.val();
         self.irq.reset.next = self.core_stages[1].q.val();
-        // These blocks have their own stages.
+        // `txp` and `rxp` have reset stages of their own.
         self.txp.reset.next = core;
         self.rxp.reset.next = core;
         self.rxp.config_reset.next = hard;
@@ -443,7 +454,7 @@ impl<
         self.stats.rx_doorbells_illegal.next = self.rxp.stat_doorbell_illegal.val();
         self.stats.tlps_malformed.next = self.demux.stat_malformed.val();
 
-        // The streams that can be watched.
+        // The probe.
         let tx = TxProbe::from_bits(self.txp.probe.val());
         let rx = RxProbe::from_bits(self.rxp.probe.val());
         self.probe.next = Probe {

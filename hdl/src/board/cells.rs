@@ -2,7 +2,7 @@
 
 use nitor_rtl::prelude::*;
 
-/// EHXPLLL: the core's clock, and another, out of a board's oscillator.
+/// The PLL (EHXPLLL): makes the core's clock and another from a board's oscillator.
 ///
 /// | oscillator | VCO | `other` | `core` |
 /// |---|---|---|---|
@@ -18,7 +18,7 @@ pub struct Pll {
     _divider: usize,
 }
 
-/// Of the PLL's oscillator, by the board's in MHz.
+/// The frequency of the PLL's VCO, by that of the board's oscillator in MHz.
 pub const fn vco_hz(in_mhz: usize) -> usize {
     match in_mhz {
         25 => 500_000_000,
@@ -42,7 +42,7 @@ impl Pll {
 }
 
 impl Logic for Pll {
-    // RustHDL's simulator has no notion of frequency: here both clocks are the input.
+    // RustHDL's simulator has no notion of frequency: there both outputs are the input.
     fn update(&mut self) {
         self.other.next = self.clk.val();
         self.core.next = self.clk.val();

@@ -6,8 +6,12 @@
 //! | 5A-75B V8, a receiver of LED panels | LFE5U-25F, nearly filled: see docs/boards.md |
 //! | i9 V7.2, a module, on a carrier with two jacks | LFE5U-45F |
 //!
-//! Both PHYs must run at a gigabit. The light blinks as a heartbeat, faster while the host link is
-//! busy; it is low active.
+//! The pins of this top are the oscillator, a button, an LED, the PHYs' reset and two RGMII ports.
+//! Both PHYs must run at a gigabit. The LED, low active, blinks as a heartbeat, whose phase is
+//! inverted while the host link is busy.
+//!
+//! A frame from the wire that the card stalls for too long is cut by its [Mac] and counts as lost.
+//! Frames from the host are never stalled.
 
 use super::cells::{vco_hz, Pll};
 use super::core::board_core;
@@ -22,10 +26,10 @@ use crate::eth::turn::Turn;
 use crate::link::udp::LinkUdp;
 use nitor_rtl::prelude::*;
 
-/// 4 link frames are kept each way.
+/// The small card with its host link, which keeps 4 frames each way.
 pub type Core = board_core!(COLORLIGHT_5A_75B, 2);
 
-/// Of the PLL's oscillator: the core runs at 50 MHz.
+/// Divides the PLL's VCO, so that the core runs at 50 MHz.
 pub const DIVIDER: usize = 10;
 
 #[derive(LogicBlock)]

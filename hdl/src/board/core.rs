@@ -1,19 +1,28 @@
-//! What is the same on all boards: the card, the host link's two halves, counters and lights.
+//! The part that all boards share: the card, the host link's two halves, counters and lights.
 //!
 //! | port | what |
 //! |---|---|
-//! | `word_*`, `heard` | the host link's words from the cable; the last frame was from our host |
-//! | `frame_*` | frames to the cable |
+//! | `word_*` | the host link's words from the cable |
+//! | `heard` | the frame that ended last was from the session's host |
+//! | `frame_*` | the host link's frames to the cable |
 //! | `mac_tx`, `mac_rx`, `wire_up` | the card's wire |
-//! | `flush_wire` | the wire's frames end here: a session begins |
-//! | `events` | what the board counts besides: see [event] |
+//! | `loop_wire` | the wire is to loop what the card sends back to it |
+//! | `flush_wire` | the card is in reset, or about to be: the wire must end its frames |
+//! | `events` | events that the board counts besides those of the link: see [event] |
 //! | `heartbeat`, `link`, `activity` | lights |
 //!
 //! A new session of the host link resets the card and the link. `D` to `F` are the card's
 //! parameters, `W` is log2 of the frames kept each way, `A` = W + 9.
 //!
-//! Board registers: 0 is [ID], 1 says {session, core clock in kHz / 8}, 2 is control: bit 0, what
-//! is sent to the wire comes back; 32 + n is counter n. Control is 0 at the beginning of a session.
+//! Latency, throughput and back-pressure are those of [LinkReceive], [LinkSend] and [Card]: frames
+//! from the cable are never stalled.
+//!
+//! | board register | what |
+//! |---|---|
+//! | 0 | [ID] |
+//! | 1 | {session, core clock in kHz / 8} |
+//! | 2 | control, 0 at the beginning of a session; bit 0 is `loop_wire` |
+//! | 32 + n | counter n |
 
 use super::counters::Counters;
 use super::event::{self, Events, Outside};
@@ -30,7 +39,7 @@ use nitor_rtl::prelude::*;
 /// "NTB1"
 pub const ID: u64 = 0x3142_544e;
 
-/// A [BoardCore] with the card of a spec, that keeps so many frames each way: log2.
+/// A [BoardCore] with the card of a spec, and log2 of the link frames that it keeps each way.
 macro_rules! board_core {
     ($spec:path, $log_frames:literal) => {
         $crate::board::core::BoardCore<
@@ -45,7 +54,7 @@ macro_rules! board_core {
 }
 pub(crate) use board_core;
 
-/// The board register that says what session this is, and how fast the core.
+/// Board register 1.
 #[record]
 struct About {
     /// Core clock in kHz / 8.
@@ -86,9 +95,9 @@ pub struct BoardCore<
     pub mac_rx: MacSnk<D>,
     pub wire_up: Signal<In, Bit>,
     pub events: Signal<In, Outside>,
-    /// What is sent to the wire is to come back within the board.
+    /// The board must loop what the card sends back to the card.
     pub loop_wire: Signal<Out, Bit>,
-    /// The card is in reset, or about to be: its frames end here.
+    /// The card is in reset, or about to be: its frames must be ended.
     pub flush_wire: Signal<Out, Bit>,
     pub heartbeat: Signal<Out, Bit>,
     pub link: Signal<Out, Bit>,
@@ -99,13 +108,13 @@ pub struct BoardCore<
     send: LinkSend<D, W, A>,
     credit: Credit,
     counters: Counters,
-    /// Cycles of the session's reset that are left; begins with them.
+    /// Cycles that are left of the reset at the beginning of a session.
     holding: Reg<Bits<6>>,
     open: Reg<Bit>,
     free: Reg<Bit>,
     begun: Reg<Bit>,
     beat: Reg<Bits<26>>,
-    /// Of the light `activity`: steps of 2^20 cycles that are left.
+    /// Steps of 2^20 cycles until the light `activity` goes out.
     glow: Reg<Bits<2>>,
     glow_step: Reg<Bit>,
     value: Reg<Bits<32>>,
@@ -133,12 +142,12 @@ impl<
         const A: usize,
     > BoardCore<D, K, L, T, Q, C, V, S, R, B, G, M, N, P, F, W, A>
 {
-    /// `hertz`: of the core's clock; `patience`: microseconds after which an unacknowledged frame
-    /// is sent again.
+    /// `hertz`: frequency of the core's clock; `patience`: microseconds without an acknowledgement
+    /// after which frames are sent again.
     pub fn new(hertz: usize, patience: usize, spec: &'static CardSpec) -> Self {
         let config = CardConfig {
             cycles_per_us: hertz / 1_000_000,
-            // Answers take a trip over the cable.
+            // A completion takes a round trip over the cable.
             read_timeout: 0x3f_ffff,
             ..CardConfig::new(spec)
         };
@@ -208,8 +217,8 @@ impl<
         registers!(self, clock; value);
         clocked!(self, clock; card, receive, send, credit);
         clocked!(self, clock, reset; counters);
-        // Nothing moves before the first session.
-        // In a register: much hangs on it.
+        // `hold` keeps the card and the link in reset before the first session. It is a register
+        // for its fan-out.
         let hold = !self.free.q.val();
         self.free.d.next = self.open.q.val() && self.holding.q.val() == 0;
         for i in 0..3 {
@@ -241,7 +250,7 @@ impl<
         self.send.heard.next = self.receive.heard.val();
         self.send.ack.next = self.receive.ack.val();
         self.send.nak.next = self.receive.nak.val();
-        // A session that has begun says so.
+        // The host is answered when a session has begun.
         self.send.due.next = self.receive.due.val() || self.begun.q.val();
         self.send.repeat.next = self.receive.repeat.val();
         self.send.expected.next = self.receive.expected.val();

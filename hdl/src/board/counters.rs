@@ -1,9 +1,14 @@
 //! A board's counters: 32 bits each, read one at a time.
 //!
-//! A walk of 64 cycles adds to each total, in a block RAM, what came in since; one that comes more
-//! than 7 times in a walk is undercounted, which frames can't be. `value` is the counter `index` as
-//! it was 4 cycles ago at the most, behind its events by up to a walk. After `reset` a walk clears
-//! all.
+//! | port | what |
+//! |---|---|
+//! | `events` | a pulse for each event, a bit for each counter |
+//! | `index`, `value` | the counter asked for, and its value |
+//!
+//! Each counter has a sum of 3 bits and a total in a block RAM. A walk of 64 cycles adds each sum
+//! to its total. `value` is that of counter `index` at most 3 cycles after `index` changes, and up
+//! to a walk behind its events. An event that comes more than 7 times in a walk is undercounted;
+//! frames do not come that often. After `reset` a walk clears all totals.
 
 use super::event;
 use crate::common::ram::BlockRam;
@@ -19,7 +24,7 @@ pub struct Counters {
     pub index: Signal<In, Bits<5>>,
     pub value: Signal<Out, Bits<32>>,
     sums: [Reg<Bits<3>>; EVENTS],
-    /// {cleared, counter, half of its turn}
+    /// {totals are clear, counter, second half of its turn}
     walk: Reg<Bits<7>>,
     totals: BlockRam<Bits<32>, 5>,
     sum: Reg<Bits<3>>,
@@ -29,7 +34,7 @@ pub struct Counters {
 }
 
 impl Logic for Counters {
-    /// Counters in RAM: one at a time takes what came in since.
+    /// Counters in RAM: a walk adds to one at a time the events since its last turn.
     #[kernel]
     fn update(&mut self) {
         registers!(self, clock, reset; sums[..], walk, sum);
@@ -51,8 +56,8 @@ impl Logic for Counters {
                 self.sums[i].d.next = now + event;
             }
         }
-        // First the counter is read, which is there in the second half; then whose reader asks,
-        // while nothing is written.
+        // The first half of a turn reads the total of the walk, for the second half. The second
+        // half reads counter `index`; nothing is written then.
         self.totals.raddr.next = if second { self.index.val() } else { at };
         let read = self.totals.rdata.val();
         if second {

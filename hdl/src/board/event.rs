@@ -2,10 +2,10 @@
 
 use nitor_rtl::prelude::*;
 
-/// Of the wire's MAC, then of the link's: see [crate::eth::mac::event].
+/// The events of the wire's MAC, then of the link's MAC: see [crate::eth::mac::event].
 pub const WIRE_MAC: usize = 0;
 pub const LINK_MAC: usize = 7;
-/// Events from outside.
+/// How many events come from outside the core.
 pub const OUTSIDE: usize = 14;
 pub const LINK_FRAMES: usize = 14;
 pub const LINK_DAMAGED: usize = 15;
@@ -29,9 +29,9 @@ pub const NAMES: [&str; COUNT] = [
     "link: runts",
     "link: giants",
     "link: lost",
-    "link: frames taken",
+    "link: frames received",
     "link: frames damaged",
-    "link: frames out of order",
+    "link: frames out of order or without room",
     "link: frames sent",
     "link: sent again",
 ];
@@ -47,7 +47,7 @@ pub struct Events {
     pub link_sent_again: Bit,
 }
 
-/// Those from outside the core, see [crate::eth::mac::event].
+/// The events from outside the core, see [crate::eth::mac::event].
 #[record]
 pub struct Outside {
     pub wire_mac: Bits<7>,

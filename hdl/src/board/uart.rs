@@ -5,7 +5,8 @@
 //! | ULX3S | LFE5U-85F, speed grade 6 | 25 MHz | 62.5 MHz | button F1 |
 //! | ECP5-5G Evaluation Board | LFE5UM5G-85F, speed grade 8 | 12 MHz | 100 MHz | SW5 |
 //!
-//! They have no Ethernet: what the card sends comes back to it.
+//! The pins of this top are the oscillator, a button, the UART and three LEDs. These boards have no
+//! Ethernet: the card's frames are looped back to it, a beat a cycle in the same cycle.
 
 use super::cells::{vco_hz, Pll};
 use super::core::board_core;
@@ -18,7 +19,7 @@ use crate::link::serial::LinkSerial;
 use crate::link::uart::Uart;
 use nitor_rtl::prelude::*;
 
-/// 8 link frames are kept each way.
+/// The card with its host link, which keeps 8 frames each way.
 pub type Core = board_core!(ECP5_EVN, 3);
 
 #[record]

@@ -1,13 +1,21 @@
-//! First-word-fall-through FIFO between two clocks, with gray pointers.
+//! First-word-fall-through FIFO between two clocks, with Gray-coded pointers.
 //!
-//! 2^A entries of type T in distributed RAM; A >= 2. Each side knows the other by a gray-coded
-//! pointer through two flip-flops, so it sees a change whole or not at all, 3 to 4 of its own
-//! cycles late: `in_ready` and `out_valid` may be pessimistic, never wrong. A word a cycle on
-//! either side as long as 2^A covers the round trip (A >= 4 for clocks of any ratio up to 4). When
-//! full it refuses; nothing is overwritten.
+//! | port | what |
+//! |---|---|
+//! | `in_*` | words written, at `in_clock` |
+//! | `out_*` | words read, at `out_clock` |
 //!
-//! Each side has a reset of its own. Both must be held together for 4 cycles of the slower clock;
-//! the words held are then gone.
+//! 2^A entries of type T in distributed RAM; A >= 2. Each side sees the other's pointer Gray-coded
+//! and through two flip-flops, so it sees a change of the pointer whole or not at all.
+//!
+//! - **Latency**: a side sees what the other did 3 to 4 of its own cycles later. Until then
+//!   `out_valid` and `in_ready` may be low though there is a word or a free entry, never high
+//!   without.
+//! - **Throughput**: a word a cycle on either side as long as 2^A entries cover the round trip (A
+//!   of 4 or more for clocks of any ratio up to 4).
+//! - **Back-pressure**: `in_ready` is low while the FIFO is full.
+//! - **Reset**: each side has a reset of its own. Both must be asserted together for 4 cycles of
+//!   the slower clock; the FIFO is then empty.
 
 use super::ram::LutRam;
 use nitor_rtl::prelude::*;
@@ -25,7 +33,7 @@ pub struct AsyncFifo<T: Synth, const A: usize, const P: usize> {
     pub out_ready: Signal<In, Bit>,
     pub out_data: Signal<Out, T>,
     ram: LutRam<T, A>,
-    // P = A + 1: pointers with a lap bit.
+    // P = A + 1: the pointers have a lap bit.
     tail: Reg<Bits<P>>,
     tail_gray: Reg<Bits<P>>,
     /// `tail` + 1.
@@ -78,7 +86,7 @@ pub fn gray<const P: usize>(x: Bits<P>) -> Bits<P> {
 }
 
 impl<T: Synth, const A: usize, const P: usize> Logic for AsyncFifo<T, A, P> {
-    /// FIFO between two clocks, with gray pointers.
+    /// FIFO between two clocks, with Gray-coded pointers.
     #[kernel]
     fn update(&mut self) {
         registers!(self, in_clock, in_reset; tail, tail_gray, beyond, beyond_gray, head_seen[..],
@@ -93,7 +101,8 @@ impl<T: Synth, const A: usize, const P: usize> Logic for AsyncFifo<T, A, P> {
         self.ram.wdata.next = self.in_data.val();
         self.head_seen[0].d.next = self.head_gray.q.val();
         self.head_seen[1].d.next = self.head_seen[0].q.val();
-        // Full is a lap ahead: in gray code, the two upper bits inverted.
+        // The FIFO is full when `tail` is a lap ahead of `head`. In Gray code a lap inverts the two
+        // upper bits.
         let a_lap_ahead = self.head_seen[1].q.val() ^ lit::<P>(3 << (A - 1));
         let beyond = self.beyond.q.val();
         if push {

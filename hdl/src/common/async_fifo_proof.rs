@@ -1,10 +1,10 @@
-//! Of [AsyncFifo]: whatever its two clocks do, what goes in comes out once, in order and unchanged,
-//! and never more than fits is held.
+//! Proof of [AsyncFifo]: whatever its two clocks do, each word that goes in comes out once, in
+//! order and unchanged, and the FIFO never holds more words than it has entries.
 
 use super::async_fifo::AsyncFifo;
 use nitor_rtl::prelude::*;
 
-/// Four places, words of one bit; from the state that a reset leaves.
+/// A FIFO of four entries of one bit, from the state that a reset leaves.
 #[derive(LogicBlock, Default)]
 pub struct CrossingOrder {
     pub in_clock: Signal<In, Clock>,
@@ -12,7 +12,7 @@ pub struct CrossingOrder {
     pub in_valid: Signal<In, Bit>,
     pub in_data: Signal<In, Bits<1>>,
     pub out_ready: Signal<In, Bit>,
-    /// The word to follow, by its number.
+    /// The number of the word that the proof follows.
     pub any_number: Signal<In, Bits<4>>,
     pub given: Signal<Out, Bit>,
     pub ok: Signal<Out, Bit>,
@@ -20,13 +20,14 @@ pub struct CrossingOrder {
     given_in: Reg<Bits<4>>,
     taken: Reg<Bits<4>>,
     word: Reg<Bits<1>>,
-    // Its clock has run: the state before is all zero, which a reset does not leave.
+    // Edges of each clock so far, up to 3. Until then its side is in reset: a proof starts with all
+    // registers 0, which is not the state that a reset leaves.
     in_begun: Reg<Bits<2>>,
     out_begun: Reg<Bits<2>>,
 }
 
 impl Logic for CrossingOrder {
-    /// Between two clocks: order, and no word lost or made up.
+    /// FIFO between two clocks: words keep their order, none is lost, none appears.
     #[kernel]
     fn update(&mut self) {
         registers!(self, in_clock; given_in, word, in_begun);

@@ -1,9 +1,12 @@
-//! First-word-fall-through FIFO in block RAM: what [super::fifo::Fifo] is, for hundreds of words.
+//! First-word-fall-through FIFO in block RAM: [super::fifo::Fifo] for hundreds of words.
 //!
-//! 2^A entries of type T. `out_valid` and `in_ready` are registers: `in_ready` falls when 2^A
-//! entries are held, a word written shows at the output two cycles later, one word a cycle both
-//! ways. When full it refuses; nothing is overwritten. `out_data` is the RAM's output, late in the
-//! cycle: take it by a register and decide nothing on it.
+//! `in_*` writes and `out_*` reads words of type T; there are 2^A entries. `out_valid` and
+//! `in_ready` are registers. `out_data` is the RAM's output and is late in the cycle: users must
+//! register it and decide nothing on it.
+//!
+//! - **Latency**: a word is at the output 2 cycles after it was written.
+//! - **Throughput**: a word a cycle each way, at once.
+//! - **Back-pressure**: `in_ready` is low while 2^A words are held.
 
 use super::ram::BlockRam;
 use nitor_rtl::prelude::*;
@@ -49,8 +52,8 @@ impl<T: Synth, const A: usize> Logic for BlockFifo<T, A> {
         let entries = self.tail.q.val() - self.head.q.val();
         let full = !self.not_full.q.val() && self.not_empty.q.val();
         let fills = full || entries.all();
-        // Of those in the RAM when it is read in this cycle; the one that is written now is none of
-        // them.
+        // A word is left that this cycle's read of the RAM can return; the word written in this
+        // cycle is not.
         let left = self.not_empty.q.val() && !(pop && entries == 1);
         self.not_full.d.next = pop || !(full || (fills && push));
         self.not_empty.d.next = push || left;

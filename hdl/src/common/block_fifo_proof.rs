@@ -1,11 +1,11 @@
-//! Of [BlockFifo]: what goes in comes out in order and unchanged, in time, and never more is held
-//! than there are places for.
+//! Proof of [BlockFifo]: words come out in order, unchanged and in time, and the FIFO never holds
+//! more words than it has entries.
 
 use super::block_fifo::BlockFifo;
 use nitor_rtl::prelude::*;
 
-/// Four places: words held and both handshakes agree; any word comes out when those before it have,
-/// unchanged.
+/// A FIFO of four entries: the handshakes agree with the count of words held; any word comes out
+/// unchanged after those before it.
 #[derive(LogicBlock, Default)]
 pub struct BlockFifoOrder {
     pub clock: Signal<In, Clock>,
@@ -13,13 +13,13 @@ pub struct BlockFifoOrder {
     pub in_valid: Signal<In, Bit>,
     pub in_data: Signal<In, Bits<2>>,
     pub out_ready: Signal<In, Bit>,
-    /// The word that goes in now is the one to follow.
+    /// The proof follows the word that goes in now.
     pub mark: Signal<In, Bit>,
     pub given: Signal<Out, Bit>,
     pub ok: Signal<Out, Bit>,
     fifo: BlockFifo<Bits<2>, 2>,
     held: Reg<Bits<4>>,
-    /// Words that are held for two cycles.
+    /// Words held that were written two or more cycles ago.
     settled: Reg<Bits<4>>,
     marked: Reg<Bit>,
     gone: Reg<Bit>,
@@ -28,8 +28,8 @@ pub struct BlockFifoOrder {
 }
 
 impl Logic for BlockFifoOrder {
-    /// Four places: words held and both handshakes agree; any word comes out when those before it
-    /// have, unchanged.
+    /// A FIFO of four entries: the handshakes agree with the count of words held; any word comes
+    /// out unchanged after those before it.
     #[kernel]
     fn update(&mut self) {
         registers!(self, clock, reset; held, settled, marked, gone, ahead, word);

@@ -1,12 +1,17 @@
 //! Single bits between clocks.
 //!
-//! [Level] brings a slowly changing bit over; [Pulse] brings each pulse over as one pulse, if they
-//! are 4 or more cycles of the slower clock apart; [ResetSync] makes a reset of a clock of its own:
-//! it begins at once and ends 2^8 cycles after `hold` is low.
+//! | block | brings over | delay |
+//! |---|---|---|
+//! | [Level] | a bit that changes slowly | `q` follows `d` after two edges of `clock` |
+//! | [Pulse] | each pulse as one pulse | `q` follows after two edges of `out_clock` |
+//! | [ResetSync] | a reset | 3 cycles until `reset` rises, 2^8 + 3 until it falls |
+//!
+//! [Pulse] needs pulses that are 4 or more cycles of the slower clock apart. None of the blocks has
+//! back-pressure.
 
 use nitor_rtl::prelude::*;
 
-/// A bit through two flip-flops.
+/// Brings a bit to `clock` through two flip-flops.
 #[derive(LogicBlock, Default)]
 pub struct Level {
     pub clock: Signal<In, Clock>,
@@ -27,7 +32,7 @@ impl Logic for Level {
     }
 }
 
-/// Pulses, each by a level that changes.
+/// Each pulse at `d` changes a level; each change of the level becomes a pulse at `q`.
 #[derive(LogicBlock, Default)]
 pub struct Pulse {
     pub in_clock: Signal<In, Clock>,
@@ -41,7 +46,7 @@ pub struct Pulse {
 }
 
 impl Logic for Pulse {
-    /// Pulses to another clock.
+    /// Brings pulses to another clock.
     #[kernel]
     fn update(&mut self) {
         registers!(self, in_clock, in_reset; level);
@@ -56,7 +61,8 @@ impl Logic for Pulse {
     }
 }
 
-/// A reset that ends in step with `clock`. Its flip-flops power up at 0, which is in reset.
+/// Makes a reset in step with `clock` from `hold`. The flip-flops power up at 0, so that `reset` is
+/// high from power-up on.
 #[derive(LogicBlock, Default)]
 pub struct ResetSync {
     pub clock: Signal<In, Clock>,
@@ -68,14 +74,14 @@ pub struct ResetSync {
 }
 
 impl Logic for ResetSync {
-    /// A reset for a clock of its own.
+    /// Makes a reset that is in step with its clock.
     #[kernel]
     fn update(&mut self) {
         clocked!(self, clock; held[..], count, free);
         self.held[0].reset.next = false;
         self.held[1].reset.next = false;
         self.free.reset.next = false;
-        // Inverted, so that what powers up at 0 holds.
+        // Inverted, so that the power-up value 0 means reset.
         self.held[0].d.next = !self.hold.val();
         self.held[1].d.next = self.held[0].q.val();
         self.count.reset.next = !self.held[1].q.val();

@@ -1,11 +1,14 @@
 //! First-word-fall-through FIFO in distributed RAM.
 //!
-//! 2^A entries of type T, or fewer ([Fifo::of_depth]). `out_valid` and `in_ready` come from
-//! registers alone: `in_ready` falls when 2^A entries are held, a word written shows at the output
-//! one cycle later, one word a cycle both ways. When full it refuses; nothing is overwritten. What
-//! is held follows from the two pointers, so `in_valid` and `out_ready` may come late in the cycle:
-//! two tables are behind them. For two words take [super::skid::Skid], for depths beyond some 64
-//! words [super::ram::BlockRam] based queues.
+//! `in_*` writes and `out_*` reads words of type T. There are 2^A entries, or fewer
+//! ([Fifo::of_depth]). `out_valid`, `in_ready` and `level` come from registers alone. The count of
+//! words held follows from the two pointers, so `in_valid` and `out_ready` may come late in the
+//! cycle: only two LUTs follow them. For two words take [super::skid::Skid], for more than some 64
+//! [super::block_fifo::BlockFifo].
+//!
+//! - **Latency**: a word is at the output one cycle after it was written.
+//! - **Throughput**: a word a cycle each way, at once.
+//! - **Back-pressure**: `in_ready` is low while all entries hold words.
 
 use super::ram::LutRam;
 use nitor_rtl::prelude::*;
@@ -20,19 +23,19 @@ pub struct Fifo<T: Synth, const A: usize> {
     pub out_valid: Signal<Out, Bit>,
     pub out_ready: Signal<In, Bit>,
     pub out_data: Signal<Out, T>,
-    /// Entries held, saturating at 255.
+    /// Words held, saturating at 255.
     pub level: Signal<Out, Bits<8>>,
     ram: LutRam<T, A>,
     head: Reg<Bits<A>>,
     tail: Reg<Bits<A>>,
     not_full: Reg<Bit>,
     not_empty: Reg<Bit>,
-    /// Bits of the pointers, the highest, that nobody looks at.
+    /// Upper bits of the pointers that are not used.
     _zeros: usize,
 }
 
 impl<T: Synth, const A: usize> Fifo<T, A> {
-    /// Of 2^`log_depth` entries, which is what a configuration may ask for.
+    /// A FIFO of 2^`log_depth` entries, at most 2^A: a configuration may need fewer than its type.
     pub fn of_depth(log_depth: usize) -> Self {
         let ram = LutRam::of_depth(log_depth);
         Self { ram, _zeros: A - log_depth, ..Self::default() }
@@ -59,7 +62,7 @@ impl<T: Synth, const A: usize> Logic for Fifo<T, A> {
         if pop {
             self.head.d.next = self.head.q.val() + 1;
         }
-        // The pointers' upper bits are read nowhere else, so that synthesis drops them.
+        // Nothing reads the pointers' unused upper bits, so synthesis drops them.
         let difference = self.tail.q.val() - self.head.q.val();
         let entries = if self._zeros == 0 { difference } else { difference & lit::<A>(last) };
         let full = !self.not_full.q.val() && self.not_empty.q.val();

@@ -1,10 +1,11 @@
-//! Of [Fifo]: it holds what went in and did not come out, never more than it has places for, and
-//! gives words back in order.
+//! Proof of [Fifo]: it holds the words that went in and did not come out, never more than it has
+//! entries for, and gives them back in order.
 
 use super::fifo::Fifo;
 use nitor_rtl::prelude::*;
 
-/// Four places: words held, level, and both handshakes agree; it never overflows nor underflows.
+/// A FIFO of four entries: `level` and both handshakes agree with the count of words held; the FIFO
+/// neither overflows nor underflows.
 #[derive(LogicBlock, Default)]
 pub struct FifoCounts {
     pub clock: Signal<In, Clock>,
@@ -19,8 +20,8 @@ pub struct FifoCounts {
 }
 
 impl Logic for FifoCounts {
-    /// Four places: words held, level, and both handshakes agree; it never overflows nor
-    /// underflows.
+    /// A FIFO of four entries: `level` and both handshakes agree with the count of words held; the
+    /// FIFO neither overflows nor underflows.
     #[kernel]
     fn update(&mut self) {
         registers!(self, clock, reset; held);
@@ -47,7 +48,7 @@ impl Logic for FifoCounts {
     }
 }
 
-/// The same of 64 places.
+/// The same claims for a FIFO of 64 entries.
 #[derive(LogicBlock, Default)]
 pub struct FifoDeepCounts {
     pub clock: Signal<In, Clock>,
@@ -62,7 +63,7 @@ pub struct FifoDeepCounts {
 }
 
 impl Logic for FifoDeepCounts {
-    /// The same of 64 places.
+    /// The same claims for a FIFO of 64 entries.
     #[kernel]
     fn update(&mut self) {
         registers!(self, clock, reset; held);
@@ -89,7 +90,7 @@ impl Logic for FifoDeepCounts {
     }
 }
 
-/// A claim that is wrong: four places, of which only three are used.
+/// A wrong claim, to be refuted: a FIFO of four entries never holds more than three words.
 #[derive(LogicBlock, Default)]
 pub struct FifoWrong {
     pub clock: Signal<In, Clock>,
@@ -104,7 +105,7 @@ pub struct FifoWrong {
 }
 
 impl Logic for FifoWrong {
-    /// A claim that is wrong: four places, of which only three are used.
+    /// A wrong claim, to be refuted: a FIFO of four entries never holds more than three words.
     #[kernel]
     fn update(&mut self) {
         registers!(self, clock, reset; held);
@@ -131,7 +132,7 @@ impl Logic for FifoWrong {
     }
 }
 
-/// Any word that goes in comes out when those before it have, unchanged.
+/// Any word that goes in comes out unchanged, after those before it.
 #[derive(LogicBlock, Default)]
 pub struct FifoOrder {
     pub clock: Signal<In, Clock>,
@@ -139,7 +140,7 @@ pub struct FifoOrder {
     pub in_valid: Signal<In, Bit>,
     pub in_data: Signal<In, Bits<2>>,
     pub out_ready: Signal<In, Bit>,
-    /// The word that goes in now is the one to follow.
+    /// The proof follows the word that goes in now.
     pub mark: Signal<In, Bit>,
     pub given: Signal<Out, Bit>,
     pub ok: Signal<Out, Bit>,
@@ -152,7 +153,7 @@ pub struct FifoOrder {
 }
 
 impl Logic for FifoOrder {
-    /// Any word that goes in comes out when those before it have, unchanged.
+    /// Any word that goes in comes out unchanged, after those before it.
     #[kernel]
     fn update(&mut self) {
         registers!(self, clock, reset; held, marked, gone, ahead, word);
@@ -182,7 +183,7 @@ impl Logic for FifoOrder {
             self.ahead.d.next = self.ahead.q.val() - 1;
         }
         self.given.next = true;
-        // While it is inside it can come out, and at the front it is what comes out.
+        // While the followed word is inside, `out_valid` is high; at the front, it is `out_data`.
         self.ok.next = (!follows || self.fifo.out_valid.val())
             && (!front || self.fifo.out_data.val() == self.word.q.val());
     }

@@ -1,9 +1,9 @@
 //! The streams and buses between the card's blocks. `Src` drives `valid`, `Snk` answers with
-//! `ready`.
+//! `ready`; a beat moves in a cycle in which both are high.
 
 use nitor_rtl::prelude::*;
 
-/// DMA read clients, as numbered on [ReadReqSrc] arbitration and in [ReadBusSrc] events.
+/// Numbers of the DMA read clients, in the arbitration of [ReadReqSrc] and on [ReadBusSrc].
 pub mod client {
     pub const MGMT: u64 = 0;
     pub const RX_DESC: u64 = 1;
@@ -11,7 +11,8 @@ pub mod client {
     pub const TX_DATA: u64 = 3;
 }
 
-/// Transaction-layer packets: header on the `sop` beat, payload in address order.
+/// Transaction-layer packets (TLPs): the header is valid on the `sop` beat, the payload is in
+/// address order.
 #[stream]
 pub struct Tlp<const D: usize> {
     pub sop: Bit,
@@ -31,7 +32,8 @@ pub struct ReadReq {
     pub last: Bit,
 }
 
-/// What `pcie/read` tells all its clients. Nothing here can be refused.
+/// Events and data that `pcie/read` broadcasts to its clients, without back-pressure: a piece of a
+/// read was issued, a piece ended, a beat of data for the client's RAM.
 #[stream(bus)]
 pub struct ReadBus<const D: usize, const K: usize> {
     pub issue_valid: Bit,
@@ -50,7 +52,7 @@ pub struct ReadBus<const D: usize, const K: usize> {
     pub be_hi: Bits<K>,
 }
 
-/// A piece of a client's operation that [ReadBus] tells is issued.
+/// A piece of a client's read operation that was issued.
 #[record]
 pub struct ReadIssue {
     pub client: Bits<2>,
@@ -58,7 +60,7 @@ pub struct ReadIssue {
     pub last: Bit,
 }
 
-/// A piece that ended.
+/// A piece of a client's read operation that ended.
 #[record]
 pub struct ReadDone {
     pub client: Bits<2>,
@@ -66,7 +68,8 @@ pub struct ReadDone {
     pub err: Bit,
 }
 
-/// A beat for a client's RAM: bytes of `be_lo` go to `row`, of `be_hi` to the row after it.
+/// A beat for a client's RAM: the bytes enabled by `be_lo` go to `row`, those enabled by `be_hi` to
+/// the row after `row`.
 #[record]
 pub struct ReadData<const D: usize, const K: usize> {
     pub client: Bits<2>,
@@ -97,7 +100,7 @@ pub fn data_of<const D: usize, const K: usize>(bus: ReadBus<D, K>) -> ReadData<D
     }
 }
 
-/// The bus that tells of these.
+/// The bus that carries these events and this data.
 #[kernel]
 pub fn read_bus<const D: usize, const K: usize>(
     issue_valid: Bit,
@@ -125,9 +128,9 @@ pub fn read_bus<const D: usize, const K: usize>(
     }
 }
 
-/// A posted write of up to 64 bytes carried inline; `addr` and `len` are multiples of 4, and it
-/// crosses no 64-byte boundary. Its bytes come in beats, in order, byte 0 of a beat in `data` bits
-/// 7:0; `addr` and `len` count with the first, `last` marks the last.
+/// A posted write of up to 64 bytes carried inline; `addr` and `len` are multiples of 4, and the
+/// write crosses no 64-byte boundary. Its bytes come in beats, in order, byte 0 of a beat in `data`
+/// bits 7:0; `addr` and `len` are valid on the first beat, `last` marks the last.
 #[stream]
 pub struct WriteReq<const D: usize> {
     pub addr: Bits<64>,
@@ -136,8 +139,8 @@ pub struct WriteReq<const D: usize> {
     pub last: Bit,
 }
 
-/// 32-bit register accesses, one at a time: `valid` holds until `ready`; `rdata` counts in the
-/// `ready` cycle of a read. `addr` is a byte offset, 1:0 zero.
+/// 32-bit register accesses, one at a time: `valid` stays high until `ready`; `rdata` is valid in
+/// the `ready` cycle of a read. `addr` is a byte offset, bits 1:0 zero.
 #[derive(Clone, Debug, Default, LogicInterface)]
 #[join = "RegBusSnk"]
 pub struct RegBusSrc {
@@ -150,7 +153,7 @@ pub struct RegBusSrc {
     pub rdata: Signal<In, Bits<32>>,
 }
 
-/// The end of [RegBusSrc] that has the registers.
+/// The registers' end of [RegBusSrc].
 #[derive(Clone, Debug, Default, LogicInterface)]
 #[join = "RegBusSrc"]
 pub struct RegBusSnk {
@@ -163,8 +166,8 @@ pub struct RegBusSnk {
     pub rdata: Signal<Out, Bits<32>>,
 }
 
-/// Creates or destroys a queue context; `ready` when it is done, which for a destroy is when no DMA
-/// for the queue can follow.
+/// Creates or destroys a queue context; `ready` when that is done, which for a destroy is when no
+/// DMA for the queue can follow.
 #[stream]
 pub struct CtxCmd {
     pub destroy: Bit,
@@ -172,22 +175,23 @@ pub struct CtxCmd {
     pub base: Bits<64>,
     pub log_depth: Bits<4>,
     pub cq: Bits<8>,
-    /// Of a TX submission queue, where its ring is: [ring](nitor_abi::mgmt::ring).
+    /// Of a TX submission queue: where its ring is, [ring](nitor_abi::mgmt::ring).
     pub placement: Bits<2>,
-    /// Of a completion queue, log2 of an entry's bytes less 3: 0 = 8, 1 = 16, 2 = 32.
+    /// Of a completion queue: log2 of an entry's bytes, less 3 (0 = 8, 1 = 16, 2 = 32).
     pub log_entry: Bits<2>,
-    /// Bit 8 set: no vector.
+    /// With bit 8 set there is no vector.
     pub vector: Bits<9>,
 }
 
-/// The last completion queue of a vector is gone: `ready` when no interrupt of it can follow.
+/// The last completion queue of a vector is gone: `ready` when no interrupt of the vector can
+/// follow.
 #[stream]
 pub struct VectorEnd {
     pub vector: Bits<8>,
 }
 
-/// Frames to and from the MAC, without FCS. `bytes` (1..=K) counts on the `last` beat; `err` with
-/// `last` marks a frame to drop.
+/// Frames to and from the MAC, without FCS. `bytes` (1..=K) is valid on the `last` beat; `err` with
+/// `last` marks a frame that the receiver must drop.
 #[stream]
 pub struct Mac<const D: usize> {
     pub data: Bits<D>,
@@ -196,8 +200,9 @@ pub struct Mac<const D: usize> {
     pub err: Bit,
 }
 
-/// A beat written to the line memory: `dwords` of it count, `addr` is the byte offset of the first.
-/// `first_be` and `last_be` are those of its first and last dword; of a beat of one both hold.
+/// A beat written to the line memory: its first `dwords` dwords are written, `addr` is the byte
+/// offset of the first. `first_be` and `last_be` enable the bytes of the first and of the last
+/// dword; in a beat of one dword, the bytes that both enable are written.
 #[stream(bus)]
 pub struct LineWrite<const D: usize> {
     pub valid: Bit,
@@ -222,8 +227,8 @@ pub struct Unmask {
     pub value: Bits<32>,
 }
 
-/// A packet sent (or dropped): completes `req_id` on `cq`. A marker completes nothing and is
-/// answered by `host/cq` once all that came before it on this CQ is written.
+/// A packet was sent (or dropped): completes `req_id` on `cq`. A marker completes nothing;
+/// `host/cq` acknowledges it once all completions before it on this CQ are written.
 #[stream]
 pub struct TxDone {
     pub cq: Bits<8>,
@@ -231,7 +236,7 @@ pub struct TxDone {
     pub marker: Bit,
 }
 
-/// A receive buffer filled, as the host is told.
+/// The completion of a receive buffer, as the host reads it.
 #[record(layout = nitor_abi::rx::RxCompletion)]
 pub struct RxCompletion {
     pub l3_proto: Bits<5>,
@@ -249,7 +254,7 @@ pub struct RxCompletion {
     pub sub_qid: Bits<16>,
 }
 
-/// A receive buffer filled: `entry` has phase 0. Marker as in TX.
+/// A receive buffer was filled. The phase bit of `entry` is 0; `marker` is as in [TxDone].
 #[stream]
 pub struct RxDone {
     pub cq: Bits<8>,
@@ -257,28 +262,28 @@ pub struct RxDone {
     pub marker: Bit,
 }
 
-/// Something happened for `vector`; `rx` says by which direction's delay it is moderated.
+/// An event for `vector`; `rx` selects the direction whose moderation delay applies.
 #[stream]
 pub struct Event {
     pub vector: Bits<8>,
     pub rx: Bit,
 }
 
-/// A word of 64 bits, as registers and headers have it.
+/// A 64-bit word as two dwords, as registers and headers carry it.
 #[record]
 pub struct Halves {
     pub low: Bits<32>,
     pub high: Bits<32>,
 }
 
-/// A read operation's number: the client's slot, and which time it is used.
+/// A read operation's number: the client's slot, and the lap bit, which flips with each use of it.
 #[record]
 pub struct Op {
     pub slot: Bits<8>,
     pub lap: Bit,
 }
 
-/// A register with the bytes of `new` that `be` enables.
+/// The register value `old` with the bytes of `new` that `be` enables.
 #[kernel]
 pub fn merge(old: Bits<32>, new: Bits<32>, be: Bits<4>) -> Bits<32> {
     let mut value = old;

@@ -1,4 +1,4 @@
-//! Streams, FIFOs, arbiters and memories that every room of the card uses.
+//! Streams, FIFOs, memories, clock crossings and resets that blocks in all folders use.
 
 pub mod async_fifo;
 pub mod async_fifo_proof;

@@ -1,23 +1,37 @@
-//! Counts the pieces of DMA read operations, out of order, with one writer a RAM.
+//! Tells a client of the DMA read engine when all pieces of a read operation have ended, whatever
+//! their order.
 //!
-//! 2^A slots used in ring order; an operation is {lap, slot}, the lap bit flips each time round,
-//! starting at 1. The issue side and the done side each write their own RAM; an entry whose lap is
-//! another's is from the slot's former life and counts as zero, so nothing need be cleared. A slot
-//! is complete when its last piece has been issued and as many ended as were issued. At most 255
-//! pieces an operation. After reset a walk of 2^A cycles sets every lap to 0; `ready` is low until
-//! then and nothing may be issued. Events are taken each cycle and count two cycles later;
-//! `complete` and `err` answer `query` in the same cycle.
+//! | port | what |
+//! |---|---|
+//! | `issue_*`, `done_*` | a piece was issued, a piece ended |
+//! | `query` | the operation asked about |
+//! | `complete`, `err` | all its pieces have ended; then: one of them failed |
+//! | `ready` | the walk after reset is over |
+//!
+//! There are 2^A slots, used in ring order. An operation is {lap, slot}; the lap bit flips each
+//! time a slot is used again and is 1 the first time. An operation is complete when its last piece
+//! was issued and as many pieces ended as were issued. An operation has at most 255 pieces.
+//!
+//! Issued and ended pieces are counted in RAMs of their own, so that each RAM has one writer. An
+//! entry with the other lap bit is from the slot's former life and counts as zero, so no entry need
+//! be cleared.
+//!
+//! - **Latency**: an event counts 2 cycles later; `complete` and `err` answer `query` in the same
+//!   cycle.
+//! - **Throughput**: an issued and an ended piece a cycle, without back-pressure.
+//! - **Reset**: a walk of 2^A cycles sets every lap bit to 0. `ready` is low until then, and no
+//!   piece may be issued.
 
 use super::ram::LutRam;
 use nitor_rtl::prelude::*;
 
-/// Pieces of an operation.
+/// The count of an operation's pieces.
 #[record]
 pub struct Pieces {
     pub count: Bits<8>,
-    /// Of those issued: the last one was. Of those that ended: one failed.
+    /// In `issued`: the last piece was issued. In `ended`: a piece failed.
     pub flag: Bit,
-    /// The operation's.
+    /// The lap bit of the operation that is counted.
     pub lap: Bit,
 }
 
@@ -41,7 +55,7 @@ pub struct OpTracker<const A: usize> {
     ended: LutRam<Pieces, A>,
     ended_q: LutRam<Pieces, A>,
     walk: Reg<Bits<9>>,
-    // The events as they came.
+    // Input registers of the events.
     issue: Reg<Bit>,
     issue_what: Reg<Bits<9>>,
     issue_end: Reg<Bit>,

@@ -1,10 +1,10 @@
-//! Of [OpTracker]: an operation is complete exactly when its last piece was issued and as many
-//! ended as were issued.
+//! Proof of [OpTracker]: an operation is complete exactly when its last piece was issued and as
+//! many pieces ended as were issued.
 
 use super::op_tracker::OpTracker;
 use nitor_rtl::prelude::*;
 
-/// Of two slots, any first life of any one of them; the other does what it likes.
+/// Two slots: the claim is about the first operation of either, with any events of the other.
 #[derive(LogicBlock, Default)]
 pub struct TrackerCounts {
     pub clock: Signal<In, Clock>,
@@ -23,7 +23,7 @@ pub struct TrackerCounts {
     done: Reg<Bits<8>>,
     closed: Reg<Bit>,
     erred: Reg<Bit>,
-    // A cycle ago: the tracker takes events into registers.
+    // A cycle ago, since the tracker has input registers.
     all_was: Reg<Bit>,
     erred_was: Reg<Bit>,
 }
@@ -57,8 +57,8 @@ impl Logic for TrackerCounts {
             self.done.d.next = done + 1;
             self.erred.d.next = self.erred.q.val() || self.done_err.val();
         }
-        // Nothing before the walk is over; in its first life; no piece ends that was not issued;
-        // none behind the last; few.
+        // Assumed: no event before the walk is over; the slot is in its first life; no piece ends
+        // that was not issued; none follows the last; there are at most 255.
         let quiet = !self.issue_valid.val() && !self.done_valid.val();
         self.given.next = (ready || quiet)
             && (!issue_here

@@ -1,9 +1,9 @@
-//! Points at which a card can be watched: `valid` and `ready` of the streams between its stages, on
-//! one output that hardware leaves open.
+//! Probe of a card, for simulation: `valid` and `ready` of the streams between its stages, on one
+//! output that hardware leaves open.
 //!
-//! The streams are numbered as in [Probe], which is what [Card::probe](crate::top::Card) shows:
-//! stream i has `valid` at bit 2i and `ready` at bit 2i + 1. In a cycle with both something moves;
-//! with `valid` alone it waits for what follows; with `ready` alone that waits for it.
+//! The streams are numbered as in [Probe], the type of [Card::probe](crate::top::Card): stream i
+//! has `valid` at bit 2i and `ready` at bit 2i + 1. In a cycle with both a beat moves; with `valid`
+//! alone the sink stalls the stream; with `ready` alone the sink waits for a beat.
 
 use nitor_rtl::prelude::*;
 
@@ -15,13 +15,13 @@ pub struct Handshake {
 
 macro_rules! probe {
     ($($stream:ident $name:literal,)*) => {
-        /// The streams, in the packet's way.
+        /// The streams, in the order in which a packet passes them.
         #[record]
         pub struct Probe {
             $(pub $stream: Handshake,)*
         }
 
-        /// What they are called, in [Probe]'s order.
+        /// The streams' names, in [Probe]'s order.
         pub const STREAMS: [&str; STREAM_COUNT] = [$($name,)*];
     };
 }
@@ -54,7 +54,7 @@ probe! {
 pub const STREAM_COUNT: usize = 23;
 pub const PROBE_BITS: usize = Probe::BITS;
 
-/// What the transmit path shows of it.
+/// The streams of [Probe] within the transmit path.
 #[record]
 pub struct TxProbe {
     pub batches: Handshake,
@@ -62,7 +62,7 @@ pub struct TxProbe {
     pub gathered: Handshake,
 }
 
-/// What the receive path shows of it.
+/// The streams of [Probe] within the receive path.
 #[record]
 pub struct RxProbe {
     pub frames: Handshake,

@@ -10,9 +10,11 @@
 //! | [RowPairRam] | one row | two neighbouring rows, next cycle | two [BlockRam] |
 //!
 //! A read of an address written in the same cycle returns the old word from [LutRam] and an
-//! unspecified word from the others: their users never read what is being written (`no_rw_check`
-//! lets the synthesiser rely on it). Contents are undefined after power-on; whoever reads before
-//! writing clears by a walk.
+//! unspecified word from the others: their users never read a word that is being written
+//! (`no_rw_check` lets the synthesiser rely on it). Contents are undefined after power-on: a block
+//! that may read a word before it was written clears the memory by a walk after reset.
+//!
+//! All memories take a write and a read in every cycle.
 
 use nitor_rtl::prelude::*;
 use std::collections::BTreeMap;
@@ -27,12 +29,12 @@ pub struct LutRam<T: Synth, const A: usize> {
     pub raddr: Signal<In, Bits<A>>,
     pub rdata: Signal<Out, T>,
     _mem: BTreeMap<usize, T>,
-    /// Address bits, the highest, that are 0.
+    /// Upper address bits that are ignored.
     _zeros: usize,
 }
 
 impl<T: Synth, const A: usize> LutRam<T, A> {
-    /// Of 2^`log_depth` words.
+    /// A memory of 2^`log_depth` words, at most 2^A; it ignores the upper address bits.
     pub fn of_depth(log_depth: usize) -> Self {
         assert!((1..=A).contains(&log_depth));
         Self { _zeros: A - log_depth, ..Self::default() }
@@ -110,7 +112,7 @@ impl<T: Synth, const A: usize> Logic for BlockRam<T, A> {
                 "(* no_rw_check, ram_style = \"{style}\" *) reg [{n}:0] mem [0:{d}];\n\
                  always @(posedge clock) begin\n    if (we) mem[waddr] <= wdata;\n\
                  \x20   rdata <= mem[raddr];\nend\n",
-                // A few words are not worth a block.
+                // Up to eight words are not worth a block RAM.
                 style = if A <= 3 { "distributed" } else { "block" },
                 n = T::BITS - 1,
                 d = (1usize << A) - 1

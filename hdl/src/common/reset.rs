@@ -1,8 +1,9 @@
-//! A reset a cycle later, for one block: a net that resets tens of thousands of flip-flops in one
-//! cycle is slower than all logic.
+//! Delays a reset by one cycle for one block: a single net that resets tens of thousands of
+//! flip-flops within a cycle would be slower than all logic.
 //!
-//! Synthesis keeps each by itself, so that it can be placed beside its block. Blocks that work
-//! together are all behind one. `_direct`: no register; on a small and slow card one net does, and
+//! Synthesis keeps each stage as a register of its own, so that it can be placed beside its block.
+//! All blocks that work together have one stage each, so that they leave reset in the same cycle.
+//! With `_direct` there is no register: on a small and slow card a single net is fast enough, and
 //! packs better.
 
 use nitor_rtl::prelude::*;
@@ -23,7 +24,7 @@ impl ResetStage {
 }
 
 impl Logic for ResetStage {
-    /// A reset, a cycle later.
+    /// Delays a reset by a cycle.
     #[kernel]
     fn update(&mut self) {
         registers!(self, clock; held);

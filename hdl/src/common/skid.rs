@@ -1,11 +1,15 @@
-//! First-word-fall-through queue of two words in registers: what [super::fifo::Fifo] is for more.
+//! Skid buffer: a first-word-fall-through queue of two words in registers. For more words take
+//! [super::fifo::Fifo].
 //!
-//! `out_valid` and `in_ready` are registers; a word shows one cycle after it came, one word a cycle
-//! both ways. When full it refuses; nothing is overwritten. Its output is a register too, which a
-//! FIFO's is not: it is the one to take between two deep blocks.
+//! `in_*` writes and `out_*` reads words of type T. All outputs are registers, `out_data` too,
+//! which a FIFO's is not: take this block between two blocks with deep logic.
 //!
-//! `_relaxed`: one word alone, in half the registers and without a multiplexer; a word every two
-//! cycles.
+//! - **Latency**: a word is at the output one cycle after it was written.
+//! - **Throughput**: a word a cycle each way, at once.
+//! - **Back-pressure**: `in_ready` is low while two words are held.
+//!
+//! With `_relaxed` the buffer holds one word, in half the registers and without a multiplexer, and
+//! passes a word every two cycles.
 
 use nitor_rtl::prelude::*;
 
@@ -64,7 +68,7 @@ impl<T: Synth> Logic for Skid<T> {
                 self.spare.d.next = self.in_data.val();
             }
             self.spare_valid.d.next = !free && (push || kept);
-            // Low out of reset, it rises in the first cycle after it.
+            // `ready` is low out of reset and rises in the first cycle after it.
             self.ready.d.next = free || !(push || kept);
             self.in_ready.next = self.ready.q.val();
         }

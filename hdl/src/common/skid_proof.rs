@@ -1,10 +1,10 @@
-//! Of [Skid]: it gives back what went in, in order and unchanged, and never holds more than two
-//! words.
+//! Proof of [Skid]: the buffer gives words back in order and unchanged, and never holds more than
+//! two.
 
 use super::skid::Skid;
 use nitor_rtl::prelude::*;
 
-/// Any word that goes in comes out when those before it have; two at most are held.
+/// Any word that goes in comes out after those before it; the buffer holds at most two.
 #[derive(LogicBlock, Default)]
 pub struct SkidOrder {
     pub clock: Signal<In, Clock>,
@@ -12,7 +12,7 @@ pub struct SkidOrder {
     pub in_valid: Signal<In, Bit>,
     pub in_data: Signal<In, Bits<2>>,
     pub out_ready: Signal<In, Bit>,
-    /// The word that goes in now is the one to follow.
+    /// The proof follows the word that goes in now.
     pub mark: Signal<In, Bit>,
     pub given: Signal<Out, Bit>,
     pub ok: Signal<Out, Bit>,
@@ -25,7 +25,7 @@ pub struct SkidOrder {
 }
 
 impl Logic for SkidOrder {
-    /// Any word that goes in comes out when those before it have; two at most are held.
+    /// Any word that goes in comes out after those before it; the buffer holds at most two.
     #[kernel]
     fn update(&mut self) {
         registers!(self, clock, reset; held, marked, gone, ahead, word);
@@ -62,7 +62,7 @@ impl Logic for SkidOrder {
     }
 }
 
-/// It is ready whenever it holds fewer than two words, and offers one whenever it holds any.
+/// The buffer is ready whenever it holds fewer than two words, and valid whenever it holds any.
 #[derive(LogicBlock, Default)]
 pub struct SkidCounts {
     pub clock: Signal<In, Clock>,
@@ -74,12 +74,12 @@ pub struct SkidCounts {
     pub ok: Signal<Out, Bit>,
     skid: Skid<Bits<1>>,
     held: Reg<Bits<2>>,
-    /// The first cycle after the reset, in which it is not ready, is over.
+    /// The first cycle after the reset, in which the buffer is not ready, is over.
     begun: Reg<Bit>,
 }
 
 impl Logic for SkidCounts {
-    /// It is ready whenever it holds fewer than two words, and offers one whenever it holds any.
+    /// The buffer is ready whenever it holds fewer than two words, and valid whenever it holds any.
     #[kernel]
     fn update(&mut self) {
         registers!(self, clock, reset; held, begun);

@@ -1,11 +1,11 @@
-//! CRC-32 as Ethernet has it (IEEE 802.3, 3.2.9): bits least significant first, polynomial 04C11DB7
-//! reflected.
+//! The CRC-32 of Ethernet's FCS (IEEE 802.3, 3.2.9): bits least significant first, polynomial
+//! 04C11DB7 reflected.
 
 use nitor_rtl::prelude::*;
 
 /// The remainder before the first byte.
 pub const START: u32 = 0xffff_ffff;
-/// The remainder behind a frame with its FCS.
+/// The remainder after a frame and its FCS.
 pub const GOOD: u32 = 0xdebb_20e3;
 
 /// The remainder `crc` with one more byte.
@@ -19,7 +19,7 @@ pub fn crc32_byte(crc: Bits<32>, byte: Bits<8>) -> Bits<32> {
     next
 }
 
-/// A word's bytes a place down, and one on top.
+/// `word` shifted down by a byte, with `byte` on top.
 #[kernel]
 pub fn shift_in(word: Bits<32>, byte: Bits<8>) -> Bits<32> {
     cat::<8, 24, 32>(byte, word.get_bits::<24>(8))

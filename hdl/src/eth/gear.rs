@@ -1,19 +1,26 @@
-//! Between the card's beats of D bits and words of 32: [Narrow] towards the wire, [Widen] from it.
+//! Converts between the card's beats of D bits and words of 32 bits: [Narrow] towards the wire,
+//! [Widen] from the wire. Words are those of [super::gmii_rx].
 //!
-//! Words are those of [super::gmii_rx]. [Narrow] gives a word a cycle without gaps while beats are
-//! there; a beat is taken with its last word. [Widen] takes a word a cycle and holds one beat; when
-//! that is not taken it refuses.
+//! | port | what |
+//! |---|---|
+//! | `beats` | frames of the card, a beat at a time |
+//! | `word_*` | the same frames, a word at a time |
+//! | `flush` | high while the card is in reset, at the beginning of a session |
 //!
-//! `flush` is high while the card is in reset, at the beginning of a session. The words' side is
-//! not: whoever is there keeps whole frames. So [Narrow] ends a frame that it has begun with a word
-//! that has `err`, and [Widen] throws away what comes, to the end of the frame that is under way
-//! when `flush` falls.
+//! - **Latency**: none in [Narrow], whose word is part of the beat at its input. [Widen] offers a
+//!   beat in the cycle after the beat's last word.
+//! - **Throughput**: a word a cycle. [Narrow] takes a beat with the beat's last word.
+//! - **Back-pressure**: [Widen] has a register for one beat and takes no word while that beat is
+//!   stalled. [Narrow] holds nothing: a stalled word stalls its beat.
+//! - **Flush**: the words' side is not in reset, and its neighbour must see whole frames. So
+//!   [Narrow] ends a frame that it has begun with a word that has `err`, and takes no beat
+//!   meanwhile. [Widen] drops words until `flush` is low and the frame then under way has ended.
 
 use super::gmii_rx::Word;
 use crate::common::iface::*;
 use nitor_rtl::prelude::*;
 
-/// Beats to words.
+/// From the card's beats to words.
 #[derive(LogicBlock, Default)]
 pub struct Narrow<const D: usize> {
     pub clock: Signal<In, Clock>,
@@ -24,13 +31,13 @@ pub struct Narrow<const D: usize> {
     pub word: Signal<Out, Word>,
     pub flush: Signal<In, Bit>,
     at: Reg<Bits<4>>,
-    /// A frame's first word is away, its last is not.
+    /// A frame's first word has left, its last has not.
     open: Reg<Bit>,
-    /// The end of a frame is still to be given away after a flush.
+    /// After a flush: the word that ends the cut frame has not left yet.
     owes: Reg<Bit>,
 }
 
-/// The place of a frame's last byte in its beat.
+/// The position of a frame's last byte in the last beat.
 #[record]
 struct LastByte {
     byte: Bits<2>,
@@ -38,7 +45,7 @@ struct LastByte {
 }
 
 impl<const D: usize> Logic for Narrow<D> {
-    /// A frame's beats to words.
+    /// Cuts a frame's beats into words.
     #[kernel]
     fn update(&mut self) {
         registers!(self, clock, reset; at, open, owes);
@@ -58,7 +65,7 @@ impl<const D: usize> Logic for Narrow<D> {
         let stop = self.flush.val() || self.owes.q.val();
         self.word_valid.next = if stop { self.open.q.val() } else { valid };
         self.word.next = if stop {
-            // Ends a frame that is not to be used.
+            // The end of a frame that the flush cut.
             Word { data: lit::<32>(0), last_byte: lit::<2>(0), last: true, err: true }
         } else {
             Word {
@@ -81,7 +88,7 @@ impl<const D: usize> Logic for Narrow<D> {
     }
 }
 
-/// Words to beats.
+/// From words to the card's beats.
 #[derive(LogicBlock, Default)]
 pub struct Widen<const D: usize> {
     pub clock: Signal<In, Clock>,
@@ -97,14 +104,14 @@ pub struct Widen<const D: usize> {
     last: Reg<Bit>,
     err: Reg<Bit>,
     bytes: Reg<Bits<7>>,
-    /// A frame's first word is here, its last is not.
+    /// A frame's first word has arrived, its last has not.
     open: Reg<Bit>,
-    /// The rest of the frame is thrown away.
+    /// The rest of the frame is dropped.
     skip: Reg<Bit>,
 }
 
 impl<const D: usize> Logic for Widen<D> {
-    /// Words to a frame's beats.
+    /// Gathers a frame's words into beats.
     #[kernel]
     fn update(&mut self) {
         registers!(self, clock, reset; data, at, whole, last, err, bytes, open, skip);

@@ -1,20 +1,29 @@
-//! The receive half of the MAC: bytes from the PHY's clock to words of frames without FCS.
+//! The receive half of the MAC: turns the PHY's bytes into words of frames without FCS.
 //!
 //! | port | what |
 //! |---|---|
 //! | `dv`, `er`, `rxd` | GMII: data valid, error, a byte a cycle |
 //! | `word_*` | words of frames, see [Word] |
-//! | `bad_fcs`, `runt`, `giant`, `lost` | a pulse a frame, at its end; so is `good` |
+//! | `good`, `bad_fcs`, `runt`, `giant`, `lost` | one pulse for each frame |
 //!
-//! A frame begins behind a start delimiter and is preamble, destination to FCS. It ends with `err`
-//! if its FCS is wrong or the PHY said `er` (`bad_fcs`), if it has less than 64 bytes (`runt`), or
-//! more than `_longest` (`giant`; it is cut there). Nothing can wait here: if the word before is
-//! still there when a word is due, the frame is cut, its end with `err` follows when there is room,
-//! and it counts as `lost`; so do frames that begin before that end was given away, of which
-//! nothing is seen. A frame of 4 bytes or less is a runt that nobody else sees. What comes after
-//! `dv` rises without a delimiter is ignored.
+//! A frame reaches from the byte after the start delimiter, which is the destination address, to
+//! the FCS. The preamble may have any length. If something else follows the rise of `dv`, bytes are
+//! ignored until `dv` falls. The first row that applies to a frame counts:
 //!
-//! A byte a cycle, a word every 4 cycles; the last word comes 2 cycles after `dv` falls.
+//! | frame | its last word | pulse |
+//! |---|---|---|
+//! | cut because a word was stalled | follows when there is room, has `err` | `lost`, at the cut |
+//! | begins before that last word is offered | the frame gives no word | `lost`, at its beginning |
+//! | shorter than 64 bytes | has `err`; up to 4 bytes give no word | `runt`, at its end |
+//! | longer than `_longest` bytes | has `err`; the frame is cut there | `giant`, at the cut |
+//! | wrong FCS, or `er` within the frame | has `err` | `bad_fcs`, at its end |
+//! | any other | has no `err` | `good`, at its end |
+//!
+//! - **Latency**: a word is valid 6 cycles after its last byte was on `rxd`; for a frame's last
+//!   word that is the second cycle after the FCS.
+//! - **Throughput**: a byte a cycle, a word every 4 cycles.
+//! - **Back-pressure**: the PHY cannot be stalled. If a word is still stalled when the next is due,
+//!   the frame is cut and counts as `lost`.
 
 use super::crc::{self, GOOD, START};
 use nitor_rtl::prelude::*;
@@ -24,7 +33,7 @@ pub enum RxState {
     Idle,
     Preamble,
     Frame,
-    /// Until `dv` falls.
+    /// Ignores bytes until `dv` falls.
     Skip,
 }
 
@@ -33,14 +42,14 @@ pub enum RxState {
 pub struct Word {
     /// The first byte in bits 7:0.
     pub data: Bits<32>,
-    /// The last byte that counts: in all words but the last it is 3.
+    /// Index of the last valid byte: 3 in all words but a frame's last.
     pub last_byte: Bits<2>,
     pub last: Bit,
-    /// With `last`: the frame is to be dropped.
+    /// With `last`: the receiver must drop the frame.
     pub err: Bit,
 }
 
-/// Pulses at the end of a frame.
+/// The pulses for a frame.
 #[record]
 struct Events {
     good: Bit,
@@ -57,7 +66,7 @@ pub struct GmiiRx {
     pub dv: Signal<In, Bit>,
     pub er: Signal<In, Bit>,
     pub rxd: Signal<In, Bits<8>>,
-    /// Stays until it is taken.
+    /// Stays high until the word is taken.
     pub word_valid: Signal<Out, Bit>,
     pub word_ready: Signal<In, Bit>,
     pub word: Signal<Out, Word>,
@@ -68,30 +77,30 @@ pub struct GmiiRx {
     pub lost: Signal<Out, Bit>,
     state: Reg<RxState>,
     crc: Reg<Bits<32>>,
-    /// Bytes so far.
+    /// Bytes of the frame so far, FCS included.
     count: Reg<Bits<14>>,
-    // Of `count`: below 64, 4 and more, as many as there may be.
+    // `count` is below 64; it is 4 or more; it is `_longest`.
     short: Reg<Bit>,
     some: Reg<Bit>,
     at_most: Reg<Bit>,
-    /// The PHY said error.
+    /// The PHY signalled an error within the frame.
     error: Reg<Bit>,
     // The last 4 bytes, which may be the FCS.
     late: Reg<Bits<32>>,
     // The word being filled.
     word_data: Reg<Bits<32>>,
     fill: Reg<Bits<3>>,
-    // A word on its way out.
+    // The word offered at `word_*`.
     out: Reg<Word>,
     out_valid: Reg<Bit>,
-    /// The end of a frame that was cut is still to be given away.
+    /// The word that ends a cut frame has not been offered yet.
     owed: Reg<Bit>,
     events: Reg<Events>,
     _longest: usize,
 }
 
 impl GmiiRx {
-    /// `longest`: bytes of the longest frame, FCS included.
+    /// `longest`: bytes of the longest frame that is good, FCS included.
     pub fn new(longest: usize) -> Self {
         assert!((64..16000).contains(&longest));
         Self {
@@ -134,7 +143,7 @@ impl Default for GmiiRx {
 }
 
 impl Logic for GmiiRx {
-    /// Receive half of the MAC: preamble, length and FCS checked and taken off.
+    /// Receive half of the MAC: checks preamble, length and FCS, and removes preamble and FCS.
     #[kernel]
     fn update(&mut self) {
         registers!(self, clock, reset; state, crc, count, short, some, at_most, error, fill);
@@ -147,7 +156,7 @@ impl Logic for GmiiRx {
         let fill = self.fill.q.val();
         let in_frame = self.state.q.val() == RxState::Frame;
 
-        // Bytes move along: one that is 4 old is not FCS.
+        // A byte that 4 others follow is not part of the FCS.
         let oldest = bit_cast::<8, 32>(self.late.q.val());
         if in_frame && dv {
             self.crc.d.next = crc::crc32_byte(self.crc.q.val(), byte);
@@ -158,7 +167,7 @@ impl Logic for GmiiRx {
             self.late.d.next = crc::shift_in(self.late.q.val(), byte);
             self.error.d.next = self.error.q.val() || er;
             if self.some.q.val() {
-                // A lane keeps what it had, behind the end of a frame too.
+                // The other lanes keep stale bytes, which a frame's last word may show.
                 let mut data = self.word_data.q.val();
                 for i in 0..4 {
                     if bit_cast::<2, 3>(fill) == lit::<2>(i) {
@@ -179,7 +188,7 @@ impl Logic for GmiiRx {
             self.error.d.next = false;
         }
 
-        // What is due.
+        // The word that is due.
         let starts = dv && !er && byte == 0xd5;
         let short = self.short.q.val();
         let bad = self.crc.q.val() != lit::<32>(GOOD) || self.error.q.val();
@@ -191,14 +200,14 @@ impl Logic for GmiiRx {
         let free = !self.out_valid.q.val() || self.word_ready.val();
         let overflow = push && !free;
         let owed = self.owed.q.val();
-        // A new frame while the end of one is owed.
+        // A frame begins before the end of the one that was cut has been offered.
         let crowded = owed
             && starts
             && (self.state.q.val() == RxState::Idle || self.state.q.val() == RxState::Preamble);
         if free {
             self.out_valid.d.next = push || owed;
         }
-        // While an end is owed there is no frame, so nothing else is due.
+        // While `owed` is high the state is not `Frame`, so no other word is due.
         if free && owed {
             self.out.d.next =
                 Word { data: lit::<32>(0), last_byte: lit::<2>(3), last: true, err: true };

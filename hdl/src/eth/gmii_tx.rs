@@ -1,19 +1,24 @@
-//! The transmit half of the MAC: words of frames to bytes for the PHY, with preamble, padding, FCS
-//! and gap.
+//! The transmit half of the MAC: turns words of frames into bytes for the PHY, with preamble,
+//! padding, FCS and inter-frame gap.
 //!
 //! | port | what |
 //! |---|---|
-//! | `word_*` | {err, last, bytes - 1, data} as in [super::gmii_rx] |
-//! | `txd`, `en`, `er` | GMII |
-//! | `sent`, `aborted` | a pulse a frame, at its end |
+//! | `word_*` | words of frames, see [Word] |
+//! | `txd`, `en`, `er` | GMII: a byte a cycle, its enable, error |
+//! | `sent`, `aborted` | one pulse for each frame, at its end |
 //!
-//! A frame is 7 bytes of preamble, the start delimiter, its bytes, zeros up to 60, and the FCS; 12
-//! idle bytes follow. A frame that ends with `err`, or whose next word is not there in time, is
-//! ended with `er` and a wrong FCS (`aborted`), so that nobody takes it for good; the rest of it is
-//! then taken and thrown away.
+//! A frame on the wire is 7 bytes of preamble, the start delimiter, the frame's bytes, zeros up to
+//! 60 bytes, and the FCS; at least 12 idle bytes follow. A frame is aborted if its last word has
+//! `err`, or if its next word is not valid in time: one byte has `er`, the FCS is wrong in every
+//! bit, so that no receiver accepts the frame, and the frame's remaining words are dropped.
 //!
-//! A byte is chosen in one cycle and goes into the FCS in the next. A byte a cycle: frames of 60
-//! bytes leave every 84 cycles, which is the wire's rate.
+//! - **Latency**: in an idle block the first byte of preamble is on `txd` 3 cycles after
+//!   `word_valid` rises, and the frame's first byte 8 cycles later. Stage 1 chooses a byte, stage 2
+//!   adds the byte to the CRC or replaces it by the FCS.
+//! - **Throughput**: a byte a cycle. Frames of up to 60 bytes leave every 84 cycles, the wire's
+//!   rate.
+//! - **Back-pressure**: `word_ready` is high when a word's last byte is chosen, and while an
+//!   aborted frame is dropped. The PHY never stalls.
 
 use super::crc::{self, START};
 use super::gmii_rx::Word;
@@ -42,15 +47,15 @@ pub struct GmiiTx {
     pub sent: Signal<Out, Bit>,
     pub aborted: Signal<Out, Bit>,
     state: Reg<TxState>,
-    /// Within preamble, FCS and gap.
+    /// Cycle within preamble, FCS or gap.
     step: Reg<Bits<4>>,
-    /// Bytes of the frame so far, up to 60.
+    /// Bytes of the frame so far; stays at 60.
     count: Reg<Bits<6>>,
-    /// Byte of the word.
+    /// Byte of the word that is chosen now.
     at: Reg<Bits<2>>,
     bad: Reg<Bit>,
-    // The byte chosen: it begins a frame, is summed, or stands for a byte of the FCS, which is the
-    // sum as it is if it is to be wrong.
+    // Stage 2 registers: the byte chosen, and whether it is preamble, counts in the CRC, or stands
+    // for byte `b_step` of the FCS, which is wrong if `b_bad`.
     b_byte: Reg<Bits<8>>,
     b_en: Reg<Bit>,
     b_er: Reg<Bit>,
@@ -60,7 +65,7 @@ pub struct GmiiTx {
     b_bad: Reg<Bit>,
     b_step: Reg<Bits<2>>,
     crc: Reg<Bits<32>>,
-    /// The rest of an aborted frame is thrown away.
+    /// The rest of an aborted frame is dropped.
     draining: Reg<Bit>,
     txd_out: Reg<Bits<8>>,
     en_out: Reg<Bit>,
@@ -162,7 +167,7 @@ impl Logic for GmiiTx {
                 }
             }
             TxState::Gap => {
-                // The cycle in Idle is the twelfth.
+                // The cycle in `Idle` sends the twelfth idle byte.
                 if step == 10 {
                     self.state.d.next = TxState::Idle;
                 }
@@ -184,7 +189,7 @@ impl Logic for GmiiTx {
         } else if self.b_summed.q.val() {
             self.crc.d.next = crc::crc32_byte(crc, self.b_byte.q.val());
         }
-        // Inverted it is right; as it is it is wrong in every bit.
+        // The FCS is the remainder inverted. Not inverted, it is wrong in every bit.
         let sum = if self.b_bad.q.val() { crc } else { !crc };
         let sum_byte =
             sum.get_bits::<8>((bit_cast::<5, 2>(self.b_step.q.val()) << lit::<5>(3)).index());

@@ -1,14 +1,29 @@
 //! A gigabit MAC: words of frames at the core's clock on one side, GMII at 125 MHz on the other,
 //! asynchronous FIFOs between.
 //!
-//! Words are {err, last, bytes - 1, data} as in [super::gmii_rx]. The FIFOs hold 16 words each way.
-//! At a core clock of 40 MHz or more whoever takes a word in most cycles loses no frame at line
-//! rate; the sender must give a word every 4 cycles of 125 MHz once a frame has begun, or it is
-//! aborted. Events come as pulses at the core's clock, a pulse a frame.
+//! | port | what |
+//! |---|---|
+//! | `in_*` | words of frames to send, see [Word] |
+//! | `out_*` | words of frames received |
+//! | `txd`, `en`, `er`; `rxd`, `dv`, `rx_er` | GMII, at `tx_clock` and at `rx_clock` |
+//! | `phy_link`, `link_up` | the PHY's link state, at its clock and at the core's |
+//! | `events` | a pulse for each frame at the core's clock, see [event] |
+//! | `rx_hold`, `rx_reset` | see below |
 //!
-//! The PHY's clock may stand while the core is in reset. So whoever makes `rx_reset` holds it while
-//! `rx_hold` is high, and nothing received leaves before that reset was seen to begin and to end:
-//! what it leaves behind is of the time after it.
+//! - **Throughput**: a byte a cycle of 125 MHz each way, which is line rate.
+//! - **Latency**: that of [super::gmii_tx] or [super::gmii_rx], of an asynchronous FIFO
+//!   ([crate::common::async_fifo]) and, when sending, a cycle of a skid buffer.
+//! - **Back-pressure**: the FIFOs hold 16 words each way. When sending, `in_ready` is low while the
+//!   FIFO is full; once a frame has begun, `in_*` must deliver a word every 4 cycles of 125 MHz, or
+//!   the frame is aborted. When receiving, a frame for which the FIFO has no room is cut and counts
+//!   as lost. At a core clock of 40 MHz or more no frame is lost at line rate if `out_ready` is
+//!   high in most cycles.
+//!
+//! **Reset of the receive side.** The PHY may stop `rx_clock` while the core is in reset, so that
+//! `rx_reset` has no effect then. `rx_hold` asks for that reset: the source of `rx_reset` must
+//! assert `rx_reset` while `rx_hold` is high. Words, events and link state from `rx_clock` are
+//! blocked until the core has seen `rx_reset` rise and fall. All that leaves afterwards was
+//! received afterwards.
 
 use super::gmii_rx::{GmiiRx, Word};
 use super::gmii_tx::GmiiTx;
@@ -38,7 +53,7 @@ pub struct Mac {
     pub tx_reset: Signal<In, Bit>,
     pub rx_clock: Signal<In, Clock>,
     pub rx_reset: Signal<In, Bit>,
-    /// The receive clock's reset is wanted.
+    /// `rx_reset` must be asserted.
     pub rx_hold: Signal<Out, Bit>,
     pub in_valid: Signal<In, Bit>,
     pub in_ready: Signal<Out, Bit>,
@@ -48,7 +63,7 @@ pub struct Mac {
     pub out_word: Signal<Out, Word>,
     pub events: Signal<Out, Bits<{ event::COUNT }>>,
     pub link_up: Signal<Out, Bit>,
-    // GMII
+    // GMII.
     pub txd: Signal<Out, Bits<8>>,
     pub en: Signal<Out, Bit>,
     pub er: Signal<Out, Bit>,
@@ -58,7 +73,7 @@ pub struct Mac {
     pub phy_link: Signal<In, Bit>,
     to_wire: AsyncFifo<Word, 4, 5>,
     from_wire: AsyncFifo<Word, 4, 5>,
-    /// What leaves is decided on registers, not behind the FIFO's RAM.
+    /// The transmitter decides on this register instead of the output of the FIFO's RAM.
     front: Skid<Word>,
     stage: ResetStage,
     tx: GmiiTx,
@@ -66,9 +81,9 @@ pub struct Mac {
     pulses: [Pulse; event::COUNT],
     link: Level,
     rx_in_reset: Level,
-    /// The receive clock's reset has not been seen since ours.
+    /// `rx_reset` has not been seen high since `reset`.
     unseen: Reg<Bit>,
-    /// Of what comes from the receive clock.
+    /// Blocks words, events and link state from `rx_clock`.
     closed: Reg<Bit>,
 }
 
@@ -132,7 +147,7 @@ impl Logic for Mac {
         self.from_wire.out_clock.next = self.clock.val();
         self.from_wire.out_reset.next = self.closed.q.val();
         registers!(self, clock, reset; unseen, closed);
-        // Without a reset: it is to know what is there when ours ends.
+        // No reset here: the output must already show `rx_reset` when `reset` ends.
         self.rx_in_reset.clock.next = self.clock.val();
         self.rx_in_reset.reset.next = false;
         self.rx_in_reset.d.next = self.rx_reset.val();
@@ -142,7 +157,7 @@ impl Logic for Mac {
         self.rx_hold.next = self.unseen.q.val();
         self.closed.d.next = self.unseen.q.val() || self.rx_in_reset.q.val();
         self.tx.clock.next = self.tx_clock.val();
-        // One a port: they are far apart.
+        // Each MAC has a reset stage of its own: a board's ports are far apart on the die.
         self.stage.clock.next = self.tx_clock.val();
         self.stage.d.next = self.tx_reset.val();
         self.tx.reset.next = self.stage.q.val();

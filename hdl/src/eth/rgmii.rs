@@ -1,19 +1,29 @@
 //! RGMII (Reduced Gigabit Media Independent Interface 2.0) on ECP5: four data lines and a control
-//! line at both edges.
+//! line each way, at both edges of the clock.
 //!
-//! [Rgmii] turns GMII's bytes into nibbles, the low one with the rising edge. Control is `en` with
-//! the rising and `en ^ er` with the falling edge. Between frames the PHY says its state on the
-//! data lines (`link`: bit 0); only gigabit is for us.
+//! | port | what |
+//! |---|---|
+//! | `txd`, `en`, `er`; `rxd`, `dv`, `rx_er` | GMII, at `clock` and at `rx_clock` |
+//! | `pin_*` | the PHY's pins |
+//! | `link` | the PHY reports a link at 1000 Mb/s |
 //!
-//! The double-rate registers are the FPGA's own cells; the two leaves here wrap one each: [DdrOut]
-//! gives `d0` while `clock` is high and `d1` while it is low, taken with the rising edge before;
-//! [DdrIn] gives what was there at the last rising (`q0`) and falling (`q1`) edges before the
-//! present rising edge. Receive data can be delayed by the pad's delay line, in steps of 25 ps, for
-//! PHYs that do not delay their clock.
+//! [Rgmii] sends and receives a byte as two nibbles, the low one with the rising edge. The control
+//! line carries `en` with the rising edge and `en ^ er` with the falling edge. `pin_txc` changes
+//! together with the data. Between frames the PHY shows its state on the data lines.
+//!
+//! A byte a cycle each way, without back-pressure. In simulation the byte at `txd` is on the pins
+//! in the next cycle, and a byte on the pins is at `rxd` 2 cycles after the rising edge that took
+//! its low nibble.
+//!
+//! The double-data-rate registers are the FPGA's own cells, one to a leaf block. [DdrOut] takes
+//! `d0` and `d1` with the rising edge, and drives `d0` while `clock` is high and `d1` while it is
+//! low. [DdrIn] gives, from a rising edge on, what was at its input at the previous rising edge
+//! (`q0`) and at the falling edge between the two (`q1`). The pad's delay line can delay received
+//! data, in steps of 25 ps, for PHYs that do not delay their clock.
 
 use nitor_rtl::prelude::*;
 
-/// ODDRX1F.
+/// An output register for both edges (ODDRX1F).
 #[derive(LogicBlock, Default)]
 pub struct DdrOut {
     pub clock: Signal<In, Clock>,
@@ -45,7 +55,7 @@ impl Logic for DdrOut {
     }
 }
 
-/// DELAYG and IDDRX1F.
+/// An input register for both edges (IDDRX1F), behind the pad's delay line (DELAYG).
 #[derive(LogicBlock)]
 pub struct DdrIn {
     pub clock: Signal<In, Clock>,
@@ -57,7 +67,7 @@ pub struct DdrIn {
 }
 
 impl DdrIn {
-    /// `delay`: of the data, in steps of the pad's delay line, 0 to 127.
+    /// `delay` of the data, in steps of the pad's delay line, 0 to 127.
     pub fn new(delay: u64) -> Self {
         assert!(delay < 128);
         Self {
@@ -111,9 +121,9 @@ impl Logic for DdrIn {
 /// The pins of one PHY.
 #[derive(LogicBlock)]
 pub struct Rgmii {
-    /// 125 MHz for transmission.
+    /// The transmit clock, 125 MHz.
     pub clock: Signal<In, Clock>,
-    /// The PHY's receive clock, the pin.
+    /// The PHY's receive clock, from its pin.
     pub rx_clock: Signal<In, Clock>,
     pub txd: Signal<In, Bits<8>>,
     pub en: Signal<In, Bit>,
@@ -121,7 +131,8 @@ pub struct Rgmii {
     pub rxd: Signal<Out, Bits<8>>,
     pub dv: Signal<Out, Bit>,
     pub rx_er: Signal<Out, Bit>,
-    /// The PHY's state: link, {speed}, duplex as in 3.4.1 of the standard; of `rx_clock`.
+    /// The PHY's in-band status (RGMII 2.0, 3.4.1) is link up at 1000 Mb/s, whatever the duplex.
+    /// Changes with `rx_clock`.
     pub link: Signal<Out, Bit>,
     pub pin_txc: Signal<Out, Bit>,
     pub pin_tx_ctl: Signal<Out, Bit>,
@@ -146,7 +157,7 @@ impl Default for Rgmii {
 }
 
 impl Rgmii {
-    /// `delay`: of the received data, in steps of 25 ps.
+    /// `delay` of the received data, in steps of 25 ps.
     pub fn new(delay: u64) -> Self {
         Self {
             clock: Default::default(),
@@ -213,7 +224,7 @@ impl Logic for Rgmii {
         self.rxd.next = self.rxd_late.q.val();
         self.dv.next = self.dv_late.q.val();
         self.rx_er.next = self.er_late.q.val();
-        // {duplex, speed, link}; speed 2 is a gigabit.
+        // The status is {duplex, speed, link} in bits 3, 2:1 and 0; speed 2 is 1000 Mb/s.
         let idle = !self.dv_late.q.val() && !self.er_late.q.val();
         let state = bit_cast::<3, _>(self.rxd_late.q.val());
         self.link_seen.d.next = if idle { state == 5 } else { self.link_seen.q.val() };

@@ -1,19 +1,24 @@
-//! Where a board's wire can be turned round: what is sent comes back without leaving the board.
+//! The wire's loopback: frames that the card sends come back to the card and do not leave the
+//! board.
 //!
 //! | port | what |
 //! |---|---|
-//! | `turned` | what is sent is to come back |
+//! | `turned` | asks for the loopback |
+//! | `is_turned` | the loopback is on |
 //! | `from_card`, `to_card` | words of frames, from [Narrow] and to [Widen] |
-//! | `to_mac`, `from_mac` | the same at the MAC |
-//! | `is_turned` | how it is now |
+//! | `to_mac`, `from_mac` | words of frames to and from the MAC |
 //!
 //! [Narrow]: super::gear::Narrow
 //! [Widen]: super::gear::Widen
 //!
-//! No register on the words' way: a word a cycle, in the same cycle. It turns between two frames of
-//! the card's. A frame from the MAC that is then under way to the card is ended with `err`; the
-//! rest of it, and all that comes while the wire is turned, is taken and thrown away. Back again,
-//! what is left of a frame is thrown away too.
+//! - **Latency**: none: words pass in the same cycle, through no register.
+//! - **Throughput**: a word a cycle. A switch costs the card's words a cycle.
+//! - **Back-pressure**: passes through. `from_card` is stalled by `to_mac`, or by `to_card` while
+//!   the loopback is on. `from_mac` is stalled by `to_card`, and never while its words are dropped.
+//! - **Switching**: happens between two frames of the card. When the loopback goes on, a frame from
+//!   the MAC that is under way to the card is ended with `err`, and `from_card` waits for that. The
+//!   rest of that frame and all others from the MAC are taken and dropped. When the loopback goes
+//!   off, the rest of a frame from the MAC is dropped too.
 
 use super::gmii_rx::Word;
 use nitor_rtl::prelude::*;
@@ -37,17 +42,17 @@ pub struct Turn {
     pub from_mac_ready: Signal<Out, Bit>,
     pub from_mac: Signal<In, Word>,
     now: Reg<Bit>,
-    // A frame's first word is through, its last is not.
+    // A frame's first word has passed, its last has not.
     card_open: Reg<Bit>,
     mac_open: Reg<Bit>,
-    /// The rest of the MAC's frame is thrown away.
+    /// The rest of the MAC's frame is dropped.
     skip: Reg<Bit>,
-    /// The card is owed the end of a frame.
+    /// The word that ends a cut frame has not been taken by the card yet.
     cut: Reg<Bit>,
 }
 
 impl Logic for Turn {
-    /// Lets what is sent to the wire come back, by whole frames.
+    /// Loops the frames that the card sends back to it; switches between two of them.
     #[kernel]
     fn update(&mut self) {
         registers!(self, clock, reset; now, card_open, mac_open, skip, cut);

@@ -1,8 +1,11 @@
-//! Flow-control credits for a link that takes every TLP sooner or later: what was taken, and the
-//! largest lead PCI Express allows.
+//! Flow-control credits for a link that accepts every TLP sooner or later: each limit is the count
+//! of what was accepted plus the largest lead that PCI Express allows, 127 headers or 2047 units of
+//! data.
 //!
-//! `ph`, `pd`, `nph` are the cumulative limits for `pcie/tx`: posted headers and data (units of 16
-//! bytes), non-posted headers. A TLP counts when its first beat is taken.
+//! `taken` and `hdr` tell of each TLP that the link accepts, by its first beat. `ph`, `pd` and
+//! `nph` are the cumulative limits for `pcie/tx`: posted headers, posted data (units of 16 bytes),
+//! non-posted headers. Memory writes and memory reads count, one a cycle; a limit rises 2 cycles
+//! after `taken`.
 
 use crate::pcie::tlp;
 use nitor_rtl::prelude::*;
@@ -11,7 +14,7 @@ use nitor_rtl::prelude::*;
 pub struct Credit {
     pub clock: Signal<In, Clock>,
     pub reset: Signal<In, Bit>,
-    /// A first beat is taken, and its header.
+    /// A TLP's first beat is accepted; `hdr` is its header.
     pub taken: Signal<In, Bit>,
     pub hdr: Signal<In, Bits<128>>,
     pub ph: Signal<Out, Bits<8>>,
@@ -26,7 +29,7 @@ pub struct Credit {
 }
 
 impl Logic for Credit {
-    /// Credits of a link that takes everything.
+    /// Credits of a link that accepts every TLP.
     #[kernel]
     fn update(&mut self) {
         registers!(self, clock, reset; ph_taken, pd_taken, nph_taken, seen, kind, length);

@@ -15,11 +15,16 @@
 //! | 0 | {credit, ack, seq, flags}, 8 bits each |
 //! | 1 | {session, words}, 16 bits each: so many words of messages follow |
 //!
-//! Flags: [DATA] messages follow and `seq` numbers the frame; [OPEN] from the host: begin
-//! `session`, with a hard reset of the card; [ASK] answer even if there is nothing to say; [NAK]
-//! send again from `ack` on; from the card [IRQ] the level of the management interrupt and [WIRE]
-//! the state of the card's wire. `ack` is the next `seq` expected, `credit` the card's cumulative
-//! limit of non-posted requests.
+//! | flag | from | meaning |
+//! |---|---|---|
+//! | [DATA] | both | messages follow, and `seq` numbers the frame |
+//! | [OPEN] | host | begin `session`, with a hard reset of the card |
+//! | [ASK] | host | answer even if there is nothing to send |
+//! | [NAK] | both | send again from `ack` on |
+//! | [IRQ] | card | the level of the management interrupt |
+//! | [WIRE] | card | the card's wire has a link |
+//!
+//! `ack` is the next `seq` expected, `credit` the card's cumulative limit of non-posted requests.
 //!
 //! | message | its first word is {info 16, words 8, type 8} | then |
 //! |---|---|---|
@@ -30,10 +35,12 @@
 //! | [BOARD_WRITE] | number of a board register in info | the value |
 //!
 //! # Delivery
-//! Each side numbers its frames, keeps them until they are acknowledged, and takes only the one it
-//! expects next (go-back-N). A frame that is damaged, of another session or out of order is
-//! dropped; the latter is answered with [NAK]. The card sends again when nothing was acknowledged
-//! for `_patience` cycles. So every message arrives once and in order or the session ends.
+//! Each side numbers its frames with [DATA], keeps them until they are acknowledged, and accepts
+//! only the frame that it expects next (go-back-N). A frame that is damaged, of another session or
+//! out of order is dropped. The card answers with [NAK] to a frame ahead of the one expected, and
+//! to a frame for which it has no room; it acknowledges a copy of an earlier frame again. The card
+//! sends its frames again if none was acknowledged for `_patience` cycles. So every message arrives
+//! once and in order, or the session ends.
 
 pub mod credit;
 pub mod receive;
@@ -60,7 +67,7 @@ pub struct WordOut {
     pub last: Bit,
 }
 
-/// [DATA] and what follows it.
+/// The flags of a frame, [DATA] lowest.
 #[record]
 pub struct Flags {
     pub data: Bit,
@@ -110,8 +117,8 @@ pub const BUS_VALUE: u64 = 4;
 pub const BOARD_READ: u64 = 5;
 pub const BOARD_WRITE: u64 = 6;
 
-/// Words of messages that a frame may hold: with all headers it is an Ethernet frame of at most
-/// 1,514 bytes.
+/// Words of messages that a frame may hold. With all headers the Ethernet frame has at most 1,514
+/// bytes.
 pub const MOST_WORDS: usize = 364;
 /// Words of the longest message: a TLP with 512 bytes.
 pub const LONGEST: usize = 133;

@@ -1,21 +1,29 @@
-//! The receiving half of the host link: frames checked, kept in order, and taken apart into TLPs
-//! and bus accesses.
+//! The receiving half of the host link: checks frames, keeps them in order, and carries out their
+//! messages as TLPs and bus accesses.
 //!
 //! | port | what |
 //! |---|---|
-//! | `word_*` | a frame's words from the cable; never refused |
-//! | `heard` | a pulse for each good frame of this session, with `ack`, `nak` and `ask` of it |
-//! | `expected` | the next number wanted |
-//! | `due`, `repeat` | an answer is due; a frame was out of order |
-//! | `opened` | a new session begins: resets the card and both halves, keeps `session` |
-//! | `tlp` | to the card |
+//! | `word_*` | a frame's words from the cable; never stalled |
+//! | `heard` | a pulse for each good frame of this session, with its `ack`, `nak` and `ask` |
+//! | `expected` | the next frame number expected |
+//! | `due` | a pulse: the host must be answered |
+//! | `repeat` | a pulse: the answer must be a NAK |
+//! | `opened` | a new session begins: resets the card and the link, but not `session` |
+//! | `tlp` | TLPs to the card |
 //! | `bus` | accesses to the management bus, one at a time |
-//! | `reply_*` | the value of a read, to be sent |
+//! | `board_*` | accesses to board registers; `reply` is the value to write |
+//! | `reply_*` | the value of a read, to be sent to the host |
 //!
-//! A frame is stored as it comes and counts once its end was good. 2^S frames are held; when there
-//! is no place the frame is dropped and comes again. Messages are carried out one after another, a
-//! word a cycle; a TLP beat waits until the card takes it, a bus access until it is answered, so
-//! that all effects have the order in which the host sent them.
+//! A frame is stored word by word and is accepted when its end was good. Messages are carried out
+//! one after another, so that all effects have the order in which the host sent them.
+//!
+//! - **Latency**: `heard`, `due`, `repeat` and `opened` pulse 2 cycles after a frame's last word.
+//!   In an idle block a TLP without data is offered 10 cycles after the last word of its frame.
+//! - **Throughput**: a word a cycle from the cable. A TLP with n words of data in b beats, at least
+//!   one, takes 7 + n + b cycles.
+//! - **Back-pressure**: a message waits until the card takes the TLP's beat, the bus answers, or
+//!   the reply is taken. Meanwhile 2^S frames are kept. A frame for which there is no slot at its
+//!   first word is dropped, and the host sends it again.
 
 use super::*;
 use crate::common::iface::*;
@@ -25,10 +33,10 @@ use nitor_rtl::prelude::*;
 #[derive(Copy, Clone, PartialEq, Debug, LogicState)]
 pub enum Doing {
     Idle,
-    /// The slot's first word is being read.
+    /// The first word of the next message is being read; the frame may have ended.
     Fetch,
     Message,
-    /// What to do is known from the message's first word.
+    /// The message's first word is in registers and is decoded.
     Decide,
     Header,
     Data,
@@ -39,7 +47,7 @@ pub enum Doing {
     Skip,
 }
 
-/// A TLP's header as it comes, a dword at a time.
+/// A TLP's header, filled a dword at a time.
 #[record]
 struct Header {
     rest: Bits<96>,
@@ -49,7 +57,7 @@ struct Header {
 #[derive(LogicBlock, Default)]
 pub struct LinkReceive<const D: usize, const S: usize, const A: usize> {
     pub clock: Signal<In, Clock>,
-    /// Of the session; `hard_reset` forgets the session's number too.
+    /// Clears frames and messages; `hard_reset` clears the session's number.
     pub reset: Signal<In, Bit>,
     pub hard_reset: Signal<In, Bit>,
     pub word_valid: Signal<In, Bit>,
@@ -67,7 +75,7 @@ pub struct LinkReceive<const D: usize, const S: usize, const A: usize> {
     pub bus: RegBusSrc,
     pub board_addr: Signal<Out, Bits<16>>,
     pub board_value: Signal<In, Bits<32>>,
-    /// `reply` is to be written to board register `board_addr`.
+    /// `reply` must be written to board register `board_addr`.
     pub board_write: Signal<Out, Bit>,
     pub reply_valid: Signal<Out, Bit>,
     pub reply_ready: Signal<In, Bit>,
@@ -78,7 +86,7 @@ pub struct LinkReceive<const D: usize, const S: usize, const A: usize> {
     // A = S + 9: slots of 512 words.
     ram: BlockRam<Bits<32>, A>,
     lengths: LutRam<Bits<9>, S>,
-    // The frame coming in.
+    // The frame that is arriving.
     at: Reg<Bits<10>>,
     head0: Reg<Word0>,
     head1: Reg<Word1>,
@@ -95,10 +103,10 @@ pub struct LinkReceive<const D: usize, const S: usize, const A: usize> {
     flags_out: Reg<Flags>,
     ack_out: Reg<Bits<8>>,
     damaged_out: Reg<Bit>,
-    // Slots: free-running counts.
+    // Slots `head` to `tail` are in use; both are free-running counts.
     tail: Reg<Bits<8>>,
     head: Reg<Bits<8>>,
-    // The message at work.
+    // The message that is being carried out.
     doing: Reg<Doing>,
     pos: Reg<Bits<9>>,
     end: Reg<Bits<9>>,
@@ -111,13 +119,13 @@ pub struct LinkReceive<const D: usize, const S: usize, const A: usize> {
     first: Reg<Bit>,
     value: Reg<Bits<32>>,
     writes: Reg<Bit>,
-    // The bus is asked; it, or a board register, has answered.
+    // A bus access is in flight; the bus, or a board register, has answered.
     asks: Reg<Bit>,
     answered: Reg<Bit>,
 }
 
 impl<const D: usize, const S: usize, const A: usize> Logic for LinkReceive<D, S, A> {
-    /// Host link, receiving: frames in order, taken apart into TLPs and bus accesses.
+    /// Host link, receiving: carries out frames in order as TLPs and bus accesses.
     #[kernel]
     fn update(&mut self) {
         registers!(self, clock, reset; at, kept, judge, judge_err, wanted, heard_out, due_out,
@@ -129,13 +137,13 @@ impl<const D: usize, const S: usize, const A: usize> Logic for LinkReceive<D, S,
         registers!(self, clock; head0, head1, info, hdr, data, value);
         clocked!(self, clock; ram, lengths);
 
-        // A frame comes in: words behind the 512th are not kept.
+        // A frame arrives: words after the 512th are not kept.
         let word = self.word.val();
         let at = self.at.q.val();
         let room = (self.tail.q.val() - self.head.q.val()) < lit::<8>(1 << S);
         let fits = !at.get_bit(9);
         let slot = bit_cast::<A, 8>(self.tail.q.val() & lit::<8>((1 << S) - 1)) << lit::<5>(9);
-        // A frame that had no place when it began has none, even if one gets free meanwhile.
+        // A frame for which no slot was free at its first word is dropped, even if one gets free.
         let kept = if at == 0 { room } else { self.kept.q.val() };
         self.ram.we.next = self.word_valid.val() && fits && kept;
         self.ram.waddr.next = slot | bit_cast::<A, 10>(at);
@@ -158,7 +166,7 @@ impl<const D: usize, const S: usize, const A: usize> Logic for LinkReceive<D, S,
             }
         }
 
-        // At its end: is it one of ours, and the next?
+        // At the frame's end: is it of this session, and is it the next one?
         let flags = self.head0.q.val().flags;
         let seq = self.head0.q.val().seq;
         let words = self.head1.q.val().words;
@@ -168,7 +176,7 @@ impl<const D: usize, const S: usize, const A: usize> Logic for LinkReceive<D, S,
         let opens = sound && flags.open && !ours;
         let data = ours && flags.data;
         let next = data && seq == self.wanted.q.val();
-        // Behind the one expected by less than half of the numbers: a copy of one that was taken.
+        // Up to half of all numbers behind `wanted`: a copy of a frame that was accepted.
         let ahead = data && !next && !(seq - self.wanted.q.val()).get_bit(7);
         let take = next && self.kept.q.val();
         self.opened_out.d.next = opens;
@@ -203,7 +211,7 @@ impl<const D: usize, const S: usize, const A: usize> Logic for LinkReceive<D, S,
         self.stat_damaged.next = self.damaged_out.q.val();
         self.stat_again.next = self.due_out.q.val() && self.repeat_out.q.val();
 
-        // Messages. `pos` is the word that the RAM gives now; a step takes it.
+        // Messages. The RAM's output is the word at `pos`; a step moves to the next.
         self.lengths.raddr.next = bit_cast::<S, 8>(self.head.q.val());
         let out = self.ram.rdata.val();
         let mut pos = self.pos.q.val();
@@ -292,7 +300,7 @@ impl<const D: usize, const S: usize, const A: usize> Logic for LinkReceive<D, S,
                 self.doing.d.next = Doing::Bus;
             }
             Doing::Bus => {
-                // A board register's value takes its time.
+                // A board register has no handshake: its value has settled in the sixth cycle.
                 if part != 6 {
                     self.part.d.next = part + 1;
                 }

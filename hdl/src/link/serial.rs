@@ -1,15 +1,22 @@
-//! The host link's frames on a serial line: SLIP (RFC 1055) around the words and a CRC-32 of them.
+//! The host link's frames on a serial line: SLIP (RFC 1055) around a frame's words and a CRC-32 of
+//! them.
 //!
 //! | port | what |
 //! |---|---|
-//! | `rx_valid`, `rx` | bytes from the line |
-//! | `word_*` | words of a frame received; never refused |
+//! | `rx_valid`, `rx` | bytes from the line; never stalled |
+//! | `word_*` | words of a frame received; never stalled |
 //! | `frame_*` | words of a frame to send |
 //! | `tx_valid`, `tx_ready`, `tx` | bytes to the line |
 //!
 //! The CRC follows the words, least significant byte first, as Ethernet's FCS does. A frame that is
-//! cut, has a wrong CRC or no whole number of words ends with `err`. Of a frame of less than 3
-//! words nothing is seen; a byte behind an escape that is neither of SLIP's two stands for itself.
+//! cut, has a wrong CRC or no whole number of words ends with `err`. A frame of less than 2 words,
+//! CRC included, gives no word. After an escape, a byte that is neither of SLIP's two stands for
+//! itself.
+//!
+//! - **Latency**: a word is valid in the cycle after the last byte of the second word behind it,
+//!   the last word in the cycle after the closing END.
+//! - **Throughput**: receives a byte a cycle; sends a byte of a word every 2 cycles at most.
+//! - **Back-pressure**: `frame_ready` is high when a word's last byte is taken.
 
 use super::{WordIn, WordOut};
 use crate::eth::crc::{self, GOOD, START};
@@ -43,7 +50,7 @@ pub struct LinkSerial {
     pub tx_valid: Signal<Out, Bit>,
     pub tx_ready: Signal<In, Bit>,
     pub tx: Signal<Out, Bits<8>>,
-    // Receiving: the word being filled, and the two before it, which may be the last and the CRC.
+    // Receiving: the word that is filled, and the two before, which may be the last and the CRC.
     escaped: Reg<Bit>,
     crc: Reg<Bits<32>>,
     filled: Reg<Bits<2>>,
@@ -56,10 +63,10 @@ pub struct LinkSerial {
     // Sending.
     line: Reg<Line>,
     at: Reg<Bits<2>>,
-    // The byte at `at`, chosen a cycle before it is sent.
+    // Byte `at` of the word, chosen a cycle before it is sent.
     chosen: Reg<Bit>,
     plain: Reg<Bits<8>>,
-    /// The escape has gone, its byte follows.
+    /// The escape was sent, its byte follows.
     second: Reg<Bit>,
     sum: Reg<Bits<32>>,
 }
@@ -158,7 +165,7 @@ impl Logic for LinkSerial {
                     self.line.d.next = Line::Begin;
                 }
             }
-            // One in front ends what noise may have begun.
+            // An END before the frame ends one that noise may have begun.
             Line::Begin => {
                 out = lit::<8>(END);
                 if ready {

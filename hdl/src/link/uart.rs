@@ -1,21 +1,30 @@
 //! A UART: 8 data bits, no parity, one stop bit, least significant bit first.
 //!
-//! The baud rate is `_step` / 2^16 of the clock, kept by a phase accumulator each way, so that 3
-//! Mbaud come out of any clock on the average; a bit is sampled in its middle, and each start bit
-//! sets the phase anew. Received: a byte a pulse of `rx_valid`; one whose stop bit is not high is
-//! dropped with `rx_error`. Sent: `tx_ready` when the byte offered has been taken.
+//! | port | what |
+//! |---|---|
+//! | `rxd`, `txd` | the line |
+//! | `rx_valid`, `rx` | a pulse for each byte received, with the byte |
+//! | `rx_error` | a pulse for a byte whose stop bit was not high; the byte is dropped |
+//! | `tx_*` | bytes to send |
+//!
+//! The baud rate is `_step` / 2^16 of the clock, at most a quarter. A phase accumulator each way
+//! keeps the rate on the average, so 3 Mbaud need no particular clock. Each start bit sets the
+//! receiver's phase anew, and bits are sampled in their middle.
+//!
+//! A byte takes the time of 10 bits each way, and a cycle more when sent. A byte is received at the
+//! middle of its stop bit and cannot be stalled. `tx_ready` is low while a byte is being sent.
 
 use nitor_rtl::prelude::*;
 
-/// A share of a bit's time in units of 2^-16.
+/// A phase within a bit's time, in units of 2^-16.
 #[record]
 struct Phase {
     part: Bits<16>,
-    /// A bit's time is over.
+    /// The bit's time is over.
     over: Bit,
 }
 
-/// A byte on the line; the start bit of one received is not kept.
+/// A byte from the line, whose start bit is not kept.
 #[record]
 struct Received {
     data: Bits<8>,
@@ -48,7 +57,7 @@ pub struct Uart {
     rx_done: Reg<Bit>,
     tx_phase: Reg<Phase>,
     tx_bits: Reg<Bits<4>>,
-    /// Inverted, so that reset is the idle line.
+    /// Inverted, so that the reset value 0 is an idle line.
     tx_shift: Reg<Bits<10>>,
     _step: u64,
 }
@@ -93,7 +102,7 @@ impl Logic for Uart {
     fn update(&mut self) {
         registers!(self, clock, reset; seen[..], rx_phase, rx_bits, rx_shift, rx_done, tx_phase,
             tx_bits, tx_shift);
-        // Inverted, so that reset is the idle line.
+        // Inverted, so that the reset value 0 is an idle line.
         self.seen[0].d.next = !self.rxd.val();
         self.seen[1].d.next = self.seen[0].q.val();
         self.seen[2].d.next = self.seen[1].q.val();
@@ -107,7 +116,7 @@ impl Logic for Uart {
         self.rx_done.d.next = false;
         if bits == 0 {
             if falls {
-                // Half a bit to the middle of the start bit.
+                // The middle of the start bit is half a bit away.
                 self.rx_phase.d.next = Phase { part: lit::<16>(0x8000), over: false };
                 self.rx_bits.d.next = lit::<4>(10);
             }
@@ -115,7 +124,7 @@ impl Logic for Uart {
             let shifted = self.rx_shift.q.val().to_bits::<9>() >> lit::<9>(1);
             self.rx_shift.d.next = Received { data: bit_cast::<8, 9>(shifted), stop: line };
             self.rx_bits.d.next = bits - 1;
-            // Too short for a start bit.
+            // The line is high again in the middle: too short for a start bit.
             if bits == 10 && line {
                 self.rx_bits.d.next = lit::<4>(0);
             }

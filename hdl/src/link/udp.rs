@@ -1,32 +1,41 @@
-//! The host link's frames in UDP datagrams: headers made and checked.
+//! The host link's frames in UDP datagrams: checks and removes headers, and makes them.
 //!
 //! | port | what |
 //! |---|---|
 //! | `mac_in_*`, `mac_out_*` | words of Ethernet frames as in [crate::eth::gmii_rx] |
-//! | `word_*` | the link's words of a frame received; never refused |
-//! | `learn` | the frame that ended last is from the host: datagrams go to where it came from |
-//! | `frame_*`, `frame_words` | a frame to send |
+//! | `word_*` | the link's words of a frame received; never stalled |
+//! | `learn` | the frame that ended last is from the host: send to where it came from |
+//! | `frame_*`, `frame_words` | a frame to send, and its length |
 //!
 //! A datagram's payload is 2 bytes of [MAGIC], so that what follows is aligned, and the link's
-//! words. Taken are datagrams to UDP port [PORT], whatever address they are sent to: a host that
-//! does not know the board's sends to the subnet's broadcast address. Answers go to MAC address, IP
-//! address and port of the host, from the board's own addresses; no ARP is needed on either side.
-//! IPv4 with a header of 20 bytes, not fragmented. The IP header's checksum is made (RFC 1071) but,
-//! behind an FCS that was right, not checked; the UDP checksum is 0, which is none (RFC 768).
+//! words.
 //!
-//! A word a cycle each way; a frame received comes out as it comes in, 12 words later begun. Other
-//! frames are ignored.
+//! **Receiving.** Datagrams to UDP port [PORT] are accepted, whatever their destination addresses:
+//! a host that does not know the board's addresses sends to the subnet's broadcast address. They
+//! must be IPv4 with a header of 20 bytes, not fragmented. All other frames are ignored. The IP
+//! checksum is not checked, since the FCS was.
+//!
+//! **Sending.** Frames go to the MAC address, IP address and port of the host, from the board's own
+//! addresses, so neither side needs ARP. The IP header has its checksum (RFC 1071); the UDP
+//! checksum is 0, which means none (RFC 768). Until the first `learn`, frames are taken and
+//! dropped; the link sends them again.
+//!
+//! - **Latency**: a word received is valid one cycle after its word of the Ethernet frame; the
+//!   first is the frame's twelfth. A frame to send is preceded by 11 words of headers; its own
+//!   words pass in the same cycle.
+//! - **Throughput**: a word a cycle each way.
+//! - **Back-pressure**: received words are never stalled; `mac_out` stalls `frame`.
 
 use super::{WordIn, WordOut};
 use crate::eth::gmii_rx::Word;
 use crate::rx::headers;
 use nitor_rtl::prelude::*;
 
-/// 'NT' in ASCII codes, which is not assigned to anybody.
+/// 'NT' in ASCII codes, a port that is not assigned to any service.
 pub const PORT: u64 = 0x4e54;
-/// The first two bytes of a datagram: "N1".
+/// The first two bytes of a datagram's payload: "N1".
 pub const MAGIC: u64 = 0x314e;
-/// Words before the link's own: Ethernet, IP, UDP, magic.
+/// Words before the link's own: Ethernet, IP and UDP headers and [MAGIC].
 const HEADER: usize = 11;
 
 #[derive(LogicBlock)]
@@ -53,7 +62,7 @@ pub struct LinkUdp {
     from_port: Reg<Bits<16>>,
     out_valid: Reg<Bit>,
     out: Reg<WordIn>,
-    // Where the host is; `known` from its first frame on.
+    // The host's addresses; `known` is high from its first frame on.
     known: Reg<Bit>,
     host_mac: Reg<MacAddr>,
     host_ip: Reg<Halves>,
@@ -113,14 +122,14 @@ impl LinkUdp {
     }
 }
 
-/// Two bytes of the wire after two.
+/// A word by its halves; `low` is first on the wire.
 #[record]
 struct Halves {
     low: Bits<16>,
     high: Bits<16>,
 }
 
-/// A MAC address by two bytes, the first two lowest.
+/// A MAC address by pairs of bytes, in the order of the wire.
 #[record]
 struct MacAddr {
     first: Bits<16>,
@@ -128,10 +137,10 @@ struct MacAddr {
     third: Bits<16>,
 }
 
-/// The end of an Ethernet header, and the beginning of IPv4's.
+/// The end of an Ethernet header and the beginning of an IPv4 header.
 #[record]
 struct TypeWord {
-    /// As on the wire: type, version and length.
+    /// EtherType, IP version and header length, in the order of the wire.
     kind: Bits<24>,
     service: Bits<8>,
 }
@@ -158,7 +167,7 @@ fn folded(sum: Bits<20>) -> Bits<16> {
 }
 
 impl Logic for LinkUdp {
-    /// Host link in UDP: headers made and checked.
+    /// Host link in UDP: makes headers, checks and removes them.
     #[kernel]
     fn update(&mut self) {
         registers!(self, clock, reset; at, ours, out_valid);
@@ -221,8 +230,8 @@ impl Logic for LinkUdp {
                 self.at.d.next = at + 1;
             }
             self.out_valid.d.next = !in_header && self.ours.q.val();
-            // Padding and what the host's network puts behind does not matter: a frame says how
-            // long it is.
+            // Padding behind the link's words passes too: a link frame has its length in its own
+            // header.
             self.out.d.next = WordIn { data, last, err: last && word.err };
         }
         self.word_valid.next = self.out_valid.q.val();
@@ -234,8 +243,8 @@ impl Logic for LinkUdp {
             self.host_port.d.next = self.from_port.q.val();
         }
 
-        // Sending. The checksum's sum is made in three steps while the frame waits and the first
-        // words go.
+        // Sending. The IP checksum is summed in three steps, while the frame waits and its first
+        // words leave.
         let mac = MacAddr::from_bits(lit::<48>(self._mac));
         let ip = Halves::from_bits(lit::<32>(self._ip));
         let to_mac = self.host_mac.q.val();
@@ -244,7 +253,7 @@ impl Logic for LinkUdp {
         let total = self.total.q.val();
         self.total.d.next = bytes + 30;
         self.sum_ip.d.next = wide(headers::net16(to_ip.low)) + wide(headers::net16(to_ip.high));
-        // The board's address, version and length, don't fragment, time to live 64 and protocol 17.
+        // The board's address, version and length, don't fragment, time to live 64, protocol 17.
         let fixed = lit::<20>(
             (self._ip & 0xff) * 256
                 + ((self._ip / 256) & 0xff)
@@ -303,7 +312,7 @@ impl Logic for LinkUdp {
                 self.sending.d.next = lit::<4>(0);
             }
         }
-        // A frame before the host is known goes nowhere; it comes again.
+        // Until the host is known, frames are dropped; the link sends them again.
         self.frame_ready.next = (body && self.mac_out_ready.val()) || !self.known.q.val();
         self.mac_out_valid.next = valid;
         let ends = body && frame_last;
