@@ -380,6 +380,22 @@ fn a_preamble_is_clean() {
     }
 }
 
+/// A carrier that ends within its preamble is no frame, and the next frame is one.
+#[test]
+fn a_preamble_alone_is_nothing() {
+    let frame = Rng(5).bytes(60);
+    for length in 1..9 {
+        let bytes = [vec![0xd5], wired(&frame)].concat();
+        let line: Vec<_> = [(1, 0x55)]
+            .repeat(length)
+            .into_iter()
+            .chain([(0, 0x55)])
+            .chain(bytes.iter().map(|b| (1, *b)))
+            .collect();
+        assert_eq!(good(&line), (vec![frame.clone()], [0; 4]), "{length}");
+    }
+}
+
 /// Frames of 64 bytes and others at the wire's full rate, at the slowest core clock: none is lost either way.
 #[test]
 fn mac_loses_nothing_at_line_rate() {

@@ -363,12 +363,13 @@ impl<const D: usize, const W: usize, const A: usize> Logic for LinkSend<D, W, A>
                 }
             }
             Leaving::Word0 => {
-                // `step` is always high here: `Idle` has waited until `out` is empty.
+                // Never reached: `out` is empty here, for `Idle` has waited for that.
                 if step {
                     self.leaving.d.next = Leaving::Word1;
                 }
             }
             Leaving::Word1 => {
+                // Never reached: `out` has room for two words.
                 if step {
                     if has_data {
                         self.leaving.d.next = Leaving::Body;

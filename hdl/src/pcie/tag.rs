@@ -1,7 +1,7 @@
 //! What `pcie/read` and `pcie/settle` keep of each tag.
 //!
-//! A tag's life begins when a read is issued with it, and each life has the other epoch than the one
-//! before: what belongs to another life than the tag's is of no account.
+//! A tag's life begins when a read is issued with it. Each life has the other epoch than the one
+//! before, so that events of an earlier life are recognised and ignored.
 
 use nitor_rtl::prelude::*;
 
