@@ -4,6 +4,7 @@ pub mod board;
 pub mod cards;
 pub mod common;
 pub mod eth;
+pub mod guard;
 pub mod host;
 pub mod irq;
 pub mod link;

@@ -5,6 +5,7 @@ pub mod async_fifo_proof;
 pub mod block_fifo;
 pub mod block_fifo_proof;
 pub mod cross;
+pub mod delay;
 pub mod fifo;
 pub mod fifo_proof;
 pub mod iface;

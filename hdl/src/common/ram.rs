@@ -19,6 +19,18 @@
 use nitor_rtl::prelude::*;
 use std::collections::BTreeMap;
 
+/// The Verilog of an address of A bits whose highest `zeros` are ignored: how many bits remain,
+/// their slice, and a wire that uses the others.
+fn addressed<const A: usize>(zeros: usize) -> (usize, String, String) {
+    let bits = A - zeros;
+    if zeros == 0 {
+        return (bits, String::new(), String::new());
+    }
+    let rest = format!("[{}:{bits}]", A - 1);
+    let unused = format!("wire unused = &{{1'b0, waddr{rest}, raddr{rest}}};\n");
+    (bits, format!("[{}:0]", bits - 1), unused)
+}
+
 /// 2^A words of type T, asynchronous read.
 #[derive(LogicBlock, Default)]
 pub struct LutRam<T: Synth, const A: usize> {
@@ -43,10 +55,11 @@ impl<T: Synth, const A: usize> LutRam<T, A> {
 
 impl<T: Synth, const A: usize> Logic for LutRam<T, A> {
     fn update(&mut self) {
+        let place = |addr: Bits<A>| addr.index() % (1 << (A - self._zeros));
         if self.clock.pos_edge() && self.we.val() {
-            self._mem.insert(self.waddr.val().index(), self.wdata.val());
+            self._mem.insert(place(self.waddr.val()), self.wdata.val());
         }
-        let word = self._mem.get(&self.raddr.val().index());
+        let word = self._mem.get(&place(self.raddr.val()));
         self.rdata.next = word.copied().unwrap_or_default();
     }
 
@@ -55,14 +68,7 @@ impl<T: Synth, const A: usize> Logic for LutRam<T, A> {
     }
 
     fn hdl(&self) -> Verilog {
-        let bits = A - self._zeros;
-        let (part, unused) = match (self._zeros, bits) {
-            (0, _) => (String::new(), String::new()),
-            (_, bits) => (
-                format!("[{}:0]", bits - 1),
-                format!("wire unused = &{{1'b0, waddr[{0}:{bits}], raddr[{0}:{bits}]}};\n", A - 1),
-            ),
-        };
+        let (bits, part, unused) = addressed::<A>(self._zeros);
         leaf::<Self>(
             "Memory with one write port and an asynchronous read port (distributed RAM).",
             &format!(
@@ -88,15 +94,26 @@ pub struct BlockRam<T: Synth, const A: usize> {
     pub raddr: Signal<In, Bits<A>>,
     pub rdata: Signal<Out, T>,
     _mem: BTreeMap<usize, T>,
+    /// Upper address bits that are ignored.
+    _zeros: usize,
+}
+
+impl<T: Synth, const A: usize> BlockRam<T, A> {
+    /// Of 2^`log_depth` words.
+    pub fn of_depth(log_depth: usize) -> Self {
+        assert!((1..=A).contains(&log_depth));
+        Self { _zeros: A - log_depth, ..Self::default() }
+    }
 }
 
 impl<T: Synth, const A: usize> Logic for BlockRam<T, A> {
     fn update(&mut self) {
+        let place = |addr: Bits<A>| addr.index() % (1 << (A - self._zeros));
         if self.clock.pos_edge() {
-            let word = self._mem.get(&self.raddr.val().index());
+            let word = self._mem.get(&place(self.raddr.val()));
             self.rdata.next = word.copied().unwrap_or_default();
             if self.we.val() {
-                self._mem.insert(self.waddr.val().index(), self.wdata.val());
+                self._mem.insert(place(self.waddr.val()), self.wdata.val());
             }
         }
     }
@@ -106,16 +123,17 @@ impl<T: Synth, const A: usize> Logic for BlockRam<T, A> {
     }
 
     fn hdl(&self) -> Verilog {
+        let (bits, part, unused) = addressed::<A>(self._zeros);
         leaf::<Self>(
             "Memory with one write port and a registered read port (block RAM).",
             &format!(
                 "(* no_rw_check, ram_style = \"{style}\" *) reg [{n}:0] mem [0:{d}];\n\
-                 always @(posedge clock) begin\n    if (we) mem[waddr] <= wdata;\n\
-                 \x20   rdata <= mem[raddr];\nend\n",
+                 always @(posedge clock) begin\n    if (we) mem[waddr{part}] <= wdata;\n\
+                 \x20   rdata <= mem[raddr{part}];\nend\n{unused}",
                 // Up to eight words are not worth a block RAM.
-                style = if A <= 3 { "distributed" } else { "block" },
+                style = if bits <= 3 { "distributed" } else { "block" },
                 n = T::BITS - 1,
-                d = (1usize << A) - 1
+                d = (1usize << bits) - 1
             ),
         )
     }

@@ -1,0 +1,23 @@
+//! Rules of the guard, and the tables that the card's match unit finds them with.
+//!
+//! | module | |
+//! |---|---|
+//! | [rule] | a rule, the headers of a frame, and whether one satisfies the other |
+//! | [seeds] | rule sets like those of practice, for tests and figures |
+//! | [tables] | a rule set as search trees, rows of rules, and indices of rows |
+//! | [loader] | the writes that bring a new set into the card while the old one is in force |
+//!
+//! The match unit is `hdl/src/guard`. What it finds is what [`rule::first`] finds by looking
+//! at one rule after another.
+#![no_std]
+
+extern crate alloc;
+
+pub mod loader;
+pub mod rule;
+pub mod seeds;
+pub mod tables;
+
+pub use loader::{Loader, Write};
+pub use rule::{first, Headers, Rule};
+pub use tables::{Size, Tables, Unfit};
