@@ -12,6 +12,8 @@ pub use crate::common::block_fifo_proof::BlockFifoOrder;
 pub use crate::common::fifo_proof::{FifoCounts, FifoDeepCounts, FifoOrder, FifoWrong};
 pub use crate::common::op_tracker_proof::TrackerCounts;
 pub use crate::common::skid_proof::{SkidCounts, SkidOrder};
+pub use crate::guard::first_proof::FirstLowest;
+pub use crate::guard::ranges_proof::RangesCount;
 pub use crate::host::readless_proof::ReadlessLife;
 pub use crate::host::reset_proof::LifeEnds;
 pub use crate::irq::moderation_proof::MessageRules;

@@ -55,16 +55,15 @@ impl<const N: usize, const G: usize> First<N, G> {
     const IN_SIXTEEN: usize = if G < 16 { G } else { 16 };
 }
 
-/// The bits of 16 whose numbers have bit 0, 1, 2 and 3 set.
-const NUMBERED: [u16; 4] = [0xaaaa, 0xcccc, 0xf0f0, 0xff00];
-
 /// The number of the lowest bit that is set.
 #[kernel]
 fn lowest(x: Bits<16>) -> Bits<4> {
     let one = x & (!x + 1);
     let mut number = lit::<4>(0);
     for bit in 0..4 {
-        number = number.replace_bit(bit, (one & lit::<16>(NUMBERED[bit])).any());
+        // Bits whose numbers have this bit: 0xaaaa, 0xcccc, 0xf0f0, 0xff00.
+        let numbered = lit::<16>((0xffff / ((1 << (1 << bit)) + 1)) << (1 << bit));
+        number = number.replace_bit(bit, (one & numbered).any());
     }
     number
 }

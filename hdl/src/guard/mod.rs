@@ -30,6 +30,8 @@
 pub mod acl;
 pub mod field;
 pub mod first;
+pub mod first_proof;
 pub mod ranges;
+pub mod ranges_proof;
 pub mod unit;
 pub mod words;

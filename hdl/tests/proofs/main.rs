@@ -48,6 +48,8 @@ proofs! {
     read_tags: ReadTags::new(), Method::Bounded { depth: 22 };
     request_order: OrderFree::default(), Method::Induction { depth: 2 };
     rx_order: RxOrder::new(false), Method::Bounded { depth: 12 };
+    guard_first: FirstLowest::default(), Method::Induction { depth: 5 };
+    guard_ranges: RangesCount::default(), Method::Bounded { depth: 14 };
     ring_pointers: RingPointers::default(), Method::Bounded { depth: 24 };
 }
 
