@@ -11,7 +11,7 @@ use nitor_capture::Capture;
 use nitor_driver::pci::PciFunction;
 use nitor_driver::{Config, Ena, Segment};
 use nitor_fw::Settings;
-use nitor_hdl::board::core::event;
+use nitor_hdl::board::event;
 use nitor_sim::firmware::standard;
 use nitor_sim::host::HostConfig;
 use nitor_sim::{HostFunction, World};

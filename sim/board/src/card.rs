@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use nitor_hdl::board::core as board;
+use nitor_hdl::board::event;
 use nitor_sim::card::{Card, MgmtAccess, Record, RecordKind, Stop};
 use nitor_sim::tlp::Header;
 
@@ -62,9 +63,9 @@ impl CabledCard {
         Ok(u64::from(self.board_register(1)? & 0xffff) * 8000)
     }
 
-    /// The board's counters, in the order of [board::event::NAMES].
+    /// The board's counters, in the order of [event::NAMES].
     pub fn counters(&mut self) -> Result<Vec<u32>, Error> {
-        (0..board::event::COUNT as u16).map(|n| self.board_register(32 + n)).collect()
+        (0..event::COUNT as u16).map(|n| self.board_register(32 + n)).collect()
     }
 
     /// Loops frames to the wire back within the board.
