@@ -140,6 +140,10 @@ impl Network {
         Self { rng, addresses, sides }
     }
 
+    pub fn sides(&self) -> &[Side] {
+        &self.sides
+    }
+
     fn prefix(&mut self) -> RangeInclusive<u128> {
         let address = *self.rng.pick(&self.addresses);
         // Some prefixes of either family, some addresses, everything.

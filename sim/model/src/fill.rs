@@ -14,19 +14,32 @@ pub fn filled(verilog: &str) -> String {
         if let Some(Memory { name, width, depth }) = Memory::declared(line) {
             let (at, part) = (format!("fill_{name}"), format!("fill_{name}_part"));
             let (seed, word) = (format!("fill_{name}_seed"), format!("fill_{name}_word"));
-            let parts = width.div_ceil(32);
             // Xorshift, 32 bits at a time.
             let step = format!(
                 "{word} = {word} ^ {word} << 13; {word} = {word} ^ {word} >> 7; \
                  {word} = {word} ^ {word} << 17;"
             );
+            let (parts, rest) = (width / 32, width % 32);
+            // Unrolled, this is more C++ than the card.
+            let rolled = "/* verilator unroll_disable */";
+            let mut fills = String::new();
+            if parts > 0 {
+                let _ = write!(
+                    fills,
+                    "{rolled} for ({part} = 0; {part} < {parts}; {part} = {part} + 1) begin {step} \
+                     {name}[{at}][{part} * 32 +: 32] = {word}[31:0]; end "
+                );
+            }
+            if rest > 0 {
+                let low = 32 * parts;
+                let high = width - 1;
+                let _ = write!(fills, "{step} {name}[{at}][{high}:{low}] = {word}[{rest}-1:0]; ");
+            }
             let _ = write!(
                 text,
                 " /* verilator coverage_off */ reg [63:0] {seed} /* verilator public_flat_rw */; \
                  reg [63:0] {word}; integer {at}, {part}; initial begin {word} = {seed} | 1; \
-                 for ({at} = 0; {at} < {depth}; {at} = {at} + 1) \
-                 for ({part} = 0; {part} < {parts}; {part} = {part} + 1) begin {step} \
-                 {name}[{at}] = {{{name}[{at}], {word}[31:0]}}; end end \
+                 {rolled} for ({at} = 0; {at} < {depth}; {at} = {at} + 1) begin {fills}end end \
                  /* verilator coverage_on */"
             );
         }
