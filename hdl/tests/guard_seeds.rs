@@ -9,43 +9,49 @@ mod guard_support;
 use guard_support::{key, load, model_of, start, Network};
 use nitor_block::{Block, Model};
 use nitor_guard::seeds::{rules, Kind};
-use nitor_guard::{first, Loader, Rule, Size, Tables};
+use nitor_guard::{first, Loader, Rule, Size};
 use nitor_hdl::guard::acl::Acl;
 use std::collections::VecDeque;
 use std::sync::LazyLock;
 
-const UNITS: usize = 4;
-const SIZE: Size =
-    Size { rules: 1024, address_ranges: 11, address_rows: 11, port_ranges: 9, port_rows: 10 };
-type Large = Acl<1024, 64, 11, 11, 9, 10>;
-static ACL: LazyLock<Model> = LazyLock::new(|| model_of(|| Large::new(UNITS), "guard_acl_4096"));
+const SLICES: usize = 4;
+const EACH: usize = 1024;
+const SIZE: Size = Size::new(EACH, 11, 11, 9, 10);
+type Large = Acl<EACH, 64, 11, 11, 9, 10>;
+static ACL: LazyLock<Model> = LazyLock::new(|| model_of(|| Large::new(SLICES), "guard_acl_4096"));
+
+/// Every third block of 16 rules is of groups.
+fn is_ordered(block: usize) -> bool {
+    block % 3 != 2
+}
 
 struct Bench {
     block: Block,
-    loaders: Vec<Loader>,
-    writes: usize,
+    loader: Loader,
 }
 
 impl Bench {
     fn new() -> Self {
-        Self { block: start(&ACL, 1), loaders: vec![Loader::new(SIZE); UNITS], writes: 0 }
+        Self { block: start(&ACL, 1), loader: Loader::new(SIZE, SLICES) }
     }
 
-    /// Rules in their order, the first 1,024 in the first unit.
-    fn load(&mut self, rules: &[(usize, Rule)]) {
-        for (unit, loader) in self.loaders.iter_mut().enumerate() {
-            let mine = rules.iter().filter(|(n, _)| n / SIZE.rules == unit);
-            let listed: Vec<_> = mine.map(|(n, rule)| (n % SIZE.rules, rule)).collect();
-            let tables = Tables::new(SIZE, &listed, |_| true).unwrap_or_else(|e| panic!("{e}"));
-            self.block.set("load_unit", unit as u64);
-            for write in loader.load(&tables).unwrap_or_else(|e| panic!("{e}")) {
-                load(&mut self.block, &write);
+    /// How many writes it takes.
+    fn load(&mut self, rules: &[(usize, Rule)]) -> usize {
+        let listed: Vec<(usize, &Rule)> = rules.iter().map(|(n, rule)| (*n, rule)).collect();
+        let plan = self.loader.plan(&listed, is_ordered).unwrap_or_else(|e| panic!("{e}"));
+        for (slice, write) in &plan.writes {
+            load(&mut self.block, *slice, write);
+            self.block.eval();
+            while self.block.get("load_ready") == 0 {
                 self.block.tick();
-                self.writes += 1;
+                self.block.eval();
             }
+            self.block.tick();
         }
-        self.block.set("load", 0);
-        self.block.set("bank", self.loaders[0].bank().into());
+        self.block.set("load_valid", 0);
+        let writes = plan.writes.len();
+        self.loader.done(plan);
+        writes
     }
 
     /// How many of the headers a rule was found for.
@@ -54,16 +60,21 @@ impl Bench {
         let mut found = 0;
         for _ in 0..count {
             let headers = network.headers(rules);
-            key(&headers).set(&mut self.block, "key");
-            waiting.push_back(first(rules.iter().map(|(n, rule)| (*n, rule)), &headers));
+            key(&mut network.rng, &headers).set(&mut self.block, "key");
+            waiting.push_back([true, false].map(|ordered| {
+                let mine = rules.iter().filter(|(n, _)| is_ordered(n / 16) == ordered);
+                first(mine.map(|(n, rule)| (*n, rule)), &headers)
+            }));
             self.block.tick();
             self.block.eval();
             if waiting.len() == Large::LATENCY {
                 let want = waiting.pop_front().unwrap();
-                let word = self.block.get("first");
-                let got = (word & 1 == 1).then_some(word as usize >> 1);
+                let got = ["first", "first_of_groups"].map(|port| {
+                    let word = self.block.get(port);
+                    (word & 1 == 1).then_some(word as usize >> 1)
+                });
                 assert_eq!(got, want);
-                found += usize::from(want.is_some());
+                found += usize::from(want.iter().any(Option::is_some));
             }
         }
         found
@@ -75,13 +86,11 @@ fn sets(headers: usize) {
     for v6 in [false, true] {
         for kind in Kind::ALL {
             let mut network = Network::new(7);
-            let list = rules(kind, v6, UNITS * SIZE.rules, 7, network.sides());
+            let list = rules(kind, v6, SLICES * EACH, 7, network.sides());
             let list: Vec<_> = list.into_iter().enumerate().collect();
-            bench.writes = 0;
-            bench.load(&list);
+            let writes = bench.load(&list);
             let found = bench.search(&mut network, &list, headers);
             let family = if v6 { "IPv6" } else { "IPv4" };
-            let writes = bench.writes;
             println!(
                 "{kind:?}, {family}: {writes} writes, {found} of {headers} headers have a rule"
             );

@@ -4,8 +4,8 @@
 //! |---|---|
 //! | [rule] | a rule, the headers of a frame, and whether one satisfies the other |
 //! | [seeds] | rule sets like those of practice, for tests and figures |
-//! | [tables] | a rule set as search trees, rows of rules, and indices of rows |
-//! | [loader] | the writes that bring a new set into the card while the old one is in force |
+//! | [tables] | rules as search trees, rows of rules, and indices of rows |
+//! | [loader] | the writes that bring a set into the card while the set before is in force |
 //!
 //! The match unit is `hdl/src/guard`. What it finds is what [`rule::first`] finds by looking
 //! at one rule after another.
@@ -18,6 +18,6 @@ pub mod rule;
 pub mod seeds;
 pub mod tables;
 
-pub use loader::{Loader, Write};
+pub use loader::{Loader, Plan, Write};
 pub use rule::{first, Headers, Rule};
 pub use tables::{Size, Tables, Unfit};

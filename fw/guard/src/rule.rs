@@ -39,11 +39,11 @@ pub struct Headers {
     pub vlan: Option<u16>,
     pub payload: Payload,
     pub part: Part,
-    /// Of TCP, from FIN in bit 0 to CWR in bit 7.
+    /// Of TCP, from FIN in bit 0 to CWR in bit 7; else 0.
     pub flags: u8,
     pub source: u128,
     pub destination: u128,
-    /// Of ICMP the type.
+    /// Of ICMP the type. Protocols without ports, and later fragments, have 0 in both.
     pub source_port: u16,
     /// Of ICMP the code.
     pub destination_port: u16,
@@ -64,7 +64,7 @@ pub enum Vlans {
     Tagged(RangeInclusive<u16>),
 }
 
-/// Bits of `mask` are as in `value`.
+/// The TCP flags in `mask` are as in `value`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Flags {
     pub mask: u8,
@@ -82,7 +82,10 @@ pub enum Parts {
     Head,
 }
 
-/// A condition on each field; frames satisfy the rule that satisfy all of them.
+/// A condition on each field. A frame satisfies the rule if it satisfies all of them.
+///
+/// A rule with a condition on ports or flags wants [`Parts::Head`]: a later fragment has neither, and
+/// counts as having 0.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rule {
     /// Where the rule applies.

@@ -87,7 +87,7 @@ impl Network {
             return 0..=u128::MAX;
         }
         let site = self.sites[self.rng.below(self.sites.len() as u64) as usize];
-        // The lower half of a site's bits are its own hosts.
+        // The lowest bits differ within a site.
         let (bits, free) = if self.v6 { (80, 128 - 4 * len) } else { (16, 32 - len) };
         let free = if self.v6 && len == 32 { 0 } else { free };
         let host = u128::from(self.rng.next()) << 64 | u128::from(self.rng.next());

@@ -1,8 +1,9 @@
-//! A rule set as the tables of a unit of the match unit.
+//! Rules as the tables of a slice of the match unit.
 //!
-//! For each field, all its values fall into classes that no rule tells apart. A range field's
-//! classes are intervals between the bounds of rules; another field's are its values. Each class
-//! has a row, a bit for each rule that holds for it, and classes with the same rules share it.
+//! The values of a field fall into classes that no rule tells apart. The classes of addresses, ports,
+//! VLANs and ether types are the ranges between the bounds of rules; the classes of the other fields
+//! are their values. Each class has an index and a row: a bit for each rule that holds for the class.
+//! Classes with the same rules share a row.
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec;
@@ -12,18 +13,17 @@ use core::ops::RangeInclusive;
 
 use crate::rule::{Part, Payload, Payloads, Rule, Side, Vlans};
 
-/// How much a unit holds. The numbers are those of `hdl/src/guard/unit.rs`.
+/// How much a slice holds. The numbers are those of `hdl/src/guard/slice.rs`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Size {
-    pub rules: usize,
-    /// log2 of ranges, and of rows, of addresses and of ports.
-    pub address_ranges: u32,
-    pub address_rows: u32,
-    pub port_ranges: u32,
-    pub port_rows: u32,
+    rules: usize,
+    address_ranges: u32,
+    address_rows: u32,
+    port_ranges: u32,
+    port_rows: u32,
 }
 
-/// The fields, by their numbers in a unit.
+/// The fields, by their numbers in a slice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Field {
     Source,
@@ -34,7 +34,7 @@ pub enum Field {
     Protocol,
     Vlan,
     /// TCP flags and fragments.
-    Shape,
+    Flags,
     /// Interface and direction.
     Side,
 }
@@ -47,7 +47,7 @@ impl Field {
         Field::DestinationPort,
         Field::Protocol,
         Field::Vlan,
-        Field::Shape,
+        Field::Flags,
         Field::Side,
     ];
 }
@@ -61,30 +61,60 @@ impl fmt::Display for Field {
             Field::DestinationPort => "destination ports",
             Field::Protocol => "protocols and ether types",
             Field::Vlan => "VLANs",
-            Field::Shape => "TCP flags and fragments",
+            Field::Flags => "TCP flags and fragments",
             Field::Side => "interfaces",
         })
     }
 }
 
-/// Why rules do not fit into a unit.
+/// Why rules cannot be loaded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unfit {
-    Rules { wanted: usize, most: usize },
-    Ranges { field: Field, wanted: usize, most: usize },
-    Rows { field: Field, wanted: usize, most: usize },
+    /// A rule's number is too large.
+    Number {
+        number: usize,
+        most: usize,
+    },
+    /// Two rules have this number.
+    Twice {
+        number: usize,
+    },
+    Ranges {
+        field: Field,
+        wanted: usize,
+        most: usize,
+    },
+    Rows {
+        field: Field,
+        wanted: usize,
+        most: usize,
+    },
+    /// The rows are too many beside those of the set in force.
+    Beside {
+        field: Field,
+        wanted: usize,
+        free: usize,
+    },
 }
 
 impl fmt::Display for Unfit {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         match self {
-            Unfit::Rules { wanted, most } => write!(f, "{wanted} rules; there is room for {most}"),
+            Unfit::Number { number, most } => {
+                write!(f, "rule {number}: there is room for rules 0 to {}", most - 1)
+            }
+            Unfit::Twice { number } => write!(f, "two rules have number {number}"),
             Unfit::Ranges { field, wanted, most } => {
                 write!(f, "{field}: the rules tell {wanted} ranges apart; there is room for {most}")
             }
             Unfit::Rows { field, wanted, most } => write!(
                 f,
                 "{field}: {wanted} different sets of rules hold for them; there is room for {most}"
+            ),
+            Unfit::Beside { field, wanted, free } => write!(
+                f,
+                "{field}: {wanted} sets of rules that hold for them are new; beside the rules in \
+                 force there is room for {free}"
             ),
         }
     }
@@ -113,27 +143,45 @@ pub struct Tables {
     pub ordered: Vec<bool>,
 }
 
-/// log2 of the ranges of VLANs and ether types.
-pub const FEW: u32 = 4;
+/// log2 of the ranges of VLANs and of ether types.
+const SHORT: u32 = 4;
 
 impl Size {
+    /// Ranges and rows of addresses and of ports are given by their log2.
+    pub const fn new(
+        rules: usize,
+        address_ranges: u32,
+        address_rows: u32,
+        port_ranges: u32,
+        port_rows: u32,
+    ) -> Self {
+        assert!(rules > 0 && rules % 16 == 0 && rules <= 4096, "blocks of 16 rules, at most 4,096");
+        assert!(address_ranges <= 14 && port_ranges <= 14, "a search tree has at most 14 levels");
+        assert!(address_rows <= 12 && port_rows <= 12, "a row's number has 12 bits");
+        Self { rules, address_ranges, address_rows, port_ranges, port_rows }
+    }
+
+    pub fn rules(&self) -> usize {
+        self.rules
+    }
+
     /// Of what a field's tree tells apart; `None`: it has no tree.
     pub fn ranges(&self, field: Field) -> Option<u32> {
         match field {
             Field::Source | Field::Destination => Some(self.address_ranges),
             Field::SourcePort | Field::DestinationPort => Some(self.port_ranges),
-            Field::Protocol | Field::Vlan => Some(FEW),
-            Field::Shape | Field::Side => None,
+            Field::Protocol | Field::Vlan => Some(SHORT),
+            Field::Flags | Field::Side => None,
         }
     }
 
-    pub fn rows(&self, field: Field) -> u32 {
+    pub fn rows_of(&self, field: Field) -> u32 {
         match field {
             Field::Source | Field::Destination => self.address_rows,
             Field::SourcePort | Field::DestinationPort => self.port_rows,
             Field::Protocol => 6,
             Field::Vlan => 4,
-            Field::Shape => 5,
+            Field::Flags => 5,
             Field::Side => 7,
         }
     }
@@ -168,15 +216,14 @@ impl<'a> Builder<'a> {
     /// One value, or several that no rule tells apart.
     fn value(&mut self, index: u16, holds: impl Fn(&Rule) -> bool) {
         let mut row = vec![0; self.size.words()];
-        for (number, rule) in self.rules.iter().filter(|(_, rule)| holds(rule)) {
-            let _ = rule;
+        for (number, _) in self.rules.iter().filter(|(_, rule)| holds(rule)) {
             row[number / 64] |= 1 << (number % 64);
         }
         self.index(index, row);
     }
 
-    /// Bounds of `ranges`, a range for each rule that wants one. Each class's row has also the rules
-    /// of `always`.
+    /// The ranges between the bounds of rules. `of` gives the range of a rule that has one; what is
+    /// above `max` is cut.
     fn ranges(
         &mut self,
         max: u128,
@@ -187,7 +234,8 @@ impl<'a> Builder<'a> {
         let mut changes: BTreeMap<u128, Vec<usize>> = BTreeMap::new();
         let mut row = vec![0; self.size.words()];
         for (number, rule) in self.rules {
-            let Some(range) = of(rule).filter(|range| range.start() <= range.end()) else {
+            let wanted = |range: &RangeInclusive<u128>| !range.is_empty() && *range.start() <= max;
+            let Some(range) = of(rule).filter(wanted) else {
                 continue;
             };
             let flip = 1 << (number % 64);
@@ -220,7 +268,7 @@ impl<'a> Builder<'a> {
     }
 
     fn done(self) -> Result<FieldTables, Unfit> {
-        let (wanted, most) = (self.tables.rows.len(), 1 << self.size.rows(self.field));
+        let (wanted, most) = (self.tables.rows.len(), 1 << self.size.rows_of(self.field));
         if wanted > most {
             return Err(Unfit::Rows { field: self.field, wanted, most });
         }
@@ -239,8 +287,14 @@ impl Tables {
         rules: &[(usize, &Rule)],
         ordered: impl Fn(usize) -> bool,
     ) -> Result<Tables, Unfit> {
-        if let Some((number, _)) = rules.iter().find(|(number, _)| *number >= size.rules) {
-            return Err(Unfit::Rules { wanted: number + 1, most: size.rules });
+        let mut numbers = BTreeSet::new();
+        for &(number, _) in rules {
+            if number >= size.rules {
+                return Err(Unfit::Number { number, most: size.rules });
+            }
+            if !numbers.insert(number) {
+                return Err(Unfit::Twice { number });
+            }
         }
         let fields = Field::ALL.map(|field| Self::field(size, rules, field));
         let fields = fields.into_iter().collect::<Result<_, _>>()?;
@@ -261,14 +315,14 @@ impl Tables {
             }
             Field::Protocol => builder.protocols()?,
             Field::Vlan => builder.vlans()?,
-            Field::Shape => builder.shapes(),
+            Field::Flags => builder.flags(),
             Field::Side => builder.sides(),
         }
         builder.done()
     }
 }
 
-/// In the index of a VLAN, and of a protocol: there is one.
+/// The bits that say, in the key of a VLAN and in the index of a protocol, that there is one.
 const TAGGED: u128 = 1 << 12;
 const IP: u16 = 1 << 8;
 
@@ -295,8 +349,10 @@ impl Builder<'_> {
         Ok(())
     }
 
-    fn shapes(&mut self) {
-        for (bits, part) in [(0, Part::Whole), (1, Part::First), (3, Part::Later)] {
+    fn flags(&mut self) {
+        // Bit 0 of these: a fragment; bit 1: a later one, whatever bit 0 says.
+        let parts = [Part::Whole, Part::First, Part::Later, Part::Later];
+        for (bits, part) in (0..).zip(parts) {
             for flags in 0..=255 {
                 let holds = |rule: &Rule| rule.parts.holds(part) && rule.flags.holds(flags);
                 self.value(bits << 8 | u16::from(flags), holds);

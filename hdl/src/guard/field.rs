@@ -6,7 +6,8 @@
 //! table names rows that the table in use does not name.
 //!
 //! **Speed.** An index a cycle; its rules are out 2 cycles later ([`LATENCY`]). There is no
-//! back-pressure. An index and a row may be written in each cycle, but not those read in it.
+//! back-pressure. An index or a row may be written in each cycle. The indices of the other bank are
+//! read at the key's index as well, and what they give is not used.
 
 use crate::common::ram::BlockRam;
 use nitor_rtl::prelude::*;

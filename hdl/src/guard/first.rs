@@ -30,7 +30,8 @@ pub struct First<const N: usize, const G: usize> {
 
 impl<const N: usize, const G: usize> Default for First<N, G> {
     fn default() -> Self {
-        assert!(N == 16 * G && (1..=256).contains(&G), "{N} rules in {G} blocks");
+        let whole = G <= 16 || G.is_multiple_of(16);
+        assert!(N == 16 * G && (1..=256).contains(&G) && whole, "{N} rules in {G} blocks");
         let sixteens = G.div_ceil(16);
         Self {
             clock: Default::default(),

@@ -3,7 +3,7 @@
 //! | block | does |
 //! |---|---|
 //! | [acl] | the match unit: the first of all rules that a frame satisfies, a frame a cycle |
-//! | [unit] | a part of it, with its own tables |
+//! | [slice] | a part of the rules, with its own tables |
 //! | [ranges] | finds the range that an address or a port is in, by a search tree |
 //! | [field] | gives the rules that hold for a field |
 //! | [first] | finds the first of the rules that hold for all fields |
@@ -25,7 +25,7 @@
 //!
 //! Membership in groups costs nothing here: the field `side` is one more vector. What bit vectors
 //! cost is memory, rows times rules. All values with the same rules share a row, and many rules are
-//! in several units, each with rows as wide as its own rules.
+//! in several slices, each with rows as wide as its own rules.
 
 pub mod acl;
 pub mod field;
@@ -33,5 +33,5 @@ pub mod first;
 pub mod first_proof;
 pub mod ranges;
 pub mod ranges_proof;
-pub mod unit;
+pub mod slice;
 pub mod words;

@@ -11,16 +11,16 @@ pub struct Key {
     pub tagged: Bit,
     pub vlan: Bits<12>,
     pub ethertype: Bits<16>,
-    /// IPv4 or IPv6; else addresses, protocol and what follows are 0.
+    /// IPv4 or IPv6. Else the fields from here on are 0.
     pub ip: Bit,
     pub protocol: Bits<8>,
     pub fragment: Fragment,
-    /// Of TCP, from FIN in bit 0 to CWR in bit 7.
+    /// Of TCP, from FIN in bit 0 to CWR in bit 7; else 0. A later fragment has none.
     pub flags: Bits<8>,
     /// An IPv4 address is the lowest 32 bits of ::ffff:0:0/96.
     pub source: Bits<128>,
     pub destination: Bits<128>,
-    /// Of ICMP the type.
+    /// Of ICMP the type. Protocols without ports, and later fragments, have 0 in both.
     pub source_port: Bits<16>,
     /// Of ICMP the code.
     pub destination_port: Bits<16>,
@@ -28,15 +28,15 @@ pub struct Key {
 
 #[record]
 pub struct Fragment {
-    /// A part of a packet, the first or another.
-    pub part: Bit,
-    /// Not the first: there are no ports.
+    /// The frame is a fragment, the first or a later one.
+    pub fragment: Bit,
+    /// It is not the first: it has no ports.
     pub later: Bit,
 }
 
 /// TCP flags and fragments: an index of a field.
 #[record]
-pub struct Shape {
+pub struct FlagsAndFragment {
     pub flags: Bits<8>,
     pub fragment: Fragment,
 }
@@ -64,9 +64,9 @@ pub struct Vlan {
 
 /// The indices that need no search, on their way to the fields.
 #[record]
-pub struct Direct {
+pub struct Unsearched {
     pub side: Side,
-    pub shape: Shape,
+    pub flags: FlagsAndFragment,
     pub protocol: Protocol,
     pub bank: Bit,
 }
@@ -104,13 +104,13 @@ pub struct Hit {
     pub rule: Bits<12>,
 }
 
-/// A write into the tables of [super::unit::Unit].
+/// A write into the tables of [super::slice::Slice].
 #[record]
 pub struct Load {
-    /// One of [super::unit::table].
+    /// One of [super::slice::table].
     pub table: Bits<5>,
-    /// A node of a tree, or an index.
+    /// The node or the index that is written; its bank alone for `ORDERED` and `SWITCH`.
     pub at: NodeAt,
-    /// The row that is written, or that the index is to stand for.
-    pub label: Bits<12>,
+    /// The row that is written, or that the index stands for.
+    pub row: Bits<12>,
 }

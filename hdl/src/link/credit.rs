@@ -4,8 +4,8 @@
 //!
 //! `taken` and `hdr` tell of each TLP that the link accepts, by its first beat. `ph`, `pd` and
 //! `nph` are the cumulative limits for `pcie/tx`: posted headers, posted data (units of 16 bytes),
-//! non-posted headers. Memory writes and memory reads count, one a cycle; a limit rises 2 cycles
-//! after `taken`.
+//! non-posted headers. Memory writes, messages and memory reads count, one a cycle; a limit rises 2
+//! cycles after `taken`.
 
 use crate::pcie::tlp;
 use nitor_rtl::prelude::*;

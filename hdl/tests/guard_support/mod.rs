@@ -5,6 +5,7 @@ use nitor_block::bitvec::prelude::*;
 use nitor_block::{Block, Model, Port, Rng};
 use nitor_guard::rule::{Flags, Part, Parts, Payload, Payloads, Vlans, IPV4};
 use nitor_guard::rule::{Headers, Rule, Side};
+use nitor_guard::tables::Field;
 use nitor_guard::Write;
 use nitor_rtl::{emit, with_stack, Direction};
 use std::ops::RangeInclusive;
@@ -28,7 +29,7 @@ pub fn model_of<T: nitor_rtl::prelude::Block + 'static>(
     Model::build(verilog, name, &ports).unwrap_or_else(|error| panic!("{name}: {error}"))
 }
 
-/// A block whose inputs are 0.
+/// A block out of reset, its inputs 0.
 pub fn start(model: &Model, seed: u64) -> Block {
     let mut block = model.block(seed);
     for port in model.ports() {
@@ -36,6 +37,7 @@ pub fn start(model: &Model, seed: u64) -> Block {
             block.set_bits(port.name.as_str(), &bitvec![0; port.width]);
         }
     }
+    block.reset(2);
     block
 }
 
@@ -55,21 +57,28 @@ impl Packed {
     }
 }
 
-/// As [nitor_hdl::guard::words::Key] has them.
-pub fn key(headers: &Headers) -> Packed {
+/// As [nitor_hdl::guard::words::Key] has them; what says nothing is at random.
+pub fn key(rng: &mut Rng, headers: &Headers) -> Packed {
+    let any = rng.next();
     let (ip, protocol, ethertype) = match headers.payload {
-        Payload::Ip(protocol) => (1, protocol, 0x0800),
-        Payload::Other(ethertype) => (0, 0, ethertype),
+        Payload::Ip(protocol) => (1, protocol, any as u16),
+        Payload::Other(ethertype) => (0, any as u8, ethertype),
+    };
+    // Of a later fragment the bit beside says nothing.
+    let fragment = match headers.part {
+        Part::Whole => 0,
+        Part::First => 1,
+        Part::Later => u128::from(any >> 32 & 1),
     };
     Packed::default()
         .with(8, headers.side.interface.into())
         .with(1, headers.side.outbound.into())
         .with(1, headers.vlan.is_some().into())
-        .with(12, headers.vlan.unwrap_or(0).into())
+        .with(12, headers.vlan.unwrap_or((any >> 16) as u16 & 0xfff).into())
         .with(16, ethertype.into())
         .with(1, ip)
         .with(8, protocol.into())
-        .with(1, (headers.part != Part::Whole).into())
+        .with(1, fragment)
         .with(1, (headers.part == Part::Later).into())
         .with(8, headers.flags.into())
         .with(128, headers.source)
@@ -78,8 +87,8 @@ pub fn key(headers: &Headers) -> Packed {
         .with(16, headers.destination_port.into())
 }
 
-/// Drives the inputs that load tables for one cycle.
-pub fn load(block: &mut Block, write: &Write) {
+/// Offers a write in this cycle.
+pub fn load(block: &mut Block, slice: usize, write: &Write) {
     let at =
         |bank: bool, node: u16, level: u32| (u128::from(bank), u128::from(node), u128::from(level));
     let mut rules = BitVec::<u64>::new();
@@ -92,6 +101,12 @@ pub fn load(block: &mut Block, write: &Write) {
             (8 + *field as u128, at(*bank, *index, 0), *row)
         }
         Write::Node { field, bank, level, node, bound } => {
+            let width = match field {
+                Field::Source | Field::Destination => 128,
+                Field::Vlan => 13,
+                _ => 16,
+            };
+            assert!(width == 128 || bound.unwrap_or(0) >> width == 0, "{write:?}");
             Packed::default()
                 .with(128, bound.unwrap_or(0))
                 .with(1, bound.is_none().into())
@@ -102,9 +117,11 @@ pub fn load(block: &mut Block, write: &Write) {
             rules.extend(blocks);
             (6, at(*bank, 0, 0), 0)
         }
+        Write::Switch { bank } => (7, at(*bank, 0, 0), 0),
     };
     rules.resize(block.width("load_rules"), false);
     block.set_bits("load_rules", &rules);
+    block.set("load_slice", slice as u64);
     Packed::default()
         .with(5, table)
         .with(1, bank)
@@ -112,7 +129,7 @@ pub fn load(block: &mut Block, write: &Write) {
         .with(4, level)
         .with(12, row.into())
         .set(block, "load_to");
-    block.set("load", 1);
+    block.set("load_valid", 1);
 }
 
 /// Random rules of a network whose parts overlap.
@@ -248,7 +265,12 @@ impl Network {
     /// Headers that satisfy one of the rules, or nearly.
     pub fn headers(&mut self, rules: &[(usize, Rule)]) -> Headers {
         let rule = if rules.is_empty() { self.rule() } else { self.rng.pick(rules).1.clone() };
-        let side = *self.rng.pick(if rule.sides.is_empty() { &self.sides } else { &rule.sides });
+        let mut side =
+            *self.rng.pick(if rule.sides.is_empty() { &self.sides } else { &rule.sides });
+        if self.rng.percent(5) {
+            // Mostly one without a rule.
+            side.interface = self.rng.next() as u8;
+        }
         let mut flags = self.rng.next() as u8;
         if self.rng.percent(60) {
             flags = flags & !rule.flags.mask | rule.flags.value & rule.flags.mask;

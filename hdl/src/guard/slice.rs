@@ -1,4 +1,4 @@
-//! A part of the match unit: of N rules, the first that a frame satisfies, among the ordered rules
+//! A slice of the match unit: of N rules, the first that a frame satisfies, among the ordered rules
 //! and among those of groups.
 //!
 //! A rule is a condition on each of eight fields. Every field by itself gives the rules that hold
@@ -16,11 +16,12 @@
 //! | VLAN, or none | 16 ranges; no tag is below all | 16 |
 //! | side | 512 | 128 |
 //!
-//! **Atomic.** Trees, labels and the kinds of rules are there twice; `bank`, taken with each key,
-//! says which is in force. Rows are shared: a new set takes rows that the one in force does not
-//! use. So each frame sees one set whole.
+//! **Atomic.** Trees, indices and `ordered` are there twice; `bank`, taken with each key, says which of
+//! them decides. Rows are shared: a new set takes rows that the set in force does not use. So each
+//! frame is judged by one set. The slice has no reset: what it finds before a set is loaded means
+//! nothing, see [super::acl].
 //!
-//! **Speed.** A key a cycle; what matches is out [`Unit::LATENCY`] cycles later. There is no
+//! **Speed.** A key a cycle; what matches is out [`Slice::LATENCY`] cycles later. There is no
 //! back-pressure. One write of `load` a cycle.
 
 use super::field::{self, Field};
@@ -30,32 +31,34 @@ use super::words::*;
 use crate::common::delay::Delay;
 use nitor_rtl::prelude::*;
 
-/// Levels of the trees for VLANs and ether types.
-pub const FEW: usize = 4;
+/// Levels of the search trees of VLANs and of ether types.
+pub const SHORT: usize = 4;
 
-/// What [Load] writes to.
+/// Numbers of the tables that [Load] writes to.
 pub mod table {
-    // Trees.
+    // Search trees, by their numbers.
     pub const SOURCE: usize = 0;
     pub const DESTINATION: usize = 1;
     pub const SOURCE_PORT: usize = 2;
     pub const DESTINATION_PORT: usize = 3;
     pub const ETHERTYPE: usize = 4;
     pub const VLAN: usize = 5;
-    /// Which blocks of 16 rules are ordered, by the bank.
-    pub const KINDS: usize = 6;
-    // Labels of fields, and 8 further their rows.
-    pub const LABELS: usize = 8;
+    /// Which blocks of 16 rules are ordered.
+    pub const ORDERED: usize = 6;
+    /// The bank in force, of all slices.
+    pub const SWITCH: usize = 7;
+    /// The indices of field f are table INDICES + f, its rows ROWS + f.
+    pub const INDICES: usize = 8;
     pub const ROWS: usize = 16;
-    /// Fields, behind those that have the numbers of their trees.
-    pub const PROTOCOL: usize = 4;
+    // Fields 0 to 3 have the number of their tree.
+    pub const PROTOCOL_FIELD: usize = 4;
     pub const VLAN_FIELD: usize = 5;
-    pub const SHAPE: usize = 6;
-    pub const SIDE: usize = 7;
+    pub const FLAGS_FIELD: usize = 6;
+    pub const SIDE_FIELD: usize = 7;
 }
 
 #[derive(LogicBlock)]
-pub struct Unit<
+pub struct Slice<
     const N: usize,
     const G: usize,
     const LA: usize,
@@ -76,25 +79,25 @@ pub struct Unit<
     destinations: Ranges<128, LA>,
     source_ports: Ranges<16, LP>,
     destination_ports: Ranges<16, LP>,
-    ethertypes: Ranges<16, FEW>,
-    vlans: Ranges<13, FEW>,
+    ethertypes: Ranges<16, SHORT>,
+    vlans: Ranges<13, SHORT>,
     source: Field<N, LA, RA>,
     destination: Field<N, LA, RA>,
     source_port: Field<N, LP, RP>,
     destination_port: Field<N, LP, RP>,
     protocol: Field<N, 9, 6>,
-    vlan: Field<N, FEW, 4>,
-    shape: Field<N, 10, 5>,
+    vlan: Field<N, SHORT, 4>,
+    flags: Field<N, 10, 5>,
     side: Field<N, 9, 7>,
-    // What waits for the trees of addresses.
-    late: Delay<Direct>,
+    // Short searches and fields without one, aligned with the search of addresses.
+    late: Delay<Unsearched>,
     late_ports: Delay<Bits<LP>>,
     late_destination_ports: Delay<Bits<LP>>,
-    late_ethertype: Delay<Bits<FEW>>,
-    late_vlan: Delay<Bits<FEW>>,
+    late_ethertype: Delay<Bits<SHORT>>,
+    late_vlan: Delay<Bits<SHORT>>,
     /// The bank of the rules that hold for all fields.
     banks: Delay<Bit>,
-    kinds: [Reg<Bits<G>>; 2],
+    ordered: [Reg<Bits<G>>; 2],
     // Rules that hold for four fields, and for all.
     of_packet: Reg<Bits<N>>,
     of_rest: Reg<Bits<N>>,
@@ -109,12 +112,13 @@ impl<
         const RA: usize,
         const LP: usize,
         const RP: usize,
-    > Default for Unit<N, G, LA, RA, LP, RP>
+    > Default for Slice<N, G, LA, RA, LP, RP>
 {
     fn default() -> Self {
-        assert!(LP < LA && FEW < LA, "the trees of addresses are the deepest");
+        assert!(LP < LA && SHORT < LA && LA <= 14, "the trees of addresses are the deepest");
+        assert!(RA <= 12 && RP <= 12, "a row's number has 12 bits");
         let ports = || Delay::new(2 * (LA - LP));
-        let few = || Delay::new(2 * (LA - FEW));
+        let few = || Delay::new(2 * (LA - SHORT));
         Self {
             clock: Default::default(),
             key: Default::default(),
@@ -137,7 +141,7 @@ impl<
             destination_port: Default::default(),
             protocol: Default::default(),
             vlan: Default::default(),
-            shape: Default::default(),
+            flags: Default::default(),
             side: Default::default(),
             late: Delay::new(Self::SEARCH),
             late_ports: ports(),
@@ -145,7 +149,7 @@ impl<
             late_ethertype: few(),
             late_vlan: few(),
             banks: Delay::new(field::LATENCY + 2),
-            kinds: Default::default(),
+            ordered: Default::default(),
             of_packet: Default::default(),
             of_rest: Default::default(),
             of_all: Default::default(),
@@ -161,7 +165,7 @@ impl<
         const RA: usize,
         const LP: usize,
         const RP: usize,
-    > Unit<N, G, LA, RA, LP, RP>
+    > Slice<N, G, LA, RA, LP, RP>
 {
     const SEARCH: usize = 2 * LA + 1;
     pub const LATENCY: usize = Self::SEARCH + field::LATENCY + 2 + First::<N, G>::LATENCY;
@@ -174,15 +178,15 @@ impl<
         const RA: usize,
         const LP: usize,
         const RP: usize,
-    > Logic for Unit<N, G, LA, RA, LP, RP>
+    > Logic for Slice<N, G, LA, RA, LP, RP>
 {
     /// Eight fields, the rules that hold for each, and the first that holds for all.
     #[kernel]
     fn update(&mut self) {
-        registers!(self, clock; kinds[..], of_packet, of_rest, of_all);
+        registers!(self, clock; ordered[..], of_packet, of_rest, of_all);
         clocked!(self, clock; sources, destinations, source_ports, destination_ports, ethertypes);
         clocked!(self, clock; vlans, source, destination, source_port, destination_port, protocol);
-        clocked!(self, clock; vlan, shape, side, late, late_ports, late_destination_ports);
+        clocked!(self, clock; vlan, flags, side, late, late_ports, late_destination_ports);
         clocked!(self, clock; late_ethertype, late_vlan, banks, firsts);
         let key = self.key.val();
         let bank = self.bank.val();
@@ -199,9 +203,9 @@ impl<
         self.late_ethertype.input.next = self.ethertypes.index.val();
         self.late_vlan.input.next = self.vlans.index.val();
         let side = Side { interface: key.interface, outbound: key.outbound };
-        let shape = Shape { flags: key.flags, fragment: key.fragment };
+        let flags = FlagsAndFragment { flags: key.flags, fragment: key.fragment };
         let protocol = Protocol { number: key.protocol, ip: key.ip };
-        self.late.input.next = Direct { side, shape, protocol, bank };
+        self.late.input.next = Unsearched { side, flags, protocol, bank };
 
         // Fields.
         let late = self.late.output.val();
@@ -210,13 +214,13 @@ impl<
         self.source_port.index.next = self.late_ports.output.val();
         self.destination_port.index.next = self.late_destination_ports.output.val();
         let other = Protocol {
-            number: bit_cast::<8, FEW>(self.late_ethertype.output.val()),
+            number: bit_cast::<8, SHORT>(self.late_ethertype.output.val()),
             ..late.protocol
         };
         self.protocol.index.next =
             (if late.protocol.ip { late.protocol } else { other }).to_bits::<9>();
         self.vlan.index.next = self.late_vlan.output.val();
-        self.shape.index.next = late.shape.to_bits::<10>();
+        self.flags.index.next = late.flags.to_bits::<10>();
         self.side.index.next = late.side.to_bits::<9>();
         self.of_packet.d.next = self.source.rules.val()
             & self.destination.rules.val()
@@ -224,7 +228,7 @@ impl<
             & self.destination_port.rules.val();
         self.of_rest.d.next = self.protocol.rules.val()
             & self.vlan.rules.val()
-            & self.shape.rules.val()
+            & self.flags.rules.val()
             & self.side.rules.val();
         self.of_all.d.next = self.of_packet.q.val() & self.of_rest.q.val();
 
@@ -232,18 +236,18 @@ impl<
         self.banks.input.next = late.bank;
         self.firsts.rules.next = self.of_all.q.val();
         self.firsts.ordered.next =
-            if self.banks.output.val() { self.kinds[1].q.val() } else { self.kinds[0].q.val() };
+            if self.banks.output.val() { self.ordered[1].q.val() } else { self.ordered[0].q.val() };
         self.first.next = self.firsts.first.val();
         self.first_of_groups.next = self.firsts.first_of_groups.val();
 
         // Writes.
         let load = self.load.val();
         let to = self.load_to.val();
-        if load && to.table == lit::<5>(table::KINDS) {
+        if load && to.table == lit::<5>(table::ORDERED) {
             if to.at.bank {
-                self.kinds[1].d.next = bit_cast::<G, N>(self.load_rules.val());
+                self.ordered[1].d.next = bit_cast::<G, N>(self.load_rules.val());
             } else {
-                self.kinds[0].d.next = bit_cast::<G, N>(self.load_rules.val());
+                self.ordered[0].d.next = bit_cast::<G, N>(self.load_rules.val());
             }
         }
         let bound = self.load_bound.val();
@@ -274,67 +278,71 @@ impl<
         self.vlans.load_at.next = to.at;
         self.vlans.load_bound.next = shortest;
         self.source.bank.next = late.bank;
-        self.source.load_index.next = load && to.table == lit::<5>(table::LABELS + table::SOURCE);
+        self.source.load_index.next = load && to.table == lit::<5>(table::INDICES + table::SOURCE);
         self.source.load_row.next = load && to.table == lit::<5>(table::ROWS + table::SOURCE);
         self.source.load_bank.next = to.at.bank;
         self.source.load_at.next = bit_cast::<LA, 14>(to.at.node);
-        self.source.row.next = bit_cast::<RA, 12>(to.label);
+        self.source.row.next = bit_cast::<RA, 12>(to.row);
         self.source.load_rules.next = self.load_rules.val();
         self.destination.bank.next = late.bank;
         self.destination.load_index.next =
-            load && to.table == lit::<5>(table::LABELS + table::DESTINATION);
+            load && to.table == lit::<5>(table::INDICES + table::DESTINATION);
         self.destination.load_row.next =
             load && to.table == lit::<5>(table::ROWS + table::DESTINATION);
         self.destination.load_bank.next = to.at.bank;
         self.destination.load_at.next = bit_cast::<LA, 14>(to.at.node);
-        self.destination.row.next = bit_cast::<RA, 12>(to.label);
+        self.destination.row.next = bit_cast::<RA, 12>(to.row);
         self.destination.load_rules.next = self.load_rules.val();
         self.source_port.bank.next = late.bank;
         self.source_port.load_index.next =
-            load && to.table == lit::<5>(table::LABELS + table::SOURCE_PORT);
+            load && to.table == lit::<5>(table::INDICES + table::SOURCE_PORT);
         self.source_port.load_row.next =
             load && to.table == lit::<5>(table::ROWS + table::SOURCE_PORT);
         self.source_port.load_bank.next = to.at.bank;
         self.source_port.load_at.next = bit_cast::<LP, 14>(to.at.node);
-        self.source_port.row.next = bit_cast::<RP, 12>(to.label);
+        self.source_port.row.next = bit_cast::<RP, 12>(to.row);
         self.source_port.load_rules.next = self.load_rules.val();
         self.destination_port.bank.next = late.bank;
         self.destination_port.load_index.next =
-            load && to.table == lit::<5>(table::LABELS + table::DESTINATION_PORT);
+            load && to.table == lit::<5>(table::INDICES + table::DESTINATION_PORT);
         self.destination_port.load_row.next =
             load && to.table == lit::<5>(table::ROWS + table::DESTINATION_PORT);
         self.destination_port.load_bank.next = to.at.bank;
         self.destination_port.load_at.next = bit_cast::<LP, 14>(to.at.node);
-        self.destination_port.row.next = bit_cast::<RP, 12>(to.label);
+        self.destination_port.row.next = bit_cast::<RP, 12>(to.row);
         self.destination_port.load_rules.next = self.load_rules.val();
         self.protocol.bank.next = late.bank;
         self.protocol.load_index.next =
-            load && to.table == lit::<5>(table::LABELS + table::PROTOCOL);
-        self.protocol.load_row.next = load && to.table == lit::<5>(table::ROWS + table::PROTOCOL);
+            load && to.table == lit::<5>(table::INDICES + table::PROTOCOL_FIELD);
+        self.protocol.load_row.next =
+            load && to.table == lit::<5>(table::ROWS + table::PROTOCOL_FIELD);
         self.protocol.load_bank.next = to.at.bank;
         self.protocol.load_at.next = bit_cast::<9, 14>(to.at.node);
-        self.protocol.row.next = bit_cast::<6, 12>(to.label);
+        self.protocol.row.next = bit_cast::<6, 12>(to.row);
         self.protocol.load_rules.next = self.load_rules.val();
         self.vlan.bank.next = late.bank;
-        self.vlan.load_index.next = load && to.table == lit::<5>(table::LABELS + table::VLAN_FIELD);
+        self.vlan.load_index.next =
+            load && to.table == lit::<5>(table::INDICES + table::VLAN_FIELD);
         self.vlan.load_row.next = load && to.table == lit::<5>(table::ROWS + table::VLAN_FIELD);
         self.vlan.load_bank.next = to.at.bank;
-        self.vlan.load_at.next = bit_cast::<FEW, 14>(to.at.node);
-        self.vlan.row.next = bit_cast::<4, 12>(to.label);
+        self.vlan.load_at.next = bit_cast::<SHORT, 14>(to.at.node);
+        self.vlan.row.next = bit_cast::<4, 12>(to.row);
         self.vlan.load_rules.next = self.load_rules.val();
-        self.shape.bank.next = late.bank;
-        self.shape.load_index.next = load && to.table == lit::<5>(table::LABELS + table::SHAPE);
-        self.shape.load_row.next = load && to.table == lit::<5>(table::ROWS + table::SHAPE);
-        self.shape.load_bank.next = to.at.bank;
-        self.shape.load_at.next = bit_cast::<10, 14>(to.at.node);
-        self.shape.row.next = bit_cast::<5, 12>(to.label);
-        self.shape.load_rules.next = self.load_rules.val();
+        self.flags.bank.next = late.bank;
+        self.flags.load_index.next =
+            load && to.table == lit::<5>(table::INDICES + table::FLAGS_FIELD);
+        self.flags.load_row.next = load && to.table == lit::<5>(table::ROWS + table::FLAGS_FIELD);
+        self.flags.load_bank.next = to.at.bank;
+        self.flags.load_at.next = bit_cast::<10, 14>(to.at.node);
+        self.flags.row.next = bit_cast::<5, 12>(to.row);
+        self.flags.load_rules.next = self.load_rules.val();
         self.side.bank.next = late.bank;
-        self.side.load_index.next = load && to.table == lit::<5>(table::LABELS + table::SIDE);
-        self.side.load_row.next = load && to.table == lit::<5>(table::ROWS + table::SIDE);
+        self.side.load_index.next =
+            load && to.table == lit::<5>(table::INDICES + table::SIDE_FIELD);
+        self.side.load_row.next = load && to.table == lit::<5>(table::ROWS + table::SIDE_FIELD);
         self.side.load_bank.next = to.at.bank;
         self.side.load_at.next = bit_cast::<9, 14>(to.at.node);
-        self.side.row.next = bit_cast::<7, 12>(to.label);
+        self.side.row.next = bit_cast::<7, 12>(to.row);
         self.side.load_rules.next = self.load_rules.val();
     }
 }
