@@ -11,10 +11,10 @@
 //! | `first`, `first_of_groups` | the rules found for the key of [`Acl::LATENCY`] cycles ago |
 //! | `load_*` | a write to a table; `load_slice` is not looked at for a switch of the bank |
 //!
-//! **Sets.** A set is written to the bank that is not in force. A write to table `SWITCH` then brings
-//! that bank into force for all slices, from one key to the next. Behind a switch `load_ready` is low
-//! until no key of the bank before is in flight, so that what they need is not overwritten. After
-//! reset there is no set, and no rule is found until the first switch.
+//! **Sets.** A set is written to the bank that is not in force. A write to table `SWITCH` brings
+//! that bank into force for all slices, from one key to the next. Behind a switch `load_ready` is
+//! low until no key of the bank before is in flight, so that what they need is not overwritten.
+//! After reset there is no set, and no rule is found until the first switch.
 //!
 //! **Speed.** A key a cycle; what is found is out [`Acl::LATENCY`] cycles later. There is no
 //! back-pressure on keys. A write a cycle, but for the pause behind a switch.

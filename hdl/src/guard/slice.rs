@@ -16,10 +16,10 @@
 //! | VLAN, or none | 16 ranges; no tag is below all | 16 |
 //! | side | 512 | 128 |
 //!
-//! **Atomic.** Trees, indices and `ordered` are there twice; `bank`, taken with each key, says which of
-//! them decides. Rows are shared: a new set takes rows that the set in force does not use. So each
-//! frame is judged by one set. The slice has no reset: what it finds before a set is loaded means
-//! nothing, see [super::acl].
+//! **Atomic.** Trees, indices and `ordered` are there twice; `bank`, taken with each key, says
+//! which of them decide. Rows are shared: a new set takes rows that the set in force does not use.
+//! So each frame is judged by one set. The slice has no reset: what it finds before a set is
+//! loaded means nothing, see [super::acl].
 //!
 //! **Speed.** A key a cycle; what matches is out [`Slice::LATENCY`] cycles later. There is no
 //! back-pressure. One write of `load` a cycle.
