@@ -155,7 +155,10 @@ impl Size {
         port_ranges: u32,
         port_rows: u32,
     ) -> Self {
-        assert!(rules > 0 && rules % 16 == 0 && rules <= 4096, "blocks of 16 rules, at most 4,096");
+        assert!(
+            rules > 0 && rules.is_multiple_of(16) && rules <= 4096,
+            "blocks of 16 rules, at most 4,096"
+        );
         assert!(address_ranges <= 14 && port_ranges <= 14, "a search tree has at most 14 levels");
         assert!(address_rows <= 12 && port_rows <= 12, "a row's number has 12 bits");
         Self { rules, address_ranges, address_rows, port_ranges, port_rows }
