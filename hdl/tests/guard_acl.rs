@@ -113,7 +113,7 @@ fn searches(seed: u64, sets: usize) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 6, failure_persistence: None, ..Default::default() })]
+    #![proptest_config(ProptestConfig { cases: 3, failure_persistence: None, ..Default::default() })]
 
     #[test]
     fn any_rules(seed: u64) {
