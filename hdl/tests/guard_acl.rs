@@ -2,7 +2,7 @@
 
 mod guard_support;
 
-use guard_support::{key, load, model_of, start, Network};
+use guard_support::{key, load, model, start, Network};
 use nitor_block::Model;
 use nitor_guard::{first, Loader, Plan, Rule, Size};
 use nitor_hdl::guard::acl::Acl;
@@ -16,7 +16,7 @@ const EACH: usize = 512;
 const SIZE: Size = Size::new(EACH, 9, 8, 7, 7);
 const RULES: usize = SLICES * EACH;
 type Medium = Acl<EACH, 32, 9, 8, 7, 7>;
-static ACL: LazyLock<Model> = LazyLock::new(|| model_of(|| Medium::new(SLICES), "guard_acl"));
+static ACL: LazyLock<Model> = LazyLock::new(|| model("guard_acl", || Medium::new(SLICES)));
 
 #[derive(Clone, Default)]
 struct Set {

@@ -6,7 +6,7 @@
 
 mod guard_support;
 
-use guard_support::{key, load, model_of, start, Network};
+use guard_support::{key, load, model, start, Network};
 use nitor_block::{Block, Model};
 use nitor_guard::seeds::{rules, Kind};
 use nitor_guard::{first, Loader, Rule, Size};
@@ -18,7 +18,7 @@ const SLICES: usize = 4;
 const EACH: usize = 1024;
 const SIZE: Size = Size::new(EACH, 11, 11, 9, 10);
 type Large = Acl<EACH, 64, 11, 11, 9, 10>;
-static ACL: LazyLock<Model> = LazyLock::new(|| model_of(|| Large::new(SLICES), "guard_acl_4096"));
+static ACL: LazyLock<Model> = LazyLock::new(|| model("guard_acl_4096", || Large::new(SLICES)));
 
 /// Every third block of 16 rules is of groups.
 fn is_ordered(block: usize) -> bool {

@@ -1,42 +1,24 @@
 //! Rules and headers at random, and how the match unit takes them.
 #![allow(dead_code)] // each bench uses a part
 
+#[path = "../control_support/mod.rs"]
+mod control_support;
+
+pub use control_support::model;
+
 use nitor_block::bitvec::prelude::*;
-use nitor_block::{Block, Model, Port, Rng};
+use nitor_block::{Block, Model, Rng};
 use nitor_guard::rule::{Flags, Part, Parts, Payload, Payloads, Vlans, IPV4};
 use nitor_guard::rule::{Headers, Rule, Side};
 use nitor_guard::tables::Field;
 use nitor_guard::Write;
-use nitor_rtl::{emit, with_stack, Direction};
+use nitor_hdl::guard::slice::table;
 use std::ops::RangeInclusive;
-
-pub fn model_of<T: nitor_rtl::prelude::Block + 'static>(
-    make: impl FnOnce() -> T + Send + 'static,
-    name: &'static str,
-) -> Model {
-    let design = with_stack(move || {
-        let mut block = make();
-        block.connect_all();
-        emit(&block, name).unwrap_or_else(|error| panic!("{error}"))
-    });
-    let verilog = design.to_string();
-    nitor_block::lint(verilog.as_str(), name).unwrap_or_else(|error| panic!("{name}: {error}"));
-    let port = |port: &nitor_rtl::Port| match port.direction {
-        Direction::In => Port::input(&port.name, port.width),
-        Direction::Out => Port::output(&port.name, port.width),
-    };
-    let ports: Vec<Port> = design.ports().iter().map(port).collect();
-    Model::build(verilog, name, &ports).unwrap_or_else(|error| panic!("{name}: {error}"))
-}
 
 /// A block out of reset, its inputs 0.
 pub fn start(model: &Model, seed: u64) -> Block {
     let mut block = model.block(seed);
-    for port in model.ports() {
-        if port.direction == nitor_block::Direction::In {
-            block.set_bits(port.name.as_str(), &bitvec![0; port.width]);
-        }
-    }
+    control_support::set_all_inputs_low(&mut block);
     block.reset(2);
     block
 }
@@ -95,10 +77,10 @@ pub fn load(block: &mut Block, slice: usize, write: &Write) {
     let (table, (bank, node, level), row) = match write {
         Write::Row { field, row, rules: words } => {
             rules = BitVec::from_slice(words);
-            (16 + *field as u128, at(false, 0, 0), *row)
+            (table::ROWS + *field as usize, at(false, 0, 0), *row)
         }
         Write::Index { field, bank, index, row } => {
-            (8 + *field as u128, at(*bank, *index, 0), *row)
+            (table::INDICES + *field as usize, at(*bank, *index, 0), *row)
         }
         Write::Node { field, bank, level, node, bound } => {
             let width = match field {
@@ -111,19 +93,19 @@ pub fn load(block: &mut Block, slice: usize, write: &Write) {
                 .with(128, bound.unwrap_or(0))
                 .with(1, bound.is_none().into())
                 .set(block, "load_bound");
-            (*field as u128, at(*bank, *node, *level), 0)
+            (*field as usize, at(*bank, *node, *level), 0)
         }
         Write::Ordered { bank, blocks } => {
             rules.extend(blocks);
-            (6, at(*bank, 0, 0), 0)
+            (table::ORDERED, at(*bank, 0, 0), 0)
         }
-        Write::Switch { bank } => (7, at(*bank, 0, 0), 0),
+        Write::Switch { bank } => (table::SWITCH, at(*bank, 0, 0), 0),
     };
     rules.resize(block.width("load_rules"), false);
     block.set_bits("load_rules", &rules);
     block.set("load_slice", slice as u64);
     Packed::default()
-        .with(5, table)
+        .with(5, table as u128)
         .with(1, bank)
         .with(14, node)
         .with(4, level)
